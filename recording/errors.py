@@ -1,0 +1,32 @@
+"""The errors of this library: one family, so that a caller can translate them in one place.
+
+Messages name files, key names and positions only, never contents.
+"""
+
+
+class RecordingError(Exception):
+    """Something about kept evidence went wrong."""
+
+
+class Tampered(RecordingError):
+    """What was kept has been changed, or it is read with the wrong key or in the wrong place."""
+
+
+class Destroyed(RecordingError):
+    """The key for this has been destroyed on purpose: nobody can read it any more."""
+
+
+class KeyMissing(Destroyed):
+    """The key is not in the key store and nothing says that it was destroyed: look for the key directory first."""
+
+
+class Malformed(RecordingError):
+    """These bytes do not have the form they must have."""
+
+
+class TooLarge(RecordingError):
+    """This is larger than the format can hold."""
+
+
+class OutOfOrder(RecordingError):
+    """This does not continue what has already been written."""

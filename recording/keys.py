@@ -1,0 +1,174 @@
+"""The key store: everything whose destruction must be final, kept as files outside the database and its logs.
+
+Data keys lie in the database wrapped under a key-encryption key (KEK) of one retention class and month; destroying the
+KEK destroys every data key under it, in the database, its write-ahead log and its backups alike.  A destroyed KEK
+leaves a tombstone, so that «destroyed» and «lost» stay different answers; a later wrap for the same class and month
+gets a new generation.  The directory must have backups of its own, with a life no longer than the shortest period.
+Several processes may share it.
+"""
+
+import os
+import re
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from recording.durable import create_once, erase, sync_directory
+from recording.errors import Destroyed, KeyMissing, Malformed, Tampered
+
+KEK_BYTES = 32
+NONCE_BYTES = 12
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])\Z")
+_KEK = re.compile(r"[A-Za-z0-9_-]{1,64}\.[0-9]{4}-(0[1-9]|1[0-2])\.[0-9]{1,6}\Z")
+
+
+class WrappedKey(NamedTuple):
+    """A data key as the database may hold it, with the name of the KEK that opens it."""
+
+    kek: str
+    wrapped: bytes
+
+
+class KeyStore:
+    """KEKs, signing keys and secrets in ``directory`` (made 0700, files 0600)."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._stem = f"{directory}{os.sep}"  # plain text for the hot path: making a Path costs more than the look-up
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_directory(directory.parent)
+        self._ciphers: dict[str, AESGCM] = {}
+        self._current: dict[tuple[str, str], str] = {}
+        self._signing: dict[str, Ed25519PrivateKey] = {}
+        self._secrets: dict[str, bytes] = {}
+        self._lock = Lock()
+
+    def wrap(self, dek: bytes, *, retention: str, month: str, context: bytes) -> WrappedKey:
+        """``dek`` wrapped under the KEK of ``retention`` and ``month`` (``2026-11``), which is made on first use."""
+        while True:
+            kek = self._current_kek(retention, month)
+            try:
+                cipher = self._cipher(kek)
+            except Destroyed:  # destroyed under our feet: the next generation takes over
+                with self._lock:
+                    self._current.pop((retention, month), None)
+                if not self._tombstone(kek).exists():
+                    raise
+                continue
+            nonce = os.urandom(NONCE_BYTES)
+            return WrappedKey(kek, nonce + cipher.encrypt(nonce, dek, _bound(kek, context)))
+
+    def unwrap(self, kek: str, wrapped: bytes, *, context: bytes) -> bytes:
+        """The data key; ``Destroyed`` when the KEK is gone, ``Tampered`` when key, context or bytes do not match."""
+        if not _KEK.match(kek):
+            raise Tampered("not the name of a key-encryption key")
+        cipher = self._cipher(kek)
+        try:
+            return cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], _bound(kek, context))
+        except (InvalidTag, ValueError) as error:
+            raise Tampered(f"wrapped key does not open under {kek}") from error
+
+    def keks(self) -> tuple[str, ...]:
+        """The names of all KEKs that can still be used, in order."""
+        return tuple(sorted(path.name.removesuffix(".kek") for path in self._directory.glob("[!.]*.kek")))
+
+    def destroyed(self, kek: str) -> bool:
+        """Whether ``kek`` was destroyed on purpose."""
+        return bool(_KEK.match(kek)) and self._tombstone(kek).exists()
+
+    def destroy(self, kek: str) -> None:
+        """Destroy ``kek`` for good: tombstone first, then overwrite and unlink, all synced.  Again is harmless."""
+        if not _KEK.match(kek):
+            raise Malformed("not the name of a key-encryption key")
+        create_once(self._tombstone(kek), b"")
+        with self._lock:
+            self._ciphers.pop(kek, None)
+            self._current = {key: name for key, name in self._current.items() if name != kek}
+        for path in (self._path(kek), *self._directory.glob(f".{kek}.kek.*")):  # the second: left by a crash
+            erase(path)
+        sync_directory(self._directory)
+
+    def signing_key(self, name: str) -> Ed25519PrivateKey:
+        """The Ed25519 key called ``name``, made on first use (PKCS #8 PEM)."""
+        with self._lock:
+            if name not in self._signing:
+                fresh = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+                key = load_pem_private_key(self._once(f"{_named(name)}.pem", fresh), None)
+                if not isinstance(key, Ed25519PrivateKey):
+                    raise Malformed(f"{name}.pem is not an Ed25519 key")
+                self._signing[name] = key
+            return self._signing[name]
+
+    def secret(self, name: str) -> bytes:
+        """The 32 random bytes called ``name``, made on first use; for keyed digests."""
+        with self._lock:
+            if name not in self._secrets:
+                self._secrets[name] = self._once(f"{_named(name)}.secret", os.urandom(32))
+            return self._secrets[name]
+
+    def _current_kek(self, retention: str, month: str) -> str:
+        with self._lock:
+            known = self._current.get((retention, month))
+            if known is not None:
+                return known
+            _named(retention)
+            if not _MONTH.match(month):
+                raise Malformed("a month is written 2026-11")
+            generation = 1
+            while self._tombstone(f"{retention}.{month}.{generation}").exists():
+                generation += 1
+            kek = f"{retention}.{month}.{generation}"
+            self._once(f"{kek}.kek", os.urandom(KEK_BYTES))
+            self._current[(retention, month)] = kek
+            return kek
+
+    def _cipher(self, kek: str) -> AESGCM:
+        # The files are the truth, the cache only saves reading: another process may have destroyed the key.
+        stem = f"{self._stem}{kek}"
+        if os.path.exists(f"{stem}.destroyed"):
+            self._ciphers.pop(kek, None)
+            raise Destroyed(f"key {kek} has been destroyed")
+        if not os.path.exists(f"{stem}.kek"):
+            self._ciphers.pop(kek, None)
+            raise KeyMissing(f"key {kek} is not in the key store and no tombstone says that it was destroyed")
+        cipher = self._ciphers.get(kek)
+        if cipher is None:
+            content = self._path(kek).read_bytes()
+            if len(content) != KEK_BYTES:
+                raise Tampered(f"key file {kek}.kek does not hold {KEK_BYTES} bytes")
+            cipher = self._ciphers.setdefault(kek, AESGCM(content))
+        return cipher
+
+    def _once(self, name: str, fresh: bytes) -> bytes:
+        path = self._directory / name
+        if not path.exists():
+            create_once(path, fresh)
+        return path.read_bytes()
+
+    def _path(self, kek: str) -> Path:
+        return self._directory / f"{kek}.kek"
+
+    def _tombstone(self, kek: str) -> Path:
+        return self._directory / f"{kek}.destroyed"
+
+
+def _bound(kek: str, context: bytes) -> bytes:
+    return kek.encode() + b"\0" + context
+
+
+def _named(name: str) -> str:
+    if not _NAME.match(name):
+        raise Malformed("a key name has 1 to 64 letters, digits, hyphens or underscores")
+    return name

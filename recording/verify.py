@@ -1,0 +1,490 @@
+"""The offline verifier: may a stranger believe this package?  Needs Python and ``cryptography`` only.
+
+Copy the folder ``recording`` and run ``python -m recording.verify <package> --log-vkey ... --seal-vkey ...``; the keys
+must have come another way than the package.  Nothing in the package is trusted before the step that checks it.
+
+Steps, in this order:
+ 1. layout: only files that belong in a package, none missing, no links, no empty folders
+ 2. seal: the seal key signed the digest of the tag manifest
+ 3. tag manifest: every tag file has the digest it states
+ 4. payload manifests: SHA-256 and SHA-512 of every payload file, none missing, none extra
+ 5. log lines: each is canonical JSON with exactly the fields of a header
+ 6. inclusion: each line has a proof that leads to the root of the checkpoint
+ 7. checkpoint: signed by the log, and by each witness that was asked for
+ 8. completeness: each stream has the lines 1 to N in order, without gap or repetition
+ 9. parts: each opened part is the one that its line committed to; the others are counted as withheld
+10. recordings: manifest as in the log, bodies and sealed chunks as in the manifest, sound files as made from the bodies
+11. order: nothing was sent before it was decided, nothing was delivered twice; the disclosure view follows from the log
+
+A step that could not be carried out has failed.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256, sha512
+from pathlib import Path
+from typing import Any, TypeVar
+
+from recording import ledger, note, package
+from recording.canonical import parse_canonical
+from recording.errors import RecordingError, Tampered
+from recording.opus import to_ogg_opus
+from recording.tracks import EVENTS, FORMAT, unpack
+
+_HEADER = {"actor": str, "at": str, "commit": dict, "data": dict, "id": str, "kind": str, "n": int}
+_HEADER |= {"stream": str, "tenant": str, "v": int}
+_HEX_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z\Z")
+_MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]+)  (?P<path>[^ \r\n].*)\Z")
+_CHUNK = {"body_sha256": str, "bytes": int, "file": str, "first": int, "last": int, "packets": int}
+_CHUNK |= {"seq": int, "sha256": str, "track": str}
+_T = TypeVar("_T")
+_SHOWN = 8  # problems told per step; the rest is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    number: int
+    title: str
+    ok: bool
+    detail: str
+    """What was found, or where and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    steps: tuple[Step, ...]
+    origin_proved: bool
+    """Whether both keys came from outside the package; without that ``ok`` only says that it agrees with itself."""
+
+    @property
+    def ok(self) -> bool:
+        return len(self.steps) == len(_STEPS) and all(step.ok for step in self.steps)
+
+    def __str__(self) -> str:
+        lines = [f"{'ok  ' if step.ok else 'FAIL'} {step.number:2d} {step.title}: {step.detail}" for step in self.steps]
+        if not self.origin_proved:
+            lines.append("The origin is NOT proved: a key was taken from the package itself, which anybody can make.")
+        lines.append(f"Result: {'the package holds' if self.ok else 'DO NOT RELY on this package'}")
+        return "\n".join(lines)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the steps so far have established."""
+
+    directory: Path
+    log: note.Verifier | None
+    seal: note.Verifier | None
+    witnesses: tuple[note.Verifier, ...]
+    files: frozenset[str] = frozenset()
+    lines: list[bytes] = field(default_factory=list)
+    leaves: list[dict[str, Any]] = field(default_factory=list)
+    checkpoint: note.Checkpoint | None = None
+    places: dict[str, int] = field(default_factory=dict)
+    """Event id to line number."""
+
+    def read(self, path: str) -> bytes:
+        if path not in self.files:  # so that no link is followed and no pipe waited for
+            raise Tampered(f"{path} is missing")
+        return (self.directory / path).read_bytes()
+
+    def at(self, line: int) -> str:
+        return f"{package.AUDIT} line {line}"
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What one step has to say."""
+
+    summary: str = ""
+    problems: list[str] = field(default_factory=list)
+
+    def wrong(self, place: str, what: str) -> None:
+        self.problems.append(f"{place}: {what}")
+
+    def trying(self, place: str) -> "_Trying":
+        return _Trying(self, place)
+
+
+class _Trying:
+    """Turns a refusal inside the block into a problem at ``place``."""
+
+    def __init__(self, findings: _Findings, place: str) -> None:
+        self._findings, self._place = findings, place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if isinstance(error, RecordingError):
+            self._findings.wrong(self._place, str(error))
+            return True
+        return False
+
+
+def verify_package(
+    directory: Path, *, log_vkey: str | None = None, seal_vkey: str | None = None, witness_vkeys: Sequence[str] = ()
+) -> Report:
+    """Every step's result.  ``Malformed`` when a key that was given cannot be read; the package's faults never raise.
+
+    Without a key the one inside the package is used and the report says that the origin is not proved.  Each witness
+    in ``witness_vkeys`` must have cosigned.
+    """
+    work = _Work(
+        directory,
+        note.Verifier.parse(log_vkey) if log_vkey else None,
+        note.Verifier.parse(seal_vkey) if seal_vkey else None,
+        tuple(note.Verifier.parse(each) for each in witness_vkeys),
+    )
+    steps = list[Step]()
+    for number, (title, check) in enumerate(_STEPS, start=1):
+        findings = _Findings()
+        try:
+            check(work, findings)
+        except Exception as error:  # noqa: BLE001 - hostile input: a step that cannot be carried out has failed
+            findings.wrong("not completed", f"{type(error).__name__}: {error}")
+        told = "; ".join(findings.problems[:_SHOWN])
+        more = len(findings.problems) - _SHOWN
+        detail = f"{told}; and {more} more" if more > 0 else told or findings.summary
+        steps.append(Step(number, title, not findings.problems, detail))
+    return Report(tuple(steps), bool(log_vkey and seal_vkey))
+
+
+# 1
+def _layout(work: _Work, findings: _Findings) -> None:
+    files = set[str]()
+    if work.directory.is_symlink() or not work.directory.is_dir():
+        findings.wrong(str(work.directory), "not a folder")
+        return
+    for path, names in _walk(work.directory):
+        place = path.relative_to(work.directory).as_posix()
+        if path.is_symlink():
+            findings.wrong(place, "a link")
+        elif names is not None:
+            if not names:
+                findings.wrong(place, "an empty folder")
+        elif not path.is_file() or not package.known_path(place):
+            findings.wrong(place, "does not belong in a package")
+        else:
+            files.add(place)
+    for missing in sorted(package.REQUIRED - files):
+        findings.wrong(missing, "is missing")
+    work.files = frozenset(files)
+    findings.summary = f"{len(files)} files"
+
+
+# 2
+def _seal(work: _Work, findings: _Findings) -> None:
+    verifier = work.seal or note.Verifier.parse(package.parse_keys(work.read(package.KEYS))[2])
+    with findings.trying(package.SEAL):
+        opened = note.open_note(work.read(package.SEAL), [verifier], strict=True)
+        if opened.text != package.seal_text(sha512(work.read(package.TAG_MANIFEST)).hexdigest()):
+            findings.wrong(package.SEAL, f"was made for another {package.TAG_MANIFEST}")
+    findings.summary = f"by {verifier.name}" + ("" if work.seal else ", key taken from the package: origin NOT proved")
+
+
+# 3
+def _tag_manifest(work: _Work, findings: _Findings) -> None:
+    _match_manifest(work, findings, package.TAG_MANIFEST, work.files.intersection(package.TAGS), sha512)
+    if work.read("bagit.txt") != package.BAGIT_TXT:
+        findings.wrong("bagit.txt", "is not BagIt 1.0 in UTF-8")
+    findings.summary = f"{len(package.TAGS)} tag files"
+
+
+# 4
+def _payload_manifests(work: _Work, findings: _Findings) -> None:
+    payload = [path for path in work.files if path.startswith("data/")]
+    _match_manifest(work, findings, "manifest-sha256.txt", payload, sha256)
+    _match_manifest(work, findings, "manifest-sha512.txt", payload, sha512)
+    findings.summary = f"{len(payload)} payload files"
+
+
+# 5
+def _log_lines(work: _Work, findings: _Findings) -> None:
+    content = work.read(package.AUDIT)
+    if not content.endswith(b"\n"):
+        findings.wrong(package.AUDIT, "does not end with a line end")
+        return
+    for number, line in enumerate(content[:-1].split(b"\n"), start=1):
+        with findings.trying(work.at(number)):
+            leaf = parse_canonical(line)
+            _check_header(leaf)
+            work.lines.append(line)
+            work.leaves.append(leaf)
+            if number != work.places.setdefault(leaf["id"], number):
+                raise Tampered(f"repeats the event of line {work.places[leaf['id']]}")
+    findings.summary = f"{len(work.lines)} lines"
+
+
+# 6
+def _inclusion(work: _Work, findings: _Findings) -> None:
+    lines = _needed(work.lines, "log lines")
+    checkpoint = work.read(package.CHECKPOINT)
+    head = note.read_checkpoint(checkpoint)
+    indices = sorted(int(match["index"]) for path in work.files if (match := package.PROOF_PATH.match(path)))
+    if len(indices) != len(lines):
+        findings.wrong("data/proofs", f"{len(indices)} proofs for {len(lines)} readable lines")
+        return
+    for number, (index, line) in enumerate(zip(indices, lines, strict=True), start=1):
+        place = f"data/proofs/{index}.tlog-proof"
+        with findings.trying(place):
+            content = work.read(place)
+            proof = note.parse_log_proof(content)
+            if proof.index != index or content != note.log_proof(index, proof.hashes, checkpoint):
+                findings.wrong(place, "is for another index or another checkpoint")
+            elif not ledger.verify_inclusion(ledger.leaf_hash(line), index, head.size, proof.hashes, head.root):
+                findings.wrong(place, f"does not prove {work.at(number)}")
+    work.checkpoint = head
+    findings.summary = f"{len(lines)} of {head.size} entries of {head.origin}"
+
+
+# 7
+def _checkpoint(work: _Work, findings: _Findings) -> None:
+    inside = package.parse_keys(work.read(package.KEYS))
+    log = work.log or note.Verifier.parse(inside[0])
+    asked = {(each.name, each.key_id) for each in work.witnesses}
+    known = [note.Verifier.parse(each) for each in inside[1]]
+    others = [each for each in known if (each.name, each.key_id) not in asked | {(log.name, log.key_id)}]
+    with findings.trying(package.CHECKPOINT):
+        opened = note.open_note(work.read(package.CHECKPOINT), [log, *work.witnesses, *others], strict=True)
+        signed = {(each.name, each.key_id) for each in opened.verified}
+        for verifier in (log, *work.witnesses):
+            if (verifier.name, verifier.key_id) not in signed:
+                findings.wrong(package.CHECKPOINT, f"is not signed by {verifier.name}")
+        cosigned = len(signed & asked)
+        findings.summary = (
+            f"by {log.name}{'' if work.log else ', key taken from the package: origin NOT proved'}; "
+            f"{cosigned} cosignatures asked for and found, {len(signed) - 1 - cosigned} by keys from the package"
+        )
+
+
+# 8
+def _completeness(work: _Work, findings: _Findings) -> None:
+    last = dict[str, int]()
+    for number, leaf in enumerate(_needed(work.leaves, "log lines"), start=1):
+        expected = last.get(leaf["stream"], 0) + 1
+        if leaf["n"] != expected:
+            findings.wrong(work.at(number), f"is event {leaf['n']} of {leaf['stream']}, {expected} should come here")
+        last[leaf["stream"]] = max(leaf["n"], last.get(leaf["stream"], 0))
+    counts = ", ".join(f"{stream}: 1 to {count}" for stream, count in sorted(last.items()))
+    findings.summary = f"{counts} (that nothing came later is the sealer's statement, as of the checkpoint)"
+
+
+# 9
+def _parts(work: _Work, findings: _Findings) -> None:
+    leaves = {leaf["id"]: leaf for leaf in _needed(work.leaves, "log lines")}
+    opened = 0
+    withheld = Counter(category for leaf in leaves.values() for category in leaf["commit"])
+    for path in sorted(work.files):
+        if (match := package.PART_PATH.match(path)) is None:
+            continue
+        with findings.trying(path):
+            event, category = match["event"], match["category"]
+            committed = leaves[event]["commit"].get(category) if event in leaves else None
+            if committed is None:
+                raise Tampered("no line committed to such a part")
+            salt, payload = package.parse_part(work.read(path))
+            if sha256(salt + payload).hexdigest() != committed:
+                raise Tampered(f"is not what {work.at(work.places[event])} committed to")
+            opened += 1
+            withheld[category] -= 1
+    told = ", ".join(f"{category} {count}" for category, count in sorted(withheld.items()) if count)
+    findings.summary = f"{opened} opened, {withheld.total()} withheld{f' ({told})' if told else ''}"
+
+
+# 10
+def _recordings(work: _Work, findings: _Findings) -> None:
+    sealed = dict[str, str]()
+    for number, leaf in enumerate(_needed(work.leaves, "log lines"), start=1):
+        if leaf["kind"] == "RecordingSealed":
+            recording, digest = leaf["data"].get("recording"), leaf["data"].get("manifest_digest")
+            if not isinstance(recording, str) or not isinstance(digest, str) or recording in sealed:
+                findings.wrong(work.at(number), "does not seal one recording once")
+                continue
+            sealed[recording] = digest
+    present = dict[str, set[str]]()
+    for path in work.files:
+        if match := package.RECORDING_PATH.match(path):
+            present.setdefault(match["recording"], set()).add(path)
+    notes = []
+    for recording, paths in sorted(present.items()):
+        with findings.trying(f"data/recordings/{recording}"):
+            if recording not in sealed:
+                raise Tampered("no line of the log seals such a recording")
+            notes.append(_recording(work, findings, recording, sealed[recording], paths))
+    absent = len(sealed.keys() - present.keys())
+    findings.summary = "; ".join([f"{len(present)} included, {absent} sealed ones withheld", *notes])
+
+
+# 11
+def _order(work: _Work, findings: _Findings) -> None:
+    decided, started, delivered = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str]]()
+    for number, leaf in enumerate(_needed(work.leaves, "log lines"), start=1):
+        kind, place = leaf["kind"], work.at(number)
+        what = (leaf["stream"], str(leaf["data"].get("disclosure")))
+        if kind == "DisclosureDecided":
+            if what in decided:
+                findings.wrong(place, f"decides disclosure {what[1]} again")
+            decided.add(what)
+        elif kind == "DeliveryStarted":
+            if what not in decided:
+                findings.wrong(place, f"sends disclosure {what[1]}, which was not decided before")
+            started.add(what)
+        elif kind == "DeliveryConfirmed":
+            if what not in started:
+                findings.wrong(place, f"confirms disclosure {what[1]}, which was not sent before")
+            if leaf["data"].get("level") == "delivered":
+                if what in delivered:
+                    findings.wrong(place, f"delivers disclosure {what[1]} a second time")
+                delivered.add(what)
+    if work.read(package.DISCLOSURES) != package.disclosures_csv(work.leaves):
+        findings.wrong(package.DISCLOSURES, "does not follow from the log lines")
+    findings.summary = f"{len(decided)} disclosures decided, {len(started)} sent, {len(delivered)} delivered"
+
+
+_STEPS: tuple[tuple[str, Callable[[_Work, _Findings], None]], ...] = (
+    ("layout", _layout),
+    ("seal", _seal),
+    ("tag manifest", _tag_manifest),
+    ("payload manifests", _payload_manifests),
+    ("log lines", _log_lines),
+    ("inclusion", _inclusion),
+    ("checkpoint", _checkpoint),
+    ("completeness", _completeness),
+    ("parts", _parts),
+    ("recordings", _recordings),
+    ("order", _order),
+)
+
+
+def _recording(work: _Work, findings: _Findings, recording: str, digest: str, paths: set[str]) -> str:
+    """Step 10 for one recording; what to tell about it."""
+    folder = f"data/recordings/{recording}"
+    content = work.read(f"{folder}/manifest.json")
+    if sha256(content).hexdigest() != digest:
+        raise Tampered("manifest.json is not the manifest that the log sealed")
+    listed = parse_canonical(content)
+    chunks = _chunks(listed, recording)
+    accounted = {f"{folder}/manifest.json"}
+    bodies = dict[str, list[bytes]]()
+    for chunk in chunks:
+        stem = f"{folder}/{chunk['file'].removesuffix('.chunk')}"
+        accounted |= {f"{stem}.body", f"{stem}.chunk"} & paths
+        if f"{stem}.chunk" in paths and sha256(work.read(f"{stem}.chunk")).hexdigest() != chunk["sha256"]:
+            findings.wrong(f"{stem}.chunk", "is not the sealed chunk of the manifest")
+        if f"{stem}.body" in paths:
+            body = work.read(f"{stem}.body")
+            if sha256(body).hexdigest() != chunk["body_sha256"] or len(body) != chunk["bytes"]:
+                findings.wrong(f"{stem}.body", "is not the body of the manifest")
+            bodies.setdefault(chunk["track"], []).append(body)
+    for track, found in sorted(bodies.items()):
+        if len(found) != sum(chunk["track"] == track for chunk in chunks):
+            findings.wrong(f"{folder}/{track}", "a track is given whole or not at all")
+        if track != EVENTS:
+            accounted.add(f"{folder}/{track}.ogg")
+            packets = (packet for body in found for packet in unpack(body))
+            if work.read(f"{folder}/{track}.ogg") != to_ogg_opus(packets):
+                findings.wrong(f"{folder}/{track}.ogg", "does not follow from the bodies")
+    for stray in sorted(paths - accounted):
+        findings.wrong(stray, "is not in the manifest")
+    withheld = {chunk["track"] for chunk in chunks} - bodies.keys()
+    lost = f", torn {len(listed['torn'])}, missing {len(listed['missing'])}" if listed["recovered"] else ""
+    return f"{recording}: tracks opened {len(bodies)}, withheld {len(withheld)}{lost}"
+
+
+def _chunks(listed: dict[str, Any], recording: str) -> list[dict[str, Any]]:
+    chunks: list[dict[str, Any]] = listed["chunks"]
+    if listed["format"] != FORMAT or listed["recording"] != recording:
+        raise Tampered("manifest.json is of another recording or format")
+    if any({name: type(value) for name, value in chunk.items()} != _CHUNK for chunk in chunks):
+        raise Tampered("manifest.json lists a chunk without its fields")
+    if any(chunk["file"] != f"{chunk['track']}-{chunk['seq']:06d}.chunk" for chunk in chunks):
+        raise Tampered("manifest.json lists a chunk under a wrong name")
+    numbers = [chunk["seq"] for chunk in chunks]
+    if sorted(numbers + listed["missing"]) != list(range(len(numbers) + len(listed["missing"]))):
+        raise Tampered("manifest.json does not account for every chunk number")
+    if numbers != sorted(numbers):
+        raise Tampered("manifest.json lists its chunks out of order")
+    return chunks
+
+
+def _check_header(leaf: dict[str, Any]) -> None:
+    fields = dict(leaf)
+    answers = fields.pop("answers", 0)
+    if {name: type(value) for name, value in fields.items()} != _HEADER or not isinstance(answers, str | None):
+        raise Tampered("does not have exactly the fields of a log line")
+    if leaf["n"] < 1 or leaf["v"] < 1 or not _AT.match(leaf["at"]):
+        raise Tampered("has an impossible number, version or time")
+    if not all(isinstance(digest, str) and _HEX_SHA256.match(digest) for digest in leaf["commit"].values()):
+        raise Tampered("has a commitment that is not a SHA-256")
+
+
+def _match_manifest(
+    work: _Work, findings: _Findings, manifest: str, expected: Iterable[str], algorithm: Callable[[], Any]
+) -> None:
+    stated = dict[str, str]()
+    lines = work.read(manifest).decode().split("\n")
+    if lines.pop():
+        findings.wrong(manifest, "does not end with a line end")
+    for number, line in enumerate(lines, start=1):
+        match = _MANIFEST_LINE.match(line)
+        if match is None or match["path"] in stated:
+            findings.wrong(f"{manifest} line {number}", "is not a digest, two spaces and a path not yet named")
+            continue
+        stated[match["path"]] = match["digest"]
+    if list(stated) != sorted(stated):
+        findings.wrong(manifest, "is not in order")
+    present = set(expected)
+    for path in sorted(stated.keys() - present):
+        findings.wrong(path, f"is in {manifest} but not in the package")
+    for path in sorted(present - stated.keys()):
+        findings.wrong(path, f"is not in {manifest}")
+    for path in sorted(present & stated.keys()):
+        digest = algorithm()
+        with (work.directory / path).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != stated[path]:
+            findings.wrong(path, f"differs from {manifest}")
+
+
+def _needed(found: list[_T], what: str) -> list[_T]:
+    if not found:
+        raise Tampered(f"there are no readable {what}")
+    return found
+
+
+def _walk(directory: Path) -> Iterator[tuple[Path, list[str] | None]]:
+    """Every entry below ``directory``; for a folder also the names in it."""
+    for path in sorted(directory.iterdir()):
+        names = sorted(os.listdir(path)) if path.is_dir() and not path.is_symlink() else None
+        yield path, names
+        if names is not None:
+            yield from _walk(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the report; 0 when the package holds, 1 when not, 2 when it agrees with itself but its origin is open."""
+    parser = argparse.ArgumentParser(prog="python -m recording.verify", description="Verify an SOS audit package.")
+    parser.add_argument("package", type=Path)
+    parser.add_argument("--log-vkey", help="verifier key of the log, name+id+key")
+    parser.add_argument("--seal-vkey", help="verifier key of the export seal")
+    parser.add_argument("--witness-vkey", action="append", default=[], help="a witness that must have cosigned")
+    given = parser.parse_args(arguments)
+    report = verify_package(
+        given.package, log_vkey=given.log_vkey, seal_vkey=given.seal_vkey, witness_vkeys=given.witness_vkey
+    )
+    sys.stdout.write(f"{report}\n")
+    if not report.ok:
+        return 1
+    return 0 if report.origin_proved else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
