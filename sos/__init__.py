@@ -1,0 +1,1 @@
+"""The service: what comes in, and who is working on it."""

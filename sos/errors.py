@@ -1,0 +1,48 @@
+"""The error families of the service: one per fault, so the edge can map type to status in one table.
+
+The docstring of a class is the sentence an operator may read.  Messages name the thing and the way out and never
+hold personal data: ids, field names and codes only.
+"""
+
+
+class SosError(Exception):
+    """Something went wrong in the emergency service."""
+
+
+class Refused(SosError):
+    """This may not happen in the present state of the incident."""
+
+
+class Forbidden(Refused):
+    """You are not allowed to do this."""
+
+
+class Unknown(Refused):
+    """There is no such thing here."""
+
+
+class Conflict(SosError):
+    """Somebody else changed the incident at the same moment; reload and decide again."""
+
+
+class Malformed(SosError):
+    """What was sent cannot be read.
+
+    ``field`` is a JSON path such as ``$.data.location.latitude`` (the sender's fault, always).
+    """
+
+    def __init__(self, message: str, *, field: str = "$") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Unavailable(SosError):
+    """A part of the service that this needs does not answer just now; try again shortly."""
+
+
+class Misconfigured(SosError):
+    """A setting is missing or wrong; the message names it."""
+
+
+class Bug(SosError):
+    """Our own mistake: please report it with the incident id."""

@@ -1,0 +1,84 @@
+"""Events as bytes: the header is the leaf of the journal's Merkle tree, so its bytes are made once and kept for ever.
+
+A header is one JSON object with sorted keys and no spaces (``canonical``); personal data is not in it, only a salted
+commitment per part.  ``read_header`` takes back what ``write_header`` wrote, of every version there ever was.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from routing.categories import Category
+from sos.clock import timestamp
+from sos.errors import Malformed
+from sos.incident.events import KINDS, VERSIONS, Event, Recorded
+from sos.incident.model import EventId, IncidentId, TenantId
+from sos.incident.report import canonical
+
+
+class _Header(Struct, frozen=True, kw_only=True):
+    actor: str
+    answers: str | None
+    at: datetime
+    commit: dict[Category, str]
+    data: msgspec.Raw
+    id: EventId
+    kind: str
+    n: int
+    stream: IncidentId
+    tenant: TenantId
+    v: int
+
+
+_headers = msgspec.json.Decoder(_Header)
+_bodies: Mapping[str, msgspec.json.Decoder[Event]] = {name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()}
+
+UPCASTERS: Mapping[tuple[str, int], Any] = {}
+"""(kind, old version) -> function from the old ``data`` to the next version's; empty while every kind is at 1."""
+
+
+def write_header(recorded: Recorded) -> bytes:
+    """The canonical bytes of ``recorded`` without its position, which is not yet known when it is written."""
+    kind = type(recorded.event).__name__
+    return canonical(
+        {
+            "actor": recorded.actor,
+            "answers": recorded.answers,
+            "at": timestamp(recorded.at),
+            "commit": recorded.commitments,
+            "data": recorded.event,
+            "id": recorded.id,
+            "kind": kind,
+            "n": recorded.n,
+            "stream": recorded.incident,
+            "tenant": recorded.tenant,
+            "v": VERSIONS[kind],
+        }
+    )
+
+
+def read_header(header: bytes, *, position: int | None = None) -> Recorded:
+    """The event in ``header``.  ``Malformed`` when it was not written by ``write_header``."""
+    try:
+        parsed = _headers.decode(header)
+        data: bytes = bytes(parsed.data)
+        for version in range(parsed.v, VERSIONS[parsed.kind]):
+            data = UPCASTERS[parsed.kind, version](data)
+        event = _bodies[parsed.kind].decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as wrong:
+        raise Malformed(f"not a journal header: {type(wrong).__name__}") from wrong
+    return Recorded(
+        id=parsed.id,
+        incident=parsed.stream,
+        tenant=parsed.tenant,
+        n=parsed.n,
+        at=parsed.at,
+        actor=parsed.actor,
+        answers=parsed.answers,
+        event=event,
+        commitments=parsed.commit,
+        position=position,
+    )

@@ -1,0 +1,638 @@
+"""What may follow what.  The table below is the code; the diagram in the README is drawn from it.
+
+**Theory.**  An incident is *received* the moment a report is durable, and stays so until a desk rings.  It *rings*
+until an operator answers; then it is *in call* and belongs to that operator alone.  Only an operator decides that an
+agency is told, and with that decision the incident is *handing over*.  It is *handed over* when every agency told has
+either taken over (a human said so) or refused, and at least one took over.  Only a person closes it, with a
+disposition; a closed incident can be *reopened*, and then rings again like a new one.
+
+*Who may cause what.*  A vehicle or a provider may only add facts (report, legs, recording).  Timers may only make
+things louder: ring more desks, raise an alarm, try a delivery again.  They never close, never tell, never merge.
+Operators answer, note, decide and close.  Agencies acknowledge, reject and report, each only its own disclosure.
+
+*What wins when two things happen at once.*  The journal accepts one event per number in the stream; whoever comes
+second decides again on the new state.  So of two operators who answer together one is assigned and the other is
+refused; an acknowledgement that crosses a closing is recorded in the closed incident; a desk that dies while its
+operator's decision is written leaves a decided disclosure, which is delivered all the same.
+
+*The operator is lost* (desk dead).  Before any decision the incident rings again everywhere.  Once handing over it
+stays there, with no operator and every desk ringing: the hand-off is not undone by a browser crash.
+
+*Mode* is beside the state, not in it: a *test* walks every state but may tell no agency at all, a *drill* may tell
+exercise partners only, and neither can become live.
+
+*Waiting* always has a deadline (``DEADLINES``).  Deadlines count from the moment the state was entered.
+
+``decide`` and ``evolve`` are pure: values in, values out, the time is an argument.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from routing.categories import Category
+from sos.errors import Refused
+from sos.incident import commands as c
+from sos.incident import events as e
+from sos.incident.model import (
+    Acknowledgement,
+    Disclosure,
+    DisclosureId,
+    Disposition,
+    Incident,
+    Leg,
+    Mode,
+    Recording,
+    State,
+)
+
+TRANSITIONS: Mapping[State | None, Mapping[type[e.Event], State]] = MappingProxyType(
+    {
+        None: {e.IncidentOpened: State.RECEIVED},
+        State.RECEIVED: {
+            e.DeskOffered: State.RINGING,
+            e.OperatorAssigned: State.IN_CALL,
+        },
+        State.RINGING: {
+            e.DeskOffered: State.RINGING,
+            e.OperatorAssigned: State.IN_CALL,
+        },
+        State.IN_CALL: {
+            e.OperatorLost: State.RINGING,
+            e.DisclosureDecided: State.HANDING_OVER,
+            e.IncidentClosed: State.CLOSED,
+        },
+        State.HANDING_OVER: {
+            e.OperatorLost: State.HANDING_OVER,
+            e.OperatorAssigned: State.HANDING_OVER,
+            e.DisclosureDecided: State.HANDING_OVER,
+            e.HandoffCompleted: State.HANDED_OVER,
+            e.IncidentClosed: State.CLOSED,
+        },
+        State.HANDED_OVER: {
+            e.OperatorLost: State.HANDED_OVER,
+            e.OperatorAssigned: State.HANDED_OVER,
+            e.DisclosureDecided: State.HANDING_OVER,
+            e.IncidentClosed: State.CLOSED,
+        },
+        State.CLOSED: {e.IncidentReopened: State.REOPENED},
+        State.REOPENED: {
+            e.DeskOffered: State.RINGING,
+            e.OperatorAssigned: State.IN_CALL,
+        },
+    }
+)
+"""State before -> event -> state after.  An event that is neither here nor in ``ANYTIME`` cannot happen there."""
+
+ANYTIME: frozenset[type[e.Event]] = frozenset(
+    {
+        e.ReportFiled,
+        e.PlanMade,
+        e.LegInvited,
+        e.LegJoined,
+        e.LegLeft,
+        e.RecordingStarted,
+        e.RecordingSealed,
+        e.RecordingFailed,
+        e.NoteAdded,
+        e.DeliveryStarted,
+        e.DeliveryConfirmed,
+        e.DeliveryFailed,
+        e.AgencyAcknowledged,
+        e.AgencyRejected,
+        e.AgencyReported,
+        e.PartsRead,
+        e.HelpEscalated,
+        e.ExportMade,
+    }
+)
+"""Facts that are recorded in every state and change none."""
+
+
+class Deadline(Struct, frozen=True, kw_only=True):
+    name: str
+    after: timedelta
+    """Counted from the entry into the state."""
+    reason: str
+
+
+DEADLINES: Mapping[State, tuple[Deadline, ...]] = MappingProxyType(
+    {
+        State.RECEIVED: (
+            Deadline(name="ring_anyway", after=timedelta(seconds=2), reason="no offer came: ring every desk"),
+        ),
+        State.RINGING: (
+            Deadline(name="ring_all", after=timedelta(seconds=5), reason="unclaimed: sound at every desk"),
+            Deadline(name="unanswered", after=timedelta(seconds=15), reason="NENA-STA-020.1: 90 % within 15 s"),
+        ),
+        State.IN_CALL: (
+            Deadline(name="undecided", after=timedelta(seconds=60), reason="NFPA 1225: call processing within 60 s"),
+        ),
+        State.HANDING_OVER: (
+            Deadline(name="redeliver", after=timedelta(seconds=5), reason="a delivery that no machine confirmed"),
+            Deadline(name="handoff_overdue", after=timedelta(seconds=20), reason="no human there has taken over"),
+        ),
+        State.HANDED_OVER: (
+            Deadline(name="unclosed", after=timedelta(minutes=30), reason="handed over and still open"),
+        ),
+        State.REOPENED: (
+            Deadline(name="ring_anyway", after=timedelta(seconds=2), reason="no offer came: ring every desk"),
+        ),
+    }
+)
+"""What is waited for in each state, and how long.  A closed incident waits for nothing."""
+
+_REDELIVER = "redeliver"
+"""The deadline that counts again from the moment it passed, for as long as its reason stands."""
+
+
+def deadlines(incident: Incident) -> tuple[tuple[str, datetime], ...]:
+    """Name and instant of everything ``incident`` waits for now."""
+    entered = incident.changed_at
+    if entered is None:
+        return ()
+    found: list[tuple[str, datetime]] = []
+    for deadline in DEADLINES.get(incident.state, ()):
+        if deadline.name == _REDELIVER:
+            if any(known.pending and known.reached is None for known in incident.disclosures):
+                found.append((deadline.name, (incident.tried_at or entered) + deadline.after))
+        elif deadline.name not in incident.passed:
+            found.append((deadline.name, entered + deadline.after))
+    return tuple(found)
+
+
+# --- evolve ------------------------------------------------------------------------------------------------------
+
+
+def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
+    """``incident`` after ``event``.  ``Refused`` when the table knows no such step: the event must not be written."""
+    before = incident.state if incident.version else None
+    kind = type(event)
+    after = TRANSITIONS[before].get(kind)
+    if after is None:
+        if kind not in ANYTIME or before is None:
+            raise Refused(f"{kind.__name__} cannot happen while the incident is {before or 'not open'}")
+        after = incident.state
+    apply = _EFFECTS.get(kind)
+    changes: dict[str, Any] = apply(incident, event) if apply else {}
+    if after is not before:
+        changes |= {"state": after, "changed_at": at, "passed": ()}
+    if before is None:
+        changes["opened_at"] = at
+    if kind is e.DisclosureDecided or (isinstance(event, e.HelpEscalated) and event.rung == _REDELIVER):
+        changes["tried_at"] = at
+    return replace(incident, version=incident.version + 1, **changes)
+
+
+def _opened(_: Incident, event: e.IncidentOpened) -> dict[str, Any]:
+    flags = () if event.readable else ("unreadable_report",)
+    return {"mode": event.mode, "trigger": event.trigger, "flags": flags}
+
+
+def _planned(incident: Incident, event: e.PlanMade) -> dict[str, Any]:
+    flags = tuple(dict.fromkeys((*incident.flags, *event.flags)))
+    return {"planned": True, "prefecture": event.prefecture, "agencies": event.agencies, "flags": flags}
+
+
+def _offered(incident: Incident, event: e.DeskOffered) -> dict[str, Any]:
+    return {"offers": event.round, "desks": event.desks}
+
+
+def _assigned(_: Incident, event: e.OperatorAssigned) -> dict[str, Any]:
+    return {"operator": event.operator, "desks": (event.desk,), "offers": 0}
+
+
+def _leg_known(incident: Incident, event: e.LegInvited | e.LegJoined, *, up: bool) -> dict[str, Any]:
+    others = tuple(leg for leg in incident.legs if leg.leg != event.leg)
+    return {"legs": (*others, Leg(leg=event.leg, party=event.party, who=event.who, up=up))}
+
+
+def _leg_left(incident: Incident, event: e.LegLeft) -> dict[str, Any]:
+    return {"legs": tuple(replace(leg, up=False) if leg.leg == event.leg else leg for leg in incident.legs)}
+
+
+def _recording(incident: Incident, recording: Recording) -> dict[str, Any]:
+    others = tuple(known for known in incident.recordings if known.recording != recording.recording)
+    return {"recordings": (*others, recording)}
+
+
+def _decided(incident: Incident, event: e.DisclosureDecided) -> dict[str, Any]:
+    made = Disclosure(disclosure=event.disclosure, agency=event.agency, service=event.service)
+    return {"disclosures": (*incident.disclosures, made)}
+
+
+def _disclosed(incident: Incident, disclosure: DisclosureId, **changes: Any) -> dict[str, Any]:
+    return {
+        "disclosures": tuple(
+            replace(known, **changes) if known.disclosure == disclosure else known for known in incident.disclosures
+        )
+    }
+
+
+def _reached(incident: Incident, event: e.DeliveryConfirmed | e.AgencyAcknowledged) -> dict[str, Any]:
+    known = incident.disclosure(event.disclosure)
+    if known is not None and known.reached is not None and known.reached.rank >= event.level.rank:
+        return {}
+    return _disclosed(incident, event.disclosure, reached=event.level)
+
+
+def _read(incident: Incident, event: e.PartsRead) -> dict[str, Any]:
+    return {"read_by": (*incident.read_by, (event.reader, event.categories))}
+
+
+def _escalated(incident: Incident, event: e.HelpEscalated) -> dict[str, Any]:
+    return {"passed": (*incident.passed, event.rung)}
+
+
+_EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
+    {
+        e.IncidentOpened: _opened,
+        e.ReportFiled: lambda _, event: {"located": event.located},
+        e.PlanMade: _planned,
+        e.DeskOffered: _offered,
+        e.OperatorAssigned: _assigned,
+        e.OperatorLost: lambda *_: {"operator": None, "desks": (), "offers": 0},
+        e.LegInvited: lambda i, event: _leg_known(i, event, up=False),
+        e.LegJoined: lambda i, event: _leg_known(i, event, up=True),
+        e.LegLeft: _leg_left,
+        e.RecordingStarted: lambda i, event: _recording(i, Recording(recording=event.recording, sealed=False)),
+        e.RecordingSealed: lambda i, event: _recording(i, Recording(recording=event.recording, sealed=True)),
+        e.RecordingFailed: lambda i, event: _recording(
+            i, Recording(recording=event.recording, sealed=False, failed=True)
+        ),
+        e.DisclosureDecided: _decided,
+        e.DeliveryStarted: lambda i, event: _disclosed(i, event.disclosure, attempts=event.attempt),
+        e.DeliveryConfirmed: _reached,
+        e.AgencyAcknowledged: _reached,
+        e.AgencyRejected: lambda i, event: _disclosed(i, event.disclosure, rejected=event.reason),
+        e.AgencyReported: lambda i, event: _disclosed(i, event.disclosure, status=event.status),
+        e.PartsRead: _read,
+        e.HelpEscalated: _escalated,
+        e.IncidentClosed: lambda _, event: {"disposition": event.disposition, "read_by": (), "desks": ()},
+        e.IncidentReopened: lambda *_: {"disposition": None, "operator": None, "offers": 0, "desks": ()},
+    }
+)
+"""What an event changes besides the state.  Events that are not here change nothing else."""
+
+
+def replay(incident: Incident, recorded: tuple[e.Recorded, ...]) -> Incident:
+    """``incident`` after all of ``recorded``, which must continue its stream without a gap."""
+    for entry in recorded:
+        if entry.n != incident.version + 1:
+            raise ValueError(f"event {entry.n} does not follow version {incident.version}")
+        incident = evolve(incident, entry.event, at=entry.at)
+    return incident
+
+
+# --- decide ------------------------------------------------------------------------------------------------------
+
+Decision = tuple[e.Draft, ...]
+
+
+def decide(incident: Incident, command: c.Command, *, now: datetime) -> Decision:
+    """The events that ``command`` leads to at ``now``; none when what it asks for is already so.
+
+    ``Refused`` when it may not happen; its text is for the operator.
+    """
+    decision = propose(incident, command, now=now)
+    for draft in decision:  # the table has the last word, before anything is written
+        incident = evolve(incident, draft.event, at=now)
+    return decision
+
+
+def propose(incident: Incident, command: c.Command, *, now: datetime) -> Decision:
+    """As ``decide``, for a caller that puts each event through ``evolve`` itself before anything is written."""
+    if incident.version == 0 and not isinstance(command, c.OpenIncident):
+        raise Refused("there is no such incident")
+    return _DECIDERS[type(command)](incident, command, now)
+
+
+def _facts(*happened: e.Event) -> Decision:
+    return tuple(e.Draft(event=event) for event in happened)
+
+
+def _open(incident: Incident, command: c.OpenIncident, _: datetime) -> Decision:
+    if incident.version:
+        return ()
+    opened = e.IncidentOpened(
+        mode=command.mode,
+        trigger=command.trigger,
+        format=command.format,
+        report_digest=command.report_digest,
+        report_bytes=len(command.report),
+        readable=command.readable,
+        findings=command.findings,
+    )
+    return (e.Draft(event=opened, parts={Category.RAW: command.report}),)
+
+
+def _file(incident: Incident, command: c.FileReport, _: datetime) -> Decision:
+    if incident.located is not None and command.sequence == 0:
+        return ()
+    filed = e.ReportFiled(sequence=command.sequence, located=command.located, findings=command.findings)
+    return (e.Draft(event=filed, parts=command.parts),)
+
+
+def _plan(incident: Incident, command: c.RecordPlan, _: datetime) -> Decision:
+    if incident.planned:
+        return ()
+    made = e.PlanMade(
+        prefecture=command.prefecture,
+        services=command.services,
+        agencies=command.agencies,
+        reasons=command.reasons,
+        flags=command.flags,
+        border_m=command.border_m,
+        datasets=command.datasets,
+    )
+    return (e.Draft(event=made, parts=command.parts),)
+
+
+def _offer(incident: Incident, command: c.OfferDesks, _: datetime) -> Decision:
+    if incident.state not in (State.RECEIVED, State.REOPENED, State.RINGING):
+        return ()
+    if incident.state is State.RINGING and not incident.desks:  # everywhere already: nothing is louder
+        return ()
+    if incident.state is State.RINGING and command.desks and set(command.desks) <= set(incident.desks):
+        return ()
+    return _facts(e.DeskOffered(desks=command.desks, round=incident.offers + 1))
+
+
+def _take(incident: Incident, command: c.TakeIncident, _: datetime) -> Decision:
+    if incident.operator == command.operator:
+        return ()
+    if incident.operator is not None:
+        raise Refused(f"{incident.operator} has this incident")
+    return _facts(e.OperatorAssigned(operator=command.operator, desk=command.desk))
+
+
+def _release(incident: Incident, command: c.ReleaseOperator, _: datetime) -> Decision:
+    if incident.operator != command.operator or incident.state is State.CLOSED:
+        return ()
+    return _facts(e.OperatorLost(operator=command.operator, reason=command.reason))
+
+
+def _invite(incident: Incident, command: c.InviteLeg, _: datetime) -> Decision:
+    if incident.leg(command.leg) is not None:
+        return ()
+    invited = e.LegInvited(leg=command.leg, party=command.party, who=command.who)
+    return (e.Draft(event=invited, seals=(Category.AUD,)),)
+
+
+def _join(incident: Incident, command: c.JoinLeg, _: datetime) -> Decision:
+    known = incident.leg(command.leg)
+    if known is not None and known.up:
+        return ()
+    return _facts(e.LegJoined(leg=command.leg, party=command.party, who=command.who))
+
+
+def _leave(incident: Incident, command: c.LeaveLeg, _: datetime) -> Decision:
+    known = incident.leg(command.leg)
+    if known is None or not known.up:
+        return ()
+    return _facts(e.LegLeft(leg=command.leg, reason=command.reason))
+
+
+def _recorded(incident: Incident, recording: str) -> Recording | None:
+    return next((known for known in incident.recordings if known.recording == recording), None)
+
+
+def _start_recording(incident: Incident, command: c.StartRecording, _: datetime) -> Decision:
+    if _recorded(incident, command.recording):
+        return ()
+    return _facts(e.RecordingStarted(recording=command.recording))
+
+
+def _seal_recording(incident: Incident, command: c.SealRecording, _: datetime) -> Decision:
+    known = _recorded(incident, command.recording)
+    if known is not None and known.sealed:
+        return ()
+    begun = () if known else (e.RecordingStarted(recording=command.recording),)
+    sealed = e.RecordingSealed(
+        recording=command.recording,
+        manifest_digest=command.manifest_digest,
+        chunks=command.chunks,
+        duration_ms=command.duration_ms,
+    )
+    return (*_facts(*begun), e.Draft(event=sealed, parts={Category.AUD: command.manifest}))
+
+
+def _fail_recording(incident: Incident, command: c.FailRecording, _: datetime) -> Decision:
+    known = _recorded(incident, command.recording)
+    if known is not None and (known.failed or known.sealed):
+        return ()
+    return _facts(e.RecordingFailed(recording=command.recording, reason=command.reason))
+
+
+def _note(incident: Incident, command: c.AddNote, _: datetime) -> Decision:
+    if not command.text.strip():
+        raise Refused("an empty note says nothing")
+    if command.category not in (Category.OBS, Category.PER, Category.FAM, Category.TEL):
+        raise Refused(f"a note cannot be kept as {command.category}")
+    return (e.Draft(event=e.NoteAdded(category=command.category), parts={command.category: command.text.encode()}),)
+
+
+def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> Decision:
+    if incident.disclosure(command.disclosure):
+        return ()
+    if incident.operator is None:
+        raise Refused("only the operator who has the incident may tell an agency: answer it first")
+    if incident.mode is Mode.TEST:
+        raise Refused("a test call never leaves the house")
+    if incident.mode is Mode.DRILL and not command.exercise_partner:
+        raise Refused(f"{command.agency} takes no part in drills")
+    if Category.RAW in command.sections:
+        raise Refused("the raw report is never disclosed")
+    if any(known.agency == command.agency and known.pending for known in incident.disclosures):
+        raise Refused(f"{command.agency} has been told and has not answered yet")
+    decided = e.DisclosureDecided(
+        disclosure=command.disclosure,
+        agency=command.agency,
+        service=command.service,
+        rule=command.rule,
+        ground=command.ground,
+        law_version=command.law_version,
+        clause=command.clause,
+        necessity=command.necessity,
+        consent=command.consent,
+        opt_out_overridden=command.opt_out_overridden,
+        categories=tuple(command.sections),
+        withheld=command.withheld,
+    )
+    return (e.Draft(event=decided, parts={**command.sections, Category.RAW: command.brief}),)
+
+
+def _known_disclosure(incident: Incident, disclosure: DisclosureId) -> Disclosure:
+    known = incident.disclosure(disclosure)
+    if known is None:
+        raise Refused(f"nothing was disclosed under {disclosure}")
+    return known
+
+
+def _start_delivery(incident: Incident, command: c.StartDelivery, _: datetime) -> Decision:
+    known = _known_disclosure(incident, command.disclosure)
+    if known.reached is not None or known.rejected is not None:
+        return ()
+    return _facts(e.DeliveryStarted(disclosure=command.disclosure, channel=command.channel, attempt=known.attempts + 1))
+
+
+def _confirm_delivery(incident: Incident, command: c.ConfirmDelivery, _: datetime) -> Decision:
+    known = _known_disclosure(incident, command.disclosure)
+    if command.level.rank >= Acknowledgement.HEARD.rank:
+        raise Refused("a machine confirms delivery; only a human being acknowledges")
+    if known.reached is not None and known.reached.rank >= command.level.rank:
+        return ()
+    return _facts(e.DeliveryConfirmed(disclosure=command.disclosure, level=command.level, receipt=command.receipt))
+
+
+def _fail_delivery(incident: Incident, command: c.FailDelivery, _: datetime) -> Decision:
+    known = _known_disclosure(incident, command.disclosure)
+    if known.reached is not None:
+        return ()
+    return _facts(e.DeliveryFailed(disclosure=command.disclosure, attempt=command.attempt, reason=command.reason))
+
+
+def _own_disclosure(incident: Incident, command: c.Acknowledge | c.Reject | c.ReportStatus) -> Disclosure:
+    known = _known_disclosure(incident, command.disclosure)
+    if known.agency != command.agency:
+        raise Refused("this was disclosed to another agency")
+    return known
+
+
+def _complete(incident: Incident, answer: e.Event, now: datetime) -> Decision:
+    """``answer``, and the completion of the hand-off when nobody is left to wait for."""
+    after = evolve(incident, answer, at=now)
+    settled = not any(known.pending for known in after.disclosures)
+    helped = any(known.taken_over for known in after.disclosures)
+    if after.state is State.HANDING_OVER and settled and helped:
+        return _facts(answer, e.HandoffCompleted())
+    return _facts(answer)
+
+
+def _acknowledge(incident: Incident, command: c.Acknowledge, now: datetime) -> Decision:
+    known = _own_disclosure(incident, command)
+    if command.level.rank < Acknowledgement.HEARD.rank:
+        raise Refused("only a human being acknowledges")
+    if known.reached is not None and known.reached.rank >= command.level.rank:
+        return ()
+    if known.rejected is not None:
+        raise Refused("this was refused before; it must be told anew")
+    return _complete(incident, e.AgencyAcknowledged(disclosure=command.disclosure, level=command.level), now)
+
+
+def _reject(incident: Incident, command: c.Reject, now: datetime) -> Decision:
+    known = _own_disclosure(incident, command)
+    if known.rejected is not None:
+        return ()
+    if known.taken_over:
+        raise Refused("this was taken over; it cannot be refused any more")
+    return _complete(incident, e.AgencyRejected(disclosure=command.disclosure, reason=command.reason), now)
+
+
+def _report_status(incident: Incident, command: c.ReportStatus, _: datetime) -> Decision:
+    known = _own_disclosure(incident, command)
+    if known.status is command.status:
+        return ()
+    return _facts(e.AgencyReported(disclosure=command.disclosure, status=command.status))
+
+
+def _read_parts(incident: Incident, command: c.ReadParts, _: datetime) -> Decision:
+    if set(command.categories) <= incident.opened_by(command.reader):
+        return ()
+    return _facts(e.PartsRead(reader=command.reader, categories=command.categories, purpose=command.purpose))
+
+
+_REAL = (Disposition.HANDED_OVER, Disposition.NO_HELP_NEEDED, Disposition.ABANDONED, Disposition.DUPLICATE)
+
+
+def retention(disposition: Disposition) -> tuple[tuple[Category, str], ...]:
+    """The retention tag of each category once an incident is closed with ``disposition``."""
+    if disposition not in _REAL:
+        return tuple((category, "nonincident-4w") for category in Category)
+    tags = {Category.AUD: "incident-audio-1y", Category.RAW: "incident-raw-1y"}
+    return tuple((category, tags.get(category, "incident-case-3y")) for category in Category)
+
+
+def _close(incident: Incident, command: c.CloseIncident, _: datetime) -> Decision:
+    if incident.state is State.CLOSED:
+        return ()
+    if incident.operator is None:
+        raise Refused("only the operator who has the incident may close it: answer it first")
+    if command.disposition is Disposition.HANDED_OVER and not any(known.taken_over for known in incident.disclosures):
+        raise Refused("nobody has taken over yet")
+    if any(known.pending for known in incident.disclosures):
+        raise Refused("an agency was told and has not answered yet")
+    if (incident.mode is Mode.TEST) != (command.disposition is Disposition.TEST):
+        raise Refused("a test call is closed as test, and nothing else is")
+    if command.disposition is Disposition.DRILL and incident.mode is not Mode.DRILL:
+        raise Refused("only a drill is closed as drill")
+    return _facts(e.IncidentClosed(disposition=command.disposition, retention=retention(command.disposition)))
+
+
+def _reopen(incident: Incident, command: c.ReopenIncident, _: datetime) -> Decision:
+    return _facts(e.IncidentReopened(reason=command.reason))
+
+
+def _record_export(_: Incident, command: c.RecordExport, __: datetime) -> Decision:
+    return _facts(e.ExportMade(export=command.export, categories=command.categories, purpose=command.purpose))
+
+
+def _pass_deadline(incident: Incident, command: c.PassDeadline, now: datetime) -> Decision:
+    due = dict(deadlines(incident)).get(command.name)
+    if due is None or due > now:
+        return ()
+    escalated = e.HelpEscalated(rung=command.name)
+    everywhere = incident.state is State.RINGING and not incident.desks
+    if command.name in ("ring_anyway", "ring_all") and not everywhere:
+        offered = e.DeskOffered(desks=(), round=incident.offers + 1)
+        return _facts(escalated, offered)
+    return _facts(escalated)
+
+
+_DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(
+    {
+        c.OpenIncident: _open,
+        c.FileReport: _file,
+        c.RecordPlan: _plan,
+        c.OfferDesks: _offer,
+        c.TakeIncident: _take,
+        c.ReleaseOperator: _release,
+        c.InviteLeg: _invite,
+        c.JoinLeg: _join,
+        c.LeaveLeg: _leave,
+        c.StartRecording: _start_recording,
+        c.SealRecording: _seal_recording,
+        c.FailRecording: _fail_recording,
+        c.AddNote: _note,
+        c.DecideDisclosure: _disclose,
+        c.StartDelivery: _start_delivery,
+        c.ConfirmDelivery: _confirm_delivery,
+        c.FailDelivery: _fail_delivery,
+        c.Acknowledge: _acknowledge,
+        c.Reject: _reject,
+        c.ReportStatus: _report_status,
+        c.ReadParts: _read_parts,
+        c.CloseIncident: _close,
+        c.ReopenIncident: _reopen,
+        c.RecordExport: _record_export,
+        c.PassDeadline: _pass_deadline,
+    }
+)
+
+
+# --- the picture -------------------------------------------------------------------------------------------------
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for the README."""
+    lines = ["stateDiagram-v2"]
+    for before, row in TRANSITIONS.items():
+        by_target: dict[State, list[str]] = {}
+        for kind, after in row.items():
+            by_target.setdefault(after, []).append(kind.__name__)
+        lines += [f"    {before or '[*]'} --> {after}: {', '.join(kinds)}" for after, kinds in by_target.items()]
+    return "\n".join(lines)

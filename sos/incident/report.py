@@ -1,0 +1,139 @@
+"""What a vehicle reports, taken apart by data category: the content of the LOC, VEH, SEV and TEL parts.
+
+``intake`` makes these from whatever dialect came in; planner, brief and console read them back.  Unknown is ``None``,
+never zero.  Positions are WGS-84 degrees, latitude first; field names follow COVESA VSS leaves and, where VSS has
+none, RFC 8148 (VEDS) and Euro NCAP TB 040.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from routing.categories import Category
+
+
+class Fix(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A position the vehicle had ``age_seconds`` before the incident."""
+
+    latitude: float
+    longitude: float
+    age_seconds: float | None = None
+
+
+class Location(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The LOC part.  ``latitude`` and ``longitude`` are both known and possible, or both None."""
+
+    latitude: float | None = None
+    longitude: float | None = None
+    heading: float | None = None
+    """Degrees clockwise from north."""
+    horizontal_accuracy: float | None = None
+    """Metres, radius, as the sender states it."""
+    trusted: bool | None = None
+    """EN 15722 positionCanBeTrusted: within 150 m at 95 % confidence."""
+    timestamp: datetime | None = None
+    recent: tuple[Fix, ...] = ()
+    reported: str | None = None
+    """The position as sent, when it is impossible: kept so that a person may make sense of it."""
+
+    @property
+    def known(self) -> bool:
+        return self.latitude is not None and self.longitude is not None
+
+
+class Vehicle(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The VEH part."""
+
+    id_scheme: str | None = None
+    """``vin`` (ISO 3779), ``jp_frame`` (車台番号) or ``oem_id``."""
+    id_value: str | None = None
+    brand: str | None = None
+    model: str | None = None
+    exterior_color: str | None = None
+    license_plate: str | None = None
+    category: str | None = None
+    energy: tuple[str, ...] = ()
+    occupants: int | None = None
+    belted: int | None = None
+
+
+class Crash(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The SEV part."""
+
+    event_time: datetime | None = None
+    impact: str | None = None
+    delta_v_x: float | None = None
+    """km/h, forward positive."""
+    delta_v_y: float | None = None
+    principal_direction_clock: int | None = None
+    multiple_impacts: bool | None = None
+    rollover: str | None = None
+    airbag_deployed: bool | None = None
+    speed_before: float | None = None
+    """km/h."""
+    fire: bool | None = None
+    submersed: bool | None = None
+    summary: str | None = None
+    """Free text of the sender, such as a police record's own words."""
+
+
+class CallBack(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The TEL part."""
+
+    tel: str | None = None
+    """E.164."""
+    language: str | None = None
+    """BCP 47."""
+
+
+class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The LOC part of a plan: the place in words and numbers, for the screen and for reading aloud."""
+
+    latitude: float | None = None
+    longitude: float | None = None
+    prefecture_name: str | None = None
+    border_distance_m: float | None = None
+    runner_up: str | None = None
+
+
+class PartKind(StrEnum):
+    """Schemas by name, for readers in other languages."""
+
+    LOCATION = "Location"
+    VEHICLE = "Vehicle"
+    CRASH = "Crash"
+    CALL_BACK = "CallBack"
+    PLACE = "Place"
+
+
+class EmergencyReport(Struct, frozen=True, kw_only=True):
+    """One report, whatever its dialect was."""
+
+    sequence: int = 0
+    location: Location = Location()
+    vehicle: Vehicle = Vehicle()
+    crash: Crash = Crash()
+    call_back: CallBack = CallBack()
+    findings: tuple[str, ...] = ()
+
+    def parts(self) -> Mapping[Category, bytes]:
+        """The report by category, as canonical JSON; categories of which nothing is known are left out."""
+        by_category: dict[Category, Struct] = {
+            Category.LOC: self.location,
+            Category.VEH: self.vehicle,
+            Category.SEV: self.crash,
+            Category.TEL: self.call_back,
+        }
+        return {category: canonical(part) for category, part in by_category.items() if part != type(part)()}
+
+
+_sorted = msgspec.json.Encoder(order="sorted")
+
+
+def canonical(value: Any) -> bytes:
+    """``value`` as JSON with sorted keys and no spaces: the form that is committed to, signed and stored."""
+    return _sorted.encode(value)

@@ -1,0 +1,206 @@
+"""One incident told from its commands, with times and ids that never change: what tests, journeys and samples are made of.
+
+Nothing here decides anything: every event comes out of ``decide`` and goes through ``evolve``.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from routing.categories import Category
+from routing.services import Service
+from sos.incident import commands as c
+from sos.incident.events import Draft, Recorded
+from sos.incident.lifecycle import decide, evolve
+from sos.incident.model import (
+    Acknowledgement,
+    AgencyId,
+    AgencyStatus,
+    DeskId,
+    DisclosureId,
+    EventId,
+    Incident,
+    IncidentId,
+    LegId,
+    Mode,
+    OperatorId,
+    Party,
+    RecordingId,
+    TenantId,
+    Trigger,
+)
+
+START = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
+FIRE, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-13-police")
+SERVICES = {FIRE: Service.FIRE, POLICE: Service.POLICE}
+PERSONAL = b'{"invented":"Personal-Data"}'
+"""Stands for every part, so that a test can look for it where it must not be."""
+
+
+class Story:
+    """``incident`` and the ``recorded`` events that made it."""
+
+    def __init__(self, number: int = 1) -> None:
+        self.now = START
+        self.number = number
+        self.incident = Incident(id=IncidentId(self._id(0)), tenant=TenantId("demo"))
+        self.recorded: list[Recorded] = []
+        self.drafts: list[Draft] = []
+
+    def do(self, command: c.Command, *, actor: str = "system:test", after_s: float = 0) -> tuple[str, ...]:
+        """Decide ``command`` so many seconds later; the kinds of event it led to."""
+        self.now += timedelta(seconds=after_s)
+        drafts = decide(self.incident, command, now=self.now)
+        for draft in drafts:
+            self.incident = evolve(self.incident, draft.event, at=self.now)
+            self.drafts.append(draft)
+            self.recorded.append(
+                Recorded(
+                    id=EventId(self._id(self.incident.version)),
+                    incident=self.incident.id,
+                    tenant=self.incident.tenant,
+                    n=self.incident.version,
+                    at=self.now,
+                    actor=actor,
+                    answers=None,
+                    event=draft.event,
+                    commitments={category: f"{self.incident.version:064x}" for category in draft.parts},
+                )
+            )
+        return tuple(type(draft.event).__name__ for draft in drafts)
+
+    def _id(self, n: int) -> str:
+        return f"019b7890-0000-7000-8000-{self.number:06x}{n:06x}"
+
+
+def open_incident(mode: Mode = Mode.LIVE, trigger: Trigger = Trigger.AUTOMATIC, readable: bool = True) -> c.OpenIncident:
+    return c.OpenIncident(
+        mode=mode,
+        trigger=trigger,
+        format="application/cloudevents+json",
+        report=PERSONAL,
+        report_digest="ab" * 32,
+        readable=readable,
+    )
+
+
+def file_report(sequence: int = 0, located: bool = True) -> c.FileReport:
+    return c.FileReport(sequence=sequence, located=located, parts={Category.LOC: PERSONAL, Category.TEL: PERSONAL})
+
+
+def plan() -> c.RecordPlan:
+    return c.RecordPlan(
+        prefecture="JP-13",
+        services=(Service.FIRE, Service.POLICE),
+        agencies=(FIRE, POLICE),
+        reasons=("fire:polygon", "police:polygon"),
+        flags=("near_border",),
+        border_m=1200,
+        datasets=("jp_prefectures:0123456789abcdef",),
+        parts={Category.LOC: PERSONAL},
+    )
+
+
+def offer(*desks: str) -> c.OfferDesks:
+    return c.OfferDesks(desks=tuple(DeskId(desk) for desk in desks))
+
+
+def take(operator: str = "hanako") -> c.TakeIncident:
+    return c.TakeIncident(operator=OperatorId(operator), desk=DeskId(f"desk-{operator}"))
+
+
+def release(operator: str = "hanako") -> c.ReleaseOperator:
+    return c.ReleaseOperator(operator=OperatorId(operator), reason="desk_silent")
+
+
+def invite(leg: str = "leg-vehicle", party: Party = Party.VEHICLE, who: str = "vehicle") -> c.InviteLeg:
+    return c.InviteLeg(leg=LegId(leg), party=party, who=who)
+
+
+def join(leg: str = "leg-vehicle", party: Party = Party.VEHICLE, who: str = "vehicle") -> c.JoinLeg:
+    return c.JoinLeg(leg=LegId(leg), party=party, who=who)
+
+
+def leave(leg: str = "leg-vehicle") -> c.LeaveLeg:
+    return c.LeaveLeg(leg=LegId(leg), reason="hung_up")
+
+
+def start_recording(recording: str = "rec-1") -> c.StartRecording:
+    return c.StartRecording(recording=RecordingId(recording))
+
+
+def seal_recording(recording: str = "rec-1") -> c.SealRecording:
+    return c.SealRecording(
+        recording=RecordingId(recording),
+        manifest=PERSONAL,
+        manifest_digest="cd" * 32,
+        chunks=3,
+        duration_ms=61_000,
+    )
+
+
+def fail_recording(recording: str = "rec-1") -> c.FailRecording:
+    return c.FailRecording(recording=RecordingId(recording), reason="disk_full")
+
+
+def note(text: str = "answers, bleeding", category: Category = Category.OBS) -> c.AddNote:
+    return c.AddNote(category=category, text=text)
+
+
+def disclose(
+    disclosure: str = "d1",
+    agency: AgencyId = FIRE,
+    *,
+    partner: bool = False,
+    sections: tuple[Category, ...] = (Category.LOC, Category.SEV),
+) -> c.DecideDisclosure:
+    return c.DecideDisclosure(
+        disclosure=DisclosureId(disclosure),
+        agency=agency,
+        exercise_partner=partner,
+        service=SERVICES.get(agency, Service.MEDICAL),
+        rule="JP-01",
+        ground="JP-27-1-ii",
+        law_version="2026-04-01",
+        clause="APPI Art. 27(1)(ii)",
+        necessity="automatic_crash",
+        consent="no_answer",
+        opt_out_overridden=False,
+        sections=dict.fromkeys(sections, PERSONAL),
+        withheld=(Category.MED,),
+        brief=PERSONAL,
+    )
+
+
+def start_delivery(disclosure: str = "d1") -> c.StartDelivery:
+    return c.StartDelivery(disclosure=DisclosureId(disclosure), channel="portal")
+
+
+def confirm(disclosure: str = "d1", level: Acknowledgement = Acknowledgement.DELIVERED) -> c.ConfirmDelivery:
+    return c.ConfirmDelivery(disclosure=DisclosureId(disclosure), level=level, receipt="portal-1")
+
+
+def fail_delivery(disclosure: str = "d1") -> c.FailDelivery:
+    return c.FailDelivery(disclosure=DisclosureId(disclosure), attempt=1, reason="timeout")
+
+
+def acknowledge(
+    disclosure: str = "d1", agency: AgencyId = FIRE, level: Acknowledgement = Acknowledgement.TAKEN_OVER
+) -> c.Acknowledge:
+    return c.Acknowledge(disclosure=DisclosureId(disclosure), agency=agency, level=level)
+
+
+def reject(disclosure: str = "d1", agency: AgencyId = FIRE) -> c.Reject:
+    return c.Reject(disclosure=DisclosureId(disclosure), agency=agency, reason="out_of_area")
+
+
+def report_status(
+    disclosure: str = "d1", agency: AgencyId = FIRE, status: AgencyStatus = AgencyStatus.DISPATCHED
+) -> c.ReportStatus:
+    return c.ReportStatus(disclosure=DisclosureId(disclosure), agency=agency, status=status)
+
+
+def read_parts(reader: str = "operator:hanako") -> c.ReadParts:
+    return c.ReadParts(reader=reader, categories=(Category.LOC, Category.TEL), purpose="rescue")
+
+
+def export() -> c.RecordExport:
+    return c.RecordExport(export="export-1", categories=(Category.LOC,), purpose="regulator")
