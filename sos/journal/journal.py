@@ -1,0 +1,407 @@
+"""The journal as the rest of the service sees it: commands in, durable events out, personal data opened on the record.
+
+``execute`` decides on the present state, seals the parts, appends, and decides again when somebody else was quicker.
+``open`` is the same for a new report, with a deadline: a slow or absent database sends it to the spool, and the vehicle
+is answered all the same.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Literal, assert_never
+
+import msgspec
+from msgspec import Struct
+
+from recording.errors import RecordingError
+from recording.keys import KeyStore
+from recording.vault import Opened, seal, unseal
+from routing.categories import Category
+from sos.clock import Clock
+from sos.errors import Conflict, Refused, SosError, Unavailable, Unknown
+from sos.incident.codec import write_header
+from sos.incident.commands import Command, OpenIncident, ReadParts
+from sos.incident.events import Draft, Recorded
+from sos.incident.lifecycle import deadlines, evolve, propose
+from sos.incident.model import EventId, Incident, IncidentId, Mode, State, TenantId, Trigger, new_id
+from sos.journal.keyring import Keyring, Keys, part_context
+from sos.journal.spool import Spool, Spooled
+from sos.journal.store import Append, Appended, KeyRow, Outcome, Overdue, QueueRow, Repeated, Store
+
+CACHED_STATES = 8192
+"""Incidents whose state stays in memory: a mass event of a great earthquake's first minutes, about 10 MB."""
+
+FRESH_PARTS = 2048
+"""Events whose parts stay in memory so that the readers right behind need not unseal them; about 5 MB."""
+
+CONFLICTS = 16
+"""How often a command decides again before it gives up: more than there are writers to one incident."""
+
+_snapshot = msgspec.json.Encoder()
+_incident = msgspec.json.Decoder(Incident)
+
+OnSpooled = Callable[[Spooled], Awaitable[None]]
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    incident: Incident
+    recorded: tuple[Recorded, ...]
+    """Empty when what was asked for was already so."""
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    incident: IncidentId
+    repeat: bool
+    durability: Literal["committed", "spooled"]
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """Personal data of one event in one category, in clear, with the salt that proves it."""
+
+    recorded: Recorded
+    category: Category
+    salt: bytes
+    payload: bytes
+
+
+class Journal:
+    """One journal over one store.  ``async with`` opens the spool and the watch over waiting reports."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: KeyStore,
+        spool: Spool,
+        *,
+        clock: Clock,
+        accept_within: timedelta = timedelta(milliseconds=250),
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self._keyring = Keyring(keys)
+        self._spool = spool
+        self._accept_within = accept_within
+        self._states: OrderedDict[IncidentId, Incident] = OrderedDict()
+        self._fresh: OrderedDict[EventId, Mapping[Category, bytes]] = OrderedDict()
+        self._waiting: dict[asyncio.Future[Outcome], Spooled] = {}
+        self._on_spooled: list[OnSpooled] = []
+        self._watch: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Journal":
+        await self._spool.open()
+        self._watch = asyncio.create_task(self._watch_waiting(), name="accept-deadline")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+            self._watch = None
+
+    # --- commands ---
+
+    async def execute(self, incident: IncidentId, command: Command, *, actor: str, answers: str | None = None) -> Done:
+        """Decide ``command`` on the present state and write what it leads to.
+
+        ``Refused`` when it may not happen, ``Unknown`` when there is no such incident, ``Unavailable`` when the
+        database does not answer: then it may or may not have been written, and asking again is safe.
+        """
+        for _ in range(CONFLICTS):
+            state = await self.state(incident)
+            now = self._now()
+            drafts = propose(state, command, now=now)
+            if not drafts:
+                return Done(incident=state, recorded=())
+            append, after = await self._prepare(state, drafts, actor=actor, answers=answers, now=now)
+            try:
+                await self.store.append(append)
+            except SosError as failed:
+                self._forget(incident)
+                if isinstance(failed, Conflict):
+                    continue
+                raise
+            self._keep(after, append, drafts)
+            return Done(incident=after, recorded=append.recorded)
+        raise Conflict(f"{incident} changes faster than a decision can be written")
+
+    async def open(self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime) -> Received:
+        """Make a report durable: in the database, or in the spool when that takes too long.
+
+        ``Unavailable`` when neither can keep it.
+        """
+        incident = IncidentId(new_id())
+        spooled = Spooled(incident=incident, tenant=tenant, receipt=receipt, received_at=received_at, command=command)
+        append, after, drafts = self._prepare_opening(spooled)
+        committed = self.store.append(append)
+        self._waiting[committed] = spooled
+        try:
+            outcome = await committed
+        except Unavailable:
+            await self._spool_now([spooled])
+            outcome = Overdue()
+        finally:
+            self._waiting.pop(committed, None)
+        match outcome:
+            case Appended():
+                self._keep(after, append, drafts)
+                return Received(incident=incident, repeat=False, durability="committed")
+            case Repeated(stream):
+                return Received(incident=stream, repeat=True, durability="committed")
+            case Overdue():
+                return Received(incident=incident, repeat=False, durability="spooled")
+        assert_never(outcome)
+
+    # --- reading ---
+
+    async def state(self, incident: IncidentId) -> Incident:
+        """The incident as it stands.  ``Unknown`` when there is none of that id."""
+        known = self._states.get(incident)
+        if known is not None:
+            return known
+        stored = await self.store.load(incident)
+        if stored is None:
+            raise Unknown("there is no such incident")
+        state = _incident.decode(stored.snapshot)
+        self._remember(state)
+        return state
+
+    async def queue(self, *, limit: int, states: Sequence[State]) -> tuple[int, Sequence[Incident]]:
+        """How many incidents are in ``states``, and the most urgent of them."""
+        total, snapshots = await self.store.queue(limit=limit, states=[str(state) for state in states])
+        return total, [_incident.decode(snapshot) for snapshot in snapshots]
+
+    async def read(
+        self, incident: IncidentId, categories: Sequence[Category], *, reader: str, purpose: str
+    ) -> Sequence[Part]:
+        """Show personal data to somebody: the access is in the journal before the first byte is given."""
+        command = ReadParts(reader=reader, categories=tuple(sorted(categories)), purpose=purpose)
+        await self.execute(incident, command, actor=reader)
+        return await self.unseal(incident, categories)
+
+    async def unseal(self, incident: IncidentId, categories: Sequence[Category]) -> Sequence[Part]:
+        """The parts of an incident for a machine inside the house.  What shows them to a person calls ``read``.
+
+        Parts whose key has been destroyed are left out.
+        """
+        recorded = await self.store.stream(incident)
+        sealed = await self.store.parts(incident, first=1, last=len(recorded))
+        keys = await self._keys(incident)
+        found: list[Part] = []
+        for event in recorded:
+            for category in event.commitments:
+                if category in categories and category in keys and (event.n, category) in sealed:
+                    opened = self._unseal(keys[category], sealed[event.n, category], event.id, category)
+                    found.append(Part(recorded=event, category=category, salt=opened.salt, payload=opened.payload))
+        return found
+
+    async def parts_of(self, recorded: Recorded) -> Mapping[Category, bytes]:
+        """The parts of one event, for a reader that handles it."""
+        fresh = self._fresh.get(recorded.id)
+        if fresh is not None:
+            return fresh
+        sealed = await self.store.parts(recorded.incident, first=recorded.n, last=recorded.n)
+        keys = await self._keys(recorded.incident)
+        return {
+            category: self._unseal(keys[category], data, recorded.id, category).payload
+            for (_, category), data in sealed.items()
+            if category in keys
+        }
+
+    async def data_key(self, incident: IncidentId, category: Category) -> bytes:
+        """The data key of one category, for a recorder that seals as it goes.
+
+        ``Unknown`` before an event has sealed or reserved it (``Draft.seals``), or once it has been destroyed.
+        """
+        keys = await self._keys(incident)
+        if category not in keys:
+            raise Unknown(f"{incident} has no {category} key")
+        return keys[category]
+
+    # --- the spool ---
+
+    def on_spooled(self, tell: OnSpooled) -> None:
+        """Call ``tell`` for each report that went to the spool, so that it rings although the database is away."""
+        self._on_spooled.append(tell)
+
+    @property
+    def spool_oldest(self) -> datetime | None:
+        return self._spool.oldest
+
+    async def drain(self) -> int:
+        """Write what waits in the spool into the database, in order; how many were written."""
+        drained = 0
+        for spooled in await self._spool.waiting():
+            append, after, drafts = self._prepare_opening(spooled)
+            outcome = await self.store.append(append)
+            if not isinstance(outcome, Repeated):
+                self._keep(after, append, drafts)
+            drained += 1
+        if drained:
+            await self._spool.drop(drained)
+        return drained
+
+    async def _watch_waiting(self) -> None:
+        """Send to the spool whatever has waited for the database too long."""
+        step = self._accept_within / 5
+        while True:
+            await self.clock.wait(step)
+            limit = self.clock.now() - self._accept_within
+            late = {
+                committed: spooled
+                for committed, spooled in self._waiting.items()
+                if spooled.received_at <= limit and not committed.done()
+            }
+            if not late:
+                continue
+            failed: Unavailable | None = None
+            try:
+                await self._spool_now(list(late.values()))
+            except Unavailable as full:
+                failed = full
+            for committed in late:
+                if committed.done():
+                    continue
+                if failed:
+                    committed.set_exception(failed)
+                else:
+                    committed.set_result(Overdue())
+
+    async def _spool_now(self, reports: Sequence[Spooled]) -> None:
+        await self._spool.put(reports)
+        for spooled in reports:
+            for tell in self._on_spooled:
+                await tell(spooled)
+
+    # --- inside ---
+
+    def _now(self) -> datetime:
+        """The clock's time in whole milliseconds, as headers keep it."""
+        now = self.clock.now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def _prepare_opening(self, spooled: Spooled) -> tuple[Append, Incident, Sequence[Draft]]:
+        at = spooled.received_at.replace(microsecond=spooled.received_at.microsecond // 1000 * 1000)
+        new = Incident(id=spooled.incident, tenant=spooled.tenant)
+        drafts = propose(new, spooled.command, now=at)
+        append, after, keys = self._seal(
+            new, drafts, {}, actor="vehicle", answers=None, now=at, receipt=spooled.receipt
+        )
+        self._keyring.remember(spooled.incident, keys)
+        return append, after, drafts
+
+    async def _prepare(
+        self, state: Incident, drafts: Sequence[Draft], *, actor: str, answers: str | None, now: datetime
+    ) -> tuple[Append, Incident]:
+        keys = await self._keys(state.id) if any(draft.parts or draft.seals for draft in drafts) else {}
+        append, after, keys = self._seal(state, drafts, keys, actor=actor, answers=answers, now=now, receipt=None)
+        if append.keys:
+            self._keyring.remember(state.id, keys)
+        return append, after
+
+    def _seal(
+        self,
+        state: Incident,
+        drafts: Sequence[Draft],
+        known: Keys,
+        *,
+        actor: str,
+        answers: str | None,
+        now: datetime,
+        receipt: bytes | None,
+    ) -> tuple[Append, Incident, Keys]:
+        """Drafts as an append: parts sealed and committed to, headers written once and for ever."""
+        keys = dict(known)
+        new_keys: list[KeyRow] = []
+        parts: list[tuple[int, Category, bytes]] = []
+        recorded: list[Recorded] = []
+        after = state
+        for draft in drafts:
+            after = evolve(after, draft.event, at=now)
+            event = EventId(new_id())
+            commitments: dict[Category, str] = {}
+            for category in (*draft.parts, *draft.seals):
+                if category not in keys:
+                    keys[category], row = self._keyring.make(state.id, category, now=now)
+                    new_keys.append(row)
+            for category, payload in draft.parts.items():
+                sealed = seal(keys[category], payload, context=part_context(event, category))
+                commitments[category] = sealed.commitment.hex()
+                parts.append((after.version, category, sealed.ciphertext))
+            recorded.append(
+                Recorded(
+                    id=event,
+                    incident=state.id,
+                    tenant=state.tenant,
+                    n=after.version,
+                    at=now,
+                    actor=actor,
+                    answers=answers,
+                    event=draft.event,
+                    commitments=commitments,
+                )
+            )
+        append = Append(
+            stream=state.id,
+            expected=state.version,
+            recorded=tuple(recorded),
+            headers=tuple(write_header(each) for each in recorded),
+            parts=tuple(parts),
+            keys=tuple(new_keys),
+            row=_row(after),
+            deadlines=tuple((name, epoch_ms(due)) for name, due in deadlines(after)),
+            receipt=receipt,
+        )
+        return append, after, keys
+
+    def _keep(self, after: Incident, append: Append, drafts: Sequence[Draft]) -> None:
+        """Remember what was just written for those who come right behind."""
+        self._remember(after)
+        for recorded, draft in zip(append.recorded, drafts, strict=True):
+            if draft.parts:
+                self._fresh[recorded.id] = draft.parts
+        while len(self._fresh) > FRESH_PARTS:
+            self._fresh.popitem(last=False)
+
+    def _remember(self, state: Incident) -> None:
+        known = self._states.get(state.id)
+        if known is None or known.version < state.version:
+            self._states[state.id] = state
+        self._states.move_to_end(state.id)
+        while len(self._states) > CACHED_STATES:
+            self._states.popitem(last=False)
+
+    def _forget(self, incident: IncidentId) -> None:
+        self._states.pop(incident, None)
+        self._keyring.forget(incident)
+
+    async def _keys(self, incident: IncidentId) -> Keys:
+        known = self._keyring.cached(incident)
+        if known is None:
+            known = self._keyring.open(incident, await self.store.keys(incident))
+            self._keyring.remember(incident, known)
+        return known
+
+    def _unseal(self, key: bytes, sealed: bytes, event: EventId, category: Category) -> Opened:
+        try:
+            return unseal(key, sealed, context=part_context(event, category))
+        except RecordingError as wrong:
+            raise Refused(f"the {category} part of {event} has been tampered with") from wrong
+
+
+def epoch_ms(instant: datetime) -> int:
+    return round(instant.timestamp() * 1000)
+
+
+_URGENT = {Trigger.AUTOMATIC: 0, Trigger.UNKNOWN: 1, Trigger.MANUAL: 2}
+
+
+def _row(incident: Incident) -> QueueRow:
+    priority = _URGENT[incident.trigger] + (0 if incident.mode is Mode.LIVE else 10)
+    opened_ms = epoch_ms(incident.opened_at) if incident.opened_at else 0
+    return QueueRow(incident.tenant, incident.state, priority, opened_ms, _snapshot.encode(incident))
+
+
+def digest(data: bytes) -> str:
+    return sha256(data).hexdigest()

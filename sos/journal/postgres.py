@@ -1,0 +1,311 @@
+"""The journal on PostgreSQL, for production: writer tasks that share commits, one sequencer among all replicas.
+
+A batch is one transaction of set-based statements (``unnest``).  Rows of incidents are locked in the order of their
+ids, so two replicas never wait for each other in a circle.  Positions are given by ``sequence`` under an advisory lock.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import asyncpg
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from recording.ledger import Tree, leaf_hash
+from sos.errors import Conflict, SosError, Unavailable
+from sos.incident.codec import read_header
+from sos.incident.events import Recorded
+from sos.incident.model import IncidentId
+from sos.journal.queries import Queries, split_hashes
+from sos.journal.store import BATCH, SEQUENCE_BATCH, Append, Appended, Outcome, Repeated, Tail, conflict
+
+WRITERS = 2
+"""Transactions in flight per process: while one waits for its fsync the next is being filled."""
+
+SEQUENCER_LOCK = 0x534F5301
+"""Advisory lock of the one sequencer (``SOS`` and a serial number)."""
+
+_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+_EVENTS = """
+WITH written AS (
+    INSERT INTO events (stream, n, header)
+    SELECT stream, n, header FROM unnest($1::text[], $2::int[], $3::bytea[])
+        WITH ORDINALITY AS given (stream, n, header, place) ORDER BY place
+    RETURNING ordinal)
+INSERT INTO unsequenced (ordinal) SELECT ordinal FROM written
+"""
+_PARTS = """
+INSERT INTO parts (stream, n, category, sealed) SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bytea[])
+"""
+_KEYS = """
+INSERT INTO data_keys (stream, category, kek, wrapped)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
+"""
+_INCIDENTS = """
+INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[])
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority,
+    version = excluded.version, snapshot = excluded.snapshot
+"""
+_DEADLINES = "INSERT INTO deadlines (stream, name, due_ms) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])"
+_RECEIPTS = """
+INSERT INTO receipts (receipt, stream) SELECT * FROM unnest($1::bytea[], $2::text[])
+ON CONFLICT (receipt) DO NOTHING RETURNING receipt
+"""
+
+_Waiting = tuple[Append, "asyncio.Future[Outcome]"]
+_Settled = tuple["asyncio.Future[Outcome]", Outcome | SosError]
+
+
+class PostgresStore(Queries):
+    """``Store`` on a PostgreSQL database.  ``async with`` opens the pool, the writers and the listener."""
+
+    name = "postgres"
+
+    def __init__(self, dsn: str, *, timeout_s: float = 5.0) -> None:
+        """``dsn``: ``postgresql://...``; ``timeout_s``: longest a statement may take before it counts as failed."""
+        engine = create_async_engine(
+            dsn.replace("postgresql://", "postgresql+asyncpg://", 1), pool_size=4, pool_pre_ping=True
+        )
+        super().__init__(engine)
+        self.engine = engine
+        self._dsn = dsn
+        self._timeout_s = timeout_s
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._fresh: dict[tuple[str, int], Recorded] = {}
+        self._tail = Tail()
+        self._unsequenced = asyncio.Event()
+        self._pool: asyncpg.Pool | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._dsn, min_size=1, max_size=WRITERS + 2, command_timeout=self._timeout_s, timeout=self._timeout_s
+            )
+        except _FAULTS as failed:
+            raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
+        self._tasks = [asyncio.create_task(self._write(), name=f"journal-writer-{k}") for k in range(WRITERS)]
+        self._tasks.append(asyncio.create_task(self._sequence_forever(), name="sequencer"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+        await self.engine.dispose()
+
+    def append(self, append: Append) -> "asyncio.Future[Outcome]":
+        """Queue the append for the next commit; the future settles when that commit is on disk."""
+        settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait((append, settled))
+        return settled
+
+    async def news(self, beyond: int) -> None:
+        await self._tail.wait(beyond)
+
+    async def follow(self, after: int, *, limit: int) -> Sequence[Recorded]:
+        hot = self._tail.slice(after, limit)
+        return hot if hot is not None else await self.positioned(after, limit=limit)
+
+    # --- writing ---
+
+    async def _write(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < BATCH and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            settled = await self._commit(batch)
+            for future, result in settled:
+                if future.done():  # the caller has given up waiting; the spool has it
+                    continue
+                if isinstance(result, SosError):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
+            self._unsequenced.set()
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> list[_Settled]:
+        """Settle every append of ``batch`` in one transaction, or fail them all."""
+        assert self._pool is not None
+        try:
+            async with self._pool.acquire(timeout=self._timeout_s) as connection, connection.transaction():
+                accepted, settled = await self._sort_out(connection, batch)
+                if accepted:
+                    await self._insert(connection, accepted)
+        except asyncpg.UniqueViolationError:
+            return await self._one_by_one(batch)
+        except _FAULTS as failed:
+            down = Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})")
+            return [(future, down) for _, future in batch]
+        if len(self._fresh) > 16 * SEQUENCE_BATCH:
+            self._fresh.clear()  # the sequencer is elsewhere or far behind: headers are read back instead
+        for append in accepted:
+            for recorded in append.recorded:
+                self._fresh[append.stream, recorded.n] = recorded
+        return settled
+
+    async def _one_by_one(self, batch: Sequence[_Waiting]) -> list[_Settled]:
+        """Another replica wrote into one of these streams between our look and our insert: find out which."""
+        if len(batch) == 1:
+            return [(batch[0][1], conflict(batch[0][0]))]
+        return [settled for item in batch for settled in await self._commit([item])]
+
+    async def _sort_out(
+        self, connection: asyncpg.Connection, batch: Sequence[_Waiting]
+    ) -> tuple[list[Append], list[_Settled]]:
+        """Which appends are new, which repeat a receipt, which come too late."""
+        first_with = {a.receipt: a for a, _ in reversed(batch) if a.receipt is not None}
+        taken = await self._take_receipts(connection, first_with)
+        older = sorted({append.stream for append, _ in batch if append.expected})
+        versions: dict[str, int] = {}
+        if older:
+            locked = "SELECT id, version FROM incidents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+            versions = {row["id"]: row["version"] for row in await connection.fetch(locked, older)}
+        accepted: list[Append] = []
+        settled: list[_Settled] = []
+        for append, future in batch:
+            if append.receipt is not None and (append.receipt in taken or first_with[append.receipt] is not append):
+                stream = taken.get(append.receipt) or first_with[append.receipt].stream
+                settled.append((future, Repeated(IncidentId(stream))))
+            elif versions.get(append.stream, 0) != append.expected:
+                settled.append((future, conflict(append)))
+            else:
+                versions[append.stream] = append.version
+                accepted.append(append)
+                settled.append((future, Appended()))
+        return accepted, settled
+
+    async def _take_receipts(self, connection: asyncpg.Connection, wanted: Mapping[bytes, Append]) -> dict[bytes, str]:
+        """Claim the receipts; of those that were claimed before, the incident they opened."""
+        if not wanted:
+            return {}
+        receipts = sorted(wanted)
+        won = await connection.fetch(_RECEIPTS, receipts, [wanted[receipt].stream for receipt in receipts])
+        lost = list(set(receipts) - {row["receipt"] for row in won})
+        if not lost:
+            return {}
+        known = "SELECT receipt, stream FROM receipts WHERE receipt = ANY($1::bytea[])"
+        return {row["receipt"]: row["stream"] for row in await connection.fetch(known, lost)}
+
+    async def _insert(self, connection: asyncpg.Connection, accepted: Sequence[Append]) -> None:
+        headers = [(a.stream, a.expected + k, header) for a in accepted for k, header in enumerate(a.headers, 1)]
+        last = {append.stream: append for append in accepted}
+        older = [append.stream for append in accepted if append.expected]
+        await connection.execute(_EVENTS, *_columns(headers, 3))
+        rows = [(a.stream, *part) for a in accepted for part in a.parts]
+        if rows:
+            await connection.execute(_PARTS, *_columns(rows, 4))
+        keys = [(a.stream, key.category, key.kek, key.wrapped) for a in accepted for key in a.keys]
+        if keys:
+            await connection.execute(_KEYS, *_columns(keys, 4))
+        projected = [
+            (stream, a.row.tenant, a.row.state, a.row.priority, a.row.opened_ms, a.version, a.row.snapshot)
+            for stream, a in sorted(last.items())
+        ]
+        await connection.execute(_INCIDENTS, *_columns(projected, 7))
+        if older:
+            await connection.execute("DELETE FROM deadlines WHERE stream = ANY($1::text[])", older)
+        waits = [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines]
+        if waits:
+            await connection.execute(_DEADLINES, *_columns(waits, 3))
+
+    # --- sequencing ---
+
+    async def _sequence_forever(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(1.0):  # other replicas commit without our knowing
+                    await self._unsequenced.wait()
+            except TimeoutError:
+                pass
+            self._unsequenced.clear()
+            try:
+                while await self.sequence() == SEQUENCE_BATCH:
+                    pass
+                await self._catch_up()
+            except (Unavailable, Conflict):
+                continue  # the next round tries again; nothing is lost, readers merely wait
+
+    async def sequence(self) -> int:
+        assert self._pool is not None
+        try:
+            async with self._pool.acquire(timeout=self._timeout_s) as connection, connection.transaction():
+                if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", SEQUENCER_LOCK):
+                    return 0
+                return await self._extend(connection)
+        except _FAULTS as failed:
+            raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
+
+    async def _extend(self, connection: asyncpg.Connection) -> int:
+        rows = await connection.fetch(
+            "SELECT e.ordinal, e.stream, e.n, e.header FROM unsequenced u JOIN events e USING (ordinal)"
+            " ORDER BY e.ordinal LIMIT $1",
+            SEQUENCE_BATCH,
+        )
+        if not rows:
+            return 0
+        state = await connection.fetchrow("SELECT size, hashes FROM tree")
+        tree = Tree.from_state(state["size"], split_hashes(state["hashes"])) if state else Tree()
+        first = tree.size
+        leaves = [leaf_hash(row["header"]) for row in rows]
+        for leaf in leaves:
+            tree.append(leaf)
+        ordinals = [row["ordinal"] for row in rows]
+        await connection.execute(
+            "INSERT INTO log (position, ordinal, leaf) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])",
+            list(range(first, tree.size)), ordinals, leaves,
+        )  # fmt: skip
+        await connection.execute("DELETE FROM unsequenced WHERE ordinal = ANY($1::bigint[])", ordinals)
+        await connection.execute(
+            "INSERT INTO tree (id, size, hashes) VALUES (1, $1, $2)"
+            " ON CONFLICT (id) DO UPDATE SET size = excluded.size, hashes = excluded.hashes",
+            tree.size,
+            b"".join(tree.state()),
+        )
+        return len(rows)
+
+    async def _catch_up(self) -> None:
+        """Bring the positioned events into memory and wake those who follow."""
+        while batch := await self._numbered(self._tail.end):
+            first, events = batch
+            self._tail.extend(first, events)
+
+    async def _numbered(self, after: int) -> tuple[int, list[Recorded]] | None:
+        assert self._pool is not None
+        query = (
+            "SELECT l.position, e.stream, e.n, e.header FROM log l JOIN events e USING (ordinal)"
+            " WHERE l.position >= $1 ORDER BY l.position LIMIT $2"
+        )
+        try:
+            rows = await self._pool.fetch(query, await self._start(after), SEQUENCE_BATCH)
+        except _FAULTS as failed:
+            raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
+        if not rows:
+            return None
+        events = []
+        for row in rows:
+            fresh = self._fresh.pop((row["stream"], row["n"]), None)
+            events.append(
+                replace(fresh, position=row["position"])
+                if fresh
+                else read_header(row["header"], position=row["position"])
+            )
+        return rows[0]["position"], events
+
+    async def _start(self, after: int) -> int:
+        """On a cold start only the newest events come into memory; readers fetch older ones themselves."""
+        if after:
+            return after
+        size, _ = await self.tree()
+        return max(0, size - SEQUENCE_BATCH)
+
+
+def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    return [[row[k] for row in rows] for k in range(width)]

@@ -1,0 +1,87 @@
+"""The published log: C2SP tlog-tiles with a signed checkpoint, written from the journal's one order.
+
+Readers do not wait for it; it follows within a quarter of a second and resumes after a crash at any point, since
+publishing the same entries again writes the same bytes.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from recording.ledger import Tree, leaf_hash
+from recording.note import Signer, checkpoint_text, sign
+from recording.tiles import TileStore
+from sos.clock import Clock
+from sos.errors import Unavailable
+from sos.journal.store import Store
+
+log = structlog.get_logger()
+
+FLUSH = timedelta(milliseconds=250)
+"""Flushes are coalesced: one set of tiles and one signature for all that came in between."""
+
+BATCH = 4096
+
+
+class Publisher:
+    def __init__(self, store: Store, tiles: TileStore, signer: Signer, *, origin: str) -> None:
+        self._store = store
+        self._tiles = tiles
+        self._signer = signer
+        self._origin = origin
+        self._lock = asyncio.Lock()
+        self._tree: Tree | None = None
+
+    @property
+    def origin(self) -> str:
+        return self._origin
+
+    async def run(self, clock: Clock) -> None:
+        """Publish what is new, for ever."""
+        while True:
+            try:
+                published = await self.publish()
+            except Unavailable as away:
+                log.warning("publishing_waits", reason=str(away))
+                published = 0
+            if published < BATCH:
+                await clock.wait(FLUSH)
+
+    async def publish(self) -> int:
+        """Bring the tiles up to the journal; how many entries were added."""
+        async with self._lock:
+            tree = self._tree or await self._resume()
+            first = tree.size
+            leaves = await self._store.leaves(first, limit=BATCH)
+            if not leaves:
+                return 0
+            entries = [leaf.header for leaf in leaves]
+            self._tree = None  # only trusted again when all of this went well
+            for entry in entries:
+                tree.append(leaf_hash(entry))
+            text = checkpoint_text(self._origin, tree.size, tree.root())
+            await asyncio.to_thread(self._tiles.publish, first, entries, sign(text, [self._signer]))
+            self._tree = tree
+            return len(entries)
+
+    async def checkpoint(self) -> bytes:
+        """The newest checkpoint, covering everything the journal holds now."""
+        while await self.publish():
+            pass
+        published = self._tiles.checkpoint()
+        if published is None:
+            raise Unavailable("the log has not been published yet")
+        return published
+
+    async def _resume(self) -> Tree:
+        """The tree over what is published; from the leaves, so that a lost tile is noticed rather than trusted."""
+        size = self._tiles.size()
+        tree = Tree()
+        while tree.size < size:
+            leaves = await self._store.leaves(tree.size, limit=min(BATCH, size - tree.size))
+            if not leaves:
+                raise Unavailable("the published log is ahead of the database: was an old backup restored?")
+            for leaf in leaves:
+                tree.append(leaf_hash(leaf.header))
+        return tree

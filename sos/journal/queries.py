@@ -1,0 +1,158 @@
+"""The questions asked of the journal's tables, in SQLAlchemy Core; the same for SQLite and PostgreSQL.
+
+Single statements run in autocommit.  Driver faults become ``Unavailable`` here and nowhere else.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy import delete, func, or_, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from recording.ledger import HASH_BYTES
+from routing.categories import Category
+from sos.errors import Unavailable
+from sos.incident.codec import read_header
+from sos.incident.events import Recorded
+from sos.incident.model import IncidentId
+from sos.journal.schema import cursors, data_keys, deadlines, events, incidents, leases, log, parts, tree
+from sos.journal.store import KeyRow, Sequenced, Stored
+
+
+class Queries:
+    """Reading, and the few small writes that need no group commit."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._dialect_insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as failed:
+            raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
+
+    async def ping(self) -> None:
+        """Does the database answer?"""
+        async with self._connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def positioned(self, after: int, *, limit: int) -> Sequence[Recorded]:
+        """What happened from position ``after`` on?"""
+        query = (
+            select(log.c.position, events.c.header)
+            .join_from(log, events, log.c.ordinal == events.c.ordinal)
+            .where(log.c.position >= after)
+            .order_by(log.c.position)
+            .limit(limit)
+        )
+        async with self._connect() as connection:
+            rows = await connection.execute(query)
+            return [read_header(row.header, position=row.position) for row in rows]
+
+    async def leaves(self, first: int, *, limit: int) -> Sequence[Sequenced]:
+        """Which header bytes stand at which position?"""
+        query = (
+            select(log.c.position, events.c.header)
+            .join_from(log, events, log.c.ordinal == events.c.ordinal)
+            .where(log.c.position >= first)
+            .order_by(log.c.position)
+            .limit(limit)
+        )
+        async with self._connect() as connection:
+            return [Sequenced(row.position, row.header) for row in await connection.execute(query)]
+
+    async def stream(self, stream: IncidentId) -> Sequence[Recorded]:
+        """What happened to this incident?"""
+        query = (
+            select(log.c.position, events.c.header)
+            .join_from(events, log, log.c.ordinal == events.c.ordinal, isouter=True)
+            .where(events.c.stream == stream)
+            .order_by(events.c.n)
+        )
+        async with self._connect() as connection:
+            return [read_header(row.header, position=row.position) for row in await connection.execute(query)]
+
+    async def load(self, stream: IncidentId) -> Stored | None:
+        """What is the state of this incident?"""
+        query = select(incidents.c.version, incidents.c.snapshot).where(incidents.c.id == stream)
+        async with self._connect() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return Stored(row.version, row.snapshot) if row else None
+
+    async def parts(self, stream: IncidentId, *, first: int, last: int) -> Mapping[tuple[int, Category], bytes]:
+        """Which sealed parts belong to these events of the incident?"""
+        query = select(parts.c.n, parts.c.category, parts.c.sealed).where(
+            parts.c.stream == stream, parts.c.n.between(first, last)
+        )
+        async with self._connect() as connection:
+            return {(row.n, Category(row.category)): row.sealed for row in await connection.execute(query)}
+
+    async def keys(self, stream: IncidentId) -> Sequence[KeyRow]:
+        """Under which wrapped keys are the parts of this incident sealed?"""
+        query = select(data_keys.c.category, data_keys.c.kek, data_keys.c.wrapped).where(data_keys.c.stream == stream)
+        async with self._connect() as connection:
+            return [KeyRow(Category(r.category), r.kek, r.wrapped) for r in await connection.execute(query)]
+
+    async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
+        """Which deadlines have passed?"""
+        query = (
+            select(deadlines.c.stream, deadlines.c.name)
+            .where(deadlines.c.due_ms <= now_ms)
+            .order_by(deadlines.c.due_ms)
+            .limit(limit)
+        )
+        async with self._connect() as connection:
+            return [(IncidentId(row.stream), row.name) for row in await connection.execute(query)]
+
+    async def drop_deadline(self, stream: IncidentId, name: str) -> None:
+        """This one asks for nothing any more."""
+        async with self._connect() as connection:
+            await connection.execute(delete(deadlines).where(deadlines.c.stream == stream, deadlines.c.name == name))
+
+    async def cursor(self, reader: str) -> int:
+        """How far has this reader come?"""
+        query = select(cursors.c.position).where(cursors.c.reader == reader)
+        async with self._connect() as connection:
+            return int((await connection.execute(query)).scalar_one_or_none() or 0)
+
+    async def save_cursor(self, reader: str, position: int) -> None:
+        """This reader has handled everything before ``position``."""
+        insert = self._dialect_insert(cursors).values(reader=reader, position=position)
+        upsert = insert.on_conflict_do_update(index_elements=["reader"], set_={"position": position})
+        async with self._connect() as connection:
+            await connection.execute(upsert)
+
+    async def lease(self, role: str, holder: str, *, now_ms: int, until_ms: int) -> bool:
+        """May this process act in the role until then?  Free, expired or already its own."""
+        insert = self._dialect_insert(leases).values(role=role, holder=holder, until_ms=until_ms)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["role"],
+            set_={"holder": holder, "until_ms": until_ms},
+            where=or_(leases.c.holder == holder, leases.c.until_ms < now_ms),
+        )
+        async with self._connect() as connection:
+            return bool((await connection.execute(upsert)).rowcount)
+
+    async def queue(self, *, limit: int, states: Sequence[str]) -> tuple[int, Sequence[bytes]]:
+        """Which incidents are in these states, the most urgent first?"""
+        among = incidents.c.state.in_(states)
+        query = select(incidents.c.snapshot).where(among).order_by(incidents.c.priority, incidents.c.opened_ms)
+        async with self._connect() as connection:
+            total = (await connection.execute(select(func.count()).select_from(incidents).where(among))).scalar_one()
+            rows = await connection.execute(query.limit(limit))
+            return total, [row.snapshot for row in rows]
+
+    async def tree(self) -> tuple[int, tuple[bytes, ...]]:
+        """How large is the Merkle tree, and what is its compact range?"""
+        async with self._connect() as connection:
+            row = (await connection.execute(select(tree.c.size, tree.c.hashes))).one_or_none()
+        return (row.size, split_hashes(row.hashes)) if row else (0, ())
+
+
+def split_hashes(packed: bytes) -> tuple[bytes, ...]:
+    return tuple(packed[start : start + HASH_BYTES] for start in range(0, len(packed), HASH_BYTES))

@@ -1,0 +1,172 @@
+"""Readers: coroutines that follow the journal, each with its own stored cursor, and answer only with commands.
+
+At least once: the cursor is saved after the work, so after a crash the last events come again and the commands they
+lead to are found done.  A reader that fails is tried again, event by event, and never blocks another reader; an event
+it cannot handle after several tries is reported and passed over, since the next crash must not wait behind it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+import structlog
+from msgspec import Struct
+
+from sos.clock import Clock
+from sos.errors import Refused, SosError, Unavailable
+from sos.incident.commands import PassDeadline
+from sos.incident.events import Recorded
+from sos.incident.model import IncidentId
+from sos.journal.journal import Journal, epoch_ms
+from sos.journal.store import Store
+
+log = structlog.get_logger()
+
+BATCH = 128
+POLL = timedelta(seconds=1)
+"""How long news may be missed: events of another process are seen by then."""
+
+SAVE_EVERY = timedelta(milliseconds=250)
+"""How much work may be done again after a crash."""
+
+TRIES = 5
+LEASE = timedelta(seconds=5)
+
+Handle = Callable[[Sequence[Recorded]], Awaitable[None]]
+
+
+class Reader(Struct, frozen=True, kw_only=True):
+    name: str
+    handle: Handle
+    from_now: bool = False
+    """Start at the end and store no cursor: for readers that only show what happens."""
+
+
+class Follower:
+    """Runs one reader until cancelled."""
+
+    def __init__(self, reader: Reader, store: Store, *, clock: Clock) -> None:
+        self._reader = reader
+        self._store = store
+        self._clock = clock
+        self._position = 0
+        self._saved = 0
+        self._saved_at = clock.now()
+        self.passed_over = 0
+        """Events passed over because they could not be handled: an alarm when it is not zero."""
+
+    @property
+    def name(self) -> str:
+        return self._reader.name
+
+    @property
+    def position(self) -> int:
+        return self._position
+
+    async def run(self) -> None:
+        self._position = await self._start()
+        self._saved = self._position
+        while True:
+            try:
+                batch = await self._store.follow(self._position, limit=BATCH)
+                if batch:
+                    await self._handle(batch)
+                    self._position += len(batch)
+                    await self._save()
+                    continue
+                await self._save(now=True)
+                await self._wait()
+            except Unavailable:
+                await self._clock.wait(POLL)
+
+    async def _start(self) -> int:
+        while True:
+            try:
+                if self._reader.from_now:
+                    return (await self._store.tree())[0]
+                return await self._store.cursor(self._reader.name)
+            except Unavailable:
+                await self._clock.wait(POLL)
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(POLL.total_seconds()):
+                await self._store.news(self._position)
+        except TimeoutError:
+            return
+
+    async def _save(self, *, now: bool = False) -> None:
+        if self._reader.from_now or self._position == self._saved:
+            return
+        if now or self._clock.now() - self._saved_at >= SAVE_EVERY:
+            await self._store.save_cursor(self._reader.name, self._position)
+            self._saved, self._saved_at = self._position, self._clock.now()
+
+    async def _handle(self, batch: Sequence[Recorded]) -> None:
+        try:
+            await self._reader.handle(batch)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001  (the edge of one reader step: ends in a record below)
+            for event in batch:
+                await self._handle_alone(event)
+
+    async def _handle_alone(self, event: Recorded) -> None:
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._reader.handle([event])
+                return
+            except Refused as refused:
+                log.info("reader_refused", reader=self._reader.name, event=event.id, reason=str(refused))
+                return
+            except Unavailable:
+                raise
+            except Exception as failed:  # the edge of one reader step
+                log.exception(
+                    "reader_failed",
+                    reader=self._reader.name,
+                    event=event.id,
+                    incident=event.incident,
+                    attempt=attempt,
+                    error=type(failed).__name__,
+                )
+                await self._clock.wait(timedelta(milliseconds=50 * attempt))
+        self.passed_over += 1
+        log.error("reader_passed_over", reader=self._reader.name, event=event.id, incident=event.incident)
+
+
+async def pass_deadlines(journal: Journal, *, every: timedelta = timedelta(milliseconds=200)) -> None:
+    """Turn each deadline that has passed into a command, for ever.  A restart re-arms all of them by itself."""
+    while True:
+        try:
+            now = journal.clock.now()
+            for incident, name in await journal.store.due(epoch_ms(now), limit=BATCH):
+                await _pass_one(journal, incident, name)
+        except Unavailable as away:
+            log.warning("deadlines_wait", reason=str(away))
+        await journal.clock.wait(every)
+
+
+async def _pass_one(journal: Journal, incident: IncidentId, name: str) -> None:
+    try:
+        done = await journal.execute(incident, PassDeadline(name=name), actor="timer")
+    except Unavailable:
+        raise
+    except SosError as refused:
+        log.warning("deadline_refused", incident=incident, deadline=name, reason=str(refused))
+        await journal.store.drop_deadline(incident, name)
+        return
+    if not done.recorded:
+        await journal.store.drop_deadline(incident, name)
+
+
+async def drain_spool(journal: Journal, *, every: timedelta = POLL) -> None:
+    """Bring what waits in the spool into the database as soon as it answers, for ever."""
+    while True:
+        if journal.spool_oldest is not None:
+            try:
+                drained = await journal.drain()
+                log.info("spool_drained", reports=drained)
+            except Unavailable as away:
+                log.warning("spool_waits", oldest=str(journal.spool_oldest), reason=str(away))
+        await journal.clock.wait(every)

@@ -1,0 +1,143 @@
+"""The disk spool: where reports become durable while the database is slow or away.
+
+A file of sealed frames, fsync'ed before anybody is told.  It is drained in order once the database is back; draining
+twice does no harm, since every frame carries its receipt.  A torn frame at the end is the one write that was never
+acknowledged, and is dropped.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from recording.errors import RecordingError
+from recording.vault import seal, unseal
+from sos.errors import Unavailable
+from sos.incident.commands import OpenIncident
+from sos.incident.model import IncidentId, TenantId
+
+_LENGTH_BYTES = 4
+_CONTEXT = b"sos-spool/1"
+
+
+class Spooled(Struct, frozen=True, kw_only=True):
+    """A report as it will be opened: the incident id was told to the vehicle already."""
+
+    incident: IncidentId
+    tenant: TenantId
+    receipt: bytes
+    received_at: datetime
+    command: OpenIncident
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Spooled)
+
+
+class Spool:
+    """Frames in ``directory/spool``.  One process owns a directory."""
+
+    def __init__(self, directory: Path, key: bytes) -> None:
+        self._path = directory / "spool"
+        self._key = key
+        self._lock = asyncio.Lock()
+        self.oldest: datetime | None = None
+        """When the oldest waiting report came in: its age is an alarm."""
+
+    async def open(self) -> None:
+        """Cut off what a killed process left half written, so that later frames can be read."""
+        async with self._lock:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            reports = self._read(await asyncio.to_thread(_read, self._path))
+            await asyncio.to_thread(_replace, self._path, b"".join(self._frame(report) for report in reports))
+        self.oldest = reports[0].received_at if reports else None
+
+    async def put(self, reports: Sequence[Spooled]) -> None:
+        """Keep ``reports`` on disk; ``Unavailable`` when the disk will not take them."""
+        frames = b"".join(self._frame(report) for report in reports)
+        async with self._lock:
+            try:
+                await asyncio.to_thread(_append, self._path, frames)
+            except OSError as failed:
+                raise Unavailable(f"neither the database nor the spool can keep it ({failed.strerror})") from failed
+        if reports and self.oldest is None:
+            self.oldest = reports[0].received_at
+
+    async def waiting(self) -> Sequence[Spooled]:
+        """Everything not drained yet, oldest first."""
+        async with self._lock:
+            reports = self._read(await asyncio.to_thread(_read, self._path))
+        self.oldest = reports[0].received_at if reports else None
+        return reports
+
+    async def drop(self, count: int) -> None:
+        """Forget the first ``count``: the database has them."""
+        async with self._lock:
+            rest = self._read(await asyncio.to_thread(_read, self._path))[count:]
+            frames = b"".join(self._frame(report) for report in rest)
+            await asyncio.to_thread(_replace, self._path, frames)
+        self.oldest = rest[0].received_at if rest else None
+
+    def _frame(self, report: Spooled) -> bytes:
+        sealed = seal(self._key, _encoder.encode(report), context=_CONTEXT).ciphertext
+        return len(sealed).to_bytes(_LENGTH_BYTES) + sealed
+
+    def _read(self, data: bytes) -> list[Spooled]:
+        reports: list[Spooled] = []
+        start = 0
+        while start + _LENGTH_BYTES <= len(data):
+            end = start + _LENGTH_BYTES + int.from_bytes(data[start : start + _LENGTH_BYTES])
+            if end > len(data):
+                break
+            try:
+                opened = unseal(self._key, data[start + _LENGTH_BYTES : end], context=_CONTEXT)
+            except RecordingError:
+                break
+            reports.append(_decoder.decode(opened.payload))
+            start = end
+        return reports
+
+
+def _append(path: Path, frames: bytes) -> None:
+    fresh = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        before = os.fstat(descriptor).st_size
+        try:
+            written = os.write(descriptor, frames)
+            if written != len(frames):
+                raise OSError(28, "the disk is full")
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
+    if fresh:
+        _sync_directory(path.parent)
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def _replace(path: Path, frames: bytes) -> None:
+    beside = path.with_suffix(".new")
+    with beside.open("wb") as file:
+        file.write(frames)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,274 @@
+"""The journal on SQLite, the embedded default: one writer thread, many appends to one fsync.
+
+WAL, ``synchronous=FULL`` (durable at power loss), ``secure_delete=ON`` (a destroyed wrapped key leaves no trace in the
+file).  The single writer holds the write lock, so it sequences in the same transaction: a committed event has its
+position at once.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Self
+
+from msgspec.structs import replace
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from recording.ledger import Tree, leaf_hash
+from sos.errors import SosError, Unavailable
+from sos.incident.events import Recorded
+from sos.incident.model import IncidentId
+from sos.journal.queries import Queries, split_hashes
+from sos.journal.store import BATCH, Append, Appended, Outcome, Repeated, Tail, conflict
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+)
+
+
+class _Insert(NamedTuple):
+    """An INSERT of any number of rows: ``head`` before, ``tail`` after the values."""
+
+    head: str
+    columns: int
+    tail: str = ""
+
+    def statement(self, rows: int) -> str:
+        row = f"({','.join('?' * self.columns)})"
+        return f"INSERT INTO {self.head} VALUES {','.join([row] * rows)} {self.tail}"  # noqa: S608  (constants above)
+
+
+_EVENTS = _Insert("events (ordinal, stream, n, header)", 4)
+_LOG = _Insert("log (position, ordinal, leaf)", 3)
+_PARTS = _Insert("parts (stream, n, category, sealed)", 4)
+_KEYS = _Insert("data_keys (stream, category, kek, wrapped)", 4)
+_RECEIPTS = _Insert("receipts (receipt, stream)", 2)
+_INCIDENTS = _Insert(
+    "incidents (id, tenant, state, priority, opened_ms, version, snapshot)",
+    7,
+    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority,"
+    " version = excluded.version, snapshot = excluded.snapshot",
+)
+_DEADLINES = _Insert(
+    "deadlines (stream, name, due_ms)", 3, "ON CONFLICT (stream, name) DO UPDATE SET due_ms = excluded.due_ms"
+)
+
+_Waiting = tuple[Append, "asyncio.Future[Outcome]"]
+_Settled = tuple["asyncio.Future[Outcome]", Outcome | SosError]
+
+
+class SqliteStore(Queries):
+    """``Store`` on one SQLite file.  ``async with`` opens it and its writer thread."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        event.listen(engine.sync_engine, "connect", _prepare)
+        super().__init__(engine)
+        self.engine = engine
+        self._path = path
+        self._waiting: list[_Waiting] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._batches: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._tail = Tail()
+        self._writer: threading.Thread | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[None] = loop.create_future()
+        self._writer = threading.Thread(target=self._write, args=(loop, opened), name="journal-writer", daemon=True)
+        self._writer.start()
+        await opened
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._writer is not None:
+            await self._idle.wait()
+            self._batches.put(None)
+            await asyncio.to_thread(self._writer.join)
+            self._writer = None
+        await self.engine.dispose()
+
+    def append(self, append: Append) -> "asyncio.Future[Outcome]":
+        """Queue the append for the next commit; the future settles when that commit is on disk."""
+        loop = asyncio.get_running_loop()
+        settled: asyncio.Future[Outcome] = loop.create_future()
+        self._waiting.append((append, settled))
+        if self._idle.is_set():
+            self._idle.clear()
+            loop.call_soon(self._commit_waiting)  # after all that this turn of the loop still brings
+        return settled
+
+    async def sequence(self) -> int:
+        """Nothing to do: the writer sequences as it commits."""
+        return 0
+
+    async def news(self, beyond: int) -> None:
+        await self._tail.wait(beyond)
+
+    async def follow(self, after: int, *, limit: int) -> Sequence[Recorded]:
+        hot = self._tail.slice(after, limit)
+        if hot is not None:
+            return hot
+        return [] if after == self._tail.end and after else await self.positioned(after, limit=limit)
+
+    # --- the writer thread ---
+
+    def _write(self, loop: asyncio.AbstractEventLoop, opened: "asyncio.Future[None]") -> None:
+        try:
+            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=512)
+            _prepare(connection)
+        except sqlite3.Error as failed:
+            loop.call_soon_threadsafe(opened.set_exception, Unavailable(f"the journal cannot be opened: {failed}"))
+            return
+        loop.call_soon_threadsafe(opened.set_result, None)
+        writer = _Writer(connection)
+        while batch := self._batches.get():
+            settled, first, news = writer.commit(batch)
+            loop.call_soon_threadsafe(self._settle, settled, first, news)
+        connection.close()
+
+    def _commit_waiting(self) -> None:
+        """Hand what is waiting to the writer: one batch at a time, no artificial delay."""
+        self._batches.put(self._waiting[:BATCH])
+        del self._waiting[:BATCH]
+
+    def _settle(self, settled: Iterable[_Settled], first: int, news: Sequence[Recorded]) -> None:
+        if news:
+            self._tail.extend(first, news)
+        for future, result in settled:
+            if future.done():  # the caller has given up waiting; the spool has it
+                continue
+            if isinstance(result, SosError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        if self._waiting:
+            self._commit_waiting()
+        else:
+            self._idle.set()
+
+
+class _Writer:
+    """One connection with the write lock: what a batch of appends becomes in SQL."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def commit(self, batch: Sequence[_Waiting]) -> tuple[list[_Settled], int, list[Recorded]]:
+        """Settle every append of ``batch`` in one transaction, or fail them all."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            accepted, settled = self._sort_out(batch)
+            first, news = self._insert(accepted) if accepted else (0, [])
+            self._db.execute("COMMIT")
+        except sqlite3.Error as failed:
+            self._roll_back()
+            down = Unavailable(f"the journal's database does not answer ({failed})")
+            return [(future, down) for _, future in batch], 0, []
+        return settled, first, news
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def _sort_out(self, batch: Sequence[_Waiting]) -> tuple[list[Append], list[_Settled]]:
+        """Which appends are new, which repeat a receipt, which come too late."""
+        known = self._lookup(
+            "SELECT receipt, stream FROM receipts WHERE receipt IN", [a.receipt for a, _ in batch if a.receipt]
+        )
+        versions = self._lookup(
+            "SELECT id, version FROM incidents WHERE id IN", [a.stream for a, _ in batch if a.expected]
+        )
+        accepted: list[Append] = []
+        settled: list[_Settled] = []
+        for append, future in batch:
+            if append.receipt is not None and append.receipt in known:
+                settled.append((future, Repeated(IncidentId(known[append.receipt]))))
+            elif versions.get(append.stream, 0) != append.expected:
+                settled.append((future, conflict(append)))
+            else:
+                if append.receipt is not None:
+                    known[append.receipt] = append.stream
+                versions[append.stream] = append.version
+                accepted.append(append)
+                settled.append((future, Appended()))
+        return accepted, settled
+
+    def _lookup(self, select: str, wanted: Sequence[object]) -> dict[Any, Any]:
+        if not wanted:
+            return {}
+        marks = ",".join("?" * len(wanted))
+        return dict(self._db.execute(f"{select} ({marks})", wanted))
+
+    def _insert(self, accepted: Sequence[Append]) -> tuple[int, list[Recorded]]:
+        ordinal = (self._db.execute("SELECT max(ordinal) FROM events").fetchone()[0] or 0) + 1
+        headers = [(a.stream, a.expected + k, header) for a in accepted for k, header in enumerate(a.headers, 1)]
+        self._many(_EVENTS, [(ordinal + k, *header) for k, header in enumerate(headers)])
+        first = self._sequence(ordinal, [header for *_, header in headers])
+        self._many(_PARTS, [(a.stream, *part) for a in accepted for part in a.parts])
+        self._many(_KEYS, [(a.stream, key.category, key.kek, key.wrapped) for a in accepted for key in a.keys])
+        self._many(_RECEIPTS, [(a.receipt, a.stream) for a in accepted if a.receipt is not None])
+        self._project(accepted)
+        recorded = chain.from_iterable(a.recorded for a in accepted)
+        return first, [replace(each, position=first + k) for k, each in enumerate(recorded)]
+
+    def _project(self, accepted: Sequence[Append]) -> None:
+        """The read-model rows: the last append of a stream in the batch has the last word."""
+        last = {append.stream: append for append in accepted}
+        rows = [
+            (id_, a.row.tenant, a.row.state, a.row.priority, a.row.opened_ms, a.version, a.row.snapshot)
+            for id_, a in last.items()
+        ]
+        self._many(_INCIDENTS, rows)
+        older = [append.stream for append in accepted if append.expected]
+        if older:
+            marks = ",".join("?" * len(older))
+            self._db.execute(f"DELETE FROM deadlines WHERE stream IN ({marks})", older)  # noqa: S608  (question marks)
+        self._many(_DEADLINES, [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines])
+
+    def _sequence(self, ordinal: int, headers: Sequence[bytes]) -> int:
+        """Give the new events their positions and extend the tree; the first position."""
+        row = self._db.execute("SELECT size, hashes FROM tree").fetchone()
+        tree = Tree.from_state(row[0], split_hashes(row[1])) if row else Tree()
+        first = tree.size
+        leaves = [leaf_hash(header) for header in headers]
+        for leaf in leaves:
+            tree.append(leaf)
+        self._many(_LOG, [(first + k, ordinal + k, leaf) for k, leaf in enumerate(leaves)])
+        self._db.execute(
+            "INSERT INTO tree (id, size, hashes) VALUES (1, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET size = excluded.size, hashes = excluded.hashes",
+            (tree.size, b"".join(tree.state())),
+        )
+        return first
+
+    def _many(self, insert: _Insert, rows: Sequence[Sequence[object]]) -> None:
+        """Insert ``rows`` in few statements of many rows each.
+
+        ``executemany`` lets go of the interpreter lock for every row and then queues for it behind the event loop;
+        that costs more than the insert itself.  Row counts are multiples of 8 and a rest, so that few statements are
+        ever prepared.
+        """
+        even = len(rows) - len(rows) % 8
+        for piece in (rows[:even], rows[even:]):
+            if piece:
+                self._db.execute(insert.statement(len(piece)), list(chain.from_iterable(piece)))
+
+
+def _prepare(connection: object, _: object = None) -> None:
+    """Set what makes SQLite durable and forgetful, on each new connection."""
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()

@@ -1,0 +1,200 @@
+"""The port between the journal and a database, and what passes through it.
+
+Two adapters implement it, ``sqlite`` and ``postgres``, over one schema and under one test suite.  Writing goes through
+prepared batch statements of the raw driver, many appends to one commit; nobody is told "done" before that commit.
+Reading goes through SQLAlchemy Core in ``queries``, shared by both.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from routing.categories import Category
+from sos.errors import Conflict
+from sos.incident.events import Recorded
+from sos.incident.model import IncidentId
+
+BATCH = 128
+"""Appends per commit at most: `ops/bench/accept` shows no gain beyond, and the last one in line waits longer."""
+
+SEQUENCE_BATCH = 1024
+"""Events given a position in one step on PostgreSQL: about 10 ms of hashing and inserting."""
+
+
+class KeyRow(Struct, frozen=True):
+    category: Category
+    kek: str
+    wrapped: bytes
+
+
+class QueueRow(Struct, frozen=True):
+    """The read-model row of an incident."""
+
+    tenant: str
+    state: str
+    priority: int
+    opened_ms: int
+    snapshot: bytes
+
+
+class Append(Struct, frozen=True, kw_only=True):
+    """One atomic change to one stream: its next events with all that stands and falls with them."""
+
+    stream: IncidentId
+    expected: int
+    """Version the events follow; ``Conflict`` when the stream has moved on."""
+    recorded: tuple[Recorded, ...]
+    headers: tuple[bytes, ...]
+    parts: tuple[tuple[int, Category, bytes], ...]
+    """(n, category, sealed) for every part."""
+    keys: tuple[KeyRow, ...]
+    row: QueueRow
+    deadlines: tuple[tuple[str, int], ...]
+    """(name, due in epoch ms): all that the incident waits for from now on."""
+    receipt: bytes | None = None
+
+    @property
+    def version(self) -> int:
+        """Of the stream, once this is written."""
+        return self.expected + len(self.headers)
+
+
+class Appended(Struct, frozen=True):
+    """It is durable."""
+
+
+class Repeated(Struct, frozen=True):
+    """Nothing was written: the receipt is known."""
+
+    stream: IncidentId
+
+
+class Overdue(Struct, frozen=True):
+    """The database took too long and the spool has it; it may be written all the same, or drained later."""
+
+
+Outcome = Appended | Repeated | Overdue
+
+
+class Sequenced(Struct, frozen=True):
+    """An event with its place in the one order."""
+
+    position: int
+    header: bytes
+
+
+class Stored(Struct, frozen=True):
+    version: int
+    snapshot: bytes
+
+
+class Store(Protocol):
+    """A database that keeps the journal.  Every method raises ``Unavailable`` when the database does not answer."""
+
+    name: str
+
+    def append(self, append: Append) -> "asyncio.Future[Outcome]":
+        """Write it durably; the future fails with ``Conflict`` when nothing of it was written.
+
+        The caller may settle the future itself when it will not wait any longer.
+        """
+        ...
+
+    async def sequence(self) -> int:
+        """Give positions to committed events that have none; how many got one.  Safe to run twice at once."""
+        ...
+
+    async def news(self, beyond: int) -> None:
+        """Return once this process knows of an event at position ``beyond`` or later.
+
+        A hint only: events of other processes may come without news, so callers poll as well.
+        """
+        ...
+
+    async def follow(self, after: int, *, limit: int) -> Sequence[Recorded]:
+        """Events from position ``after`` on, in order."""
+        ...
+
+    async def load(self, stream: IncidentId) -> Stored | None: ...
+
+    async def stream(self, stream: IncidentId) -> Sequence[Recorded]:
+        """All events of one incident by number; ``position`` is None where not sequenced yet."""
+        ...
+
+    async def parts(self, stream: IncidentId, *, first: int, last: int) -> Mapping[tuple[int, Category], bytes]: ...
+
+    async def keys(self, stream: IncidentId) -> Sequence[KeyRow]: ...
+
+    async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]: ...
+
+    async def drop_deadline(self, stream: IncidentId, name: str) -> None: ...
+
+    async def cursor(self, reader: str) -> int: ...
+
+    async def save_cursor(self, reader: str, position: int) -> None: ...
+
+    async def lease(self, role: str, holder: str, *, now_ms: int, until_ms: int) -> bool:
+        """Whether ``holder`` has the role until then."""
+        ...
+
+    async def queue(self, *, limit: int, states: Sequence[str]) -> tuple[int, Sequence[bytes]]:
+        """How many incidents are in ``states``, and the snapshots of the first by priority, then age."""
+        ...
+
+    async def tree(self) -> tuple[int, tuple[bytes, ...]]:
+        """Size and compact range of the Merkle tree."""
+        ...
+
+    async def leaves(self, first: int, *, limit: int) -> Sequence[Sequenced]:
+        """Header bytes by position, for publishing and proving."""
+        ...
+
+    async def ping(self) -> None: ...
+
+
+def conflict(append: Append) -> Conflict:
+    return Conflict(f"{append.stream} is past version {append.expected}")
+
+
+class Tail:
+    """The newest events in memory, so that each reader need not read and decode them again."""
+
+    def __init__(self, size: int = 8192) -> None:
+        self._size = size
+        self._events: list[Recorded] = []
+        self._first = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def wait(self, beyond: int) -> None:
+        while self.end <= beyond:
+            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(woken)
+            await woken
+
+    def extend(self, first: int, events: Sequence[Recorded]) -> None:
+        """Add events at positions from ``first``; a gap drops what was there before."""
+        if first != self._first + len(self._events):
+            self._events.clear()
+            self._first = first
+        self._events.extend(events)
+        surplus = len(self._events) - self._size
+        if surplus > self._size // 2:
+            del self._events[:surplus]
+            self._first += surplus
+        waiting, self._waiting = self._waiting, []
+        for woken in waiting:
+            if not woken.done():
+                woken.set_result(None)
+
+    def slice(self, after: int, limit: int) -> Sequence[Recorded] | None:
+        """Events from ``after`` on, or None when they are not (all) here."""
+        start = after - self._first
+        if start < 0 or start >= len(self._events):
+            return None
+        return self._events[start : start + limit]
+
+    @property
+    def end(self) -> int:
+        return self._first + len(self._events)
