@@ -1,0 +1,1 @@
+"""The world to an EmergencyReport: every way a vehicle asks for help."""

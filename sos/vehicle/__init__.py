@@ -1,0 +1,1 @@
+"""The simulated car: a client that knows only the public interfaces."""
