@@ -26,11 +26,11 @@ from msgspec import Struct
 
 from recording.errors import Malformed as NotOpus
 from recording.opus import RATE_HZ, samples
-from sos.calls.adapters import opus
-from sos.calls.adapters.jitter import ReorderBuffer
-from sos.calls.adapters.link import take_rtp
 from sos.clock import Clock, SystemClock
 from sos.incident.model import new_id
+from sos.media import opus
+from sos.media.jitter import ReorderBuffer
+from sos.media.rtp import take_rtp
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""Voice: the port to telephony providers, the bridge above it, capture."""

@@ -1,0 +1,1 @@
+"""Telephony providers; imported by the composition root alone."""

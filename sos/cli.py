@@ -1,0 +1,281 @@
+"""One command, ``sos``.  Every subcommand has ``--help``; what a program would read has ``--json``."""
+
+import asyncio
+import io
+import json
+import logging
+import signal
+import sys
+import tarfile
+from collections.abc import Coroutine
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import aiohttp
+import msgspec
+import structlog
+import typer
+
+from recording.verify import Report, verify_package
+from routing.categories import Category
+from sos import demo as demonstration
+from sos.app import running
+from sos.clock import SystemClock
+from sos.errors import Misconfigured, SosError
+from sos.settings import Settings, load
+from sos.vehicle.replay import run_replay
+from sos.vehicle.report import Car, VehicleEvent, crash, manual, report_once
+from sos.vehicle.voice import CarVoice
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A private emergency call centre for vehicles.")
+vehicle = typer.Typer(no_args_is_help=True, help="Be a vehicle: report, call, replay records.")
+config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+app.add_typer(vehicle, name="vehicle")
+app.add_typer(config, name="config")
+
+
+class Exit(IntEnum):
+    REFUSED = 1
+    USAGE = 2
+    SETTINGS = 78
+    """EX_CONFIG of sysexits.h."""
+
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", envvar="SOS_CONFIG", help="Settings file (TOML).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+Url = Annotated[str, typer.Option("--url", help="Where the service is.")]
+Key = Annotated[str, typer.Option("--key", envvar="SOS_KEY", help="Tenant key, or auditor token for export.")]
+KeyFile = Annotated[Path | None, typer.Option("--key-file", help="The demonstration's key file, instead of --key.")]
+
+LOCAL = "http://127.0.0.1:8080"
+
+
+@app.command()
+def serve(config_file: ConfigFile = None) -> None:
+    """Run the service until it is told to stop (SIGTERM or Ctrl+C)."""
+    settings = _settings(config_file)
+    _run(_serve(settings))
+
+
+@app.command()
+def demo(
+    data: Annotated[Path, typer.Option(help="Where the demonstration keeps everything.")] = Path("var/demo"),
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8080,
+    crashes: Annotated[bool, typer.Option(help="Let a car crash once the operator is ready.")] = True,
+) -> None:
+    """Run the service with an invented brand, agencies, operator and car, and print where to click."""
+    base = Settings(data_dir=str(data), port=port)
+    _run(demonstration.run(base, tell=typer.echo, crashes=crashes))
+
+
+@vehicle.command("crash")
+def vehicle_crash(
+    url: Url = LOCAL,
+    key: Key = "",
+    key_file: KeyFile = None,
+    lat: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().latitude or 0.0,
+    lon: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().longitude or 0.0,
+    seed: Annotated[int, typer.Option(help="Draws the severity.")] = 1,
+    test: Annotated[bool, typer.Option("--test", help="Say that it is a test: it never leaves the house.")] = False,
+    voice: Annotated[bool, typer.Option(help="Call after reporting, until hung up.")] = True,
+    play: Annotated[Path | None, typer.Option(help="Audio file the car plays; speech-like sounds without.")] = None,
+    record: Annotated[Path | None, typer.Option(help="WAV file of what the car hears.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report a crash automatically, and call."""
+    event = crash(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=seed)
+    _run(_report(event, url=url, key=_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
+
+
+@vehicle.command("manual")
+def vehicle_manual(
+    url: Url = LOCAL,
+    key: Key = "",
+    key_file: KeyFile = None,
+    lat: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().latitude or 0.0,
+    lon: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().longitude or 0.0,
+    seed: Annotated[int, typer.Option(help="Draws what is invented.")] = 1,
+    test: Annotated[bool, typer.Option("--test", help="Say that it is a test: it never leaves the house.")] = False,
+    voice: Annotated[bool, typer.Option(help="Call after reporting, until hung up.")] = True,
+    play: Annotated[Path | None, typer.Option(help="Audio file the car plays; speech-like sounds without.")] = None,
+    record: Annotated[Path | None, typer.Option(help="WAV file of what the car hears.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Press the SOS button, and call."""
+    event = manual(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=seed)
+    _run(_report(event, url=url, key=_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
+
+
+@vehicle.command("replay")
+def vehicle_replay(
+    files: Annotated[list[Path], typer.Argument(help="Crash records of Japan's National Police Agency (CSV).")],
+    url: Url = LOCAL,
+    key: Key = "",
+    key_file: KeyFile = None,
+    rate: Annotated[float | None, typer.Option(help="Reports per second; as fast as possible without.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay real crash records as crash events, with a progress bar."""
+    code = run_replay(
+        files, base_url=url, key=_key(key, key_file), clock=SystemClock(), rate_per_s=rate, as_json=as_json
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def export(
+    incident: Annotated[str, typer.Argument(help="Incident id.")],
+    directory: Annotated[Path, typer.Argument(help="Where to write the package; must not exist.")],
+    url: Url = LOCAL,
+    key: Key = "",
+    key_file: KeyFile = None,
+    reveal: Annotated[
+        list[Category] | None, typer.Option(help="Category to open; all others stay commitments. Repeatable.")
+    ] = None,
+    purpose: Annotated[str, typer.Option(help="Why; stands in the journal.")] = "regulator_request",
+    as_json: AsJson = False,
+) -> None:
+    """Export one incident as a sealed package that anybody can verify offline."""
+    if directory.exists():
+        raise Misconfigured(f"{directory} exists already; name a new directory")
+    categories = tuple(reveal) if reveal else tuple(Category)
+    token = _key(key, key_file, role="auditor")
+    _run(_export(incident, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(help="The package.", exists=True, file_okay=False)],
+    log_key: Annotated[str | None, typer.Option(help="The log's verifier key, got by another way.")] = None,
+    seal_key: Annotated[str | None, typer.Option(help="The seal's verifier key, got by another way.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an exported package, offline, step by step.  Exit code 1 when anything is wrong."""
+    report = verify_package(directory, log_vkey=log_key, seal_vkey=seal_key)
+    typer.echo(_report_json(report) if as_json else str(report))
+    raise typer.Exit(0 if report.ok else Exit.REFUSED)
+
+
+@config.command("check")
+def config_check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Read the settings and say what they are; exit code 78 when one is wrong."""
+    settings = _settings(config_file)
+    shown = msgspec.to_builtins(settings)
+    typer.echo(json.dumps(shown, ensure_ascii=False, indent=None if as_json else 2))
+
+
+def main() -> None:
+    """The entry point: known faults become one line and an exit code, never a stack trace."""
+    _log_to_standard_error()
+    try:
+        app()
+    except Misconfigured as wrong:
+        typer.echo(f"sos: {wrong}", err=True)
+        sys.exit(Exit.SETTINGS)
+    except SosError as failed:
+        typer.echo(f"sos: {failed}", err=True)
+        sys.exit(Exit.REFUSED)
+
+
+# --- what the commands do ---
+
+
+async def _serve(settings: Settings) -> None:
+    async with running(settings):
+        await asyncio.get_running_loop().create_future()
+
+
+async def _report(
+    event: VehicleEvent, *, url: str, key: str, voice: bool, play: Path | None, record: Path | None, as_json: bool
+) -> None:
+    clock = SystemClock()
+    taken = await report_once(event, base_url=url, key=key, clock=clock)
+    shown = msgspec.json.encode(taken).decode() if as_json else f"accepted as {taken.urn} ({taken.durability})"
+    typer.echo(shown)
+    if voice:
+        async with CarVoice(url, taken.incident, token=key, clock=clock, sound=play, heard=record) as car:
+            await car.until_stopped()
+
+
+async def _export(
+    incident: str,
+    directory: Path,
+    *,
+    url: str,
+    token: str,
+    categories: tuple[Category, ...],
+    purpose: str,
+    as_json: bool,
+) -> None:
+    wanted = {"incident": incident, "categories": [str(category) for category in categories], "purpose": purpose}
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        aiohttp.ClientSession(base_url=url) as session,
+        session.post("/v1/exports", json=wanted, headers=headers) as response,
+    ):
+        body = await response.read()
+        if response.status != 200:
+            raise SosError(f"the service refused: {msgspec.json.decode(body).get('title', response.status)}")
+        told = {name: response.headers[f"Sos-{name}"] for name in ("Export", "Log-Key", "Seal-Key")}
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        archive.extractall(directory, filter="data")
+    if as_json:
+        typer.echo(json.dumps({"directory": str(directory), **told}))
+    else:
+        typer.echo(
+            f"{directory}: export {told['Export']}\n  log key   {told['Log-Key']}\n  seal key  {told['Seal-Key']}"
+        )
+
+
+def _report_json(report: Report) -> str:
+    steps = [{"number": s.number, "title": s.title, "ok": s.ok, "detail": s.detail} for s in report.steps]
+    return json.dumps({"ok": report.ok, "origin_proved": report.origin_proved, "steps": steps}, ensure_ascii=False)
+
+
+def _settings(config_file: Path | None) -> Settings:
+    return load(config_file)
+
+
+def _key(key: str, file: Path | None, *, role: str = "tenant") -> str:
+    if file is not None:
+        return str(json.loads(file.read_text())[role])
+    if not key:
+        raise Misconfigured("give the key with --key, SOS_KEY or --key-file")
+    return key
+
+
+def _now() -> datetime:
+    return SystemClock().now()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run until done; SIGTERM and Ctrl+C end it in order."""
+
+    async def until_told() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            return
+
+    asyncio.run(until_told())
+
+
+def _log_to_standard_error() -> None:
+    """Structured lines without personal data, on standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer(),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,1 @@
+"""Operators: socket, hub, call distribution, access."""

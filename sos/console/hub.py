@@ -1,0 +1,94 @@
+"""The hub: everything the journal says, to every desk, through one bounded mailbox each.
+
+Sending never waits for a desk.  A desk that does not keep up is closed; it reconnects and resumes from the last
+position it has seen.  A message is encoded once for all desks.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from sos.clock import timestamp
+from sos.incident.events import Recorded
+
+MAILBOX = 4096
+"""Messages a desk may lag behind: about 1 MiB, or two seconds of the worst minute of a great earthquake."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Mailbox:
+    """What one desk has still to be sent."""
+
+    def __init__(self) -> None:
+        self._messages: asyncio.Queue[str | None] = asyncio.Queue()
+        self.overflowed = False
+
+    def put(self, message: str) -> None:
+        if self.overflowed:
+            return
+        if self._messages.qsize() >= MAILBOX:
+            self.overflowed = True
+            self._messages.put_nowait(None)
+            return
+        self._messages.put_nowait(message)
+
+    def close(self) -> None:
+        self._messages.put_nowait(None)
+
+    async def take(self) -> str | None:
+        """The next message; None when the desk is to be closed."""
+        return await self._messages.get()
+
+
+class Hub:
+    def __init__(self, *, seen: int = -1) -> None:
+        self._mailboxes: set[Mailbox] = set()
+        self.seen = seen
+        """The last position that desks have been told of; -1 before there was any."""
+
+    def join(self) -> Mailbox:
+        mailbox = Mailbox()
+        self._mailboxes.add(mailbox)
+        return mailbox
+
+    def leave(self, mailbox: Mailbox) -> None:
+        self._mailboxes.discard(mailbox)
+
+    async def handle(self, batch: Sequence[Recorded]) -> None:
+        """As a reader: tell every desk."""
+        for recorded in batch:
+            self.seen = recorded.position if recorded.position is not None else self.seen
+            if self._mailboxes:
+                self.tell(event_message(recorded))
+
+    def tell(self, message: str) -> None:
+        for mailbox in self._mailboxes:
+            mailbox.put(message)
+
+    def close(self) -> None:
+        for mailbox in self._mailboxes:
+            mailbox.close()
+
+
+def event_message(recorded: Recorded) -> str:
+    """One event as desks get it: the header, no personal data."""
+    return message(
+        {
+            "t": "event",
+            "position": recorded.position,
+            "incident": recorded.incident,
+            "tenant": recorded.tenant,
+            "id": recorded.id,
+            "n": recorded.n,
+            "kind": type(recorded.event).__name__,
+            "at": timestamp(recorded.at),
+            "actor": recorded.actor,
+            "data": recorded.event,
+        }
+    )
+
+
+def message(content: object) -> str:
+    return _encode(content).decode()

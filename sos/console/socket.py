@@ -1,0 +1,309 @@
+"""One desk's WebSocket: orders in, answers and events out.
+
+Two phases: the session is checked before the socket opens, then the desk is told where things stand (a snapshot, or
+the events it missed) and follows the hub.  Every order has an id and gets exactly one reply.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+from msgspec import Struct
+
+from routing.categories import Category
+from routing.directory import Directory
+from sos.clock import timestamp
+from sos.console.access import Operator
+from sos.console.acd import Distribution
+from sos.console.desks import Desks
+from sos.console.hub import Hub, Mailbox, event_message, message
+from sos.console.port import Disclose, Voice
+from sos.errors import Malformed, Refused, SosError
+from sos.incident.commands import AddNote, CloseIncident, ReopenIncident, TakeIncident
+from sos.incident.events import DisclosureDecided, NoteAdded
+from sos.incident.lifecycle import decide
+from sos.incident.model import AgencyId, DeskId, Disposition, IncidentId, State
+from sos.journal.journal import Journal
+
+log = structlog.get_logger()
+
+SNAPSHOT = 500
+"""Incidents in a snapshot at most; the desk is told how many there are in all."""
+
+MISSED = 2000
+"""Events sent again after a reconnection at most; beyond that a snapshot is shorter."""
+
+SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS)
+"""What an operator sees of an incident in work."""
+
+OPEN = tuple(state for state in State if state is not State.CLOSED)
+ANSWERABLE = (State.RINGING, State.RECEIVED, State.REOPENED)
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    id: int
+    do: str
+    incident: IncidentId | None = None
+    category: Category = Category.OBS
+    text: str = ""
+    agency: AgencyId | None = None
+    necessity: str = ""
+    consent: str = ""
+    disposition: Disposition | None = None
+    reason: str = ""
+
+
+_orders = msgspec.json.Decoder(Order)
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """What every desk works with."""
+
+    journal: Journal
+    hub: Hub
+    desks: Desks
+    distribution: Distribution
+    voice: Voice
+    disclose: Disclose
+    directory: Directory
+    demo: bool
+    boot: str
+    """Differs after each start, so that a desk knows that the other end of its voice leg is gone."""
+
+
+class DeskSocket:
+    """One connected desk."""
+
+    def __init__(self, room: Room, operator: Operator) -> None:
+        self._room = room
+        self._operator = operator
+        self._desk = DeskId(f"desk-{operator.id}")
+        self._mailbox: Mailbox | None = None
+        self._shown: dict[IncidentId, int] = {}
+        """Incidents opened here, with the number of the last event whose parts were shown."""
+        self._orders: Mapping[str, Callable[[Order], Awaitable[object]]] = {
+            "ready": self._ready,
+            "away": self._away,
+            "answer": self._answer,
+            "open": self._open,
+            "note": self._note,
+            "disclose": self._disclose,
+            "close": self._close,
+            "reopen": self._reopen,
+            "history": self._history,
+        }
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(heartbeat=15.0, max_msg_size=64 * 1024, compress=False)
+        await socket.prepare(request)
+        self._room.desks.arrive(self._desk, self._operator.id)
+        self._mailbox = mailbox = self._room.hub.join()
+        after = request.query.get("after", "")
+        sender = asyncio.create_task(self._send(socket, mailbox), name=f"desk-{self._operator.id}")
+        try:
+            await self._welcome(mailbox, int(after) if after.isdecimal() else None)
+            await self._room.distribution.arrived(self._desk, self._operator.id)
+            await self._listen(socket)
+        finally:
+            self._room.hub.leave(mailbox)
+            self._room.desks.leave(self._desk)
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+        return socket
+
+    # --- out ---
+
+    async def _send(self, socket: web.WebSocketResponse, mailbox: Mailbox) -> None:
+        while (text := await mailbox.take()) is not None:
+            await socket.send_str(text)
+        await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"reconnect and resume")
+
+    async def _welcome(self, mailbox: Mailbox, after: int | None) -> None:
+        room = self._room
+        agencies = {
+            agency.id: {
+                "name_ja": agency.name_ja,
+                "name_en": agency.name_en,
+                "service": agency.service,
+                "exercise_partner": agency.exercise_partner,
+                "default": agency.default,
+            }
+            for agency in room.directory.agencies.values()
+        }
+        mailbox.put(
+            message(
+                {
+                    "t": "welcome",
+                    "operator": {"id": self._operator.id, "name": self._operator.name},
+                    "desk": self._desk,
+                    "now": timestamp(room.journal.clock.now()),
+                    "demo": room.demo,
+                    "boot": room.boot,
+                    "agencies": agencies,
+                    "languages": ["ja", "en"],
+                }
+            )
+        )
+        if after is None or not await self._resume(mailbox, after):
+            await self._snapshot(mailbox)
+
+    async def _resume(self, mailbox: Mailbox, after: int) -> bool:
+        """Send what came after position ``after``; False when that is too much."""
+        missed = await self._room.journal.store.follow(after + 1, limit=MISSED)
+        if len(missed) == MISSED:
+            return False
+        for recorded in missed:
+            mailbox.put(event_message(recorded))
+        return True
+
+    async def _snapshot(self, mailbox: Mailbox) -> None:
+        position = self._room.hub.seen  # read first: events that come meanwhile are told again and known by number
+        total, incidents = await self._room.journal.queue(limit=SNAPSHOT, states=OPEN)
+        mailbox.put(message({"t": "snapshot", "position": position, "incidents": incidents, "total": total}))
+
+    # --- in ---
+
+    async def _listen(self, socket: web.WebSocketResponse) -> None:
+        async for frame in socket:
+            if frame.type is WSMsgType.TEXT:
+                await self._take(frame.data)
+            elif frame.type is WSMsgType.ERROR:
+                return
+
+    async def _take(self, text: str) -> None:
+        assert self._mailbox is not None
+        try:
+            order = _orders.decode(text)
+        except msgspec.DecodeError as wrong:
+            self._mailbox.put(_reply(0, error=Malformed(f"not an order: {wrong}")))
+            return
+        if order.do == "beat":
+            self._room.desks.beat(self._desk)
+            self._mailbox.put('{"t":"beat"}')
+            return
+        self._mailbox.put(await self._obey(order))
+
+    async def _obey(self, order: Order) -> str:
+        obey = self._orders.get(order.do)
+        if obey is None:
+            return _reply(order.id, error=Malformed(f"there is no order {order.do[:32]!r}", field="$.do"))
+        try:
+            return _reply(order.id, result=await obey(order))
+        except SosError as refused:
+            return _reply(order.id, error=refused)
+        except Exception as bug:  # the edge of one order
+            log.exception("order_failed", order=order.do, incident=order.incident)
+            return _reply(order.id, error=bug)
+
+    async def _ready(self, _: Order) -> None:
+        self._room.desks.set_ready(self._desk, True)
+        self._room.desks.beat(self._desk)
+        await self._room.distribution.distribute()
+
+    async def _away(self, _: Order) -> None:
+        self._room.desks.set_ready(self._desk, False)
+
+    async def _answer(self, order: Order) -> dict[str, Any]:
+        """Take an incident: the one named, or the most urgent that waits."""
+        incident = order.incident or await self._next()
+        command = TakeIncident(operator=self._operator.id, desk=self._desk)
+        await self._room.journal.execute(incident, command, actor=self._actor)
+        await self._show(incident)
+        return {"incident": incident}
+
+    async def _next(self) -> IncidentId:
+        _, waiting = await self._room.journal.queue(limit=1, states=ANSWERABLE)
+        if not waiting:
+            raise Refused("nobody is waiting")
+        return waiting[0].id
+
+    async def _open(self, order: Order) -> None:
+        await self._show(_incident(order))
+
+    async def _show(self, incident: IncidentId) -> None:
+        """Serve what is known of the people and the place; the access is in the journal first."""
+        assert self._mailbox is not None
+        parts = await self._room.journal.read(incident, SHOWN, reader=self._actor, purpose="emergency_handling")
+        items: dict[str, dict[str, Any]] = {}
+        for part in parts:
+            if isinstance(part.recorded.event, DisclosureDecided):
+                continue
+            text = isinstance(part.recorded.event, NoteAdded)
+            item = items.setdefault(
+                part.recorded.id,
+                {
+                    "event": part.recorded.id,
+                    "kind": type(part.recorded.event).__name__,
+                    "n": part.recorded.n,
+                    "at": timestamp(part.recorded.at),
+                    "actor": part.recorded.actor,
+                    "parts": {},
+                },
+            )
+            item["parts"][part.category] = {"text": part.payload.decode()} if text else msgspec.Raw(part.payload)
+        self._mailbox.put(message({"t": "parts", "incident": incident, "items": list(items.values())}))
+
+    async def _note(self, order: Order) -> None:
+        incident = _incident(order)
+        await self._own(incident)
+        await self._room.journal.execute(incident, AddNote(category=order.category, text=order.text), actor=self._actor)
+        await self._show(incident)
+
+    async def _disclose(self, order: Order) -> dict[str, Any]:
+        if order.agency is None:
+            raise Malformed("which agency?", field="$.agency")
+        done = await self._room.disclose.decide(
+            _incident(order),
+            agency=order.agency,
+            operator=self._operator.id,
+            necessity=order.necessity,
+            consent=order.consent,
+        )
+        return {"disclosures": [disclosure.disclosure for disclosure in done.incident.disclosures]}
+
+    async def _close(self, order: Order) -> None:
+        """End the call, wait for its recording to be sealed, close."""
+        incident = _incident(order)
+        if order.disposition is None:
+            raise Malformed("how did it end?", field="$.disposition")
+        state = await self._own(incident)
+        command = CloseIncident(disposition=order.disposition)
+        decide(state, command, now=self._room.journal.clock.now())  # refuses before anybody is hung up on
+        await self._room.voice.finish(incident)
+        await self._room.journal.execute(incident, command, actor=self._actor)
+
+    async def _reopen(self, order: Order) -> None:
+        await self._room.journal.execute(_incident(order), ReopenIncident(reason=order.reason), actor=self._actor)
+
+    async def _history(self, order: Order) -> list[Any]:
+        """The timeline of one incident, without personal data."""
+        recorded = await self._room.journal.store.stream(_incident(order))
+        return [msgspec.Raw(event_message(event).encode()) for event in recorded]
+
+    async def _own(self, incident: IncidentId) -> Any:
+        state = await self._room.journal.state(incident)
+        if state.operator != self._operator.id:
+            raise Refused("another operator has this incident")
+        return state
+
+    @property
+    def _actor(self) -> str:
+        return f"operator:{self._operator.id}"
+
+
+def _incident(order: Order) -> IncidentId:
+    if order.incident is None:
+        raise Malformed("which incident?", field="$.incident")
+    return order.incident
+
+
+def _reply(order: int, *, result: object = None, error: Exception | None = None) -> str:
+    if error is None:
+        return message({"t": "reply", "id": order, "ok": True, "result": result})
+    known = isinstance(error, SosError)
+    title = (type(error).__doc__ or "").strip().splitlines()[0] if known else "Something went wrong on our side."
+    fault = {"type": type(error).__name__ if known else "Bug", "title": title, "detail": str(error) if known else ""}
+    return message({"t": "reply", "id": order, "ok": False, "error": fault})

@@ -1,0 +1,401 @@
+/**
+ * The desk: what the operator sees and can do, tied together.  Facts come from the socket through `board.ts`; choices
+ * of this screen (what is selected, which dialog is open) live here; views only draw and call.
+ */
+
+import { apply, EMPTY, timeline, type Board, type History } from "./board";
+import { everyWord, t, word, type Key } from "./i18n.svelte";
+import type { Agency, Consent, Disposition, EventFrame, FromServer, Happened, Health, Incident, Necessity, Order, Service, Welcome } from "./protocol";
+import { Ringer } from "./ringer";
+import { QUESTIONS, choices, known, ring, sections, urgency, type Answer, type Answers, type Question } from "./rules";
+import { answerable, talking } from "./state";
+import { DeskSocket, OrderRefused } from "./socket";
+import { Voice, legOf, type VoiceState } from "./voice";
+
+export type Phase = "checking" | "login" | "start" | "work";
+export type Dialog =
+  | { of: "forward"; agency: string }
+  | { of: "close" }
+  | { of: "reopen" }
+  | { of: "keys" }
+  | { of: "agencies" }
+  | null;
+
+const FAULT_LASTS_MS = 8000;
+const REFILL_BELOW = 50;
+const REFILL_EVERY_MS = 10_000;
+
+class Desk {
+  board = $state.raw<Board>(EMPTY);
+  phase = $state<Phase>("checking");
+  me = $state.raw<Welcome | null>(null);
+  linked = $state(false);
+  ready = $state(true);
+  serverHealth = $state.raw<Readonly<Record<string, Health>>>({});
+  serverWaiting = $state(0);
+  selected = $state<string | null>(null);
+  dialog = $state.raw<Dialog>(null);
+  fault = $state<string | null>(null);
+  loginFault = $state<string | null>(null);
+  announced = $state("");
+  said = $state("");
+  voice = $state<VoiceState>("idle");
+  level = $state(0);
+  muted = $state(false);
+  microphone = $state(false);
+  sound = $state(false);
+  now = $state(Date.now());
+
+  sections = $derived(sections(this.board.incidents.values(), this.me?.operator.id ?? ""));
+  incident = $derived<Incident | null>(this.board.incidents.get(this.selected ?? "") ?? null);
+  known = $derived(known(this.board.parts.get(this.selected ?? "") ?? []));
+  timeline = $derived<readonly Happened[]>(this.selected === null ? [] : timeline(this.board, this.selected));
+  answers = $derived<Answers>(answered(this.known.notes));
+  mine = $derived(this.incident !== null && this.incident.operator === this.me?.operator.id);
+  opened = $derived(this.board.parts.has(this.selected ?? ""));
+  waiting = $derived(
+    this.board.total > this.board.incidents.size
+      ? Math.max(this.serverWaiting, this.sections.waiting.length)
+      : this.sections.waiting.length,
+  );
+
+  #token = "";
+  #ahead_ms = 0;
+  #boot: string | undefined;
+  /** The snapshot was cut short and has been worked off: the next one is wanted. */
+  #stale = false;
+  #staleAt = 0;
+  #asked: Set<string> = new Set();
+  #heard: ReadonlySet<string> = new Set();
+  #refresh: ReturnType<typeof setTimeout> | undefined;
+  readonly #ringer = new Ringer();
+  readonly #voice = new Voice({
+    changed: (state, pc) => {
+      this.voice = state;
+      this.microphone = this.#voice.hasMicrophone;
+      window.__sos.pc = pc;
+    },
+    level: (level) => (this.level = level),
+  });
+  readonly #socket = new DeskSocket({
+    frames: (frames) => this.#take(frames),
+    link: (up, tries) => this.#link(up, tries),
+    after: () => (this.board.position < 0 || this.#stale ? null : this.board.position),
+  });
+
+  /** Begin: with the token of the address, else with the session the browser still has, else by asking. */
+  begin(): void {
+    setInterval(() => (this.now = Date.now() + this.#ahead_ms), 500);
+    if (!this.#enterByAddress()) this.#socket.connect();
+    addEventListener("hashchange", () => this.#enterByAddress());
+    addEventListener("beforeunload", (leaving) => {
+      if (this.#voice.incident !== null) leaving.preventDefault();
+    });
+  }
+
+  /** Whether the address held a token.  It is taken out of the address at once, so that nobody reads it there. */
+  #enterByAddress(): boolean {
+    const token = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (token === null) return false;
+    history.replaceState(null, "", location.pathname + location.search);
+    void this.login(token);
+    return true;
+  }
+
+  async login(token: string): Promise<void> {
+    this.loginFault = null;
+    const accepted = await entered(token);
+    if (accepted !== "ok") {
+      this.phase = "login";
+      this.loginFault = t(accepted === "refused" ? "login.refused" : "login.failed");
+      return;
+    }
+    this.#token = token;
+    this.phase = this.me === null ? "checking" : this.phase;
+    this.#socket.reconnect();
+  }
+
+  /** The click that begins the shift: makes the sound path, asks for the microphone, goes ready. */
+  async start(): Promise<void> {
+    await this.#ringer.start();
+    this.sound = this.#ringer.audible;
+    this.microphone = await this.#voice.prepare();
+    this.phase = "work";
+    this.#say({ do: this.ready ? "ready" : "away" });
+    this.#ringing();
+    this.#resume();
+    void navigator.locks?.request("sos-desk", () => new Promise(() => undefined));
+    void navigator.wakeLock?.request("screen").catch(() => undefined);
+  }
+
+  toggleReady(): void {
+    this.ready = !this.ready;
+    this.#say({ do: this.ready ? "ready" : "away" });
+    this.#ringing();
+  }
+
+  select(id: string | null): void {
+    this.selected = id;
+    if (id !== null) this.#learn(id);
+  }
+
+  /** Answer the selected incident when it waits, else the next one by the service's order. */
+  async answer(): Promise<void> {
+    const chosen = this.incident !== null && answerable(this.incident) ? this.incident.id : null;
+    if (chosen === null && this.#voice.incident !== null) {
+      this.#complain(t("fault.in_call"));
+      return;
+    }
+    const answer = await this.#ask(chosen === null ? { do: "answer" } : { do: "answer", incident: chosen });
+    const given = (answer?.result as { incident?: string } | undefined)?.incident;
+    if (given !== undefined) this.#taken(given);
+  }
+
+  open(): void {
+    if (this.selected !== null) void this.#ask({ do: "open", incident: this.selected });
+  }
+
+  async note(text: string): Promise<boolean> {
+    if (this.selected === null || text.trim() === "") return false;
+    const saved = await this.#ask({ do: "note", incident: this.selected, category: "OBS", text: text.trim() });
+    if (saved !== null) this.said = t("notes.saved");
+    return saved !== null;
+  }
+
+  /** An answer of the questions is a note like any other, in words that every reader understands. */
+  async script(question: Question, answer: Answer): Promise<void> {
+    await this.note(`${word("script", question)}: ${word("answer", answer)}`);
+  }
+
+  /** Open the dialog for the suggested agency of `service`. */
+  forward(service: Service): void {
+    if (this.incident === null || this.me === null) return;
+    const found = choices(this.incident, this.me.agencies).find((choice) => choice.service === service);
+    if (found) this.dialog = { of: "forward", agency: found.agency };
+  }
+
+  async disclose(agency: string, limbs: { necessity: Necessity; consent: Consent }): Promise<void> {
+    if (this.selected === null) return;
+    this.dialog = null;
+    await this.#ask({ do: "disclose", incident: this.selected, agency, ...limbs });
+  }
+
+  async close(disposition: Disposition): Promise<void> {
+    if (this.selected === null) return;
+    this.dialog = null;
+    this.#voice.closing(true); // the service hangs up first: that is no reason to call again
+    const closed = await this.#ask({ do: "close", incident: this.selected, disposition });
+    if (closed === null) this.#voice.closing(false);
+  }
+
+  async reopen(reason: string): Promise<void> {
+    if (this.selected === null) return;
+    this.dialog = null;
+    await this.#ask({ do: "reopen", incident: this.selected, reason });
+  }
+
+  mute(): void {
+    this.muted = !this.muted;
+    this.#voice.mute(this.muted);
+  }
+
+  silence(): void {
+    this.#ringer.silence();
+  }
+
+  /** What the service answered; null when it refused, which the operator has been told then. */
+  async #ask(order: Order): Promise<{ result: unknown } | null> {
+    try {
+      return { result: await this.#socket.order(order) };
+    } catch (refused) {
+      if (!(refused instanceof OrderRefused)) throw refused;
+      this.#complain(refused.fault.type === "offline" ? t("fault.offline") : refused.message);
+      return null;
+    }
+  }
+
+  #say(order: Order): void {
+    if (this.#socket.open) void this.#ask(order);
+  }
+
+  #complain(text: string): void {
+    this.fault = text;
+    setTimeout(() => {
+      if (this.fault === text) this.fault = null;
+    }, FAULT_LASTS_MS);
+  }
+
+  #link(up: boolean, tries: number): void {
+    this.linked = up;
+    if (!up && tries > 0) void this.#enterAgain();
+  }
+
+  /** Why is there no connection?  When the service does not know this session, log in again, or ask for it. */
+  async #enterAgain(): Promise<void> {
+    const asked = await fetch("/console/session").catch(() => null);
+    if (asked === null || asked.ok || asked.status >= 500) return;
+    if (this.#token !== "" && (await entered(this.#token)) === "ok") {
+      this.#socket.reconnect();
+    } else if (this.me === null) {
+      this.#socket.stop();
+      this.phase = "login";
+    } else {
+      this.#complain(t("fault.login"));
+    }
+  }
+
+  #take(frames: readonly (FromServer | History)[]): void {
+    this.board = apply(this.board, frames);
+    for (const frame of frames) {
+      if (frame.t === "welcome") this.#welcome(frame);
+      else if (frame.t === "health") {
+        this.serverHealth = frame.items;
+        this.serverWaiting = frame.waiting;
+      } else if (frame.t === "event") this.#happened(frame);
+      else if (frame.t === "snapshot" || frame.t === "history") this.#resume();
+      if (frame.t === "snapshot") this.#stale = false;
+    }
+    window.__sos.state = this.board;
+    for (const id of this.board.unknown) this.#learn(id);
+    this.#refill();
+    this.#ringing();
+  }
+
+  /** Ask for everything that happened to an incident, when something of it is missing here. */
+  #learn(id: string): void {
+    const known = this.board.incidents.get(id);
+    const complete = known !== undefined && (this.board.history.get(id)?.length ?? 0) >= known.version;
+    if (complete || this.#asked.has(id)) return;
+    this.#asked.add(id);
+    void this.#ask({ do: "history", incident: id }).then((answer) => {
+      this.#asked.delete(id);
+      if (Array.isArray(answer?.result)) this.#take([{ t: "history", events: answer.result as EventFrame[] }]);
+    });
+  }
+
+  /** When the part of the queue that is known here runs out, get the next: but never during a call. */
+  #refill(): void {
+    const missing = this.board.total > this.board.incidents.size;
+    const low = this.sections.waiting.length < REFILL_BELOW;
+    if (!missing || !low || !this.linked || this.#voice.incident !== null || Date.now() < this.#staleAt) return;
+    this.#staleAt = Date.now() + REFILL_EVERY_MS;
+    this.#stale = true;
+    this.#socket.reconnect();
+  }
+
+  #welcome(welcome: Welcome): void {
+    const restarted = this.#boot !== undefined && welcome.boot !== this.#boot;
+    this.#boot = welcome.boot;
+    this.me = welcome;
+    this.#ahead_ms = Date.parse(welcome.now) - Date.now();
+    this.now = Date.parse(welcome.now);
+    if (this.phase === "work") {
+      this.#say({ do: this.ready ? "ready" : "away" });
+      if (restarted) this.#voice.again();
+      this.#resume();
+    } else {
+      this.phase = "start";
+    }
+  }
+
+  /** After a reload or a restart: take up the incident that is still ours, voice leg included. */
+  #resume(): void {
+    if (this.phase !== "work") return;
+    const mine = this.sections.mine;
+    const going = mine.find((one) => one.id === this.#voice.incident) ?? mine[0];
+    const joined = this.#voice.incident;
+    if (joined !== null && !this.board.incidents.has(joined)) this.#learn(joined);
+    else if (going) this.#taken(going.id);
+    else if (joined !== null) this.#voice.leave();
+  }
+
+  #happened(event: Extract<FromServer, { t: "event" }>): void {
+    const incident = this.board.incidents.get(event.incident);
+    if (incident === undefined) return;
+    const ours = incident.operator === this.me?.operator.id && incident.state !== "closed";
+    if (event.kind === "OperatorAssigned" && ours && this.phase === "work") this.#taken(incident.id);
+    if (this.#voice.incident === incident.id && (!ours || !talking(incident))) this.#voice.leave();
+    const own = event.actor === `operator:${this.me?.operator.id}`;
+    if (!own && ADDS_PARTS.has(event.kind) && this.board.parts.has(incident.id)) this.#refreshed(incident.id);
+    if (ours && WORTH_SAYING.has(event.kind)) {
+      this.said = word("event", event.kind);
+      if (this.voice === "connected") this.#ringer.tick();
+    }
+  }
+
+  #taken(id: string): void {
+    this.select(id);
+    this.#voice.join(id);
+    if (!this.board.parts.has(id)) this.#refreshed(id);
+  }
+
+  /** Ask again for the contents, once for a burst of events.  The server records the first time only. */
+  #refreshed(id: string): void {
+    clearTimeout(this.#refresh);
+    this.#refresh = setTimeout(() => void this.#ask({ do: "open", incident: id }), 120);
+  }
+
+  /** Sound and announce what waits; during a call only a soft tick in the ear. */
+  #ringing(): void {
+    const here = this.sections.waiting.filter((one) => one.state === "ringing" || one.state === "received");
+    const ids = new Set(here.map((one) => one.id));
+    const fresh = here.filter((one) => !this.#heard.has(one.id));
+    this.#heard = ids;
+    const inCall = this.#voice.incident !== null;
+    if (this.phase !== "work") return;
+    this.#ringer.ring(this.ready && !inCall ? ring(here, this.me?.desk ?? "") : null);
+    const [first] = fresh;
+    if (first === undefined) return;
+    this.#ringer.wake();
+    if (inCall) this.#ringer.tick();
+    this.announced = t("alert.new", { what: t(`urgency.${urgency(first)}` satisfies Key) });
+  }
+}
+
+const ADDS_PARTS: ReadonlySet<string> = new Set(["ReportFiled", "PlanMade", "NoteAdded"]);
+const WORTH_SAYING: ReadonlySet<string> = new Set([
+  "AgencyAcknowledged",
+  "AgencyRejected",
+  "DeliveryFailed",
+  "HandoffCompleted",
+  "AgencyReported",
+  "HelpEscalated",
+  "RecordingFailed",
+]);
+
+async function entered(token: string): Promise<"ok" | "refused" | "unreachable"> {
+  const answer = await fetch("/console/session", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token }),
+  }).catch(() => null);
+  if (answer === null || answer.status >= 500) return "unreachable";
+  return answer.ok ? "ok" : "refused";
+}
+
+/** The answers to the questions, read back from the notes in whichever language they were written. */
+function answered(notes: readonly { text: string }[]): Answers {
+  const answers: Answers = {};
+  for (const { text } of notes) {
+    const [left, right] = text.split(": ", 2);
+    const question = QUESTIONS.find((one) => everyWord("script", one).includes(left ?? ""));
+    const answer = (["yes", "no", "unknown"] as const).find((one) => everyWord("answer", one).includes(right ?? ""));
+    if (question && answer) answers[question] = answer;
+  }
+  return answers;
+}
+
+declare global {
+  interface Window {
+    __sos: { pc: RTCPeerConnection | null; state: Board; leg: (incident: string) => string };
+  }
+}
+window.__sos = { pc: null, state: EMPTY, leg: legOf };
+
+export const desk = new Desk();
+
+/** The name of `agency` in the chosen language, or its id. */
+export function agencyName(agency: string, language: "ja" | "en"): string {
+  const found: Agency | undefined = desk.me?.agencies[agency];
+  return found?.[`name_${language}`] ?? agency;
+}

@@ -1,0 +1,39 @@
+/** Words in the operator's language.  Two catalogues with the same keys; `{name}` is filled in, nothing else. */
+
+import en from "./en.json";
+import ja from "./ja.json";
+
+export type Language = "ja" | "en";
+export type Key = keyof typeof ja;
+
+const CATALOGUES: Readonly<Record<Language, Readonly<Record<string, string>>>> = { ja, en };
+const REMEMBERED = "sos.language";
+
+let chosen = $state<Language>(localStorage.getItem(REMEMBERED) === "en" ? "en" : "ja");
+
+export const language = (): Language => chosen;
+
+export function choose(next: Language): void {
+  chosen = next;
+  localStorage.setItem(REMEMBERED, next);
+  document.documentElement.lang = next;
+  document.title = t("title");
+}
+
+export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
+  return filled(CATALOGUES[chosen][key] ?? key, values);
+}
+
+/** The word for a code that comes from the server, or the code itself when there is no word for it yet. */
+export function word(group: string, code: string, values: Readonly<Record<string, string | number>> = {}): string {
+  return filled(CATALOGUES[chosen][`${group}.${code}`] ?? code, values);
+}
+
+/** The word in every language: to find again what was written while the other language was chosen. */
+export function everyWord(group: string, code: string): string[] {
+  return Object.values(CATALOGUES).map((catalogue) => catalogue[`${group}.${code}`] ?? code);
+}
+
+function filled(pattern: string, values: Readonly<Record<string, string | number>>): string {
+  return pattern.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}

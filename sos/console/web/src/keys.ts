@@ -1,0 +1,30 @@
+/** The keys of the desk.  Function keys and chords only: a bare letter never does anything (WCAG 2.1.4). */
+
+import type { Key } from "./i18n.svelte";
+
+export const KEYS: readonly (readonly [string, Key])[] = [
+  ["F2", "key.answer"],
+  ["F5", "key.fire"],
+  ["F6", "key.police"],
+  ["F9", "key.other"],
+  ["Shift+F4", "key.close"],
+  ["Ctrl+Enter", "key.note"],
+  ["Alt+1 … 9", "key.nth"],
+  ["Alt+N", "key.notes"],
+  ["Alt+L", "key.place"],
+  ["Alt+T", "key.timeline"],
+  ["Ctrl+Shift+M", "key.mute"],
+  ["Ctrl+Shift+S", "key.silence"],
+  ["F1 / ?", "key.sheet"],
+];
+
+/** The name of what was pressed, such as `Ctrl+Shift+M`. */
+export function chord(event: Pick<KeyboardEvent, "key" | "code" | "ctrlKey" | "shiftKey" | "altKey" | "metaKey">): string {
+  const base = /^(Key[A-Z]|Digit\d)$/.test(event.code) ? event.code.slice(-1) : event.key;
+  const parts = [event.ctrlKey && "Ctrl", event.altKey && "Alt", event.metaKey && "Meta", event.shiftKey && "Shift"];
+  return [...parts.filter((part) => part !== false), base].join("+");
+}
+
+/** Whether the press belongs to a field that takes text. */
+export const typing = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");

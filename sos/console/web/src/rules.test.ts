@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import type { Agency, Disclosure, Incident } from "./protocol";
+import {
+  barred,
+  byUrgency,
+  choices,
+  frozen,
+  known,
+  likelyConsent,
+  likelyDisposition,
+  likelyNecessity,
+  ring,
+  sections,
+  unclosable,
+} from "./rules";
+import { fresh } from "./state";
+
+const incident = (changes: Partial<Incident> = {}): Incident => ({
+  ...fresh(changes.id ?? "i", "demo"),
+  version: 3,
+  state: "ringing",
+  opened_at: "2026-01-01T00:00:00Z",
+  ...changes,
+});
+const disclosure = (changes: Partial<Disclosure> = {}): Disclosure => ({
+  disclosure: "d",
+  agency: "fire",
+  service: "fire",
+  reached: null,
+  rejected: null,
+  attempts: 0,
+  status: null,
+  ...changes,
+});
+const agency = (service: Agency["service"], exercise_partner = false): Agency => ({
+  name_ja: service,
+  name_en: service,
+  service,
+  exercise_partner,
+});
+
+test("an automatic crash comes before a manual call, and the older before the newer", () => {
+  const list = [
+    incident({ id: "manual", trigger: "manual", opened_at: "2026-01-01T00:00:00Z" }),
+    incident({ id: "new", trigger: "automatic", opened_at: "2026-01-01T00:00:09Z" }),
+    incident({ id: "old", trigger: "automatic", opened_at: "2026-01-01T00:00:05Z" }),
+    incident({ id: "drill", trigger: "automatic", mode: "drill" }),
+  ];
+  expect(list.sort(byUrgency).map(({ id }) => id)).toEqual(["old", "new", "manual", "drill"]);
+});
+
+test("an incident whose operator was lost after agencies were told waits for a person again", () => {
+  const found = sections([incident({ state: "handing_over", operator: null })], "op1");
+  expect(found.waiting).toHaveLength(1);
+});
+
+test("rows keep their places while the pointer moves, newcomers come last", () => {
+  const [a, b, c] = ["a", "b", "c"].map((id) => incident({ id }));
+  expect(frozen(["b", "a"], [c!, a!, b!]).map(({ id }) => id)).toEqual(["b", "a", "c"]);
+});
+
+test("the loudest thing that rings at this desk gives the tone", () => {
+  expect(ring([incident({ trigger: "manual" }), incident({ trigger: "automatic" })], "d1")).toBe("high");
+  expect(ring([incident({ trigger: "manual", desks: ["d2"] })], "d1")).toBeNull();
+  expect(ring([incident({ trigger: "manual", desks: ["d1"] })], "d1")).toBe("medium");
+  expect(ring([incident({ mode: "test" })], "d1")).toBe("low");
+});
+
+test("suggested agencies stand first, those outside the plan last", () => {
+  const agencies = { p: agency("police"), f1: agency("fire"), f2: agency("fire"), x: agency("ambulance") };
+  const order = choices(incident({ agencies: ["f1", "f2", "p"] }), agencies);
+  expect(order.map(({ agency, suggested }) => `${agency}${suggested ? "*" : ""}`)).toEqual(["f1*", "p*", "f2", "x"]);
+});
+
+test.each([
+  [incident(), false, "barred.not_answered"],
+  [incident({ state: "in_call", mode: "test" }), true, "barred.test"],
+  [incident({ state: "in_call", mode: "drill" }), false, "barred.no_partner"],
+  [incident({ state: "handing_over", disclosures: [disclosure()] }), false, "barred.pending"],
+  [incident({ state: "handing_over", disclosures: [disclosure({ rejected: "wrong_area" })] }), false, null],
+])("telling an agency is barred when the service would refuse it (%#)", (one, partner, reason) => {
+  expect(barred(one, "fire", partner)).toBe(reason);
+});
+
+test.each([
+  [incident({ state: "in_call", operator: "o" }), "handed_over", "barred.nobody_took_over"],
+  [incident({ state: "handing_over", operator: "o", disclosures: [disclosure()] }), "false_alarm", "barred.agency_pending"],
+  [incident({ state: "in_call", operator: "o", mode: "test" }), "false_alarm", "barred.test_only"],
+  [incident({ state: "in_call", operator: "o" }), "test", "barred.test_only"],
+  [incident({ state: "in_call", operator: "o" }), "false_alarm", null],
+  [incident(), "false_alarm", "barred.not_answered"],
+] as const)("closing is barred when the service would refuse it (%#)", (one, disposition, reason) => {
+  expect(unclosable(one, disposition)).toBe(reason);
+});
+
+test("what is likely is chosen beforehand, and nothing where nothing is likely", () => {
+  const talking = incident({
+    state: "in_call",
+    trigger: "automatic",
+    legs: [{ leg: "v", party: "vehicle", who: "vehicle", up: true }],
+  });
+  expect(likelyNecessity(talking, null, {})).toBe("automatic_crash");
+  expect(likelyNecessity(incident({ trigger: "manual" }), null, {})).toBe("call_for_help");
+  expect(likelyConsent(talking, {})).toBe("delay");
+  expect(likelyConsent(talking, { conscious: "no" })).toBe("unconscious");
+  expect(likelyConsent(incident(), {})).toBe("no_answer");
+  expect(likelyDisposition(talking)).toBe("");
+  expect(likelyDisposition(incident({ mode: "test" }))).toBe("test");
+});
+
+test("a later report wins over an earlier one, and the place of the plan stands apart", () => {
+  const items = [
+    { event: "1", kind: "ReportFiled", n: 2, at: "", parts: { LOC: { latitude: 1, longitude: 1 } } },
+    { event: "2", kind: "PlanMade", n: 3, at: "", parts: { LOC: { prefectureName: "東京都" } } },
+    { event: "3", kind: "ReportFiled", n: 4, at: "", parts: { LOC: { latitude: 2, longitude: 2 } } },
+    { event: "4", kind: "NoteAdded", n: 5, at: "", parts: { OBS: { text: "heard" } } },
+    { event: "5", kind: "DisclosureDecided", n: 6, at: "", parts: { LOC: { latitude: 9 } } },
+  ];
+  expect(known(items)).toMatchObject({
+    location: { latitude: 2 },
+    place: { prefectureName: "東京都" },
+    notes: [{ category: "OBS", text: "heard" }],
+  });
+});

@@ -1,0 +1,176 @@
+/** What the screen says first, suggests and forbids, as functions of the incident.  The server decides in the end. */
+
+import type { CallBack, Consent, Crash, Disposition, Incident, Location, Necessity, PartsItem, Place, Service, Vehicle } from "./protocol";
+import type { Agency } from "./protocol";
+import { answerable, pending, talking, waiting } from "./state";
+
+/** How loudly an incident asks for a person.  Each has its own shape, word and colour. */
+export type Urgency = "automatic" | "unknown" | "manual" | "exercise";
+
+export const SHAPES: Readonly<Record<Urgency, string>> = { automatic: "▲", unknown: "◆", manual: "●", exercise: "▨" };
+const ORDER: Readonly<Record<Urgency, number>> = { automatic: 0, unknown: 1, manual: 2, exercise: 3 };
+
+export function urgency(incident: Incident): Urgency {
+  if (incident.mode !== "live") return "exercise";
+  return incident.trigger;
+}
+
+/** Most urgent first, then oldest. */
+export function byUrgency(a: Incident, b: Incident): number {
+  const first = ORDER[urgency(a)] - ORDER[urgency(b)];
+  if (first !== 0) return first;
+  const [left, right] = [a.opened_at ?? "", b.opened_at ?? ""];
+  return left < right ? -1 : left > right ? 1 : a.id < b.id ? -1 : 1;
+}
+
+export interface Sections {
+  waiting: Incident[];
+  mine: Incident[];
+  others: Incident[];
+  closed: Incident[];
+}
+
+export function sections(incidents: Iterable<Incident>, operator: string): Sections {
+  const found: Sections = { waiting: [], mine: [], others: [], closed: [] };
+  for (const incident of incidents) {
+    if (incident.state === "closed") found.closed.push(incident);
+    else if (answerable(incident)) found.waiting.push(incident);
+    else if (incident.operator === operator) found.mine.push(incident);
+    else found.others.push(incident);
+  }
+  found.waiting.sort(byUrgency);
+  found.mine.sort(byUrgency);
+  found.others.sort(byUrgency);
+  found.closed.sort((a, b) => ((a.changed_at ?? "") < (b.changed_at ?? "") ? 1 : -1));
+  return found;
+}
+
+/** `wanted` in the order shown before, newcomers at the end: rows do not jump under the pointer. */
+export function frozen(shown: readonly string[], wanted: readonly Incident[]): Incident[] {
+  const place = new Map(shown.map((id, index) => [id, index]));
+  return [...wanted].sort((a, b) => (place.get(a.id) ?? shown.length) - (place.get(b.id) ?? shown.length));
+}
+
+export type Ring = "high" | "medium" | "low" | null;
+
+/** The loudest pattern that anything ringing at this desk asks for. */
+export function ring(waitingIncidents: readonly Incident[], desk: string): Ring {
+  const here = waitingIncidents.filter((one) => one.desks.length === 0 || one.desks.includes(desk));
+  const loudest = here.map(urgency);
+  if (loudest.includes("automatic") || loudest.includes("unknown")) return "high";
+  if (loudest.includes("manual")) return "medium";
+  return loudest.length > 0 ? "low" : null;
+}
+
+export interface Known {
+  location: Location | null;
+  place: Place | null;
+  vehicle: Vehicle | null;
+  crash: Crash | null;
+  callBack: CallBack | null;
+  notes: readonly { n: number; at: string; category: string; text: string }[];
+}
+
+/** What the parts say, the latest report winning. */
+export function known(items: readonly PartsItem[]): Known {
+  let [location, place, vehicle, crash, callBack]: [
+    Location | null,
+    Place | null,
+    Vehicle | null,
+    Crash | null,
+    CallBack | null,
+  ] = [null, null, null, null, null];
+  const notes: { n: number; at: string; category: string; text: string }[] = [];
+  for (const { kind, n, at, parts } of items) {
+    if (kind === "ReportFiled") {
+      location = (parts["LOC"] as Location | undefined) ?? location;
+      vehicle = (parts["VEH"] as Vehicle | undefined) ?? vehicle;
+      crash = (parts["SEV"] as Crash | undefined) ?? crash;
+      callBack = (parts["TEL"] as CallBack | undefined) ?? callBack;
+    } else if (kind === "PlanMade") {
+      place = (parts["LOC"] as Place | undefined) ?? place;
+    } else if (kind === "NoteAdded") {
+      for (const [category, part] of Object.entries(parts)) {
+        const words = typeof part === "string" ? part : (part as { text?: string }).text;
+        if (words) notes.push({ n, at, category, text: words });
+      }
+    }
+  }
+  return { location, place, vehicle, crash, callBack, notes };
+}
+
+export const located = (location: Location | null): location is Location & { latitude: number; longitude: number } =>
+  location?.latitude !== undefined && location.longitude !== undefined;
+
+export interface Choice {
+  agency: string;
+  service: Service;
+  suggested: boolean;
+}
+
+/** Agencies in the order of the plan, the first of each service suggested; then those the plan did not name. */
+export function choices(incident: Incident, agencies: Readonly<Record<string, Agency>>): Choice[] {
+  const seen = new Set<Service>();
+  const named = incident.agencies.flatMap((agency) => {
+    const service = agencies[agency]?.service;
+    if (!service) return [];
+    const suggested = !seen.has(service);
+    seen.add(service);
+    return [{ agency, service, suggested }];
+  });
+  const rest = Object.entries(agencies)
+    .filter(([agency]) => !incident.agencies.includes(agency))
+    .map(([agency, { service }]) => ({ agency, service, suggested: false }));
+  const first = named.filter((choice) => choice.suggested);
+  return [...first, ...named.filter((choice) => !choice.suggested), ...rest];
+}
+
+/** Why `agency` cannot be told now, as a key of the catalogue; null when it can. */
+export function barred(incident: Incident, agency: string, partner: boolean): Barrier | null {
+  if (!talking(incident)) return "barred.not_answered";
+  if (incident.mode === "test") return "barred.test";
+  if (incident.mode === "drill" && !partner) return "barred.no_partner";
+  if (incident.disclosures.some((one) => one.agency === agency && pending(one))) return "barred.pending";
+  return null;
+}
+
+export type Barrier =
+  | "barred.not_answered"
+  | "barred.test"
+  | "barred.no_partner"
+  | "barred.pending"
+  | "barred.nobody_took_over"
+  | "barred.agency_pending"
+  | "barred.test_only";
+
+/** Why the incident cannot be closed as `disposition`; null when it can. */
+export function unclosable(incident: Incident, disposition: Disposition): Barrier | null {
+  if (waiting(incident) || incident.operator === null) return "barred.not_answered";
+  if (disposition === "handed_over" && !incident.disclosures.some((one) => one.reached === "taken_over"))
+    return "barred.nobody_took_over";
+  if (incident.disclosures.some(pending)) return "barred.agency_pending";
+  if ((incident.mode === "test") !== (disposition === "test")) return "barred.test_only";
+  return null;
+}
+
+export function likelyDisposition(incident: Incident): Disposition | "" {
+  if (incident.mode === "test") return "test";
+  if (incident.mode === "drill") return "drill";
+  return incident.disclosures.some((one) => one.reached === "taken_over") ? "handed_over" : "";
+}
+
+export function likelyNecessity(incident: Incident, crash: Crash | null, answers: Answers): Necessity {
+  const crashed = incident.trigger === "automatic" || crash?.airbagDeployed === true;
+  if (crashed) return answers["conscious"] === "no" ? "silence_after_crash" : "automatic_crash";
+  return "call_for_help";
+}
+
+export function likelyConsent(incident: Incident, answers: Answers): Consent {
+  if (!incident.legs.some((leg) => leg.party === "vehicle" && leg.up)) return "no_answer";
+  return answers["conscious"] === "no" ? "unconscious" : "delay";
+}
+
+export const QUESTIONS = ["conscious", "breathing", "bleeding", "trapped", "fire", "secondary"] as const;
+export type Question = (typeof QUESTIONS)[number];
+export type Answer = "yes" | "no" | "unknown";
+export type Answers = Partial<Record<Question, Answer>>;

@@ -1,0 +1,2 @@
+/** Nothing to add to the defaults; the file tells the tools that this is meant. */
+export default {};

@@ -1,0 +1,1 @@
+"""Channels to agencies; imported by the composition root alone."""

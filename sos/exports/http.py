@@ -1,0 +1,97 @@
+"""The auditor's door: ``POST /v1/exports`` builds one incident's package and answers with it as a tar archive.
+
+Deny by default: only an auditor named in the settings may ask, and must say what for.  The key that verifies the
+package is in the answer's headers for convenience; a regulator gets it by another way.
+"""
+
+import asyncio
+import hmac
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from routing.categories import Category
+from sos.errors import Malformed
+from sos.exports.package import Exporter
+from sos.incident.model import IncidentId
+from sos.problems import Unauthenticated
+
+
+class Auditor(Struct, frozen=True, kw_only=True):
+    id: str
+    token_digest: str
+    """Hex SHA-256 of the auditor's token (32 random bytes)."""
+
+
+class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
+    incident: IncidentId
+    purpose: str
+    categories: tuple[Category, ...] = ()
+    """Opened in clear; the others stand as commitments."""
+
+
+class ExportDoor:
+    def __init__(self, exporter: Exporter, auditors: Sequence[Auditor]) -> None:
+        self._exporter = exporter
+        self._auditors = tuple(auditors)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/v1/exports", self._export)]
+
+    async def _export(self, request: web.Request) -> web.Response:
+        auditor = self._auditor(request.headers.get("Authorization", ""))
+        asked = _read(await request.read())
+        with tempfile.TemporaryDirectory(prefix="sos-export-") as scratch:
+            exported = await self._exporter.export(
+                asked.incident,
+                Path(scratch) / "package",
+                categories=asked.categories,
+                purpose=asked.purpose,
+                actor=f"auditor:{auditor.id}",
+            )
+            archive = await asyncio.to_thread(_tar, Path(scratch) / "package")
+        headers = {
+            "Sos-Export": exported.export,
+            "Sos-Tag-Manifest-Sha512": exported.tag_manifest_sha512,
+            "Sos-Log-Key": exported.log_vkey,
+            "Sos-Seal-Key": exported.seal_vkey,
+            "Cache-Control": "no-store",
+        }
+        return web.Response(body=archive, content_type="application/x-tar", headers=headers)
+
+    def _auditor(self, authorization: str) -> Auditor:
+        given = sha256(authorization.removeprefix("Bearer ").encode()).hexdigest()
+        for auditor in self._auditors:
+            if hmac.compare_digest(auditor.token_digest, given):
+                return auditor
+        raise Unauthenticated("Send the header `Authorization: Bearer <auditor token>`.")
+
+
+def _read(body: bytes) -> _Asked:
+    try:
+        asked = msgspec.json.decode(body, type=_Asked)
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise Malformed("say which incident, which categories and what for") from wrong
+    if not asked.purpose.strip():
+        raise Malformed("an export without a purpose is not made", field="$.purpose")
+    return asked
+
+
+def _tar(directory: Path) -> bytes:
+    """The package as an archive with nothing in it but names and contents."""
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+            entry = tarfile.TarInfo(str(path.relative_to(directory)))
+            entry.size = path.stat().st_size
+            entry.mode = 0o644
+            with path.open("rb") as content:
+                archive.addfile(entry, content)
+    return buffer.getvalue()

@@ -1,0 +1,129 @@
+"""Regulator packages: one incident out of the journal into a sealed bag that a stranger can check (``sos verify``).
+
+Every leaf of the incident goes in with its inclusion proof; of the personal data only the categories asked for are
+opened, the rest stands as commitments.  Making a package is itself an event, and so is the access it implies.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from recording.bag import LeafExport, OpenedPart, RecordingExport, build_package
+from recording.note import Signer, read_checkpoint
+from recording.tiles import TileStore
+from recording.tracks import read_chunks
+from routing.categories import Category
+from sos.errors import Unavailable
+from sos.incident.commands import RecordExport
+from sos.incident.events import Recorded, RecordingSealed
+from sos.incident.model import IncidentId, new_id
+from sos.journal.journal import Journal, Part
+from sos.journal.publisher import Publisher
+
+
+class Exported(Struct, frozen=True, kw_only=True):
+    export: str
+    directory: str
+    events: int
+    parts: int
+    recordings: int
+    tag_manifest_sha512: str
+    log_vkey: str
+    """Give it to the recipient by another way than the package."""
+    seal_vkey: str
+
+
+class Exporter:
+    def __init__(
+        self,
+        journal: Journal,
+        publisher: Publisher,
+        tiles: TileStore,
+        *,
+        recordings: Path,
+        log_signer: Signer,
+        seal_signer: Signer,
+    ) -> None:
+        self._journal = journal
+        self._publisher = publisher
+        self._tiles = tiles
+        self._recordings = recordings
+        self._log_signer = log_signer
+        self._seal_signer = seal_signer
+
+    async def export(
+        self, incident: IncidentId, directory: Path, *, categories: Sequence[Category], purpose: str, actor: str
+    ) -> Exported:
+        """Write the package of ``incident`` at ``directory``, which must not exist.
+
+        ``categories`` are opened; ``Unknown`` when there is no such incident.
+        """
+        export = new_id()
+        record = RecordExport(export=export, categories=tuple(categories), purpose=purpose)
+        await self._journal.execute(incident, record, actor=actor)
+        parts = await self._journal.read(incident, categories, reader=actor, purpose=f"export:{purpose}")
+        checkpoint = await self._covering(incident)
+        recorded = await self._journal.store.stream(incident)
+        recordings = [
+            await self._recording(incident, part) for part in parts if isinstance(part.recorded.event, RecordingSealed)
+        ]
+        digest = await asyncio.to_thread(
+            build_package,
+            directory,
+            origin=self._publisher.origin,
+            checkpoint=checkpoint,
+            leaves=self._leaves(recorded, read_checkpoint(checkpoint).size),
+            opened=[_opened(part) for part in parts],
+            recordings=recordings,
+            info={"Incident": incident, "Purpose": purpose, "Export": export},
+            seal_signer=self._seal_signer,
+            log_vkey=self._log_signer.verifier.vkey,
+        )
+        return Exported(
+            export=export,
+            directory=str(directory),
+            events=len(recorded),
+            parts=len(parts),
+            recordings=len(recordings),
+            tag_manifest_sha512=digest,
+            log_vkey=self._log_signer.verifier.vkey,
+            seal_vkey=self._seal_signer.verifier.vkey,
+        )
+
+    async def _covering(self, incident: IncidentId) -> bytes:
+        """A checkpoint that covers every event of the incident, the access just made included."""
+        for _ in range(50):  # PostgreSQL's sequencer follows within a second
+            checkpoint = await self._publisher.checkpoint()
+            last = (await self._journal.store.stream(incident))[-1]
+            if last.position is not None and last.position < read_checkpoint(checkpoint).size:
+                return checkpoint
+            await self._journal.store.sequence()
+        raise Unavailable("the newest events have no place in the log yet; try again shortly")
+
+    def _leaves(self, recorded: Sequence[Recorded], size: int) -> list[LeafExport]:
+        return [
+            LeafExport(
+                index=event.position,
+                entry=self._tiles.entries(event.position, 1)[0],
+                proof=self._tiles.inclusion_proof(event.position, size),
+            )
+            for event in recorded
+            if event.position is not None
+        ]
+
+    async def _recording(self, incident: IncidentId, part: Part) -> RecordingExport:
+        assert isinstance(part.recorded.event, RecordingSealed)
+        recording = part.recorded.event.recording
+        key = await self._journal.data_key(incident, Category.AUD)
+        directory = self._recordings / incident / recording
+        chunks = await asyncio.to_thread(read_chunks, directory, key, manifest=part.payload)
+        names = [entry["file"] for entry in msgspec.json.decode(part.payload)["chunks"]]
+        bodies = {name: chunk.body for name, chunk in zip(names, chunks, strict=True)}
+        return RecordingExport(recording=recording, manifest=part.payload, bodies=bodies)
+
+
+def _opened(part: Part) -> OpenedPart:
+    return OpenedPart(event=part.recorded.id, category=part.category, salt=part.salt, payload=part.payload)

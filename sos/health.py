@@ -1,0 +1,101 @@
+"""Is it alive, is it ready, how much does it do: `/healthz`, `/readyz`, `/metrics`, and the console's health strip."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from sos.console.hub import Hub, message
+from sos.errors import Unavailable
+from sos.incident.model import State
+from sos.journal.journal import Journal
+from sos.journal.readers import Follower
+
+DISK_FLOOR = 0.05
+"""Share of the disk that must be free: below it the journal soon cannot keep what comes in."""
+
+EVERY = timedelta(seconds=2)
+
+
+class Health:
+    def __init__(
+        self, journal: Journal, failures: Mapping[str, str], *, followers: Sequence[Follower], data: Path
+    ) -> None:
+        self._journal = journal
+        self._failures = failures
+        self._followers = followers
+        self._data = data
+        self._registry = CollectorRegistry()
+        self._waiting = Gauge("sos_incidents_waiting", "Incidents that nobody has answered", registry=self._registry)
+        self._log_size = Gauge("sos_journal_events", "Events in the journal", registry=self._registry)
+        self._behind = Gauge(
+            "sos_reader_behind", "Events a reader has still to handle", ["reader"], registry=self._registry
+        )
+        self._passed_over = Gauge(
+            "sos_reader_passed_over", "Events a reader could not handle", ["reader"], registry=self._registry
+        )
+        self._spool_age = Gauge("sos_spool_oldest_seconds", "Age of the oldest spooled report", registry=self._registry)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/healthz", self._alive),
+            web.get("/readyz", self._ready),
+            web.get("/metrics", self._metrics),
+        ]
+
+    async def watch(self, hub: Hub) -> None:
+        """Tell every desk how the house is, for ever."""
+        while True:
+            hub.tell(message({"t": "health", "items": await self.items(), "waiting": await self._count_waiting()}))
+            await self._journal.clock.wait(EVERY)
+
+    async def items(self) -> dict[str, str]:
+        """State of each part in one word: ``ok``, ``degraded`` or ``down``."""
+        return {
+            "journal": await self._journal_state(),
+            "recording": "ok" if self._disk_free() else "degraded",
+            "voice": "down" if "voice" in self._failures else "ok",
+        }
+
+    async def _journal_state(self) -> str:
+        try:
+            await self._journal.store.ping()
+        except Unavailable:
+            return "down"
+        stuck = any(follower.passed_over for follower in self._followers)
+        return "degraded" if self._journal.spool_oldest or stuck else "ok"
+
+    async def _count_waiting(self) -> int:
+        try:
+            waiting, _ = await self._journal.queue(limit=1, states=(State.RECEIVED, State.RINGING, State.REOPENED))
+        except Unavailable:
+            return 0
+        return waiting
+
+    def _disk_free(self) -> bool:
+        usage = shutil.disk_usage(self._data)
+        return usage.free >= DISK_FLOOR * usage.total
+
+    async def _alive(self, _: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        items = await self.items()
+        ready = "down" not in items.values()
+        body = msgspec.json.encode({"ready": ready, "items": items, "died": dict(self._failures)})
+        return web.Response(status=200 if ready else 503, body=body, content_type="application/json")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        self._waiting.set(await self._count_waiting())
+        size, _hashes = await self._journal.store.tree()
+        self._log_size.set(size)
+        for follower in self._followers:
+            self._behind.labels(follower.name).set(max(0, size - follower.position))
+            self._passed_over.labels(follower.name).set(follower.passed_over)
+        oldest = self._journal.spool_oldest
+        self._spool_age.set((self._journal.clock.now() - oldest).total_seconds() if oldest else 0)
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,115 @@
+"""The whole service as a process of its own, that a test can kill at any moment and start again."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from recording.keys import KeyStore
+from recording.note import Signer
+from sos.clock import SystemClock
+from sos.dispatch.adapters.portal import Links
+from sos.incident.model import AgencyId
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class House:
+    """``sos serve`` on a data directory.  ``async with`` starts it; ``kill`` and ``start`` may alternate."""
+
+    def __init__(self, data: Path, *, database: str = "", operators: Sequence[str] = ("hanako",)) -> None:
+        self.data = data
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.tenant_key = secrets.token_urlsafe(24)
+        self.desk_tokens = {operator: secrets.token_urlsafe(24) for operator in operators}
+        self.auditor_token = secrets.token_urlsafe(24)
+        self._database = database
+        self._process: asyncio.subprocess.Process | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / "sos.toml").write_text(self._settings())
+        self._log = self._stack.enter_context((self.data / "service.log").open("ab"))
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.kill(signal.SIGTERM)
+        await self._stack.aclose()
+
+    async def start(self) -> None:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("SOS_")}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sos", "serve", "--config", str(self.data / "sos.toml"),
+            stdout=self._log, stderr=self._log, cwd=ROOT, env=environment,
+        )  # fmt: skip
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+            while not await self._answers(session):
+                if self._process.returncode is not None:
+                    raise AssertionError(f"the service ended: {(self.data / 'service.log').read_text()[-2000:]}")
+
+    async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+            await self._process.wait()
+        self._process = None
+
+    def inbox(self, agency: str) -> str:
+        """The address of an agency's portal page."""
+        secret = KeyStore(self.data / "keys").secret("portal")
+        return Links(secret, public_url=self.url).inbox(AgencyId(agency))
+
+    def verifier_keys(self) -> tuple[str, str]:
+        """The log's and the seal's verifier keys, as an auditor gets them out of band."""
+        keys = KeyStore(self.data / "keys")
+        log = Signer("sos.example.com/journal", keys.signing_key("log"))
+        seal = Signer("sos.example.com/seal", keys.signing_key("seal"))
+        return log.verifier.vkey, seal.verifier.vkey
+
+    async def get(self, path: str) -> Any:
+        async with aiohttp.ClientSession(base_url=self.url) as session, session.get(path) as response:
+            return await response.json()
+
+    async def _answers(self, session: aiohttp.ClientSession) -> bool:
+        try:
+            async with session.get(f"{self.url}/readyz"):
+                return True
+        except aiohttp.ClientError:
+            await SystemClock().wait(timedelta(milliseconds=50))
+            return False
+
+    def _settings(self) -> str:
+        operators = "".join(
+            f'[[operators]]\nid = "{name}"\nname = "架空 {name}"\ntoken_digest = "{_digest(token)}"\n'
+            for name, token in self.desk_tokens.items()
+        )
+        return (
+            f'data_dir = "{self.data}"\nport = {self.port}\ndatabase_url = "{self._database}"\n'
+            f'[[tenants]]\nid = "acme"\ndomain = "acme.sos.example"\nkey_digests = ["{_digest(self.tenant_key)}"]\n'
+            f'{operators}[[auditors]]\nid = "auditor"\ntoken_digest = "{_digest(self.auditor_token)}"\n'
+        )
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode()).hexdigest()
