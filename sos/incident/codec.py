@@ -6,7 +6,7 @@ commitment per part.  ``read_header`` takes back what ``write_header`` wrote, of
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +22,7 @@ from sos.incident.report import canonical
 class _Header(Struct, frozen=True, kw_only=True):
     actor: str
     answers: str | None
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     commit: dict[Category, str]
     data: msgspec.Raw
     id: EventId
@@ -64,6 +64,8 @@ def read_header(header: bytes, *, position: int | None = None) -> Recorded:
     """The event in ``header``.  ``Malformed`` when it was not written by ``write_header``."""
     try:
         parsed = _headers.decode(header)
+        if parsed.v > VERSIONS[parsed.kind]:
+            raise Malformed(f"this release does not know version {parsed.v} of {parsed.kind}")
         data: bytes = bytes(parsed.data)
         for version in range(parsed.v, VERSIONS[parsed.kind]):
             data = UPCASTERS[parsed.kind, version](data)

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Literal, assert_never
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from recording.errors import RecordingError
@@ -29,6 +30,8 @@ from sos.incident.model import EventId, Incident, IncidentId, Mode, State, Tenan
 from sos.journal.keyring import Keyring, Keys, part_context
 from sos.journal.spool import Spool, Spooled
 from sos.journal.store import Append, Appended, KeyRow, Outcome, Overdue, QueueRow, Repeated, Store
+
+log = structlog.get_logger()
 
 CACHED_STATES = 8192
 """Incidents whose state stays in memory: a mass event of a great earthquake's first minutes, about 10 MB."""
@@ -88,6 +91,7 @@ class Journal:
         self._waiting: dict[asyncio.Future[Outcome], Spooled] = {}
         self._on_spooled: list[OnSpooled] = []
         self._watch: asyncio.Task[None] | None = None
+        self._draining = asyncio.Lock()
 
     async def __aenter__(self) -> "Journal":
         await self._spool.open()
@@ -109,12 +113,21 @@ class Journal:
         database does not answer: then it may or may not have been written, and asking again is safe.
         """
         for _ in range(CONFLICTS):
+            remembered = self.store.shared and incident in self._states
             state = await self.state(incident)
             now = self._now()
-            drafts = propose(state, command, now=now)
+            try:
+                drafts = propose(state, command, now=now)
+            except Refused:
+                if not remembered:
+                    raise
+                drafts = ()
+            if not drafts and remembered:  # another replica may have gone further: look before saying no
+                self._forget(incident)
+                continue
             if not drafts:
                 return Done(incident=state, recorded=())
-            append, after = await self._prepare(state, drafts, actor=actor, answers=answers, now=now)
+            append, after, keys = await self._prepare(state, drafts, actor=actor, answers=answers, now=now)
             try:
                 await self.store.append(append)
             except SosError as failed:
@@ -122,6 +135,8 @@ class Journal:
                 if isinstance(failed, Conflict):
                     continue
                 raise
+            if append.keys:  # only now: what is sealed under a key that was never kept cannot be opened again
+                self._keyring.remember(incident, keys)
             self._keep(after, append, drafts)
             return Done(incident=after, recorded=append.recorded)
         raise Conflict(f"{incident} changes faster than a decision can be written")
@@ -131,6 +146,8 @@ class Journal:
 
         ``Unavailable`` when neither can keep it.
         """
+        if (waiting := self._spool.holds(receipt)) is not None:
+            return Received(incident=waiting, repeat=True, durability="spooled")
         incident = IncidentId(new_id())
         spooled = Spooled(incident=incident, tenant=tenant, receipt=receipt, received_at=received_at, command=command)
         append, after, drafts = self._prepare_opening(spooled)
@@ -150,7 +167,8 @@ class Journal:
             case Repeated(stream):
                 return Received(incident=stream, repeat=True, durability="committed")
             case Overdue():
-                return Received(incident=incident, repeat=False, durability="spooled")
+                waiting = self._spool.holds(receipt) or incident
+                return Received(incident=waiting, repeat=waiting != incident, durability="spooled")
         assert_never(outcome)
 
     # --- reading ---
@@ -231,16 +249,18 @@ class Journal:
 
     async def drain(self) -> int:
         """Write what waits in the spool into the database, in order; how many were written."""
-        drained = 0
-        for spooled in await self._spool.waiting():
-            append, after, drafts = self._prepare_opening(spooled)
-            outcome = await self.store.append(append)
-            if not isinstance(outcome, Repeated):
-                self._keep(after, append, drafts)
-            drained += 1
-        if drained:
-            await self._spool.drop(drained)
-        return drained
+        async with self._draining:
+            reports = await self._spool.waiting()
+            for spooled in reports:
+                append, after, drafts = self._prepare_opening(spooled)
+                outcome = await self.store.append(append)
+                if isinstance(outcome, Repeated):  # it came through after all, under keys of its own
+                    self._forget(spooled.incident)
+                else:
+                    self._keep(after, append, drafts)
+            if reports:
+                await self._spool.drop(len(reports))
+            return len(reports)
 
     async def _watch_waiting(self) -> None:
         """Send to the spool whatever has waited for the database too long."""
@@ -269,10 +289,12 @@ class Journal:
                     committed.set_result(Overdue())
 
     async def _spool_now(self, reports: Sequence[Spooled]) -> None:
-        await self._spool.put(reports)
-        for spooled in reports:
+        for spooled in await self._spool.put(reports):
             for tell in self._on_spooled:
-                await tell(spooled)
+                try:
+                    await tell(spooled)
+                except Exception as failed:  # the edge of one listener: it must not hold up the next report
+                    log.exception("spooled_untold", incident=spooled.incident, error=type(failed).__name__)
 
     # --- inside ---
 
@@ -293,12 +315,9 @@ class Journal:
 
     async def _prepare(
         self, state: Incident, drafts: Sequence[Draft], *, actor: str, answers: str | None, now: datetime
-    ) -> tuple[Append, Incident]:
+    ) -> tuple[Append, Incident, Keys]:
         keys = await self._keys(state.id) if any(draft.parts or draft.seals for draft in drafts) else {}
-        append, after, keys = self._seal(state, drafts, keys, actor=actor, answers=answers, now=now, receipt=None)
-        if append.keys:
-            self._keyring.remember(state.id, keys)
-        return append, after
+        return self._seal(state, drafts, keys, actor=actor, answers=answers, now=now, receipt=None)
 
     def _seal(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import asyncpg
+import structlog
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -20,13 +21,16 @@ from sos.incident.model import IncidentId
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import BATCH, SEQUENCE_BATCH, Append, Appended, Outcome, Repeated, Tail, conflict
 
+log = structlog.get_logger()
+
 WRITERS = 2
 """Transactions in flight per process: while one waits for its fsync the next is being filled."""
 
 SEQUENCER_LOCK = 0x534F5301
 """Advisory lock of the one sequencer (``SOS`` and a serial number)."""
 
-_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""``InternalClientError`` is what asyncpg says when a connection is cut in the middle of a statement."""
 
 _EVENTS = """
 WITH written AS (
@@ -63,6 +67,7 @@ class PostgresStore(Queries):
     """``Store`` on a PostgreSQL database.  ``async with`` opens the pool, the writers and the listener."""
 
     name = "postgres"
+    shared = True
 
     def __init__(self, dsn: str, *, timeout_s: float = 5.0) -> None:
         """``dsn``: ``postgresql://...``; ``timeout_s``: longest a statement may take before it counts as failed."""
@@ -121,7 +126,12 @@ class PostgresStore(Queries):
             batch = [await self._waiting.get()]
             while len(batch) < BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            settled = await self._commit(batch)
+            try:
+                settled = await self._commit(batch)
+            except Exception as failed:  # the edge of one commit: a writer that dies would leave every caller waiting
+                log.exception("commit_failed", appends=len(batch))
+                down = Unavailable(f"the journal could not be written ({type(failed).__name__})")
+                settled = [(future, down) for _, future in batch]
             for future, result in settled:
                 if future.done():  # the caller has given up waiting; the spool has it
                     continue
@@ -232,6 +242,8 @@ class PostgresStore(Queries):
                 await self._catch_up()
             except (Unavailable, Conflict):
                 continue  # the next round tries again; nothing is lost, readers merely wait
+            except Exception:  # the edge of one round, likewise
+                log.exception("sequencing_failed")
 
     async def sequence(self) -> int:
         assert self._pool is not None

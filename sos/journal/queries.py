@@ -109,10 +109,13 @@ class Queries:
         async with self._connect() as connection:
             return [(IncidentId(row.stream), row.name) for row in await connection.execute(query)]
 
-    async def drop_deadline(self, stream: IncidentId, name: str) -> None:
-        """This one asks for nothing any more."""
+    async def drop_deadline(self, stream: IncidentId, name: str, *, due_ms: int) -> None:
+        """This one asks for nothing any more; unless it has been set anew meanwhile, to later than ``due_ms``."""
+        gone = delete(deadlines).where(
+            deadlines.c.stream == stream, deadlines.c.name == name, deadlines.c.due_ms <= due_ms
+        )
         async with self._connect() as connection:
-            await connection.execute(delete(deadlines).where(deadlines.c.stream == stream, deadlines.c.name == name))
+            await connection.execute(gone)
 
     async def cursor(self, reader: str) -> int:
         """How far has this reader come?"""

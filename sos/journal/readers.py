@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from sos.clock import Clock
-from sos.errors import Refused, SosError, Unavailable
+from sos.errors import Conflict, Refused, SosError, Unavailable
 from sos.incident.commands import PassDeadline
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId
@@ -117,7 +117,7 @@ class Follower:
                 await self._reader.handle([event])
                 return
             except Refused as refused:
-                log.info("reader_refused", reader=self._reader.name, event=event.id, reason=str(refused))
+                log.info("reader_refused", reader=self._reader.name, event_id=event.id, reason=str(refused))
                 return
             except Unavailable:
                 raise
@@ -125,14 +125,14 @@ class Follower:
                 log.exception(
                     "reader_failed",
                     reader=self._reader.name,
-                    event=event.id,
+                    event_id=event.id,
                     incident=event.incident,
                     attempt=attempt,
                     error=type(failed).__name__,
                 )
                 await self._clock.wait(timedelta(milliseconds=50 * attempt))
         self.passed_over += 1
-        log.error("reader_passed_over", reader=self._reader.name, event=event.id, incident=event.incident)
+        log.error("reader_passed_over", reader=self._reader.name, event_id=event.id, incident=event.incident)
 
 
 async def pass_deadlines(journal: Journal, *, every: timedelta = timedelta(milliseconds=200)) -> None:
@@ -141,23 +141,25 @@ async def pass_deadlines(journal: Journal, *, every: timedelta = timedelta(milli
         try:
             now = journal.clock.now()
             for incident, name in await journal.store.due(epoch_ms(now), limit=BATCH):
-                await _pass_one(journal, incident, name)
+                await _pass_one(journal, incident, name, due_ms=epoch_ms(now))
         except Unavailable as away:
             log.warning("deadlines_wait", reason=str(away))
         await journal.clock.wait(every)
 
 
-async def _pass_one(journal: Journal, incident: IncidentId, name: str) -> None:
+async def _pass_one(journal: Journal, incident: IncidentId, name: str, *, due_ms: int) -> None:
     try:
         done = await journal.execute(incident, PassDeadline(name=name), actor="timer")
     except Unavailable:
         raise
+    except Conflict:  # the next round tries again: help is never dropped because of a crowd
+        return
     except SosError as refused:
         log.warning("deadline_refused", incident=incident, deadline=name, reason=str(refused))
-        await journal.store.drop_deadline(incident, name)
+        await journal.store.drop_deadline(incident, name, due_ms=due_ms)
         return
     if not done.recorded:
-        await journal.store.drop_deadline(incident, name)
+        await journal.store.drop_deadline(incident, name, due_ms=due_ms)
 
 
 async def drain_spool(journal: Journal, *, every: timedelta = POLL) -> None:

@@ -2,16 +2,19 @@
 
 A file of sealed frames, fsync'ed before anybody is told.  It is drained in order once the database is back; draining
 twice does no harm, since every frame carries its receipt.  A torn frame at the end is the one write that was never
-acknowledged, and is dropped.
+acknowledged, and is dropped.  A whole frame that does not open was acknowledged once: it is set aside in
+``spool.damaged``, for a person with the right key, and those after it are drained all the same.
 """
 
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from recording.errors import RecordingError
@@ -19,6 +22,8 @@ from recording.vault import seal, unseal
 from sos.errors import Unavailable
 from sos.incident.commands import OpenIncident
 from sos.incident.model import IncidentId, TenantId
+
+log = structlog.get_logger()
 
 _LENGTH_BYTES = 4
 _CONTEXT = b"sos-spool/1"
@@ -45,6 +50,7 @@ class Spool:
         self._path = directory / "spool"
         self._key = key
         self._lock = asyncio.Lock()
+        self._held: dict[bytes, IncidentId] = {}
         self.oldest: datetime | None = None
         """When the oldest waiting report came in: its age is an alarm."""
 
@@ -52,54 +58,79 @@ class Spool:
         """Cut off what a killed process left half written, so that later frames can be read."""
         async with self._lock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            reports = self._read(await asyncio.to_thread(_read, self._path))
-            await asyncio.to_thread(_replace, self._path, b"".join(self._frame(report) for report in reports))
-        self.oldest = reports[0].received_at if reports else None
+            data = await asyncio.to_thread(_read, self._path)
+            frames = _frames(data)
+            whole = sum(_LENGTH_BYTES + len(frame) for frame in frames)
+            reports = self._open_all(frames)
+            if len(reports) < len(frames):
+                log.error("spool_damaged", frames=len(frames) - len(reports))
+                await asyncio.to_thread(_append, self._path.with_suffix(".damaged"), data[:whole])
+                await asyncio.to_thread(_replace, self._path, b"".join(self._frame(report) for report in reports))
+            elif whole < len(data):
+                await asyncio.to_thread(_cut, self._path, whole)
+        self._hold(reports)
 
-    async def put(self, reports: Sequence[Spooled]) -> None:
-        """Keep ``reports`` on disk; ``Unavailable`` when the disk will not take them."""
-        frames = b"".join(self._frame(report) for report in reports)
+    def holds(self, receipt: bytes) -> IncidentId | None:
+        """The incident that a waiting report with this receipt will open."""
+        return self._held.get(receipt)
+
+    async def put(self, reports: Sequence[Spooled]) -> Sequence[Spooled]:
+        """Keep ``reports`` on disk and return those that did not wait here before; ``Unavailable`` when it is full."""
         async with self._lock:
+            first = {report.receipt: report for report in reversed(reports) if report.receipt not in self._held}
+            new = [report for report in reports if first.get(report.receipt) is report]
             try:
-                await asyncio.to_thread(_append, self._path, frames)
+                await asyncio.to_thread(_append, self._path, b"".join(self._frame(report) for report in new))
             except OSError as failed:
                 raise Unavailable(f"neither the database nor the spool can keep it ({failed.strerror})") from failed
-        if reports and self.oldest is None:
-            self.oldest = reports[0].received_at
+            self._held |= {report.receipt: report.incident for report in new}
+        if new and self.oldest is None:
+            self.oldest = new[0].received_at
+        return new
 
     async def waiting(self) -> Sequence[Spooled]:
         """Everything not drained yet, oldest first."""
         async with self._lock:
-            reports = self._read(await asyncio.to_thread(_read, self._path))
+            reports = self._open_all(_frames(await asyncio.to_thread(_read, self._path)))
         self.oldest = reports[0].received_at if reports else None
         return reports
 
     async def drop(self, count: int) -> None:
         """Forget the first ``count``: the database has them."""
         async with self._lock:
-            rest = self._read(await asyncio.to_thread(_read, self._path))[count:]
+            rest = self._open_all(_frames(await asyncio.to_thread(_read, self._path)))[count:]
             frames = b"".join(self._frame(report) for report in rest)
             await asyncio.to_thread(_replace, self._path, frames)
-        self.oldest = rest[0].received_at if rest else None
+            self._hold(rest)
+
+    def _hold(self, reports: Sequence[Spooled]) -> None:
+        self._held = {report.receipt: report.incident for report in reports}
+        self.oldest = reports[0].received_at if reports else None
 
     def _frame(self, report: Spooled) -> bytes:
         sealed = seal(self._key, _encoder.encode(report), context=_CONTEXT).ciphertext
         return len(sealed).to_bytes(_LENGTH_BYTES) + sealed
 
-    def _read(self, data: bytes) -> list[Spooled]:
+    def _open_all(self, frames: Sequence[bytes]) -> list[Spooled]:
+        """What opens of ``frames``, in order."""
         reports: list[Spooled] = []
-        start = 0
-        while start + _LENGTH_BYTES <= len(data):
-            end = start + _LENGTH_BYTES + int.from_bytes(data[start : start + _LENGTH_BYTES])
-            if end > len(data):
-                break
-            try:
-                opened = unseal(self._key, data[start + _LENGTH_BYTES : end], context=_CONTEXT)
-            except RecordingError:
-                break
-            reports.append(_decoder.decode(opened.payload))
-            start = end
+        for frame in frames:
+            with suppress(RecordingError, msgspec.MsgspecError):
+                reports.append(_decoder.decode(unseal(self._key, frame, context=_CONTEXT).payload))
         return reports
+
+
+def _frames(data: bytes) -> list[bytes]:
+    """The whole frames in ``data``, without their lengths."""
+    frames: list[bytes] = []
+    start = 0
+    while start + _LENGTH_BYTES <= len(data):
+        end = start + _LENGTH_BYTES + int.from_bytes(data[start : start + _LENGTH_BYTES])
+        if end > len(data):
+            break
+        frames.append(data[start + _LENGTH_BYTES : end])
+        start = end
+    return frames
 
 
 def _append(path: Path, frames: bytes) -> None:
@@ -133,6 +164,12 @@ def _replace(path: Path, frames: bytes) -> None:
         os.fsync(file.fileno())
     beside.replace(path)
     _sync_directory(path.parent)
+
+
+def _cut(path: Path, size: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(size)
+        os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

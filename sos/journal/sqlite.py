@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
@@ -69,6 +70,7 @@ class SqliteStore(Queries):
     """``Store`` on one SQLite file.  ``async with`` opens it and its writer thread."""
 
     name = "sqlite"
+    shared = False
 
     def __init__(self, path: Path) -> None:
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
@@ -172,15 +174,16 @@ class _Writer:
             accepted, settled = self._sort_out(batch)
             first, news = self._insert(accepted) if accepted else (0, [])
             self._db.execute("COMMIT")
-        except sqlite3.Error as failed:
+        except (sqlite3.Error, ValueError) as failed:  # ValueError: a tree row that cannot be one
             self._roll_back()
             down = Unavailable(f"the journal's database does not answer ({failed})")
             return [(future, down) for _, future in batch], 0, []
         return settled, first, news
 
     def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # what cannot even roll back fails again at the next BEGIN, and says so
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def _sort_out(self, batch: Sequence[_Waiting]) -> tuple[list[Append], list[_Settled]]:
         """Which appends are new, which repeat a receipt, which come too late."""

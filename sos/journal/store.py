@@ -94,6 +94,8 @@ class Store(Protocol):
     """A database that keeps the journal.  Every method raises ``Unavailable`` when the database does not answer."""
 
     name: str
+    shared: bool
+    """Whether other processes may write to it too, so that a remembered state may be out of date."""
 
     def append(self, append: Append) -> "asyncio.Future[Outcome]":
         """Write it durably; the future fails with ``Conflict`` when nothing of it was written.
@@ -129,7 +131,7 @@ class Store(Protocol):
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]: ...
 
-    async def drop_deadline(self, stream: IncidentId, name: str) -> None: ...
+    async def drop_deadline(self, stream: IncidentId, name: str, *, due_ms: int) -> None: ...
 
     async def cursor(self, reader: str) -> int: ...
 

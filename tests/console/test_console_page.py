@@ -280,6 +280,24 @@ async def test_the_call_is_not_offered_again_while_its_recording_is_being_sealed
     assert len(service.offers) == 1
 
 
+async def test_during_a_call_another_incident_can_be_looked_at(
+    page: Page, service: ScriptedService, until: Until
+) -> None:
+    other = await service.crash(trigger=Trigger.MANUAL)
+    await begin(page)
+    own = await service.crash()
+    await page.click(at(f"queue-{own}"))
+    await page.keyboard.press("F2")
+    await until(lambda: packets(page))
+
+    await page.click(at(f"queue-{other}"))
+    await until(lambda: [order for order in service.orders if order == order | {"do": "history", "incident": other}])
+    await until(lambda: page.locator(f"{at('timeline')} li").count())
+
+    assert await page.get_attribute(at("incident"), "data-incident") == other
+    assert [incident for incident, _ in service.offers] == [own]
+
+
 async def test_an_incident_beyond_the_end_of_the_snapshot_can_be_answered(
     page: Page, service: ScriptedService, until: Until
 ) -> None:

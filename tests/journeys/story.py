@@ -1,4 +1,5 @@
-"""One incident told from its commands, with times and ids that never change: what tests, journeys and samples are made of.
+"""One incident told from its commands, with times and ids that never change: for tests, journeys and samples.
+
 
 Nothing here decides anything: every event comes out of ``decide`` and goes through ``evolve``.
 """
@@ -62,7 +63,7 @@ class Story:
                     actor=actor,
                     answers=None,
                     event=draft.event,
-                    commitments={category: f"{self.incident.version:064x}" for category in draft.parts},
+                    commitments=dict.fromkeys(draft.parts, f"{self.incident.version:064x}"),
                 )
             )
         return tuple(type(draft.event).__name__ for draft in drafts)
@@ -71,7 +72,9 @@ class Story:
         return f"019b7890-0000-7000-8000-{self.number:06x}{n:06x}"
 
 
-def open_incident(mode: Mode = Mode.LIVE, trigger: Trigger = Trigger.AUTOMATIC, readable: bool = True) -> c.OpenIncident:
+def open_incident(
+    mode: Mode = Mode.LIVE, trigger: Trigger = Trigger.AUTOMATIC, readable: bool = True
+) -> c.OpenIncident:
     return c.OpenIncident(
         mode=mode,
         trigger=trigger,

@@ -6,7 +6,7 @@ import pytest
 
 from sos.errors import Refused
 from sos.incident import commands as c
-from sos.incident.lifecycle import DEADLINES, decide
+from sos.incident.lifecycle import DEADLINES
 from sos.incident.model import Disposition, State
 from tests.journeys import story as s
 from tests.journeys.story import Story

@@ -252,8 +252,10 @@ class Desk {
         this.serverHealth = frame.items;
         this.serverWaiting = frame.waiting;
       } else if (frame.t === "event") this.#happened(frame);
-      else if (frame.t === "snapshot" || frame.t === "history") this.#resume();
-      if (frame.t === "snapshot") this.#stale = false;
+      else if (frame.t === "snapshot") {
+        this.#stale = false;
+        this.#resume();
+      } else if (frame.t === "history" && this.#concerns(frame)) this.#resume();
     }
     window.__sos.state = this.board;
     for (const id of this.board.unknown) this.#learn(id);
@@ -309,7 +311,14 @@ class Desk {
     else if (joined !== null) this.#voice.leave();
   }
 
-  #happened(event: Extract<FromServer, { t: "event" }>): void {
+  /** Whether a history is about the call of this desk, or about one that should be. */
+  #concerns({ events: [first] }: History): boolean {
+    if (first === undefined) return false;
+    if (this.#voice.incident !== null) return first.incident === this.#voice.incident;
+    return this.board.incidents.get(first.incident)?.operator === this.me?.operator.id;
+  }
+
+  #happened(event: EventFrame): void {
     const incident = this.board.incidents.get(event.incident);
     if (incident === undefined) return;
     const ours = incident.operator === this.me?.operator.id && incident.state !== "closed";

@@ -1,0 +1,186 @@
+"""Makes the journeys beside this file: whole incidents as data, for the server, the console's reducer and drills.
+
+Run ``python -m tests.journeys.make`` from the root of the repository when a journey is added or an event changes.
+``events`` is what happened, in the form it has in a header; ``expect`` is what the incident must then be.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from routing.categories import Category
+from sos.clock import timestamp
+from sos.incident import commands as c
+from sos.incident.model import Acknowledgement, AgencyStatus, Disposition, Incident, Mode, Party, Trigger
+from tests.journeys import story as s
+from tests.journeys.story import Story
+
+HERE = Path(__file__).resolve().parent
+
+NOT_EXPECTED = frozenset({"id", "tenant", "tried_at"})
+"""Fields that the events of a journey do not tell, or that only the service needs."""
+
+
+def crash_handed_over() -> Story:
+    told = _answered(Story(1))
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=12)
+    told.do(s.disclose("d-police", s.POLICE), actor="operator:hanako", after_s=1)
+    for disclosure, agency in (("d-fire", s.FIRE), ("d-police", s.POLICE)):
+        told.do(s.start_delivery(disclosure), actor="system:handoff")
+        told.do(s.confirm(disclosure), actor="channel:portal", after_s=0.2)
+        told.do(s.acknowledge(disclosure, agency, Acknowledgement.HEARD), actor=f"agency:{agency}", after_s=4)
+    told.do(s.acknowledge("d-fire", s.FIRE), actor=f"agency:{s.FIRE}", after_s=3)
+    told.do(s.acknowledge("d-police", s.POLICE), actor=f"agency:{s.POLICE}", after_s=3)
+    told.do(s.report_status("d-fire", s.FIRE), actor=f"agency:{s.FIRE}", after_s=30)
+    told.do(s.report_status("d-fire", s.FIRE, AgencyStatus.ON_SCENE), actor=f"agency:{s.FIRE}", after_s=300)
+    return _closed(told, Disposition.HANDED_OVER)
+
+
+def manual_false_alarm() -> Story:
+    told = _answered(Story(2), trigger=Trigger.MANUAL)
+    told.do(s.note("pressed by mistake, all well"), actor="operator:hanako", after_s=15)
+    return _closed(told, Disposition.FALSE_ALARM)
+
+
+def test_call() -> Story:
+    return _closed(_answered(Story(3), mode=Mode.TEST, trigger=Trigger.MANUAL), Disposition.TEST)
+
+
+def drill() -> Story:
+    told = _answered(Story(4), mode=Mode.DRILL)
+    told.do(s.disclose("d-fire", s.FIRE, partner=True), actor="operator:hanako", after_s=10)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.confirm("d-fire"), actor="channel:portal", after_s=0.2)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=8)
+    return _closed(told, Disposition.DRILL)
+
+
+def operator_lost_mid_call() -> Story:
+    """Lost twice: before the decision it rings everywhere, after it the hand-off goes on."""
+    told = _answered(Story(5))
+    told.do(s.leave("leg-hanako"), actor="provider:embedded", after_s=9)
+    told.do(s.release("hanako"), actor="system:acd", after_s=4)
+    told.do(c.PassDeadline(name="ring_all"), actor="timer", after_s=5)
+    told.do(s.take("jiro"), actor="operator:jiro", after_s=2)
+    told.do(s.join("leg-jiro", Party.OPERATOR, "jiro"), actor="provider:embedded", after_s=0.4)
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:jiro", after_s=6)
+    told.do(s.release("jiro"), actor="system:acd", after_s=1)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.fail_delivery("d-fire"), actor="channel:portal", after_s=5)
+    told.do(c.PassDeadline(name="redeliver"), actor="timer", after_s=1)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.confirm("d-fire"), actor="channel:portal", after_s=0.3)
+    told.do(c.PassDeadline(name="handoff_overdue"), actor="timer", after_s=20)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=5)
+    told.do(s.take("hanako"), actor="operator:hanako", after_s=30)
+    return told
+
+
+def rejected_then_another_takes_over() -> Story:
+    told = _answered(Story(6))
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=8)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.confirm("d-fire", Acknowledgement.TRANSPORT), actor="channel:portal", after_s=0.2)
+    told.do(s.reject("d-fire", s.FIRE), actor=f"agency:{s.FIRE}", after_s=9)
+    told.do(s.disclose("d-police", s.POLICE), actor="operator:hanako", after_s=6)
+    told.do(s.start_delivery("d-police"), actor="system:handoff")
+    told.do(s.confirm("d-police"), actor="channel:portal", after_s=0.2)
+    told.do(s.acknowledge("d-police", s.POLICE), actor=f"agency:{s.POLICE}", after_s=7)
+    return _closed(told, Disposition.HANDED_OVER)
+
+
+def reopened() -> Story:
+    told = _closed(_answered(Story(7), trigger=Trigger.MANUAL), Disposition.NO_HELP_NEEDED)
+    told.do(c.ReopenIncident(reason="called_again"), actor="operator:jiro", after_s=600)
+    told.do(c.PassDeadline(name="ring_anyway"), actor="timer", after_s=2)
+    told.do(s.take("jiro"), actor="operator:jiro", after_s=3)
+    told.do(s.read_parts("operator:jiro"), actor="operator:jiro")
+    return told
+
+
+def unreadable_and_unlocated() -> Story:
+    """Bytes that nobody could read, and a recording that failed: the call is answered all the same."""
+    told = Story(8)
+    told.do(s.open_incident(trigger=Trigger.UNKNOWN, readable=False), actor="vehicle")
+    told.do(s.file_report(located=False), actor="system:filer", after_s=0.1)
+    told.do(c.PassDeadline(name="ring_anyway"), actor="timer", after_s=2)
+    told.do(c.PassDeadline(name="unanswered"), actor="timer", after_s=15)
+    told.do(s.take(), actor="operator:hanako", after_s=1)
+    told.do(s.invite(), actor="system:bridge")
+    told.do(s.start_recording(), actor="system:bridge")
+    told.do(s.fail_recording(), actor="system:bridge", after_s=1)
+    told.do(s.join(), actor="provider:embedded", after_s=2)
+    told.do(s.note("caller", Category.PER), actor="operator:hanako", after_s=20)
+    told.do(c.PassDeadline(name="undecided"), actor="timer", after_s=60)
+    return told
+
+
+def _answered(told: Story, *, mode: Mode = Mode.LIVE, trigger: Trigger = Trigger.AUTOMATIC) -> Story:
+    """From the report to two people talking."""
+    told.do(s.open_incident(mode, trigger), actor="vehicle")
+    told.do(s.file_report(), actor="system:filer", after_s=0.02)
+    told.do(s.plan(), actor="system:planner", after_s=0.03)
+    told.do(s.offer("desk-hanako"), actor="system:acd", after_s=0.05)
+    told.do(s.invite(), actor="system:bridge", after_s=1)
+    told.do(s.start_recording(), actor="system:bridge")
+    told.do(s.join(), actor="provider:embedded", after_s=0.5)
+    told.do(s.take(), actor="operator:hanako", after_s=2)
+    told.do(s.read_parts(), actor="operator:hanako")
+    told.do(s.invite("leg-hanako", Party.OPERATOR, "hanako"), actor="system:bridge")
+    told.do(s.join("leg-hanako", Party.OPERATOR, "hanako"), actor="provider:embedded", after_s=0.3)
+    return told
+
+
+def _closed(told: Story, disposition: Disposition) -> Story:
+    told.do(s.leave("leg-hanako"), actor="provider:embedded", after_s=20)
+    told.do(s.leave(), actor="provider:embedded", after_s=1)
+    told.do(s.seal_recording(), actor="system:bridge", after_s=1)
+    told.do(c.CloseIncident(disposition=disposition), actor="operator:hanako", after_s=5)
+    return told
+
+
+JOURNEYS = (
+    crash_handed_over,
+    manual_false_alarm,
+    test_call,
+    drill,
+    operator_lost_mid_call,
+    rejected_then_another_takes_over,
+    reopened,
+    unreadable_and_unlocated,
+)
+
+
+def journeys() -> Mapping[str, bytes]:
+    """File name -> content."""
+    return {f"{journey.__name__}.json": _write(journey.__name__, journey()) for journey in JOURNEYS}
+
+
+def _write(name: str, told: Story) -> bytes:
+    incident = msgspec.to_builtins(told.incident, builtin_types=())
+    journey: dict[str, Any] = {
+        "name": name,
+        "events": [
+            {
+                "kind": type(recorded.event).__name__,
+                "at": timestamp(recorded.at),
+                "actor": recorded.actor,
+                "n": recorded.n,
+                "data": recorded.event,
+            }
+            for recorded in told.recorded
+        ],
+        "expect": {
+            field: timestamp(getattr(told.incident, field)) if field.endswith("_at") else incident[field]
+            for field in Incident.__struct_fields__
+            if field not in NOT_EXPECTED
+        },
+    }
+    return msgspec.json.format(msgspec.json.encode(journey, order="sorted"), indent=1) + b"\n"
+
+
+if __name__ == "__main__":
+    for file, content in journeys().items():
+        (HERE / file).write_bytes(content)

@@ -1,0 +1,62 @@
+"""Whole stories as data: replayed they end as they say, here as in the console."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sos.clock import parse_timestamp
+from sos.errors import Refused
+from sos.incident.events import KINDS
+from sos.incident.lifecycle import evolve
+from sos.incident.model import Incident, IncidentId, TenantId
+from tests.journeys.make import journeys
+
+HERE = Path(__file__).resolve().parent
+FILES = sorted(HERE.glob("*.json"))
+
+
+def _replayed(journey: dict[str, Any]) -> Incident:
+    incident = Incident(id=IncidentId("incident"), tenant=TenantId("demo"))
+    for number, happened in enumerate(journey["events"], 1):
+        assert happened["n"] == number
+        event = msgspec.convert(happened["data"], KINDS[happened["kind"]])
+        incident = evolve(incident, event, at=parse_timestamp(happened["at"]))
+    return incident
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_journey_ends_as_it_says(file: Path):
+    journey = msgspec.json.decode(file.read_bytes())
+
+    incident = _replayed(journey)
+
+    expected = msgspec.convert({"id": incident.id, "tenant": "demo", **journey["expect"]}, Incident)
+    assert journey["expect"]
+    assert {name: getattr(incident, name) for name in journey["expect"]} == {
+        name: getattr(expected, name) for name in journey["expect"]
+    }
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_events_of_a_journey_stand_in_no_other_order(file: Path):
+    journey = msgspec.json.decode(file.read_bytes())
+    first, *rest = journey["events"]
+    opening_late = [{**happened, "n": n} for n, happened in enumerate((*rest, first), 1)]
+
+    with pytest.raises(Refused):
+        _replayed({**journey, "events": opening_late})
+
+
+def test_the_script_makes_the_same_journeys_again():
+    made = journeys()
+
+    assert {name: (HERE / name).read_bytes() for name in made} == made
+    assert len(made) >= 6
+
+
+def test_the_journeys_together_tell_of_every_kind_of_event():
+    told = {h["kind"] for file in FILES for h in msgspec.json.decode(file.read_bytes())["events"]}
+
+    assert set(KINDS) - told <= {"ExportMade"}

@@ -1,0 +1,211 @@
+"""Whatever anybody orders in whatever sequence: the promises of the lifecycle's theory hold."""
+
+import random
+from datetime import timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from routing.categories import Category
+from sos.errors import Refused
+from sos.incident import commands as c
+from sos.incident import events as e
+from sos.incident.codec import read_header, write_header
+from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, evolve, replay
+from sos.incident.model import Acknowledgement, Disposition, Incident, Mode, State
+from tests.journeys import story as s
+from tests.journeys.story import Story
+
+DESKS = (("desk-a",), ("desk-b",), ("desk-a", "desk-b"), ())
+PEOPLE = ("hanako", "jiro")
+RUNGS = tuple(deadline.name for row in DEADLINES.values() for deadline in row)
+
+
+def any_command(pick: random.Random) -> c.Command:
+    """One of all commands, about one of two agencies, operators, legs and recordings."""
+    agency = pick.choice((s.FIRE, s.POLICE))
+    told = {"disclosure": pick.choice(("d1", "d2")), "agency": agency}
+    return pick.choice(
+        (
+            s.open_incident(),
+            s.file_report(pick.randrange(3)),
+            s.plan(),
+            s.offer(*pick.choice(DESKS)),
+            s.take(pick.choice(PEOPLE)),
+            s.release(pick.choice(PEOPLE)),
+            s.invite(pick.choice("ab")),
+            s.join(pick.choice("ab")),
+            s.leave(pick.choice("ab")),
+            s.start_recording(pick.choice("ab")),
+            s.seal_recording(pick.choice("ab")),
+            s.fail_recording(pick.choice("ab")),
+            s.note(),
+            s.disclose(f"d{pick.randrange(1, 5)}", agency, partner=pick.random() < 0.5),
+            s.disclose("d9", agency, partner=True, sections=(Category.LOC, Category.RAW)),
+            s.start_delivery(told["disclosure"]),
+            s.confirm(told["disclosure"], pick.choice(tuple(Acknowledgement))),
+            s.fail_delivery(told["disclosure"]),
+            s.acknowledge(**told, level=pick.choice(tuple(Acknowledgement))),
+            s.acknowledge(**told),
+            s.reject(**told),
+            s.report_status(**told),
+            s.read_parts(),
+            s.export(),
+            c.CloseIncident(disposition=pick.choice(tuple(Disposition))),
+            c.ReopenIncident(reason="called_again"),
+            c.PassDeadline(name=pick.choice(RUNGS)),
+        )
+    )
+
+
+class AnyOrders(RuleBasedStateMachine):
+    """Random orders from everybody at once, refused or not."""
+
+    @initialize(mode=st.sampled_from(Mode), readable=st.booleans())
+    def a_report_comes_in(self, mode, readable):
+        self.told = Story()
+        self.told.do(s.open_incident(mode, readable=readable))
+
+    @rule(seed=st.integers(0, 2**32), later_s=st.sampled_from((0, 0, 1, 6, 61)))
+    def somebody_orders_something(self, seed, later_s):
+        command = any_command(random.Random(seed))
+        before, drafts = self.told.incident, len(self.told.drafts)
+        try:
+            self.told.do(command, after_s=later_s)
+        except Refused:
+            assert self.told.incident == before
+            return
+        self._check(command, before, self.told.drafts[drafts:])
+
+    def _check(self, command, before, drafts):
+        kinds = {type(draft.event) for draft in drafts}
+        if isinstance(command, c.PassDeadline):
+            assert kinds <= {e.HelpEscalated, e.DeskOffered}
+        if e.IncidentClosed in kinds:
+            assert not any(known.pending for known in before.disclosures)
+            assert before.operator is not None
+        if e.OperatorAssigned in kinds:
+            assert before.operator is None
+        if e.DisclosureDecided in kinds:
+            assert before.operator is not None
+            assert before.mode is not Mode.TEST
+            assert before.mode is not Mode.DRILL or command.exercise_partner
+            assert Category.RAW not in drafts[0].event.categories
+        if e.HandoffCompleted in kinds:
+            assert isinstance(command, c.Acknowledge | c.Reject)
+        if e.DeskOffered in kinds and before.state is State.RINGING:
+            assert before.desks  # what rings everywhere is never narrowed to a few
+
+    @invariant()
+    def what_waits_has_a_deadline_and_what_is_closed_waits_for_nothing(self):
+        incident = self.told.incident
+        assert (incident.state in DEADLINES) == (incident.state is not State.CLOSED)
+        if incident.state is State.CLOSED:
+            assert deadlines(incident) == ()
+            assert not any(known.pending for known in incident.disclosures)
+
+    @invariant()
+    def handed_over_means_that_nobody_who_was_told_is_unheard(self):
+        incident = self.told.incident
+        if incident.state is State.HANDED_OVER:
+            assert any(known.taken_over for known in incident.disclosures)
+            assert not any(known.pending for known in incident.disclosures)
+
+    def teardown(self):
+        told = self.told
+        fresh = Incident(id=told.incident.id, tenant=told.incident.tenant)
+        assert replay(fresh, tuple(told.recorded)) == told.incident
+        headers = [write_header(recorded) for recorded in told.recorded]
+        assert replay(fresh, tuple(read_header(header) for header in headers)) == told.incident
+        assert not any(b"Personal-Data" in header for header in headers)
+
+
+AnyOrders.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyOrders = AnyOrders.TestCase
+
+
+def _walk(seed: int, steps: int) -> list[tuple[State | None, type[e.Event], State]]:
+    """The steps of one random incident, as ``decide`` made them."""
+    pick = random.Random(seed)
+    told = Story()
+    told.do(s.open_incident(pick.choice((Mode.LIVE, Mode.LIVE, Mode.DRILL))))
+    made: list[tuple[State | None, type[e.Event], State]] = []
+    for _ in range(steps):
+        try:
+            told.do(any_command(pick), after_s=pick.choice((0, 1, 6, 61)))
+        except Refused:
+            continue
+    state = Incident(id=told.incident.id, tenant=told.incident.tenant)
+    for recorded in told.recorded:
+        before = state.state if state.version else None
+        state = evolve(state, recorded.event, at=recorded.at)
+        made.append((before, type(recorded.event), state.state))
+    return made
+
+
+def test_the_steps_that_commands_can_cause_are_exactly_those_of_the_table():
+    made = {step for seed in range(150) for step in _walk(seed, 120)}
+
+    table = {(before, kind, after) for before, row in TRANSITIONS.items() for kind, after in row.items()}
+    assert {step for step in made if step[1] not in ANYTIME} == table
+    assert {kind for _, kind, _ in made} == set(e.KINDS.values())
+    assert all(before is after for before, kind, after in made if kind in ANYTIME)
+
+
+def test_evolve_refuses_every_event_that_the_table_does_not_know():
+    events = {type(draft.event): draft.event for seed in range(12) for draft in _drafts(seed)}
+    for state in (None, *State):
+        for kind, event in events.items():
+            incident = Incident(id="i", tenant="t", version=1 if state else 0, state=state or State.RECEIVED)
+            known = kind in TRANSITIONS[state] or (kind in ANYTIME and state is not None)
+            try:
+                evolve(incident, event, at=s.START)
+                accepted = True
+            except Refused:
+                accepted = False
+            assert accepted is known, (state, kind)
+
+
+def _drafts(seed: int) -> list[e.Draft]:
+    pick, told = random.Random(seed), Story()
+    told.do(s.open_incident())
+    for _ in range(300):
+        try:
+            told.do(any_command(pick), after_s=1)
+        except Refused:
+            continue
+    return told.drafts
+
+
+def test_replay_refuses_a_gap_in_the_stream():
+    told = Story()
+    told.do(s.open_incident())
+    told.do(s.note())
+    told.do(s.note("still answering"))
+    fresh = Incident(id=told.incident.id, tenant=told.incident.tenant)
+
+    try:
+        replay(fresh, (told.recorded[0], told.recorded[2]))
+        complained = False
+    except ValueError:
+        complained = True
+
+    assert complained
+    assert replay(fresh, tuple(told.recorded)).version == 3
+
+
+def test_changing_the_hour_of_all_events_changes_no_decision():
+    pick = random.Random(7)
+    commands = [any_command(pick) for _ in range(200)]
+    stories = (Story(), Story())
+    stories[1].now += timedelta(days=400)
+    for told in stories:
+        told.do(s.open_incident())
+        for command in commands:
+            try:
+                told.do(command, after_s=3)
+            except Refused:
+                continue
+
+    assert [r.event for r in stories[0].recorded] == [r.event for r in stories[1].recorded]

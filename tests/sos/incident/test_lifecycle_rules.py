@@ -1,0 +1,298 @@
+"""The rules of the lifecycle one by one, as an operator would put them."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from routing.categories import Category
+from sos.errors import Refused
+from sos.incident import commands as c
+from sos.incident import events as e
+from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, decide, diagram, retention
+from sos.incident.model import Acknowledgement, Disposition, Mode, State
+from tests.journeys import story as s
+from tests.journeys.story import Story
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def told(*commands: c.Command, mode: Mode = Mode.LIVE) -> Story:
+    """An incident after ``commands``, a second apart."""
+    made = Story()
+    for command in (s.open_incident(mode), *commands):
+        made.do(command, after_s=1)
+    return made
+
+
+def names(made: Story) -> list[str]:
+    return [name for name, _ in deadlines(made.incident)]
+
+
+def test_the_readme_shows_exactly_the_diagram_of_the_table():
+    readme = (ROOT / "README.md").read_text()
+
+    assert f"```mermaid\n{diagram()}\n```" in readme
+
+
+def test_the_diagram_names_every_state_and_every_step():
+    drawn = diagram()
+
+    assert all(str(state) in drawn for state in State)
+    assert all(kind.__name__ in drawn for row in TRANSITIONS.values() for kind in row)
+
+
+def test_every_event_kind_is_a_step_of_the_table_or_a_fact_of_any_time_and_not_both():
+    steps = {kind for row in TRANSITIONS.values() for kind in row}
+
+    assert steps | ANYTIME == set(e.KINDS.values())
+    assert not steps & ANYTIME
+
+
+def test_every_state_but_closed_has_deadlines_with_a_reason():
+    assert set(DEADLINES) == set(State) - {State.CLOSED}
+    assert all(row and all(d.reason and d.after > timedelta(0) for d in row) for row in DEADLINES.values())
+
+
+@pytest.mark.parametrize("state", DEADLINES)
+def test_every_deadline_does_something_once_it_is_due_and_nothing_before(state: State):
+    reach = {
+        State.RECEIVED: (),
+        State.RINGING: (s.offer("desk-a"),),
+        State.IN_CALL: (s.take(),),
+        State.HANDING_OVER: (s.take(), s.disclose()),
+        State.HANDED_OVER: (s.take(), s.disclose(), s.acknowledge()),
+        State.REOPENED: (
+            s.take(),
+            c.CloseIncident(disposition=Disposition.FALSE_ALARM),
+            c.ReopenIncident(reason="called_again"),
+        ),
+    }
+    made = told(*reach[state])
+    assert made.incident.state is state
+    waits = dict(deadlines(made.incident))
+    assert set(waits) == {deadline.name for deadline in DEADLINES[state]}
+    for name, due in waits.items():
+        command = c.PassDeadline(name=name)
+        early = decide(made.incident, command, now=due - timedelta(milliseconds=1))
+        drafts = decide(made.incident, command, now=due)
+
+        assert early == ()
+        assert drafts[0].event == e.HelpEscalated(rung=name)
+        assert {type(draft.event) for draft in drafts} <= {e.HelpEscalated, e.DeskOffered}
+
+
+def test_an_unanswered_incident_rings_at_every_desk_and_is_then_an_alarm():
+    made = told(s.offer("desk-a"))
+
+    assert made.do(c.PassDeadline(name="ring_all"), after_s=5) == ("HelpEscalated", "DeskOffered")
+    assert made.incident.desks == ()
+    assert made.do(c.PassDeadline(name="ring_all"), after_s=5) == ()
+    assert made.do(c.PassDeadline(name="unanswered"), after_s=5) == ("HelpEscalated",)
+    assert names(made) == []
+
+
+def test_what_rings_everywhere_is_not_narrowed_to_one_desk():
+    made = told(s.offer("desk-a"))
+    made.do(s.offer())
+
+    assert made.do(s.offer("desk-b")) == ()
+    assert made.incident.desks == ()
+
+
+def test_a_delivery_that_no_machine_confirmed_is_tried_again_every_five_seconds_until_one_did():
+    made = told(s.take(), s.disclose(), s.start_delivery())
+
+    assert made.do(c.PassDeadline(name="redeliver"), after_s=5) == ("HelpEscalated",)
+    assert dict(deadlines(made.incident))["redeliver"] == made.now + timedelta(seconds=5)
+    assert made.do(c.PassDeadline(name="redeliver"), after_s=4) == ()
+    assert made.do(c.PassDeadline(name="redeliver"), after_s=1) == ("HelpEscalated",)
+    made.do(s.confirm())
+    assert names(made) == ["handoff_overdue"]
+    assert made.do(c.PassDeadline(name="redeliver"), after_s=60) == ()
+
+
+def test_after_an_hour_of_darkness_a_delivery_is_tried_again_once_and_not_seven_hundred_times():
+    made = told(s.take(), s.disclose(), s.start_delivery())
+
+    assert made.do(c.PassDeadline(name="redeliver"), after_s=3600) == ("HelpEscalated",)
+    assert made.do(c.PassDeadline(name="redeliver"), after_s=1) == ()
+
+
+def test_a_second_agency_gets_the_full_time_before_its_delivery_is_tried_again():
+    made = told(s.take(), s.disclose(), s.confirm())
+    made.do(s.disclose("d2", s.POLICE), after_s=60)
+
+    assert dict(deadlines(made.incident))["redeliver"] == made.now + timedelta(seconds=5)
+
+
+def test_a_test_call_walks_the_path_and_never_leaves_the_house():
+    made = told(s.offer("desk-a"), s.take(), mode=Mode.TEST)
+
+    for agency in (s.FIRE, s.POLICE):
+        with pytest.raises(Refused, match="never leaves the house"):
+            made.do(s.disclose(agency=agency, partner=True))
+    with pytest.raises(Refused, match="closed as test"):
+        made.do(c.CloseIncident(disposition=Disposition.NO_HELP_NEEDED))
+    assert made.do(c.CloseIncident(disposition=Disposition.TEST)) == ("IncidentClosed",)
+
+
+def test_a_drill_tells_exercise_partners_only():
+    made = told(s.take(), mode=Mode.DRILL)
+
+    with pytest.raises(Refused, match="takes no part in drills"):
+        made.do(s.disclose(agency=s.POLICE, partner=False))
+    assert made.do(s.disclose(agency=s.FIRE, partner=True)) == ("DisclosureDecided",)
+
+
+@pytest.mark.parametrize("disposition", [Disposition.TEST, Disposition.DRILL])
+def test_a_live_incident_is_never_closed_as_an_exercise(disposition: Disposition):
+    made = told(s.take())
+
+    with pytest.raises(Refused):
+        made.do(c.CloseIncident(disposition=disposition))
+    assert made.incident.state is State.IN_CALL
+
+
+def test_the_raw_report_is_never_a_section_of_a_disclosure_and_the_brief_is_kept_as_sent():
+    made = told(s.take())
+
+    with pytest.raises(Refused, match="raw report"):
+        made.do(s.disclose(sections=(Category.LOC, Category.RAW)))
+    made.do(s.disclose())
+    decided = made.drafts[-1]
+    assert isinstance(decided.event, e.DisclosureDecided)
+    assert decided.event.categories == (Category.LOC, Category.SEV)
+    assert decided.parts[Category.RAW] == s.PERSONAL
+
+
+def test_nothing_is_closed_while_an_agency_has_not_answered():
+    made = told(s.take(), s.disclose(), s.disclose("d2", s.POLICE), s.acknowledge())
+
+    for disposition in (Disposition.HANDED_OVER, Disposition.FALSE_ALARM, Disposition.ABANDONED):
+        with pytest.raises(Refused, match="has not answered"):
+            made.do(c.CloseIncident(disposition=disposition))
+    made.do(s.reject("d2", s.POLICE))
+    assert made.incident.state is State.HANDED_OVER
+    assert made.do(c.CloseIncident(disposition=Disposition.HANDED_OVER)) == ("IncidentClosed",)
+
+
+def test_when_every_agency_refuses_the_incident_stays_in_the_operators_hands():
+    made = told(s.take(), s.disclose(), s.reject())
+
+    assert made.incident.state is State.HANDING_OVER
+    with pytest.raises(Refused, match="nobody has taken over"):
+        made.do(c.CloseIncident(disposition=Disposition.HANDED_OVER))
+    assert made.do(s.disclose("d2", s.FIRE)) == ("DisclosureDecided",)
+    assert made.do(s.acknowledge("d2")) == ("AgencyAcknowledged", "HandoffCompleted")
+
+
+def test_of_two_operators_one_has_the_incident_and_the_other_is_told_who():
+    made = told(s.offer("desk-a"), s.take("hanako"))
+
+    with pytest.raises(Refused, match="hanako has this incident"):
+        made.do(s.take("jiro"))
+    assert made.do(s.take("hanako")) == ()
+    assert made.incident.operator == "hanako"
+
+
+def test_an_operator_lost_before_the_decision_makes_it_ring_everywhere():
+    made = told(s.offer("desk-a"), s.take(), s.release())
+
+    assert (made.incident.state, made.incident.operator, made.incident.desks) == (State.RINGING, None, ())
+    assert set(names(made)) == {"ring_all", "unanswered"}
+    assert made.do(s.take("jiro")) == ("OperatorAssigned",)
+
+
+def test_an_operator_lost_after_the_decision_does_not_undo_the_hand_off():
+    made = told(s.take(), s.disclose(), s.release())
+
+    assert (made.incident.state, made.incident.operator) == (State.HANDING_OVER, None)
+    assert made.do(s.acknowledge()) == ("AgencyAcknowledged", "HandoffCompleted")
+    with pytest.raises(Refused, match="answer it first"):
+        made.do(c.CloseIncident(disposition=Disposition.HANDED_OVER))
+    made.do(s.take("jiro"))
+    assert made.incident.state is State.HANDED_OVER
+    assert made.do(c.CloseIncident(disposition=Disposition.HANDED_OVER)) == ("IncidentClosed",)
+
+
+def test_nobody_is_told_while_no_operator_has_the_incident():
+    made = told(s.take(), s.disclose(), s.release())
+
+    with pytest.raises(Refused, match="answer it first"):
+        made.do(s.disclose("d2", s.POLICE))
+
+
+@pytest.mark.parametrize("level", [Acknowledgement.HEARD, Acknowledgement.TAKEN_OVER])
+def test_a_machine_never_takes_over(level: Acknowledgement):
+    made = told(s.take(), s.disclose())
+
+    with pytest.raises(Refused, match="only a human being"):
+        made.do(s.confirm(level=level))
+    assert made.incident.disclosures[0].pending
+
+
+def test_an_acknowledgement_never_falls_back():
+    made = told(s.take(), s.disclose(), s.acknowledge(level=Acknowledgement.HEARD))
+
+    assert made.do(s.confirm()) == ()
+    assert made.do(s.acknowledge(level=Acknowledgement.HEARD)) == ()
+    assert made.incident.disclosures[0].reached is Acknowledgement.HEARD
+    assert made.do(s.acknowledge()) == ("AgencyAcknowledged", "HandoffCompleted")
+
+
+def test_what_was_refused_can_only_be_told_anew_and_what_was_taken_over_cannot_be_refused():
+    made = told(s.take(), s.disclose(), s.disclose("d2", s.POLICE), s.reject())
+
+    with pytest.raises(Refused, match="told anew"):
+        made.do(s.acknowledge())
+    made.do(s.acknowledge("d2", s.POLICE))
+    with pytest.raises(Refused, match="taken over"):
+        made.do(s.reject("d2", s.POLICE))
+
+
+def test_a_reopened_incident_rings_again_like_a_new_one_and_remembers_whom_it_told():
+    made = told(s.take(), s.disclose(), s.acknowledge(), c.CloseIncident(disposition=Disposition.HANDED_OVER))
+    made.do(c.ReopenIncident(reason="called_again"), after_s=60)
+
+    assert (made.incident.state, made.incident.operator, made.incident.disposition) == (State.REOPENED, None, None)
+    assert made.do(c.PassDeadline(name="ring_anyway"), after_s=2) == ("HelpEscalated", "DeskOffered")
+    made.do(s.take("jiro"))
+    assert made.incident.state is State.IN_CALL
+    assert made.incident.disclosures[0].taken_over
+    assert made.do(c.CloseIncident(disposition=Disposition.HANDED_OVER)) == ("IncidentClosed",)
+
+
+def test_closing_ends_the_ground_for_reading_without_a_new_access_event():
+    made = told(s.take(), s.read_parts())
+    assert made.do(s.read_parts()) == ()
+
+    made.do(c.CloseIncident(disposition=Disposition.FALSE_ALARM))
+
+    assert made.do(s.read_parts()) == ("PartsRead",)
+
+
+@pytest.mark.parametrize("disposition", Disposition)
+def test_every_category_gets_a_retention_tag_whatever_the_disposition(disposition: Disposition):
+    tags = dict(retention(disposition))
+
+    assert set(tags) == set(Category)
+    real = disposition in (
+        Disposition.HANDED_OVER,
+        Disposition.NO_HELP_NEEDED,
+        Disposition.ABANDONED,
+        Disposition.DUPLICATE,
+    )
+    assert (set(tags.values()) == {"nonincident-4w"}) is not real
+
+
+@pytest.mark.parametrize("category", Category)
+def test_a_note_is_kept_in_a_category_that_an_operator_can_hear(category: Category):
+    made = told(s.take())
+
+    try:
+        kept = made.do(s.note(category=category)) == ("NoteAdded",)
+    except Refused:
+        kept = False
+
+    assert kept is (category in (Category.OBS, Category.PER, Category.FAM, Category.TEL))
