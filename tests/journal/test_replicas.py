@@ -82,8 +82,7 @@ async def test_a_replica_looks_again_before_it_says_no(replicas: tuple[Journal, 
 
 
 async def test_parts_sealed_by_one_replica_open_at_the_other(replicas: tuple[Journal, Journal]):
-    first, second = replicas
-    stream = await incident(first)
+    stream = await incident(replicas[0])
     await asyncio.gather(
         *(j.execute(stream, s.note(f"note {k}"), actor="operator:hanako") for k in range(4) for j in replicas)
     )

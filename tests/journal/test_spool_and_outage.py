@@ -211,3 +211,20 @@ async def test_a_damaged_frame_is_set_aside_and_those_behind_it_are_drained(spoo
 
     assert list(await again.waiting()) == [spooled(2)]
     assert (tmp_path / "spool" / "spool.damaged").read_bytes() == data
+
+
+async def test_a_tree_row_that_cannot_be_one_stops_nobody_for_ever(
+    journal: Journal, store: Store, database: Database, clock
+):
+    await opened(journal, 0)
+    await check_order(store, 1)
+    async with store.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE tree SET size = 7")
+
+    answer = await _late(journal, clock, 1)
+    async with store.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE tree SET size = 1")
+    await _drain(journal)
+
+    assert answer.durability in ("spooled", "committed")  # PostgreSQL commits at once and sequences later
+    await check_order(store, 2)

@@ -1,0 +1,62 @@
+"""Every route of the running service has an access rule: it is public on purpose, or it refuses a stranger."""
+
+import gc
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, web
+
+from sos.app import running
+from sos.settings import Settings
+
+PUBLIC = {
+    ("GET", "/healthz"): "says only that it is alive",
+    ("GET", "/readyz"): "says only which part is down",
+    ("GET", "/metrics"): "figures without personal data; the proxy keeps it inside",
+    ("GET", "/console"): "leads to the page",
+    ("GET", "/console/"): "the page; empty until somebody logs in",
+    ("GET", "/console/assets/{name}"): "the page's scripts",
+    ("GET", "/console/map/base.geojson"): "a public-domain map",
+    ("POST", "/console/session"): "where one logs in",
+}
+"""Routes that answer anybody, and why that is right."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _routes() -> set[tuple[str, str]]:
+    """Method and path of every route of the application that is running in this process."""
+    running_now = [
+        {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource is not None}
+        for app in gc.get_objects()
+        if isinstance(app, web.Application) and app.frozen
+    ]
+    return max(running_now, key=lambda routes: (len(routes & set(PUBLIC)), len(routes)))
+
+
+async def test_every_route_is_public_on_purpose_or_refuses_a_stranger(tmp_path: Path):
+    settings = Settings(data_dir=str(tmp_path), port=_free_port())
+    answers: dict[tuple[str, str], int] = {}
+    async with running(settings) as service, ClientSession() as stranger:
+        routes = {(method, path) for method, path in _routes() if method != "HEAD"}  # answers as GET does
+        assert set(PUBLIC) <= routes
+        for method, path in sorted(routes - set(PUBLIC)):
+            url = service.url + re.sub(r"\{\w+\}", "x", path)
+            async with stranger.request(method, url, data=b"{}") as answer:
+                answers[method, path] = answer.status
+                assert await answer.text() != ""
+
+    assert len(answers) >= 9
+    assert set(answers.values()) <= {401, 403, 404}, answers
+
+
+@pytest.mark.parametrize("route", sorted(PUBLIC), ids=lambda route: f"{route[0]} {route[1]}")
+def test_a_public_route_says_why_it_is_public(route: tuple[str, str]):
+    assert len(PUBLIC[route]) > 10
