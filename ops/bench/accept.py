@@ -38,7 +38,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from recording.keys import KeyStore  # noqa: E402
-from sos.app import running  # noqa: E402
+from sos.app import running, spare_the_collector  # noqa: E402
 from sos.clock import SystemClock  # noqa: E402
 from sos.intake import http as intake  # noqa: E402
 from sos.intake.port import Accepted  # noqa: E402
@@ -109,6 +109,7 @@ async def accept(port: int, data: Path, database: str) -> None:
         keys = KeyStore(data / "keys")
         spool = Spool(data / "spool", keys.secret("spool"))
         journal = await stack.enter_async_context(Journal(store, keys, spool, clock=SystemClock()))
+        spare_the_collector()
         tenants = TenantKeys.of({KEY: Tenant(id="bench", domain="bench.sos.example")})
         app = web.Application(middlewares=[problems_middleware])
         app.add_routes(intake.routes(_Reception(journal), tenants, SystemClock(), keys.secret("intake")))

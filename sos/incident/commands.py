@@ -26,11 +26,11 @@ from sos.incident.model import (
 )
 
 
-class Command(Struct, frozen=True, kw_only=True):
+class Command(Struct, frozen=True, kw_only=True, gc=False):
     """Base of all commands."""
 
 
-class OpenIncident(Command, frozen=True, kw_only=True):
+class OpenIncident(Command, frozen=True, kw_only=True, gc=False):
     mode: Mode
     trigger: Trigger
     format: str
@@ -40,7 +40,7 @@ class OpenIncident(Command, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
 
 
-class FileReport(Command, frozen=True, kw_only=True):
+class FileReport(Command, frozen=True, kw_only=True, gc=False):
     """Take the report apart into its categories."""
 
     sequence: int
@@ -49,7 +49,7 @@ class FileReport(Command, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
 
 
-class RecordPlan(Command, frozen=True, kw_only=True):
+class RecordPlan(Command, frozen=True, kw_only=True, gc=False):
     prefecture: str | None
     services: tuple[Service, ...]
     agencies: tuple[AgencyId, ...]
@@ -60,42 +60,42 @@ class RecordPlan(Command, frozen=True, kw_only=True):
     parts: Mapping[Category, bytes] = NO_PARTS
 
 
-class OfferDesks(Command, frozen=True, kw_only=True):
+class OfferDesks(Command, frozen=True, kw_only=True, gc=False):
     desks: tuple[DeskId, ...]
 
 
-class TakeIncident(Command, frozen=True, kw_only=True):
+class TakeIncident(Command, frozen=True, kw_only=True, gc=False):
     operator: OperatorId
     desk: DeskId
 
 
-class ReleaseOperator(Command, frozen=True, kw_only=True):
+class ReleaseOperator(Command, frozen=True, kw_only=True, gc=False):
     operator: OperatorId
     reason: str
 
 
-class InviteLeg(Command, frozen=True, kw_only=True):
+class InviteLeg(Command, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
 
 
-class JoinLeg(Command, frozen=True, kw_only=True):
+class JoinLeg(Command, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
 
 
-class LeaveLeg(Command, frozen=True, kw_only=True):
+class LeaveLeg(Command, frozen=True, kw_only=True, gc=False):
     leg: LegId
     reason: str
 
 
-class StartRecording(Command, frozen=True, kw_only=True):
+class StartRecording(Command, frozen=True, kw_only=True, gc=False):
     recording: RecordingId
 
 
-class SealRecording(Command, frozen=True, kw_only=True):
+class SealRecording(Command, frozen=True, kw_only=True, gc=False):
     recording: RecordingId
     manifest: bytes
     manifest_digest: str
@@ -103,17 +103,17 @@ class SealRecording(Command, frozen=True, kw_only=True):
     duration_ms: int
 
 
-class FailRecording(Command, frozen=True, kw_only=True):
+class FailRecording(Command, frozen=True, kw_only=True, gc=False):
     recording: RecordingId
     reason: str
 
 
-class AddNote(Command, frozen=True, kw_only=True):
+class AddNote(Command, frozen=True, kw_only=True, gc=False):
     category: Category
     text: str
 
 
-class DecideDisclosure(Command, frozen=True, kw_only=True):
+class DecideDisclosure(Command, frozen=True, kw_only=True, gc=False):
     """Tell an agency.  ``rule`` to ``withheld`` are the verdict of ``routing.law``, complete."""
 
     disclosure: DisclosureId
@@ -135,62 +135,62 @@ class DecideDisclosure(Command, frozen=True, kw_only=True):
     """The document that leaves, exactly as it leaves."""
 
 
-class StartDelivery(Command, frozen=True, kw_only=True):
+class StartDelivery(Command, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     channel: str
 
 
-class ConfirmDelivery(Command, frozen=True, kw_only=True):
+class ConfirmDelivery(Command, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     level: Acknowledgement
     receipt: str
 
 
-class FailDelivery(Command, frozen=True, kw_only=True):
+class FailDelivery(Command, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     attempt: int
     reason: str
 
 
-class Acknowledge(Command, frozen=True, kw_only=True):
+class Acknowledge(Command, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     agency: AgencyId
     level: Acknowledgement
 
 
-class Reject(Command, frozen=True, kw_only=True):
+class Reject(Command, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     agency: AgencyId
     reason: str
 
 
-class ReportStatus(Command, frozen=True, kw_only=True):
+class ReportStatus(Command, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     agency: AgencyId
     status: AgencyStatus
 
 
-class ReadParts(Command, frozen=True, kw_only=True):
+class ReadParts(Command, frozen=True, kw_only=True, gc=False):
     reader: str
     categories: tuple[Category, ...]
     purpose: str
 
 
-class CloseIncident(Command, frozen=True, kw_only=True):
+class CloseIncident(Command, frozen=True, kw_only=True, gc=False):
     disposition: Disposition
 
 
-class ReopenIncident(Command, frozen=True, kw_only=True):
+class ReopenIncident(Command, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
-class RecordExport(Command, frozen=True, kw_only=True):
+class RecordExport(Command, frozen=True, kw_only=True, gc=False):
     export: str
     categories: tuple[Category, ...]
     purpose: str
 
 
-class PassDeadline(Command, frozen=True, kw_only=True):
+class PassDeadline(Command, frozen=True, kw_only=True, gc=False):
     """A row of the deadlines table fell due."""
 
     name: str

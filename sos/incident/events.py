@@ -32,11 +32,11 @@ from sos.incident.model import (
 )
 
 
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Base of all events; the class name is the ``kind`` in the header."""
 
 
-class IncidentOpened(Event, frozen=True, kw_only=True):
+class IncidentOpened(Event, frozen=True, kw_only=True, gc=False):
     """A report came in and is durable.  Parts: RAW, the bytes as received."""
 
     mode: Mode
@@ -52,7 +52,7 @@ class IncidentOpened(Event, frozen=True, kw_only=True):
     """Codes of what was odd about the report, such as ``unknown_field:$.data.foo`` or ``spooled``."""
 
 
-class ReportFiled(Event, frozen=True, kw_only=True):
+class ReportFiled(Event, frozen=True, kw_only=True, gc=False):
     """The report was taken apart into its categories.  Parts: those of LOC, VEH, SEV, TEL, PER that it held."""
 
     sequence: int
@@ -60,7 +60,7 @@ class ReportFiled(Event, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
 
 
-class PlanMade(Event, frozen=True, kw_only=True):
+class PlanMade(Event, frozen=True, kw_only=True, gc=False):
     """Where it is, who is responsible, and by what right they may be told.  Parts: LOC (place in words)."""
 
     prefecture: str | None
@@ -77,28 +77,28 @@ class PlanMade(Event, frozen=True, kw_only=True):
     """Name and digest of every data set and rule file the plan was made from, so that it can be made again."""
 
 
-class DeskOffered(Event, frozen=True, kw_only=True):
+class DeskOffered(Event, frozen=True, kw_only=True, gc=False):
     """The incident rings at these desks; an empty list means at every desk."""
 
     desks: tuple[DeskId, ...]
     round: int
 
 
-class OperatorAssigned(Event, frozen=True, kw_only=True):
+class OperatorAssigned(Event, frozen=True, kw_only=True, gc=False):
     """An operator answered and has the incident alone."""
 
     operator: OperatorId
     desk: DeskId
 
 
-class OperatorLost(Event, frozen=True, kw_only=True):
+class OperatorLost(Event, frozen=True, kw_only=True, gc=False):
     """The desk that had the incident is gone; it must ring again."""
 
     operator: OperatorId
     reason: str
 
 
-class LegInvited(Event, frozen=True, kw_only=True):
+class LegInvited(Event, frozen=True, kw_only=True, gc=False):
     """Intent before effect: a leg is about to be taken into the conference, which is recorded from its first packet."""
 
     leg: LegId
@@ -106,22 +106,22 @@ class LegInvited(Event, frozen=True, kw_only=True):
     who: str
 
 
-class LegJoined(Event, frozen=True, kw_only=True):
+class LegJoined(Event, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
 
 
-class LegLeft(Event, frozen=True, kw_only=True):
+class LegLeft(Event, frozen=True, kw_only=True, gc=False):
     leg: LegId
     reason: str
 
 
-class RecordingStarted(Event, frozen=True, kw_only=True):
+class RecordingStarted(Event, frozen=True, kw_only=True, gc=False):
     recording: RecordingId
 
 
-class RecordingSealed(Event, frozen=True, kw_only=True):
+class RecordingSealed(Event, frozen=True, kw_only=True, gc=False):
     """The recording is complete; its manifest commits to every chunk.  Parts: AUD, the manifest itself."""
 
     recording: RecordingId
@@ -131,20 +131,20 @@ class RecordingSealed(Event, frozen=True, kw_only=True):
     duration_ms: int
 
 
-class RecordingFailed(Event, frozen=True, kw_only=True):
+class RecordingFailed(Event, frozen=True, kw_only=True, gc=False):
     """NENA-STA-010.3 RecordingFailed: a missing recording is a logged fact and an alarm."""
 
     recording: RecordingId
     reason: str
 
 
-class NoteAdded(Event, frozen=True, kw_only=True):
+class NoteAdded(Event, frozen=True, kw_only=True, gc=False):
     """Parts: one, in ``category``, the text of the note."""
 
     category: Category
 
 
-class DisclosureDecided(Event, frozen=True, kw_only=True):
+class DisclosureDecided(Event, frozen=True, kw_only=True, gc=False):
     """An agency may and shall be told.  Stands before anything leaves.
 
     Parts: what is sent, by category, and RAW, the brief exactly as it is sent.
@@ -168,7 +168,7 @@ class DisclosureDecided(Event, frozen=True, kw_only=True):
     withheld: tuple[Category, ...]
 
 
-class DeliveryStarted(Event, frozen=True, kw_only=True):
+class DeliveryStarted(Event, frozen=True, kw_only=True, gc=False):
     """Intent before effect: we are about to send, under this number of attempt."""
 
     disclosure: DisclosureId
@@ -176,7 +176,7 @@ class DeliveryStarted(Event, frozen=True, kw_only=True):
     attempt: int
 
 
-class DeliveryConfirmed(Event, frozen=True, kw_only=True):
+class DeliveryConfirmed(Event, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     level: Acknowledgement
     """TRANSPORT or DELIVERED: machines."""
@@ -184,13 +184,13 @@ class DeliveryConfirmed(Event, frozen=True, kw_only=True):
     """The channel's own reference."""
 
 
-class DeliveryFailed(Event, frozen=True, kw_only=True):
+class DeliveryFailed(Event, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     attempt: int
     reason: str
 
 
-class AgencyAcknowledged(Event, frozen=True, kw_only=True):
+class AgencyAcknowledged(Event, frozen=True, kw_only=True, gc=False):
     """A human at the agency has heard it, or has taken over."""
 
     disclosure: DisclosureId
@@ -198,21 +198,21 @@ class AgencyAcknowledged(Event, frozen=True, kw_only=True):
     """HEARD or TAKEN_OVER."""
 
 
-class AgencyRejected(Event, frozen=True, kw_only=True):
+class AgencyRejected(Event, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     reason: str
 
 
-class HandoffCompleted(Event, frozen=True, kw_only=True):
+class HandoffCompleted(Event, frozen=True, kw_only=True, gc=False):
     """Nobody who was told is left unheard: at least one agency has taken over, none is still pending."""
 
 
-class AgencyReported(Event, frozen=True, kw_only=True):
+class AgencyReported(Event, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     status: AgencyStatus
 
 
-class PartsRead(Event, frozen=True, kw_only=True):
+class PartsRead(Event, frozen=True, kw_only=True, gc=False):
     """Somebody is about to be shown personal data; written before the first byte is served."""
 
     reader: str
@@ -220,23 +220,23 @@ class PartsRead(Event, frozen=True, kw_only=True):
     purpose: str
 
 
-class HelpEscalated(Event, frozen=True, kw_only=True):
+class HelpEscalated(Event, frozen=True, kw_only=True, gc=False):
     """A deadline passed and a louder rung was taken, such as ``ring_all`` or ``handoff_overdue``."""
 
     rung: str
 
 
-class IncidentClosed(Event, frozen=True, kw_only=True):
+class IncidentClosed(Event, frozen=True, kw_only=True, gc=False):
     disposition: Disposition
     retention: tuple[tuple[Category, str], ...]
     """Retention tag per category; its clock starts at this event."""
 
 
-class IncidentReopened(Event, frozen=True, kw_only=True):
+class IncidentReopened(Event, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
-class ExportMade(Event, frozen=True, kw_only=True):
+class ExportMade(Event, frozen=True, kw_only=True, gc=False):
     """A regulator package of this incident was built."""
 
     export: str
@@ -254,7 +254,7 @@ VERSIONS: Mapping[str, int] = MappingProxyType(dict.fromkeys(KINDS, 1))
 NO_PARTS: Mapping[Category, bytes] = MappingProxyType({})
 
 
-class Draft(Struct, frozen=True, kw_only=True):
+class Draft(Struct, frozen=True, kw_only=True, gc=False):
     """An event that has been decided and not yet written, with the personal data that belongs to it."""
 
     event: Event
@@ -264,7 +264,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     chunks under it long before its manifest is a part."""
 
 
-class Recorded(Struct, frozen=True, kw_only=True):
+class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     """An event as it stands in the journal."""
 
     id: EventId

@@ -91,7 +91,7 @@ class AgencyStatus(StrEnum):
     CLOSED = "closed"
 
 
-class Leg(Struct, frozen=True, kw_only=True):
+class Leg(Struct, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
@@ -99,13 +99,13 @@ class Leg(Struct, frozen=True, kw_only=True):
     up: bool
 
 
-class Recording(Struct, frozen=True, kw_only=True):
+class Recording(Struct, frozen=True, kw_only=True, gc=False):
     recording: RecordingId
     sealed: bool
     failed: bool = False
 
 
-class Disclosure(Struct, frozen=True, kw_only=True):
+class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     agency: AgencyId
     service: Service
@@ -124,7 +124,7 @@ class Disclosure(Struct, frozen=True, kw_only=True):
         return not self.taken_over and self.rejected is None
 
 
-class Incident(Struct, frozen=True, kw_only=True):
+class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """What ``evolve`` has computed from the events so far.  ``version`` is the number of the last event."""
 
     id: IncidentId

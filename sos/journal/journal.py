@@ -150,8 +150,8 @@ class Journal:
             return Received(incident=waiting, repeat=True, durability="spooled")
         incident = IncidentId(new_id())
         spooled = Spooled(incident=incident, tenant=tenant, receipt=receipt, received_at=received_at, command=command)
-        append, after, drafts = self._prepare_opening(spooled)
-        committed = self.store.append(append)
+        opening = _Opening(self, spooled)
+        committed = self.store.append(opening)
         self._waiting[committed] = spooled
         try:
             outcome = await committed
@@ -162,7 +162,7 @@ class Journal:
             self._waiting.pop(committed, None)
         match outcome:
             case Appended():
-                self._keep(after, append, drafts)
+                opening.keep()
                 return Received(incident=incident, repeat=False, durability="committed")
             case Repeated(stream):
                 return Received(incident=stream, repeat=True, durability="committed")
@@ -252,12 +252,9 @@ class Journal:
         async with self._draining:
             reports = await self._spool.waiting()
             for spooled in reports:
-                append, after, drafts = self._prepare_opening(spooled)
-                outcome = await self.store.append(append)
-                if isinstance(outcome, Repeated):  # it came through after all, under keys of its own
-                    self._forget(spooled.incident)
-                else:
-                    self._keep(after, append, drafts)
+                opening = _Opening(self, spooled)
+                if isinstance(await self.store.append(opening), Appended):
+                    opening.keep()
             if reports:
                 await self._spool.drop(len(reports))
             return len(reports)
@@ -303,15 +300,14 @@ class Journal:
         now = self.clock.now()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
-    def _prepare_opening(self, spooled: Spooled) -> tuple[Append, Incident, Sequence[Draft]]:
+    def _prepare_opening(self, spooled: Spooled) -> tuple[Append, Incident, Sequence[Draft], Keys]:
         at = spooled.received_at.replace(microsecond=spooled.received_at.microsecond // 1000 * 1000)
         new = Incident(id=spooled.incident, tenant=spooled.tenant)
         drafts = propose(new, spooled.command, now=at)
         append, after, keys = self._seal(
             new, drafts, {}, actor="vehicle", answers=None, now=at, receipt=spooled.receipt
         )
-        self._keyring.remember(spooled.incident, keys)
-        return append, after, drafts
+        return append, after, drafts, keys
 
     async def _prepare(
         self, state: Incident, drafts: Sequence[Draft], *, actor: str, answers: str | None, now: datetime
@@ -407,6 +403,26 @@ class Journal:
             return unseal(key, sealed, context=part_context(event, category))
         except RecordingError as wrong:
             raise Refused(f"the {category} part of {event} has been tampered with") from wrong
+
+
+class _Opening:
+    """A report on its way to the database: sealed when its batch is written, remembered when it is durable."""
+
+    __slots__ = ("_journal", "_prepared", "_spooled")
+
+    def __init__(self, journal: Journal, spooled: Spooled) -> None:
+        self._journal = journal
+        self._spooled = spooled
+
+    def __call__(self) -> Append:
+        self._prepared = self._journal._prepare_opening(self._spooled)
+        return self._prepared[0]
+
+    def keep(self) -> None:
+        append, after, drafts, keys = self._prepared
+        if self._journal._keyring.cached(after.id) is None:  # a reader right behind may have added to them already
+            self._journal._keyring.remember(after.id, keys)
+        self._journal._keep(after, append, drafts)
 
 
 def epoch_ms(instant: datetime) -> int:

@@ -14,12 +14,25 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from recording.ledger import Tree, leaf_hash
-from sos.errors import Conflict, SosError, Unavailable
+from sos.errors import Conflict, Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId
 from sos.journal.queries import Queries, split_hashes
-from sos.journal.store import BATCH, SEQUENCE_BATCH, Append, Appended, Outcome, Repeated, Tail, conflict
+from sos.journal.store import (
+    SEQUENCE_BATCH,
+    Append,
+    Appended,
+    Make,
+    Outcome,
+    Queue,
+    Repeated,
+    Settled,
+    Tail,
+    Waiting,
+    conflict,
+    settle,
+)
 
 log = structlog.get_logger()
 
@@ -59,9 +72,6 @@ INSERT INTO receipts (receipt, stream) SELECT * FROM unnest($1::bytea[], $2::tex
 ON CONFLICT (receipt) DO NOTHING RETURNING receipt
 """
 
-_Waiting = tuple[Append, "asyncio.Future[Outcome]"]
-_Settled = tuple["asyncio.Future[Outcome]", Outcome | SosError]
-
 
 class PostgresStore(Queries):
     """``Store`` on a PostgreSQL database.  ``async with`` opens the pool, the writers and the listener."""
@@ -78,7 +88,8 @@ class PostgresStore(Queries):
         self.engine = engine
         self._dsn = dsn
         self._timeout_s = timeout_s
-        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._waiting = Queue()
+        self._arrived = asyncio.Event()
         self._fresh: dict[tuple[str, int], Recorded] = {}
         self._tail = Tail()
         self._unsequenced = asyncio.Event()
@@ -106,11 +117,10 @@ class PostgresStore(Queries):
             self._pool = None
         await self.engine.dispose()
 
-    def append(self, append: Append) -> "asyncio.Future[Outcome]":
+    def append(self, make: Make) -> "asyncio.Future[Outcome]":
         """Queue the append for the next commit; the future settles when that commit is on disk."""
-        settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((append, settled))
-        return settled
+        self._arrived.set()
+        return self._waiting.put(make)
 
     async def news(self, beyond: int) -> None:
         await self._tail.wait(beyond)
@@ -123,25 +133,22 @@ class PostgresStore(Queries):
 
     async def _write(self) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < BATCH and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            await self._arrived.wait()
+            await asyncio.sleep(0)  # take along what this turn of the loop still brings
+            batch = self._waiting.batch()
+            if not self._waiting:
+                self._arrived.clear()
+            if not batch:
+                continue
             try:
-                settled = await self._commit(batch)
+                settle(await self._commit(batch))
             except Exception as failed:  # the edge of one commit: a writer that dies would leave every caller waiting
                 log.exception("commit_failed", appends=len(batch))
                 down = Unavailable(f"the journal could not be written ({type(failed).__name__})")
-                settled = [(future, down) for _, future in batch]
-            for future, result in settled:
-                if future.done():  # the caller has given up waiting; the spool has it
-                    continue
-                if isinstance(result, SosError):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+                settle((future, down) for _, future in batch)
             self._unsequenced.set()
 
-    async def _commit(self, batch: Sequence[_Waiting]) -> list[_Settled]:
+    async def _commit(self, batch: Sequence[Waiting]) -> list[Settled]:
         """Settle every append of ``batch`` in one transaction, or fail them all."""
         assert self._pool is not None
         try:
@@ -161,15 +168,15 @@ class PostgresStore(Queries):
                 self._fresh[append.stream, recorded.n] = recorded
         return settled
 
-    async def _one_by_one(self, batch: Sequence[_Waiting]) -> list[_Settled]:
+    async def _one_by_one(self, batch: Sequence[Waiting]) -> list[Settled]:
         """Another replica wrote into one of these streams between our look and our insert: find out which."""
         if len(batch) == 1:
             return [(batch[0][1], conflict(batch[0][0]))]
         return [settled for item in batch for settled in await self._commit([item])]
 
     async def _sort_out(
-        self, connection: asyncpg.Connection, batch: Sequence[_Waiting]
-    ) -> tuple[list[Append], list[_Settled]]:
+        self, connection: asyncpg.Connection, batch: Sequence[Waiting]
+    ) -> tuple[list[Append], list[Settled]]:
         """Which appends are new, which repeat a receipt, which come too late."""
         first_with = {a.receipt: a for a, _ in reversed(batch) if a.receipt is not None}
         taken = await self._take_receipts(connection, first_with)
@@ -179,7 +186,7 @@ class PostgresStore(Queries):
             locked = "SELECT id, version FROM incidents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
             versions = {row["id"]: row["version"] for row in await connection.fetch(locked, older)}
         accepted: list[Append] = []
-        settled: list[_Settled] = []
+        settled: list[Settled] = []
         for append, future in batch:
             if append.receipt is not None and (append.receipt in taken or first_with[append.receipt] is not append):
                 stream = taken.get(append.receipt) or first_with[append.receipt].stream
@@ -285,11 +292,10 @@ class PostgresStore(Queries):
 
     async def _catch_up(self) -> None:
         """Bring the positioned events into memory and wake those who follow."""
-        while batch := await self._numbered(self._tail.end):
-            first, events = batch
-            self._tail.extend(first, events)
+        while events := await self._numbered(self._tail.end):
+            self._tail.extend(events)
 
-    async def _numbered(self, after: int) -> tuple[int, list[Recorded]] | None:
+    async def _numbered(self, after: int) -> list[Recorded]:
         assert self._pool is not None
         query = (
             "SELECT l.position, e.stream, e.n, e.header FROM log l JOIN events e USING (ordinal)"
@@ -299,8 +305,6 @@ class PostgresStore(Queries):
             rows = await self._pool.fetch(query, await self._start(after), SEQUENCE_BATCH)
         except _FAULTS as failed:
             raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
-        if not rows:
-            return None
         events = []
         for row in rows:
             fresh = self._fresh.pop((row["stream"], row["n"]), None)
@@ -309,7 +313,7 @@ class PostgresStore(Queries):
                 if fresh
                 else read_header(row["header"], position=row["position"])
             )
-        return rows[0]["position"], events
+        return events
 
     async def _start(self, after: int) -> int:
         """On a cold start only the newest events come into memory; readers fetch older ones themselves."""

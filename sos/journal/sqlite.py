@@ -20,11 +20,11 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from recording.ledger import Tree, leaf_hash
-from sos.errors import SosError, Unavailable
+from sos.errors import Unavailable
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId
 from sos.journal.queries import Queries, split_hashes
-from sos.journal.store import BATCH, Append, Appended, Outcome, Repeated, Tail, conflict
+from sos.journal.store import Append, Appended, Make, Outcome, Queue, Repeated, Settled, Tail, Waiting, conflict, settle
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -32,7 +32,11 @@ _PRAGMAS = (
     "PRAGMA secure_delete=ON",
     "PRAGMA foreign_keys=ON",
     "PRAGMA busy_timeout=5000",
+    "PRAGMA wal_autocheckpoint=4000",  # 16 MB: index pages are copied into the file a quarter as often
 )
+
+
+_TWICE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 
 
 class _Insert(NamedTuple):
@@ -62,9 +66,6 @@ _DEADLINES = _Insert(
     "deadlines (stream, name, due_ms)", 3, "ON CONFLICT (stream, name) DO UPDATE SET due_ms = excluded.due_ms"
 )
 
-_Waiting = tuple[Append, "asyncio.Future[Outcome]"]
-_Settled = tuple["asyncio.Future[Outcome]", Outcome | SosError]
-
 
 class SqliteStore(Queries):
     """``Store`` on one SQLite file.  ``async with`` opens it and its writer thread."""
@@ -78,10 +79,10 @@ class SqliteStore(Queries):
         super().__init__(engine)
         self.engine = engine
         self._path = path
-        self._waiting: list[_Waiting] = []
+        self._waiting = Queue()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._batches: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._batches: SimpleQueue[list[Waiting] | None] = SimpleQueue()
         self._tail = Tail()
         self._writer: threading.Thread | None = None
 
@@ -101,14 +102,12 @@ class SqliteStore(Queries):
             self._writer = None
         await self.engine.dispose()
 
-    def append(self, append: Append) -> "asyncio.Future[Outcome]":
+    def append(self, make: Make) -> "asyncio.Future[Outcome]":
         """Queue the append for the next commit; the future settles when that commit is on disk."""
-        loop = asyncio.get_running_loop()
-        settled: asyncio.Future[Outcome] = loop.create_future()
-        self._waiting.append((append, settled))
+        settled = self._waiting.put(make)
         if self._idle.is_set():
             self._idle.clear()
-            loop.call_soon(self._commit_waiting)  # after all that this turn of the loop still brings
+            asyncio.get_running_loop().call_soon(self._commit_waiting)  # after all that this turn still brings
         return settled
 
     async def sequence(self) -> int:
@@ -136,29 +135,22 @@ class SqliteStore(Queries):
         loop.call_soon_threadsafe(opened.set_result, None)
         writer = _Writer(connection)
         while batch := self._batches.get():
-            settled, first, news = writer.commit(batch)
-            loop.call_soon_threadsafe(self._settle, settled, first, news)
+            loop.call_soon_threadsafe(self._settle, *writer.commit(batch))
         connection.close()
 
     def _commit_waiting(self) -> None:
         """Hand what is waiting to the writer: one batch at a time, no artificial delay."""
-        self._batches.put(self._waiting[:BATCH])
-        del self._waiting[:BATCH]
+        while self._waiting:
+            if batch := self._waiting.batch():
+                self._batches.put(batch)
+                return
+        self._idle.set()
 
-    def _settle(self, settled: Iterable[_Settled], first: int, news: Sequence[Recorded]) -> None:
+    def _settle(self, settled: Iterable[Settled], news: Sequence[Recorded]) -> None:
         if news:
-            self._tail.extend(first, news)
-        for future, result in settled:
-            if future.done():  # the caller has given up waiting; the spool has it
-                continue
-            if isinstance(result, SosError):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
-        if self._waiting:
-            self._commit_waiting()
-        else:
-            self._idle.set()
+            self._tail.extend(news)
+        settle(settled)
+        self._commit_waiting()
 
 
 class _Writer:
@@ -167,25 +159,38 @@ class _Writer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def commit(self, batch: Sequence[_Waiting]) -> tuple[list[_Settled], int, list[Recorded]]:
+    def commit(self, batch: Sequence[Waiting]) -> tuple[list[Settled], list[Recorded]]:
         """Settle every append of ``batch`` in one transaction, or fail them all."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             accepted, settled = self._sort_out(batch)
-            first, news = self._insert(accepted) if accepted else (0, [])
+            news = self._insert(accepted) if accepted else []
             self._db.execute("COMMIT")
         except (sqlite3.Error, ValueError) as failed:  # ValueError: a tree row that cannot be one
             self._roll_back()
+            if getattr(failed, "sqlite_errorname", "") in _TWICE:  # one of them was written before: find out which
+                return self._one_by_one(batch)
             down = Unavailable(f"the journal's database does not answer ({failed})")
-            return [(future, down) for _, future in batch], 0, []
-        return settled, first, news
+            return [(future, down) for _, future in batch], []
+        return settled, news
+
+    def _one_by_one(self, batch: Sequence[Waiting]) -> tuple[list[Settled], list[Recorded]]:
+        if len(batch) == 1:
+            return [(batch[0][1], conflict(batch[0][0]))], []
+        settled: list[Settled] = []
+        events: list[Recorded] = []
+        for waiting in batch:
+            outcome, news = self.commit([waiting])
+            settled += outcome
+            events += news
+        return settled, events
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):  # what cannot even roll back fails again at the next BEGIN, and says so
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
-    def _sort_out(self, batch: Sequence[_Waiting]) -> tuple[list[Append], list[_Settled]]:
+    def _sort_out(self, batch: Sequence[Waiting]) -> tuple[list[Append], list[Settled]]:
         """Which appends are new, which repeat a receipt, which come too late."""
         known = self._lookup(
             "SELECT receipt, stream FROM receipts WHERE receipt IN", [a.receipt for a, _ in batch if a.receipt]
@@ -194,7 +199,7 @@ class _Writer:
             "SELECT id, version FROM incidents WHERE id IN", [a.stream for a, _ in batch if a.expected]
         )
         accepted: list[Append] = []
-        settled: list[_Settled] = []
+        settled: list[Settled] = []
         for append, future in batch:
             if append.receipt is not None and append.receipt in known:
                 settled.append((future, Repeated(IncidentId(known[append.receipt]))))
@@ -214,7 +219,7 @@ class _Writer:
         marks = ",".join("?" * len(wanted))
         return dict(self._db.execute(f"{select} ({marks})", wanted))
 
-    def _insert(self, accepted: Sequence[Append]) -> tuple[int, list[Recorded]]:
+    def _insert(self, accepted: Sequence[Append]) -> list[Recorded]:
         ordinal = (self._db.execute("SELECT max(ordinal) FROM events").fetchone()[0] or 0) + 1
         headers = [(a.stream, a.expected + k, header) for a in accepted for k, header in enumerate(a.headers, 1)]
         self._many(_EVENTS, [(ordinal + k, *header) for k, header in enumerate(headers)])
@@ -224,7 +229,7 @@ class _Writer:
         self._many(_RECEIPTS, [(a.receipt, a.stream) for a in accepted if a.receipt is not None])
         self._project(accepted)
         recorded = chain.from_iterable(a.recorded for a in accepted)
-        return first, [replace(each, position=first + k) for k, each in enumerate(recorded)]
+        return [replace(each, position=first + k) for k, each in enumerate(recorded)]
 
     def _project(self, accepted: Sequence[Append]) -> None:
         """The read-model rows: the last append of a stream in the batch has the last word."""

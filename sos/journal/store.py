@@ -6,30 +6,31 @@ Reading goes through SQLAlchemy Core in ``queries``, shared by both.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
+from recording.errors import RecordingError
 from routing.categories import Category
-from sos.errors import Conflict
+from sos.errors import Conflict, SosError, Unavailable
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId
 
-BATCH = 128
+BATCH = 32
 """Appends per commit at most: `ops/bench/accept` shows no gain beyond, and the last one in line waits longer."""
 
 SEQUENCE_BATCH = 1024
 """Events given a position in one step on PostgreSQL: about 10 ms of hashing and inserting."""
 
 
-class KeyRow(Struct, frozen=True):
+class KeyRow(Struct, frozen=True, gc=False):
     category: Category
     kek: str
     wrapped: bytes
 
 
-class QueueRow(Struct, frozen=True):
+class QueueRow(Struct, frozen=True, gc=False):
     """The read-model row of an incident."""
 
     tenant: str
@@ -39,7 +40,7 @@ class QueueRow(Struct, frozen=True):
     snapshot: bytes
 
 
-class Append(Struct, frozen=True, kw_only=True):
+class Append(Struct, frozen=True, kw_only=True, gc=False):
     """One atomic change to one stream: its next events with all that stands and falls with them."""
 
     stream: IncidentId
@@ -55,13 +56,17 @@ class Append(Struct, frozen=True, kw_only=True):
     """(name, due in epoch ms): all that the incident waits for from now on."""
     receipt: bytes | None = None
 
+    def __call__(self) -> "Append":
+        """An append that is made already is its own maker (``Make``)."""
+        return self
+
     @property
     def version(self) -> int:
         """Of the stream, once this is written."""
         return self.expected + len(self.headers)
 
 
-class Appended(Struct, frozen=True):
+class Appended(Struct, frozen=True, gc=False):
     """It is durable."""
 
 
@@ -76,6 +81,51 @@ class Overdue(Struct, frozen=True):
 
 
 Outcome = Appended | Repeated | Overdue
+
+Make = Callable[[], Append]
+"""Makes an append just before its batch is written: sealing many in one go costs half of sealing each as it comes."""
+
+Waiting = tuple[Append, "asyncio.Future[Outcome]"]
+Settled = tuple["asyncio.Future[Outcome]", Outcome | SosError]
+
+
+class Queue:
+    """What waits for the next commit."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Make, asyncio.Future[Outcome]]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._made)
+
+    def put(self, make: Make) -> "asyncio.Future[Outcome]":
+        settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._made.append((make, settled))
+        return settled
+
+    def batch(self) -> list[Waiting]:
+        """The next appends, made now.  Those that nobody waits for any more are left out: the spool has them."""
+        taken, self._made = self._made[:BATCH], self._made[BATCH:]
+        batch: list[Waiting] = []
+        for make, settled in taken:
+            if settled.done():
+                continue
+            try:
+                batch.append((make(), settled))
+            except (RecordingError, OSError) as failed:
+                settled.set_exception(Unavailable(f"no key can be kept for it ({type(failed).__name__})"))
+        return batch
+
+
+def settle(settled: Iterable[Settled]) -> None:
+    """Tell those who still wait how it went."""
+    for future, result in settled:
+        if future.done():  # the caller has given up waiting; the spool has it
+            continue
+        if isinstance(result, SosError):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
 
 class Sequenced(Struct, frozen=True):
@@ -97,7 +147,7 @@ class Store(Protocol):
     shared: bool
     """Whether other processes may write to it too, so that a remembered state may be out of date."""
 
-    def append(self, append: Append) -> "asyncio.Future[Outcome]":
+    def append(self, make: Make) -> "asyncio.Future[Outcome]":
         """Write it durably; the future fails with ``Conflict`` when nothing of it was written.
 
         The caller may settle the future itself when it will not wait any longer.
@@ -175,11 +225,18 @@ class Tail:
             self._waiting.append(woken)
             await woken
 
-    def extend(self, first: int, events: Sequence[Recorded]) -> None:
-        """Add events at positions from ``first``; a gap drops what was there before."""
-        if first != self._first + len(self._events):
+    def extend(self, events: Sequence[Recorded]) -> None:
+        """Add the newest events; what does not continue the ones here replaces them."""
+        first, last = events[0].position, events[-1].position
+        assert first is not None
+        assert last is not None
+        if first != self.end:
             self._events.clear()
             self._first = first
+        if last - first != len(events) - 1:  # another process wrote in between: readers ask the database
+            self._events.clear()
+            self._first = last + 1
+            events = ()
         self._events.extend(events)
         surplus = len(self._events) - self._size
         if surplus > self._size // 2:
