@@ -81,9 +81,9 @@ class Console:
         return self.built() and self.stamp.is_file() and self.stamp.read_text().strip() == self.fingerprint()
 
 
-def machine_node() -> Node | None:
-    """The Node.js of this machine, when it has npm and is new enough."""
-    node, npm = shutil.which("node"), shutil.which("npm")
+def machine_node(path: str | None = None) -> Node | None:
+    """The Node.js found on ``path`` (the machine's own when None), when it has npm and is new enough."""
+    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
     if node is None or npm is None:
         return None
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout

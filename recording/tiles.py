@@ -7,7 +7,7 @@ checkpoint covers is never changed: entries that differ from it are refused, for
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import rmtree
 
@@ -24,10 +24,14 @@ _CACHED_TILES = 512  # 8 KiB of hashes each, at most twice that with the levels 
 
 
 class TileStore:
-    """The tiles in ``directory``, which is made when the first entries are published."""
+    """The tiles in ``directory``, which is made when the first entries are published.
 
-    def __init__(self, directory: Path) -> None:
+    ``write`` puts one file in place, whole or not at all.
+    """
+
+    def __init__(self, directory: Path, *, write: Callable[[Path, bytes], None] = replace) -> None:
         self._directory = directory
+        self._write_file = write
         self._edge: _Edge | None = None
         self._cache: OrderedDict[tuple[int, int, int], ledger.Nodes] = OrderedDict()
 
@@ -64,7 +68,7 @@ class TileStore:
         self._check(edge, published, checkpoint)
         self._write(files, published)
         if edge.size >= published:
-            replace(self._directory / "checkpoint", checkpoint)
+            self._write_file(self._directory / "checkpoint", checkpoint)
             sync_directory(self._directory)
             self._edge = edge
             self._tidy(first, edge.size)
@@ -139,7 +143,7 @@ class TileStore:
                 if not (self._directory / parent).exists():
                     (self._directory / parent).mkdir(parents=True)
                     changed[(self._directory / parent).parent] = None
-            replace(path, content)
+            self._write_file(path, content)
             changed[path.parent] = None
         for directory in changed:
             sync_directory(directory)

@@ -10,7 +10,7 @@ that ``seal`` returns lists every chunk; its digest belongs in the log.  Payload
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +28,7 @@ from recording.opus import MAX_PACKET_BYTES, MAX_TIMESTAMP, RATE_HZ, Packet
 EVENTS = "events"
 """The track that holds marks (JSON) instead of sound."""
 FORMAT = "sos-recording/1"
+WriteFile = Callable[[Path, bytes], None]
 CHUNK_SAMPLES = RATE_HZ
 """One second: what a reader must decrypt to hear a moment, and the most that one torn file can cost."""
 
@@ -69,10 +70,13 @@ class Recorder:
 
     ``key`` is the 32-byte data key of its audio; ``started_at`` (RFC 3339) is the instant of sample 0.  ``add`` and
     ``mark`` are quick and may be called from an event loop; ``flush`` and ``seal`` wait for the disk, so call them in
-    a thread, at least once a second.  The constructor touches the disk as well.
+    a thread, at least once a second.  The constructor touches the disk as well.  ``write`` puts one new file on the
+    disk, synced, or raises ``OSError``.
     """
 
-    def __init__(self, directory: Path, recording: str, key: bytes, *, started_at: str) -> None:
+    def __init__(
+        self, directory: Path, recording: str, key: bytes, *, started_at: str, write: WriteFile = write_new
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         sync_directory(directory.parent)
         if any(directory.iterdir()):
@@ -80,6 +84,7 @@ class Recorder:
         self._directory = directory
         self._recording = recording
         self._started_at = started_at
+        self._write_file = write
         self._cipher = AESGCM(key)
         self._waiting: dict[str, list[Packet]] = {}
         self._chunks: list[dict[str, Any]] = []
@@ -153,7 +158,7 @@ class Recorder:
         content = line + nonce + self._cipher.encrypt(nonce, body, line)
         path = self._directory / _file_name(track, len(self._chunks))
         try:
-            write_new(path, content)
+            self._write_file(path, content)
         except OSError:
             path.unlink(missing_ok=True)  # a half-written chunk must not stand in the way of the next try
             raise

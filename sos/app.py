@@ -35,6 +35,7 @@ from sos.console.acd import Distribution
 from sos.console.desks import Desks
 from sos.console.http import Console
 from sos.console.hub import Hub
+from sos.console.outage import Outage, Unrecorded
 from sos.console.socket import Room
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.disclosure import Disclosures
@@ -47,15 +48,16 @@ from sos.health import Health
 from sos.incident.commands import FailRecording, OpenIncident, SealRecording
 from sos.incident.model import IncidentId, Mode, OperatorId, RecordingId, TenantId, new_id
 from sos.intake import http as intake_http
+from sos.intake.filer import read_report
 from sos.intake.port import Accepted
 from sos.intake.reader import Filer
 from sos.intake.tenants import Tenant, TenantKeys
-from sos.journal.journal import Journal, digest
+from sos.journal.journal import Journal, OnSpooled, digest
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.publisher import Publisher
 from sos.journal.readers import Follower, Reader, drain_spool, pass_deadlines
-from sos.journal.spool import Spool
+from sos.journal.spool import Spool, Spooled
 from sos.journal.sqlite import SqliteStore
 from sos.problems import problems_middleware
 from sos.settings import Settings
@@ -157,6 +159,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         links = Links(kept.keys.secret("portal"), public_url=settings.url)
         hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
         distribution = Distribution(kept.journal, desks)
+        outage = Outage(kept.journal, hub)
+        kept.journal.on_spooled(rings(outage))
         exporter = Exporter(
             kept.journal,
             kept.publisher,
@@ -187,6 +191,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             ("spool", lambda: drain_spool(kept.journal)),
             ("publisher", lambda: kept.publisher.run(kept.clock)),
             ("desk-watch", distribution.watch),
+            ("outage", outage.watch),
             ("health", lambda: health.watch(hub)),
         ):
             supervisor.start(name, work)
@@ -195,6 +200,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         room = Room(
             journal=kept.journal,
             hub=hub,
+            outage=outage,
             desks=desks,
             distribution=distribution,
             voice=voice.bridge,
@@ -212,6 +218,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
                 room,
                 Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock),
                 base_map=_base_map(),
+                secure=settings.url.startswith("https://"),
             ).routes(),
             Portal(kept.journal, links, directory).routes(),
             ExportDoor(exporter, _auditors(settings)).routes(),
@@ -280,6 +287,24 @@ def _planner(kept: _Kept, directory: Directory) -> Planner:
 
 def _handoff(kept: _Kept, directory: Directory, links: Links) -> Handoff:
     return Handoff(kept.journal, directory=directory, channels={"portal": PortalChannel(links)})
+
+
+def rings(outage: Outage) -> OnSpooled:
+    """A report that cannot reach the database yet is read here and rings at every desk."""
+
+    async def ring(spooled: Spooled) -> None:
+        command = spooled.command
+        outage.ring(
+            Unrecorded(
+                incident=spooled.incident,
+                received_at=spooled.received_at,
+                trigger=command.trigger,
+                mode=command.mode,
+                report=read_report(command.report, command.format),
+            )
+        )
+
+    return ring
 
 
 def _disclosures(kept: _Kept, directory: Directory, settings: Settings) -> Disclosures:

@@ -4,10 +4,11 @@ import asyncio
 import io
 import json
 import logging
+import secrets
 import signal
 import sys
 import tarfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
@@ -48,6 +49,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program."
 Url = Annotated[str, typer.Option("--url", help="Where the service is.")]
 Key = Annotated[str, typer.Option("--key", envvar="SOS_KEY", help="Tenant key, or auditor token for export.")]
 KeyFile = Annotated[Path | None, typer.Option("--key-file", help="The demonstration's key file, instead of --key.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="Draws what is invented; the same seed is the same report again. Each time another without."),
+]
 
 LOCAL = "http://127.0.0.1:8080"
 
@@ -77,7 +82,7 @@ def vehicle_crash(
     key_file: KeyFile = None,
     lat: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().latitude or 0.0,
     lon: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().longitude or 0.0,
-    seed: Annotated[int, typer.Option(help="Draws the severity.")] = 1,
+    seed: Seed = None,
     test: Annotated[bool, typer.Option("--test", help="Say that it is a test: it never leaves the house.")] = False,
     voice: Annotated[bool, typer.Option(help="Call after reporting, until hung up.")] = True,
     play: Annotated[Path | None, typer.Option(help="Audio file the car plays; speech-like sounds without.")] = None,
@@ -85,7 +90,7 @@ def vehicle_crash(
     as_json: AsJson = False,
 ) -> None:
     """Report a crash automatically, and call."""
-    event = crash(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=seed)
+    event = crash(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=_seed(seed))
     _run(_report(event, url=url, key=_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
 
 
@@ -96,7 +101,7 @@ def vehicle_manual(
     key_file: KeyFile = None,
     lat: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().latitude or 0.0,
     lon: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().longitude or 0.0,
-    seed: Annotated[int, typer.Option(help="Draws what is invented.")] = 1,
+    seed: Seed = None,
     test: Annotated[bool, typer.Option("--test", help="Say that it is a test: it never leaves the house.")] = False,
     voice: Annotated[bool, typer.Option(help="Call after reporting, until hung up.")] = True,
     play: Annotated[Path | None, typer.Option(help="Audio file the car plays; speech-like sounds without.")] = None,
@@ -104,7 +109,7 @@ def vehicle_manual(
     as_json: AsJson = False,
 ) -> None:
     """Press the SOS button, and call."""
-    event = manual(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=seed)
+    event = manual(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=_seed(seed))
     _run(_report(event, url=url, key=_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
 
 
@@ -132,7 +137,8 @@ def export(
     key: Key = "",
     key_file: KeyFile = None,
     reveal: Annotated[
-        list[Category] | None, typer.Option(help="Category to open; all others stay commitments. Repeatable.")
+        list[str] | None,
+        typer.Option(help=f"What to open: {', '.join(Category)} or all. Repeatable; without it nothing is opened."),
     ] = None,
     purpose: Annotated[str, typer.Option(help="Why; stands in the journal.")] = "regulator_request",
     as_json: AsJson = False,
@@ -140,7 +146,7 @@ def export(
     """Export one incident as a sealed package that anybody can verify offline."""
     if directory.exists():
         raise Misconfigured(f"{directory} exists already; name a new directory")
-    categories = tuple(reveal) if reveal else tuple(Category)
+    categories = _categories(reveal or [])
     token = _key(key, key_file, role="auditor")
     _run(_export(incident, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
 
@@ -161,8 +167,7 @@ def verify(
 @config.command("check")
 def config_check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     """Read the settings and say what they are; exit code 78 when one is wrong."""
-    settings = _settings(config_file)
-    shown = msgspec.to_builtins(settings)
+    shown = msgspec.to_builtins(_settings(config_file).without_secrets())
     typer.echo(json.dumps(shown, ensure_ascii=False, indent=None if as_json else 2))
 
 
@@ -244,6 +249,17 @@ def _key(key: str, file: Path | None, *, role: str = "tenant") -> str:
     if not key:
         raise Misconfigured("give the key with --key, SOS_KEY or --key-file")
     return key
+
+
+def _categories(named: Sequence[str]) -> tuple[Category, ...]:
+    """The categories named; ``all`` names every one, and nothing names none."""
+    if unknown := set(named) - {*Category, "all"}:
+        raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(Category)}, all", param_hint="--reveal")
+    return tuple(category for category in Category if category in named or "all" in named)
+
+
+def _seed(given: int | None) -> int:
+    return secrets.randbits(63) if given is None else given
 
 
 def _now() -> datetime:

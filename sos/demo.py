@@ -89,7 +89,7 @@ def guide(service: Service, made: Keys) -> str:
   4. Close the incident (Shift+F4).
 
   Another crash:    sos vehicle crash {there}
-  The record:       sos export INCIDENT package {there}
+  The record:       sos export INCIDENT package {there} --reveal all
                     sos verify package --log-key '{service.log_vkey}' --seal-key '{service.seal_vkey}'
   Stop with Ctrl+C; start again and everything is still there.
 """
@@ -101,7 +101,7 @@ async def _operator_ready(service: Service, clock: Clock) -> None:
 
 
 async def _crash_and_call(service: Service, made: Keys, clock: Clock) -> None:
-    event = crash(Car(), at=clock.now(), seed=1)
+    event = crash(Car(), at=clock.now(), seed=secrets.randbits(63))
     taken = await report_once(event, base_url=service.url, key=made.tenant, clock=clock)
     async with CarVoice(service.url, taken.incident, token=made.tenant, clock=clock) as car:
         await car.until_stopped()

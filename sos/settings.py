@@ -12,10 +12,13 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sos.errors import Misconfigured
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_PASSWORD_OF_USER = re.compile(r"(://[^:/?@]*:).*@")
+_PASSWORD_PARAMETER = re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE)
 
 
 class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,6 +84,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if not _DIGEST.match(token_digest):
                 raise Misconfigured(f"{person}: token_digest must be a hex SHA-256 digest")
 
+    def without_secrets(self) -> "Settings":
+        """To be shown: a password in ``database_url`` is hidden."""
+        return replace(self, database_url=_without_password(self.database_url))
+
     @property
     def data(self) -> Path:
         return Path(self.data_dir)
@@ -103,6 +110,14 @@ _FROM_ENVIRONMENT: Mapping[str, type] = {
 }
 """Settings that the environment may give, as ``SOS_`` and the name in capitals."""
 
+_NO_SETTINGS = frozenset({"SOS_CONFIG", "SOS_KEY"})
+"""Options of the command line that the environment may give: the settings file, and the caller's own key."""
+
+
+def _without_password(url: str) -> str:
+    """``url`` with ``***`` for the password, before the host or as a parameter; rather too much hidden."""
+    return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD_OF_USER.sub(r"\1***@", url))
+
 
 def load(file: Path | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of ``file`` with the environment over them.  ``Misconfigured`` names what is wrong."""
@@ -123,7 +138,7 @@ def load(file: Path | None = None, *, environment: Mapping[str, str] | None = No
 def _overrides(environment: Mapping[str, str]) -> dict[str, object]:
     found: dict[str, object] = {}
     for variable, value in environment.items():
-        if not variable.startswith("SOS_") or variable == "SOS_CONFIG":
+        if not variable.startswith("SOS_") or variable in _NO_SETTINGS:
             continue
         name = variable.removeprefix("SOS_").lower()
         if name not in _FROM_ENVIRONMENT:

@@ -11,11 +11,14 @@ from sos.incident.model import LegId
 OFFER_BYTES = 64 * 1024
 """An audio-only offer with every candidate is under 8 KiB; browsers with many interfaces reach 30."""
 
+LEG_ID_CHARACTERS = 36
+"""A UUID, which is also the most that voice providers take: the id becomes a track's name."""
+
 
 def leg_id(request: web.Request) -> LegId:
     """The leg's own id, chosen by the caller so that a reconnection replaces and never doubles."""
     leg = request.headers.get("Leg-Id", "")
-    if not (8 <= len(leg) <= 64 and leg.replace("-", "").isalnum() and leg.isascii()):
+    if not (8 <= len(leg) <= LEG_ID_CHARACTERS and leg.replace("-", "").isalnum() and leg.isascii()):
         raise Malformed("send the header Leg-Id with a UUID of your own", field="Leg-Id")
     return LegId(leg)
 

@@ -118,9 +118,7 @@ async def accept(port: int, data: Path, database: str) -> None:
 
 async def full(port: int, data: Path, database: str) -> None:
     """The whole service."""
-    tenant = TenantSettings(
-        id="bench", domain="bench.sos.example", key_digests=(sha256(KEY.encode()).hexdigest(),)
-    )
+    tenant = TenantSettings(id="bench", domain="bench.sos.example", key_digests=(sha256(KEY.encode()).hexdigest(),))
     settings = Settings(data_dir=str(data), port=port, database_url=database, tenants=(tenant,))
     async with running(settings):
         await asyncio.get_running_loop().create_future()
@@ -151,7 +149,8 @@ end
 done = function(summary, latency, requests)
   io.write(string.format("RESULT %%d %%d %%f %%f %%d\\n", summary.requests, summary.duration,
     latency:percentile(50), latency:percentile(99),
-    summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
+    summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write
+      + summary.errors.timeout))
 end
 """
 

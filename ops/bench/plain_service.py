@@ -35,7 +35,7 @@ class Position(BaseModel):
     latitude: float | None = None
     longitude: float | None = None
     heading: float | None = None
-    horizontalAccuracy: float | None = None  # noqa: N815
+    horizontalAccuracy: float | None = None
     trusted: bool | None = None
 
 

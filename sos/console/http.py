@@ -29,10 +29,12 @@ class _LogIn(Struct, frozen=True):
 class Console:
     """The routes below ``/console``."""
 
-    def __init__(self, room: Room, access: Access, *, base_map: bytes) -> None:
+    def __init__(self, room: Room, access: Access, *, base_map: bytes, secure: bool) -> None:
+        """``secure``: desks reach us over TLS, so that the session must never travel without it."""
         self._room = room
         self._access = access
         self._base_map = base_map
+        self._secure = secure
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -80,7 +82,13 @@ class Console:
         session = self._access.log_in(given.token)
         response = web.Response(status=204)
         response.set_cookie(
-            COOKIE, session, httponly=True, samesite="Strict", secure=request.secure, path="/console", max_age=None
+            COOKIE,
+            session,
+            httponly=True,
+            samesite="Strict",
+            secure=self._secure or request.secure,
+            path="/console",
+            max_age=None,
         )
         return response
 

@@ -6,6 +6,7 @@ the events it missed) and follows the hub.  Every order has an id and gets exact
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -20,8 +21,9 @@ from sos.console.access import Operator
 from sos.console.acd import OWNED, Distribution
 from sos.console.desks import Desks
 from sos.console.hub import Hub, Mailbox, event_message, message
+from sos.console.outage import Outage
 from sos.console.port import Disclose, Voice
-from sos.errors import Malformed, Refused, SosError
+from sos.errors import Malformed, Refused, SosError, Unavailable
 from sos.incident.commands import AddNote, CloseIncident, ReopenIncident, TakeIncident
 from sos.incident.events import DisclosureDecided, NoteAdded
 from sos.incident.lifecycle import decide
@@ -35,6 +37,8 @@ SNAPSHOT = 500
 
 MISSED = 2000
 """Events sent again after a reconnection at most; beyond that a snapshot is shorter."""
+
+ARRIVE_AGAIN = timedelta(seconds=1)
 
 SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS)
 """What an operator sees of an incident in work."""
@@ -64,6 +68,7 @@ class Room(Struct, frozen=True, kw_only=True):
 
     journal: Journal
     hub: Hub
+    outage: Outage
     desks: Desks
     distribution: Distribution
     voice: Voice
@@ -102,17 +107,37 @@ class DeskSocket:
         self._room.desks.arrive(self._desk, self._operator.id)
         self._mailbox = mailbox = self._room.hub.join()
         after = request.query.get("after", "")
-        sender = asyncio.create_task(self._send(socket, mailbox), name=f"desk-{self._operator.id}")
+        tasks = [asyncio.create_task(self._send(socket, mailbox), name=f"desk-{self._operator.id}")]
         try:
-            await self._welcome(mailbox, int(after) if after.isdecimal() else None)
-            await self._room.distribution.arrived(self._desk, self._operator.id)
+            self._welcome(mailbox)
+            if not await self._arrive(mailbox, int(after) if after.isdecimal() else None):
+                tasks.append(asyncio.create_task(self._arrive_later(mailbox), name=f"late-{self._operator.id}"))
             await self._listen(socket)
         finally:
             self._room.hub.leave(mailbox)
             self._room.desks.leave(self._desk)
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return socket
+
+    async def _arrive(self, mailbox: Mailbox, after: int | None) -> bool:
+        """Tell the desk where things stand and give it work; False while the database is away."""
+        try:
+            if after is None or not await self._resume(mailbox, after):
+                await self._snapshot(mailbox)
+            await self._room.distribution.arrived(self._desk, self._operator.id)
+        except Unavailable as away:
+            log.warning("desk_waits", desk=self._desk, reason=str(away))
+            return False
+        return True
+
+    async def _arrive_later(self, mailbox: Mailbox) -> None:
+        """Until then the desk hears only what rings without the database."""
+        arrived = False
+        while not arrived:
+            await self._room.journal.clock.wait(ARRIVE_AGAIN)
+            arrived = await self._arrive(mailbox, None)
 
     # --- out ---
 
@@ -121,7 +146,7 @@ class DeskSocket:
             await socket.send_str(text)
         await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"reconnect and resume")
 
-    async def _welcome(self, mailbox: Mailbox, after: int | None) -> None:
+    def _welcome(self, mailbox: Mailbox) -> None:
         room = self._room
         agencies = {
             agency.id: {
@@ -147,8 +172,7 @@ class DeskSocket:
                 }
             )
         )
-        if after is None or not await self._resume(mailbox, after):
-            await self._snapshot(mailbox)
+        room.outage.tell(mailbox)
 
     async def _resume(self, mailbox: Mailbox, after: int) -> bool:
         """Send what came after position ``after``; False when that is too much."""

@@ -14,13 +14,14 @@ def file_report(raw: bytes, content_type: str) -> FileReport:
 
     Never fails: of bytes that nobody can read there are no parts, and a finding says why.
     """
-    report = _report(raw, content_type)
+    report = read_report(raw, content_type)
     return FileReport(
         sequence=report.sequence, located=report.location.known, parts=report.parts(), findings=report.findings
     )
 
 
-def _report(raw: bytes, content_type: str) -> EmergencyReport:
+def read_report(raw: bytes, content_type: str) -> EmergencyReport:
+    """What ``raw`` says; never fails: of bytes that nobody can read nothing is known."""
     if content_type not in cloudevents.MEDIA_TYPES:
         return EmergencyReport(findings=("unknown_format:$",))
     try:

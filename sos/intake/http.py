@@ -99,20 +99,25 @@ class Receipts:
         return keyed.hexdigest()
 
 
-def routes(reception: Reception, tenants: TenantKeys, clock: Clock, secret: bytes) -> list[web.RouteDef]:
+def routes(
+    reception: Reception, tenants: TenantKeys, clock: Clock, secret: bytes, *, body_timeout_s: float = BODY_TIMEOUT_S
+) -> list[web.RouteDef]:
     """The routes of intake; its errors are answered by ``problems_middleware`` of the application."""
-    door = EventDoor(reception, tenants, clock, Receipts(secret))
+    door = EventDoor(reception, tenants, clock, Receipts(secret), body_timeout_s=body_timeout_s)
     return [web.post("/v1/events", door.post)]
 
 
 class EventDoor:
     """``POST /v1/events``."""
 
-    def __init__(self, reception: Reception, tenants: TenantKeys, clock: Clock, receipts: Receipts) -> None:
+    def __init__(
+        self, reception: Reception, tenants: TenantKeys, clock: Clock, receipts: Receipts, *, body_timeout_s: float
+    ) -> None:
         self._reception = reception
         self._tenants = tenants
         self._clock = clock
         self._receipts = receipts
+        self._body_timeout_s = body_timeout_s
 
     async def post(self, request: web.Request) -> web.Response:
         """202 with the new incident, or 200 with the one an earlier sending opened.
@@ -123,7 +128,7 @@ class EventDoor:
         received_at = self._clock.now()
         headers = request.headers
         tenant = self._tenants.tenant(headers.get("Authorization"))
-        body, cut = await _body(request)
+        body, cut = await _body(request, within_s=self._body_timeout_s)
         format, expected = _format(headers.get("Content-Type", ""))
         try:
             seen = cloudevents.peek(body, cut=cut)
@@ -157,14 +162,14 @@ def incident_urn(incident: str, domain: str) -> str:
     return f"urn:emergency:uid:incidentid:{incident}:{domain}"
 
 
-async def _body(request: web.Request) -> tuple[bytes, str | None]:
+async def _body(request: web.Request, *, within_s: float) -> tuple[bytes, str | None]:
     """The body, and the finding code when only its beginning is here."""
     stream = request.content
     if stream.is_eof() and stream.total_bytes <= MAX_BODY_BYTES:
         return stream.read_nowait(), None
     chunks = bytearray()
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(within_s):
             while len(chunks) <= MAX_BODY_BYTES:
                 chunk = await stream.readany()
                 if not chunk:

@@ -45,13 +45,14 @@ SEQUENCER_LOCK = 0x534F5301
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """``InternalClientError`` is what asyncpg says when a connection is cut in the middle of a statement."""
 
+_INCOMING = """
+INSERT INTO incoming (stream, n, header)
+SELECT stream, n, header FROM unnest($1::text[], $2::int[], $3::bytea[])
+    WITH ORDINALITY AS given (stream, n, header, place) ORDER BY place
+"""
 _EVENTS = """
-WITH written AS (
-    INSERT INTO events (stream, n, header)
-    SELECT stream, n, header FROM unnest($1::text[], $2::int[], $3::bytea[])
-        WITH ORDINALITY AS given (stream, n, header, place) ORDER BY place
-    RETURNING ordinal)
-INSERT INTO unsequenced (ordinal) SELECT ordinal FROM written
+INSERT INTO events (position, stream, n, header, leaf)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::int[], $4::bytea[], $5::bytea[])
 """
 _PARTS = """
 INSERT INTO parts (stream, n, category, sealed) SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bytea[])
@@ -215,7 +216,7 @@ class PostgresStore(Queries):
         headers = [(a.stream, a.expected + k, header) for a in accepted for k, header in enumerate(a.headers, 1)]
         last = {append.stream: append for append in accepted}
         older = [append.stream for append in accepted if append.expected]
-        await connection.execute(_EVENTS, *_columns(headers, 3))
+        await connection.execute(_INCOMING, *_columns(headers, 3))
         rows = [(a.stream, *part) for a in accepted for part in a.parts]
         if rows:
             await connection.execute(_PARTS, *_columns(rows, 4))
@@ -264,9 +265,7 @@ class PostgresStore(Queries):
 
     async def _extend(self, connection: asyncpg.Connection) -> int:
         rows = await connection.fetch(
-            "SELECT e.ordinal, e.stream, e.n, e.header FROM unsequenced u JOIN events e USING (ordinal)"
-            " ORDER BY e.ordinal LIMIT $1",
-            SEQUENCE_BATCH,
+            "SELECT ordinal, stream, n, header FROM incoming ORDER BY ordinal LIMIT $1", SEQUENCE_BATCH
         )
         if not rows:
             return 0
@@ -276,12 +275,14 @@ class PostgresStore(Queries):
         leaves = [leaf_hash(row["header"]) for row in rows]
         for leaf in leaves:
             tree.append(leaf)
-        ordinals = [row["ordinal"] for row in rows]
-        await connection.execute(
-            "INSERT INTO log (position, ordinal, leaf) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])",
-            list(range(first, tree.size)), ordinals, leaves,
-        )  # fmt: skip
-        await connection.execute("DELETE FROM unsequenced WHERE ordinal = ANY($1::bigint[])", ordinals)
+        positions = range(first, tree.size)
+        placed = [
+            (position, row["stream"], row["n"], row["header"], leaf)
+            for position, row, leaf in zip(positions, rows, leaves, strict=True)
+        ]
+        await connection.execute(_EVENTS, *_columns(placed, 5))
+        moved = [row["ordinal"] for row in rows]
+        await connection.execute("DELETE FROM incoming WHERE ordinal = ANY($1::bigint[])", moved)
         await connection.execute(
             "INSERT INTO tree (id, size, hashes) VALUES (1, $1, $2)"
             " ON CONFLICT (id) DO UPDATE SET size = excluded.size, hashes = excluded.hashes",
@@ -297,10 +298,7 @@ class PostgresStore(Queries):
 
     async def _numbered(self, after: int) -> list[Recorded]:
         assert self._pool is not None
-        query = (
-            "SELECT l.position, e.stream, e.n, e.header FROM log l JOIN events e USING (ordinal)"
-            " WHERE l.position >= $1 ORDER BY l.position LIMIT $2"
-        )
+        query = "SELECT position, stream, n, header FROM events WHERE position >= $1 ORDER BY position LIMIT $2"
         try:
             rows = await self._pool.fetch(query, await self._start(after), SEQUENCE_BATCH)
         except _FAULTS as failed:

@@ -6,7 +6,7 @@ Single statements run in autocommit.  Driver faults become ``Unavailable`` here 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from sqlalchemy import delete, func, or_, select, text
+from sqlalchemy import delete, func, null, or_, select, text, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,7 +17,7 @@ from sos.errors import Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId
-from sos.journal.schema import cursors, data_keys, deadlines, events, incidents, leases, log, parts, tree
+from sos.journal.schema import cursors, data_keys, deadlines, events, incidents, incoming, leases, parts, tree
 from sos.journal.store import KeyRow, Sequenced, Stored
 
 
@@ -44,10 +44,9 @@ class Queries:
     async def positioned(self, after: int, *, limit: int) -> Sequence[Recorded]:
         """What happened from position ``after`` on?"""
         query = (
-            select(log.c.position, events.c.header)
-            .join_from(log, events, log.c.ordinal == events.c.ordinal)
-            .where(log.c.position >= after)
-            .order_by(log.c.position)
+            select(events.c.position, events.c.header)
+            .where(events.c.position >= after)
+            .order_by(events.c.position)
             .limit(limit)
         )
         async with self._connect() as connection:
@@ -57,10 +56,9 @@ class Queries:
     async def leaves(self, first: int, *, limit: int) -> Sequence[Sequenced]:
         """Which header bytes stand at which position?"""
         query = (
-            select(log.c.position, events.c.header)
-            .join_from(log, events, log.c.ordinal == events.c.ordinal)
-            .where(log.c.position >= first)
-            .order_by(log.c.position)
+            select(events.c.position, events.c.header)
+            .where(events.c.position >= first)
+            .order_by(events.c.position)
             .limit(limit)
         )
         async with self._connect() as connection:
@@ -68,12 +66,9 @@ class Queries:
 
     async def stream(self, stream: IncidentId) -> Sequence[Recorded]:
         """What happened to this incident?"""
-        query = (
-            select(log.c.position, events.c.header)
-            .join_from(events, log, log.c.ordinal == events.c.ordinal, isouter=True)
-            .where(events.c.stream == stream)
-            .order_by(events.c.n)
-        )
+        placed = select(events.c.position, events.c.header, events.c.n).where(events.c.stream == stream)
+        waiting = select(null(), incoming.c.header, incoming.c.n).where(incoming.c.stream == stream)
+        query = union_all(placed, waiting).order_by("n")
         async with self._connect() as connection:
             return [read_header(row.header, position=row.position) for row in await connection.execute(query)]
 

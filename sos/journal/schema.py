@@ -1,6 +1,6 @@
 """Every table of the journal, for SQLite and PostgreSQL alike (SQLAlchemy Core; migrations in ops/migrations).
 
-``events``, ``parts`` and ``log`` are only ever inserted into.  Headers hold no personal data; ``parts`` holds it,
+``events`` and ``parts`` are only ever inserted into.  Headers hold no personal data; ``parts`` holds it,
 encrypted.  ``incidents`` and ``deadlines`` are read models, rewritten in the transaction that appends the events.
 """
 
@@ -23,8 +23,8 @@ metadata = MetaData(
 
 _Ordinal = BigInteger().with_variant(Integer(), "sqlite")
 
-events = Table(
-    "events",
+incoming = Table(
+    "incoming",
     metadata,
     Column("ordinal", _Ordinal, primary_key=True, autoincrement=True),
     Column("stream", Text, nullable=False),
@@ -32,20 +32,22 @@ events = Table(
     Column("header", LargeBinary, nullable=False),
     UniqueConstraint("stream", "n"),
 )
-"""Written in commit order per stream; ``ordinal`` has gaps and is not the order readers follow."""
+"""Events that are committed and have no position yet: the sequencer moves them to ``events``.
 
-unsequenced = Table("unsequenced", metadata, Column("ordinal", _Ordinal, primary_key=True, autoincrement=False))
-"""Events that have no position yet (PostgreSQL only: SQLite's single writer sequences in the same transaction)."""
+PostgreSQL only; SQLite's single writer puts each event in its place in the same transaction.
+"""
 
-log = Table(
-    "log",
+events = Table(
+    "events",
     metadata,
     Column("position", _Ordinal, primary_key=True, autoincrement=False),
-    Column("ordinal", _Ordinal, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("header", LargeBinary, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
-    UniqueConstraint("ordinal"),
+    UniqueConstraint("stream", "n"),
 )
-"""The one order: contiguous positions from 0, with the RFC 6962 leaf hash of each header."""
+"""The journal itself, in its one order: contiguous positions from 0, each with the RFC 6962 leaf hash of its header."""
 
 tree = Table(
     "tree",
@@ -54,7 +56,7 @@ tree = Table(
     Column("size", BigInteger, nullable=False),
     Column("hashes", LargeBinary, nullable=False),
 )
-"""One row: the compact range of the Merkle tree over ``log``, so that appending costs no reading."""
+"""One row: the compact range of the Merkle tree over ``events``, so that appending costs no reading."""
 
 parts = Table(
     "parts",
@@ -72,17 +74,23 @@ data_keys = Table(
     Column("category", Text, primary_key=True),
     Column("kek", Text, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 """Data keys, only ever wrapped; the key-encryption keys live outside the database."""
 
 receipts = Table(
     "receipts",
     metadata,
-    Column("receipt", LargeBinary, primary_key=True),
+    Column("ordinal", _Ordinal, primary_key=True, autoincrement=True),
+    Column("receipt", LargeBinary, nullable=False),
     Column("stream", Text, nullable=False),
-    sqlite_with_rowid=False,
+    Index("uq_receipts_receipt", "receipt", unique=True).ddl_if(dialect="postgresql"),
 )
-"""Which incident a report opened: keyed digest of tenant, source and id."""
+"""Which incident a report opened: keyed digest of tenant, source and id.
+
+Unique.  PostgreSQL sees to it by an index; SQLite's single writer by its own memory of this table, because an index
+over random digests costs a page write for every report.
+"""
 
 incidents = Table(
     "incidents",
@@ -95,6 +103,7 @@ incidents = Table(
     Column("version", Integer, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
     Index("ix_incidents_queue", "state", "priority", "opened_ms"),
+    sqlite_with_rowid=False,
 )
 """The state ``evolve`` computed, as JSON in ``snapshot``: equal to a replay of the stream, by test."""
 
@@ -105,6 +114,7 @@ deadlines = Table(
     Column("name", Text, primary_key=True),
     Column("due_ms", BigInteger, nullable=False),
     Index("ix_deadlines_due_ms", "due_ms"),
+    sqlite_with_rowid=False,
 )
 
 cursors = Table(
@@ -112,6 +122,7 @@ cursors = Table(
     metadata,
     Column("reader", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 """How far each reader has come: the next position it has not handled."""
 
@@ -121,4 +132,5 @@ leases = Table(
     Column("role", Text, primary_key=True),
     Column("holder", Text, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -15,7 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Self
 
-from msgspec.structs import replace
+import structlog
+from msgspec.structs import force_setattr
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -24,7 +25,22 @@ from sos.errors import Unavailable
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId
 from sos.journal.queries import Queries, split_hashes
-from sos.journal.store import Append, Appended, Make, Outcome, Queue, Repeated, Settled, Tail, Waiting, conflict, settle
+from sos.journal.store import (
+    BATCH,
+    Append,
+    Appended,
+    Make,
+    Outcome,
+    Queue,
+    Repeated,
+    Settled,
+    Tail,
+    Waiting,
+    conflict,
+    settle,
+)
+
+log = structlog.get_logger()
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -51,8 +67,7 @@ class _Insert(NamedTuple):
         return f"INSERT INTO {self.head} VALUES {','.join([row] * rows)} {self.tail}"  # noqa: S608  (constants above)
 
 
-_EVENTS = _Insert("events (ordinal, stream, n, header)", 4)
-_LOG = _Insert("log (position, ordinal, leaf)", 3)
+_EVENTS = _Insert("events (position, stream, n, header, leaf)", 5)
 _PARTS = _Insert("parts (stream, n, category, sealed)", 4)
 _KEYS = _Insert("data_keys (stream, category, kek, wrapped)", 4)
 _RECEIPTS = _Insert("receipts (receipt, stream)", 2)
@@ -127,15 +142,21 @@ class SqliteStore(Queries):
 
     def _write(self, loop: asyncio.AbstractEventLoop, opened: "asyncio.Future[None]") -> None:
         try:
-            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=512)
+            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=8 * BATCH)
             _prepare(connection)
         except sqlite3.Error as failed:
             loop.call_soon_threadsafe(opened.set_exception, Unavailable(f"the journal cannot be opened: {failed}"))
             return
-        loop.call_soon_threadsafe(opened.set_result, None)
         writer = _Writer(connection)
+        loop.call_soon_threadsafe(opened.set_result, None)
         while batch := self._batches.get():
-            loop.call_soon_threadsafe(self._settle, *writer.commit(batch))
+            try:
+                settled, news = writer.commit(batch)
+            except Exception as failed:  # the edge of one commit: a writer that dies would leave every caller waiting
+                log.exception("commit_failed", appends=len(batch))
+                down = Unavailable(f"the journal could not be written ({type(failed).__name__})")
+                settled, news = [(future, down) for _, future in batch], []
+            loop.call_soon_threadsafe(self._settle, settled, news)
         connection.close()
 
     def _commit_waiting(self) -> None:
@@ -158,6 +179,10 @@ class _Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._known: dict[bytes, IncidentId] = {}
+        """Every receipt there is, about 150 bytes each: append-only, so what is here never becomes wrong."""
+        self._read_to = 0
+        """Last row of ``receipts`` that ``_known`` holds."""
 
     def commit(self, batch: Sequence[Waiting]) -> tuple[list[Settled], list[Recorded]]:
         """Settle every append of ``batch`` in one transaction, or fail them all."""
@@ -192,26 +217,39 @@ class _Writer:
 
     def _sort_out(self, batch: Sequence[Waiting]) -> tuple[list[Append], list[Settled]]:
         """Which appends are new, which repeat a receipt, which come too late."""
-        known = self._lookup(
-            "SELECT receipt, stream FROM receipts WHERE receipt IN", [a.receipt for a, _ in batch if a.receipt]
-        )
+        self._learn_receipts()
+        claimed: dict[bytes, IncidentId] = {}
         versions = self._lookup(
             "SELECT id, version FROM incidents WHERE id IN", [a.stream for a, _ in batch if a.expected]
         )
         accepted: list[Append] = []
         settled: list[Settled] = []
         for append, future in batch:
-            if append.receipt is not None and append.receipt in known:
-                settled.append((future, Repeated(IncidentId(known[append.receipt]))))
+            opened = self._opened(append.receipt, claimed)
+            if opened is not None:
+                settled.append((future, Repeated(opened)))
             elif versions.get(append.stream, 0) != append.expected:
                 settled.append((future, conflict(append)))
             else:
                 if append.receipt is not None:
-                    known[append.receipt] = append.stream
+                    claimed[append.receipt] = append.stream
                 versions[append.stream] = append.version
                 accepted.append(append)
                 settled.append((future, Appended()))
         return accepted, settled
+
+    def _learn_receipts(self) -> None:
+        """Take in what was committed since the last look, by this process or by another."""
+        query = "SELECT ordinal, receipt, stream FROM receipts WHERE ordinal > ? ORDER BY ordinal"
+        for ordinal, receipt, stream in self._db.execute(query, (self._read_to,)):
+            self._known[receipt] = IncidentId(stream)
+            self._read_to = ordinal
+
+    def _opened(self, receipt: bytes | None, claimed: dict[bytes, IncidentId]) -> IncidentId | None:
+        """Which incident ``receipt`` has opened, before or earlier in this batch."""
+        if receipt is None:
+            return None
+        return self._known.get(receipt) or claimed.get(receipt)
 
     def _lookup(self, select: str, wanted: Sequence[object]) -> dict[Any, Any]:
         if not wanted:
@@ -220,16 +258,34 @@ class _Writer:
         return dict(self._db.execute(f"{select} ({marks})", wanted))
 
     def _insert(self, accepted: Sequence[Append]) -> list[Recorded]:
-        ordinal = (self._db.execute("SELECT max(ordinal) FROM events").fetchone()[0] or 0) + 1
-        headers = [(a.stream, a.expected + k, header) for a in accepted for k, header in enumerate(a.headers, 1)]
-        self._many(_EVENTS, [(ordinal + k, *header) for k, header in enumerate(headers)])
-        first = self._sequence(ordinal, [header for *_, header in headers])
+        first = self._place(accepted)
         self._many(_PARTS, [(a.stream, *part) for a in accepted for part in a.parts])
         self._many(_KEYS, [(a.stream, key.category, key.kek, key.wrapped) for a in accepted for key in a.keys])
         self._many(_RECEIPTS, [(a.receipt, a.stream) for a in accepted if a.receipt is not None])
         self._project(accepted)
-        recorded = chain.from_iterable(a.recorded for a in accepted)
-        return [replace(each, position=first + k) for k, each in enumerate(recorded)]
+        news = list(chain.from_iterable(a.recorded for a in accepted))
+        for position, recorded in enumerate(news, first):
+            force_setattr(recorded, "position", position)  # the one late field of a frozen fact
+        return news
+
+    def _place(self, accepted: Sequence[Append]) -> int:
+        """Write the events at their positions and extend the tree; the first position."""
+        row = self._db.execute("SELECT size, hashes FROM tree").fetchone()
+        tree = Tree.from_state(row[0], split_hashes(row[1])) if row else Tree()
+        first = tree.size
+        rows: list[tuple[object, ...]] = []
+        for append in accepted:
+            for n, header in enumerate(append.headers, append.expected + 1):
+                leaf = leaf_hash(header)
+                rows.append((tree.size, append.stream, n, header, leaf))
+                tree.append(leaf)
+        self._many(_EVENTS, rows)
+        self._db.execute(
+            "INSERT INTO tree (id, size, hashes) VALUES (1, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET size = excluded.size, hashes = excluded.hashes",
+            (tree.size, b"".join(tree.state())),
+        )
+        return first
 
     def _project(self, accepted: Sequence[Append]) -> None:
         """The read-model rows: the last append of a stream in the batch has the last word."""
@@ -245,33 +301,15 @@ class _Writer:
             self._db.execute(f"DELETE FROM deadlines WHERE stream IN ({marks})", older)  # noqa: S608  (question marks)
         self._many(_DEADLINES, [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines])
 
-    def _sequence(self, ordinal: int, headers: Sequence[bytes]) -> int:
-        """Give the new events their positions and extend the tree; the first position."""
-        row = self._db.execute("SELECT size, hashes FROM tree").fetchone()
-        tree = Tree.from_state(row[0], split_hashes(row[1])) if row else Tree()
-        first = tree.size
-        leaves = [leaf_hash(header) for header in headers]
-        for leaf in leaves:
-            tree.append(leaf)
-        self._many(_LOG, [(first + k, ordinal + k, leaf) for k, leaf in enumerate(leaves)])
-        self._db.execute(
-            "INSERT INTO tree (id, size, hashes) VALUES (1, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET size = excluded.size, hashes = excluded.hashes",
-            (tree.size, b"".join(tree.state())),
-        )
-        return first
-
     def _many(self, insert: _Insert, rows: Sequence[Sequence[object]]) -> None:
         """Insert ``rows`` in few statements of many rows each.
 
         ``executemany`` lets go of the interpreter lock for every row and then queues for it behind the event loop;
-        that costs more than the insert itself.  Row counts are multiples of 8 and a rest, so that few statements are
-        ever prepared.
+        that costs more than the insert itself.  One statement per row count is prepared and kept.
         """
-        even = len(rows) - len(rows) % 8
-        for piece in (rows[:even], rows[even:]):
-            if piece:
-                self._db.execute(insert.statement(len(piece)), list(chain.from_iterable(piece)))
+        for start in range(0, len(rows), BATCH):
+            piece = rows[start : start + BATCH]
+            self._db.execute(insert.statement(len(piece)), list(chain.from_iterable(piece)))
 
 
 def _prepare(connection: object, _: object = None) -> None:

@@ -17,7 +17,7 @@ from sos.errors import Conflict, SosError, Unavailable
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId
 
-BATCH = 32
+BATCH = 64
 """Appends per commit at most: `ops/bench/accept` shows no gain beyond, and the last one in line waits longer."""
 
 SEQUENCE_BATCH = 1024

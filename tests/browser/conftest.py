@@ -40,7 +40,8 @@ LISTEN = """() => {
 HEARD = """() => {
   const all = window.__heard;
   const out = new Int16Array(all.length * 4096);
-  all.forEach((piece, k) => piece.forEach((value, n) => { out[k * 4096 + n] = Math.max(-1, Math.min(1, value)) * 32767; }));
+  const level = (value) => Math.max(-1, Math.min(1, value)) * 32767;
+  all.forEach((piece, k) => piece.forEach((value, n) => { out[k * 4096 + n] = level(value); }));
   const bytes = new Uint8Array(out.buffer);
   let text = "";
   for (let k = 0; k < bytes.length; k += 8192) text += String.fromCharCode(...bytes.subarray(k, k + 8192));

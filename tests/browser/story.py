@@ -132,7 +132,10 @@ class Story:
 
     async def export(self) -> None:
         package = self.directory / "package"
-        await sos("export", self.incident, str(package), "--url", self.house.url, "--key", self.house.auditor_token)
+        house = self.house
+        await sos(
+            "export", self.incident, str(package), "--url", house.url, "--key", house.auditor_token, "--reveal", "all"
+        )
 
     async def linked(self) -> None:
         """The desk has found the service again."""

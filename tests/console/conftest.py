@@ -3,12 +3,14 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
 from playwright.async_api import Page, async_playwright
 
+from sos.clock import SystemClock
 from tests.console.scripted_service import STATIC, ScriptedService
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -68,6 +70,6 @@ def until() -> Callable[..., Awaitable[Any]]:
                     answer = await answer
                 if answer:
                     return answer
-                await asyncio.sleep(0.05)
+                await SystemClock().wait(timedelta(milliseconds=50))
 
     return ask

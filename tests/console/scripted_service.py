@@ -3,10 +3,9 @@
 The page cannot tell it from the real one, and a test can make anything happen at any time.
 """
 
-import asyncio
 import contextlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame
 
 from routing.categories import Category
+from sos.clock import SystemClock
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
@@ -74,7 +74,7 @@ class Tone(MediaStreamTrack):
     async def recv(self) -> AudioFrame:
         if self.readyState != "live":
             raise ConnectionError("the tone has ended")
-        await asyncio.sleep(0.02)
+        await SystemClock().wait(timedelta(milliseconds=20))
         wave = 9000 * np.sin(2 * np.pi * 440 * np.arange(self._at, self._at + 960) / 48000)
         frame = AudioFrame.from_ndarray(wave.astype(np.int16).reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = 48000, self._at, Fraction(1, 48000)
@@ -278,7 +278,7 @@ class ScriptedService:
         for one, leg in self.offers:
             if one == incident and (peer := self.legs.pop(leg, None)):
                 await peer.close()
-        await asyncio.sleep(self.sealing_s)
+        await SystemClock().wait(timedelta(seconds=self.sealing_s))
 
     async def decide(self, incident: str, command: c.Command, *, actor: str) -> None:
         known = self.incidents.get(incident) or Incident(id=incident, tenant="demo")

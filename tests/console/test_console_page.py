@@ -10,8 +10,8 @@ from playwright.async_api import Page
 
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.model import Acknowledgement, Disposition, Mode, Party, State, Trigger
-from tests.console.scripted_service import ROOT, STATIC, TOKEN, ScriptedService
+from sos.incident.model import Acknowledgement, Disposition, Mode, Party, State, Trigger, new_id
+from tests.console.scripted_service import REPORT, ROOT, STATIC, TOKEN, ScriptedService
 
 pytestmark = pytest.mark.browser
 
@@ -368,6 +368,40 @@ async def test_the_page_is_clean_to_axe_in_every_state(page: Page, service: Scri
         await page.wait_for_selector("dialog", state="detached")
 
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+async def test_a_report_during_an_outage_stands_on_top_of_the_queue_until_its_incident_arrives(
+    page: Page, service: ScriptedService
+) -> None:
+    await begin(page)
+    waiting = await service.crash()
+    incident = new_id()
+    report = {
+        "location": REPORT["LOC"], "vehicle": REPORT["VEH"], "crash": REPORT["SEV"], "call_back": REPORT["TEL"],
+    }  # fmt: skip
+    degraded = {"t": "degraded", "incident": incident, "received_at": "2026-01-01T00:00:00.000Z", "report": report}
+
+    await service.send(degraded | {"trigger": "automatic", "mode": "live"})
+    card = page.locator(at(f"unrecorded-{incident}"))
+    await card.wait_for()
+    told = await card.inner_text()
+    faults = await violations(page) if AXE.is_file() else []
+    row = await page.locator(at(f"queue-{waiting}")).bounding_box()
+    box = await card.bounding_box()
+    announced = await page.inner_text(at("alert"))
+    opened = e.IncidentOpened(
+        mode=Mode.LIVE, trigger=Trigger.AUTOMATIC, format="x", report_digest="00", report_bytes=9, readable=True
+    )
+    await service.happen(incident, opened, actor="vehicle")
+    await card.wait_for(state="detached")
+
+    assert [word for word in ("35.65858", "Sample", "見本 330", "+81355500123") if word not in told] == []
+    assert faults == []
+    assert box is not None
+    assert row is not None
+    assert box["y"] + box["height"] <= row["y"]
+    assert row["height"] > 40
+    assert announced
 
 
 async def test_every_target_is_large_enough_to_hit(page: Page, service: ScriptedService) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recording import tracks
+from recording.durable import write_new
 from recording.errors import Malformed, OutOfOrder, Tampered, TooLarge
 from recording.opus import MAX_TIMESTAMP, Packet, samples, to_ogg_opus
 from recording.tracks import EVENTS, Recorder, duration_ms, pack, read_chunks, read_track, recover, unpack
@@ -257,24 +258,23 @@ def test_each_chunk_names_the_one_before_it(tmp_path):
         previous = chunk.digest
 
 
-def test_a_full_disk_loses_nothing_that_the_next_flush_can_write(tmp_path, monkeypatch):
-    made = Recorder(tmp_path, "rec-1", KEY, started_at=STARTED)
+def test_a_full_disk_loses_nothing_that_the_next_flush_can_write(tmp_path):
+    room = [3]
+
+    def disk(path, content):
+        if room[0] == 0:
+            path.write_bytes(content[:20])
+            raise OSError(28, "No space left on device")
+        room[0] -= 1
+        write_new(path, content)
+
+    made = Recorder(tmp_path, "rec-1", KEY, started_at=STARTED, write=disk)
     for number in range(200):
         made.add("vehicle", number * 960, b"\xf8")
         made.add("operator", number * 960, b"\xf8")
-    real, left = tracks.write_new, [3]
-
-    def full(path, content):
-        left[0] -= 1
-        if left[0] < 0:
-            path.write_bytes(content[:20])
-            raise OSError(28, "No space left on device")
-        real(path, content)
-
-    monkeypatch.setattr(tracks, "write_new", full)
     with pytest.raises(OSError, match="No space"):
         made.flush()
-    monkeypatch.setattr(tracks, "write_new", real)
+    room[0] = 1000
     made.add("vehicle", 200 * 960, b"\xf8")
     manifest = made.seal()
     vehicle = read_track(tmp_path, KEY, "vehicle", manifest=manifest)

@@ -56,11 +56,15 @@ class EmbeddedProvider:
         clock: Clock,
         recorder: RecorderFactory = disk_recorder,
         ice_servers: tuple[str, ...] = (),
+        most_conferences: int = MOST_CONFERENCES,
+        most_legs: int = MOST_LEGS,
     ) -> None:
         self._recordings = recordings
         self._clock = clock
         self._recorder = recorder
         self._ice_servers = ice_servers
+        self._most_conferences = most_conferences
+        self._most_legs = most_legs
         self._conferences: dict[IncidentId, Conference] = {}
         self._keys: dict[IncidentId, bytes] = {}
         self._events: asyncio.Queue[ProviderEvent | None] = asyncio.Queue()
@@ -156,10 +160,10 @@ class EmbeddedProvider:
                 raise Refused("this leg is somebody else's")
             return
         conference = self._conferences.get(incident)
-        if conference is not None and len(conference.seats) >= MOST_LEGS:
-            raise Unavailable(f"the conference is full with {MOST_LEGS} legs")
-        if conference is None and len(self._conferences) + self._answering >= MOST_CONFERENCES:
-            raise Unavailable(f"all {MOST_CONFERENCES} conferences are in use")
+        if conference is not None and len(conference.seats) >= self._most_legs:
+            raise Unavailable(f"the conference is full with {self._most_legs} legs")
+        if conference is None and len(self._conferences) + self._answering >= self._most_conferences:
+            raise Unavailable(f"all {self._most_conferences} conferences are in use")
 
     def _conference_of(self, leg: LegId) -> Conference | None:
         return next((conference for conference in self._conferences.values() if leg in conference.seats), None)

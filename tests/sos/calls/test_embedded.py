@@ -11,7 +11,6 @@ import pytest
 
 from recording.opus import RATE_HZ
 from recording.tracks import recover
-from sos.calls.adapters import embedded
 from sos.calls.adapters.capture import Recorder
 from sos.calls.adapters.embedded import EmbeddedProvider, disk_recorder
 from sos.calls.port import LegDown, LegUp, RecordingBegun, RecordingBroken, RecordingDone
@@ -147,16 +146,15 @@ async def test_a_conference_without_anybody_is_sealed_after_5_seconds(tmp_path: 
 
 
 async def test_more_legs_than_a_conference_holds_are_refused_as_unavailable(
-    provider: EmbeddedProvider, monkeypatch: pytest.MonkeyPatch, new_peer: Callable[[int], Peer]
+    tmp_path: Path, new_peer: Callable[[int], Peer]
 ) -> None:
-    monkeypatch.setattr(embedded, "MOST_LEGS", 1)
-    monkeypatch.setattr(embedded, "MOST_CONFERENCES", 1)
-    incident = new_id()
-    await new_peer(1).call(provider, incident=incident, leg=new_id(), party=Party.VEHICLE)
+    async with EmbeddedProvider(tmp_path, clock=SystemClock(), most_conferences=1, most_legs=1) as provider:
+        incident = new_id()
+        await new_peer(1).call(provider, incident=incident, leg=new_id(), party=Party.VEHICLE)
 
-    for other in (incident, new_id()):
-        with pytest.raises(Unavailable):
-            await new_peer(2).call(provider, incident=other, leg=new_id(), party=Party.OPERATOR)
+        for other in (incident, new_id()):
+            with pytest.raises(Unavailable):
+                await new_peer(2).call(provider, incident=other, leg=new_id(), party=Party.OPERATOR)
 
 
 async def test_ids_that_could_name_another_directory_are_refused(

@@ -7,7 +7,7 @@ import hmac
 import json
 import random
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from sos.clock import ManualClock
+from sos.clock import ManualClock, SystemClock
 from sos.errors import Conflict, Forbidden, Misconfigured, Refused, SosError, Unavailable, Unknown
 from sos.incident.model import Mode, TenantId, Trigger
-from sos.intake import http
-from sos.intake.http import MAX_BODY_BYTES, Receipts, routes
+from sos.intake.http import BODY_TIMEOUT_S, MAX_BODY_BYTES, Receipts, routes
 from sos.intake.simulated import MemoryReception
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.problems import problem, problems_middleware
@@ -45,9 +44,9 @@ async def client(reception: MemoryReception) -> AsyncIterator[TestClient[web.Req
         yield ready
 
 
-def application(reception: MemoryReception) -> web.Application:
+def application(reception: MemoryReception, *, body_timeout_s: float = BODY_TIMEOUT_S) -> web.Application:
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(routes(reception, KEYS, ManualClock(NOW), SECRET))
+    app.add_routes(routes(reception, KEYS, ManualClock(NOW), SECRET, body_timeout_s=body_timeout_s))
     return app
 
 
@@ -248,7 +247,7 @@ async def test_a_report_that_arrives_in_pieces_is_whole(client: Client, receptio
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(CRASH), 100):
             yield CRASH[start : start + 100]
-            await asyncio.sleep(0)
+            await SystemClock().wait(timedelta())
 
     async with client.post("/v1/events", data=pieces(), headers=HEADERS) as response:
         assert response.status == 202
@@ -276,21 +275,19 @@ async def test_a_connection_that_dies_amid_the_report_leaves_an_incident(recepti
     assert reception.last.findings == ("cut_off:$", "content_type:$")
 
 
-async def test_a_report_that_stalls_is_taken_as_far_as_it_came(
-    client: Client, reception: MemoryReception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "BODY_TIMEOUT_S", 0.05)
+async def test_a_report_that_stalls_is_taken_as_far_as_it_came(reception: MemoryReception) -> None:
     never = asyncio.Event()
 
     async def stalling(start: bytes) -> AsyncIterator[bytes]:
         yield start
         await never.wait()
 
-    async with client.post("/v1/events", data=stalling(CRASH[:600]), headers=HEADERS) as response:
-        taken = response.status, (await response.json())["problems"][0]["title"]
-    async with client.post("/v1/events", data=stalling(b"hello"), headers=HEADERS) as response:
-        refused = response.status
-    never.set()
+    async with TestClient(TestServer(application(reception, body_timeout_s=0.05))) as client:
+        async with client.post("/v1/events", data=stalling(CRASH[:600]), headers=HEADERS) as response:
+            taken = response.status, (await response.json())["problems"][0]["title"]
+        async with client.post("/v1/events", data=stalling(b"hello"), headers=HEADERS) as response:
+            refused = response.status
+        never.set()
 
     assert (taken, refused, len(reception.opened)) == ((202, "Too slow"), 408, 1)
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { EMPTY, apply, timeline } from "./board";
-import type { EventFrame, FromServer } from "./protocol";
+import type { Degraded, EventFrame, FromServer } from "./protocol";
 import { fresh } from "./state";
 
 const AT = "2026-01-01T00:00:00Z";
@@ -72,4 +72,31 @@ test("the timeline is completed by what the parts tell of the time before", () =
     "2 ReportFiled",
     "5 OperatorAssigned",
   ]);
+});
+
+const DEGRADED: Degraded = {
+  t: "degraded",
+  incident: "i",
+  received_at: AT,
+  trigger: "automatic",
+  mode: "live",
+  report: { location: { latitude: 35.6, longitude: 139.7 }, vehicle: {}, crash: {}, call_back: { tel: "+15550100" } },
+};
+const HELLO: FromServer = { t: "welcome", operator: { id: "o", name: "o" }, desk: "d", now: AT, demo: false, agencies: {}, languages: [] };
+
+test("a report that came in while the database was away stands until its incident arrives, whichever comes first", () => {
+  const away = apply(EMPTY, [DEGRADED]);
+  expect([...away.degraded.keys()]).toEqual(["i"]);
+  expect(away.total).toBe(0);
+  expect(apply(away, [OPENED]).degraded.size).toBe(0);
+  expect(apply(apply(EMPTY, [OPENED]), [DEGRADED]).degraded.size).toBe(0);
+});
+
+test("a report that only repeated another one goes when the service says so", () => {
+  expect(apply(apply(EMPTY, [DEGRADED]), [{ t: "recorded", incident: "i" }]).degraded.size).toBe(0);
+});
+
+test("after a reconnection only what the service still tells is shown", () => {
+  const away = apply(EMPTY, [DEGRADED, { ...DEGRADED, incident: "j" }]);
+  expect([...apply(away, [HELLO, DEGRADED]).degraded.keys()]).toEqual(["i"]);
 });

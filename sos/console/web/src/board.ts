@@ -1,6 +1,6 @@
 /** Every incident the desk knows, and how far in the journal it has read.  Pure, like `state.ts`. */
 
-import type { EventFrame, FromServer, Happened, Incident, PartsItem } from "./protocol";
+import type { Degraded, EventFrame, FromServer, Happened, Incident, PartsItem } from "./protocol";
 import { evolve, fresh } from "./state";
 
 export interface Board {
@@ -14,6 +14,8 @@ export interface Board {
   parts: ReadonlyMap<string, readonly PartsItem[]>;
   /** Incidents whose beginning is missing here and that now matter: their history must be asked for. */
   unknown: ReadonlySet<string>;
+  /** Reports that the journal does not know yet, by the incident they will open. */
+  degraded: ReadonlyMap<string, Degraded>;
 }
 
 export const EMPTY: Board = {
@@ -23,6 +25,7 @@ export const EMPTY: Board = {
   history: new Map(),
   parts: new Map(),
   unknown: new Set(),
+  degraded: new Map(),
 };
 
 /** The answer to a question for the history of one incident: its events from the first on. */
@@ -41,6 +44,7 @@ export function apply(board: Board, frames: readonly (FromServer | History)[]): 
   const history = new Map(board.history);
   const parts = new Map(board.parts);
   const unknown = new Set(board.unknown);
+  const degraded = new Map(board.degraded);
 
   const happen = (frame: EventFrame): void => {
     const known = incidents.get(frame.incident);
@@ -71,9 +75,16 @@ export function apply(board: Board, frames: readonly (FromServer | History)[]): 
       history.set(first.incident, told(history.get(first.incident), frame.events));
     } else if (frame.t === "parts") {
       parts.set(frame.incident, merged(parts.get(frame.incident) ?? [], frame.items));
+    } else if (frame.t === "degraded") {
+      degraded.set(frame.incident, frame);
+    } else if (frame.t === "recorded") {
+      degraded.delete(frame.incident);
+    } else if (frame.t === "welcome") {
+      degraded.clear(); // the service tells again what still waits
     }
   }
-  return { position, total: Math.max(total, incidents.size), incidents, history, parts, unknown };
+  for (const id of degraded.keys()) if (incidents.has(id)) degraded.delete(id);
+  return { position, total: Math.max(total, incidents.size), incidents, history, parts, unknown, degraded };
 }
 
 function told(known: readonly Happened[] = [], events: readonly Happened[]): readonly Happened[] {

@@ -7,7 +7,7 @@ import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { everyWord, t, word, type Key } from "./i18n.svelte";
 import type { Agency, Consent, Disposition, EventFrame, FromServer, Happened, Health, Incident, Necessity, Order, Service, Welcome } from "./protocol";
 import { Ringer } from "./ringer";
-import { QUESTIONS, choices, known, ring, sections, urgency, type Answer, type Answers, type Question } from "./rules";
+import { QUESTIONS, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
 import { answerable, talking } from "./state";
 import { DeskSocket, OrderRefused } from "./socket";
 import { Voice, legOf, type VoiceState } from "./voice";
@@ -47,6 +47,7 @@ class Desk {
   now = $state(Date.now());
 
   sections = $derived(sections(this.board.incidents.values(), this.me?.operator.id ?? ""));
+  unrecorded = $derived(unrecorded(this.board.degraded.values()));
   incident = $derived<Incident | null>(this.board.incidents.get(this.selected ?? "") ?? null);
   known = $derived(known(this.board.parts.get(this.selected ?? "") ?? []));
   timeline = $derived<readonly Happened[]>(this.selected === null ? [] : timeline(this.board, this.selected));
@@ -346,7 +347,8 @@ class Desk {
 
   /** Sound and announce what waits; during a call only a soft tick in the ear. */
   #ringing(): void {
-    const here = this.sections.waiting.filter((one) => one.state === "ringing" || one.state === "received");
+    const ringing = this.sections.waiting.filter((one) => one.state === "ringing" || one.state === "received");
+    const here = [...this.unrecorded, ...ringing];
     const ids = new Set(here.map((one) => one.id));
     const fresh = here.filter((one) => !this.#heard.has(one.id));
     this.#heard = ids;
@@ -357,7 +359,8 @@ class Desk {
     if (first === undefined) return;
     this.#ringer.wake();
     if (inCall) this.#ringer.tick();
-    this.announced = t("alert.new", { what: t(`urgency.${urgency(first)}` satisfies Key) });
+    const away = this.board.degraded.has(first.id);
+    this.announced = t(away ? "alert.unrecorded" : "alert.new", { what: t(`urgency.${urgency(first)}` satisfies Key) });
   }
 }
 

@@ -177,6 +177,16 @@ export interface Welcome {
   boot?: string;
 }
 
+/** A report that came in while the database was away: safe on disk, and an incident as soon as it is back. */
+export interface Degraded {
+  t: "degraded";
+  incident: string;
+  received_at: string;
+  trigger: Trigger;
+  mode: Mode;
+  report: { location: Location; vehicle: Vehicle; crash: Crash; call_back: CallBack };
+}
+
 export interface Fault {
   type: string;
   title: string;
@@ -190,6 +200,8 @@ export type FromServer =
   | EventFrame
   | { t: "snapshot"; position: number; incidents: Incident[]; total: number }
   | { t: "parts"; incident: string; items: PartsItem[] }
+  | Degraded
+  | { t: "recorded"; incident: string }
   | { t: "reply"; id: number; ok: true; result?: unknown }
   | { t: "reply"; id: number; ok: false; error: Fault }
   | { t: "health"; items: Readonly<Record<string, Health>>; waiting: number }

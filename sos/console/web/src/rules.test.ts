@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Agency, Disclosure, Incident } from "./protocol";
+import type { Agency, Degraded, Disclosure, Incident } from "./protocol";
 import {
   barred,
   byUrgency,
@@ -12,6 +12,7 @@ import {
   ring,
   sections,
   unclosable,
+  unrecorded,
 } from "./rules";
 import { fresh } from "./state";
 
@@ -66,6 +67,13 @@ test("the loudest thing that rings at this desk gives the tone", () => {
   expect(ring([incident({ mode: "test" })], "d1")).toBe("low");
 });
 
+test("a report that came in while the database is away rings at every desk", () => {
+  const report = { location: {}, vehicle: {}, crash: {}, call_back: {} };
+  const told: Degraded = { t: "degraded", incident: "i", received_at: "2026-01-01T00:00:00Z", trigger: "automatic", mode: "live", report };
+  expect(ring(unrecorded([told]), "d1")).toBe("high");
+  expect(ring(unrecorded([{ ...told, mode: "test" }]), "d1")).toBe("low");
+});
+
 test("suggested agencies stand first, those outside the plan last", () => {
   const agencies = { p: agency("police"), f1: agency("fire"), f2: agency("fire"), x: agency("ambulance") };
   const order = choices(incident({ agencies: ["f1", "f2", "p"] }), agencies);
@@ -87,8 +95,12 @@ test.each([
   [incident({ state: "handing_over", operator: "o", disclosures: [disclosure()] }), "false_alarm", "barred.agency_pending"],
   [incident({ state: "in_call", operator: "o", mode: "test" }), "false_alarm", "barred.test_only"],
   [incident({ state: "in_call", operator: "o" }), "test", "barred.test_only"],
+  [incident({ state: "in_call", operator: "o" }), "drill", "barred.drill_only"],
+  [incident({ state: "in_call", operator: "o", mode: "drill" }), "drill", null],
+  [incident({ state: "in_call", operator: "o", mode: "drill" }), "false_alarm", null],
   [incident({ state: "in_call", operator: "o" }), "false_alarm", null],
   [incident(), "false_alarm", "barred.not_answered"],
+  [incident({ state: "closed", disclosures: [disclosure()] }), "false_alarm", null],
 ] as const)("closing is barred when the service would refuse it (%#)", (one, disposition, reason) => {
   expect(unclosable(one, disposition)).toBe(reason);
 });

@@ -1,8 +1,8 @@
 /** What the screen says first, suggests and forbids, as functions of the incident.  The server decides in the end. */
 
-import type { CallBack, Consent, Crash, Disposition, Incident, Location, Necessity, PartsItem, Place, Service, Vehicle } from "./protocol";
+import type { CallBack, Consent, Crash, Degraded, Disposition, Incident, Location, Necessity, PartsItem, Place, Service, Vehicle } from "./protocol";
 import type { Agency } from "./protocol";
-import { answerable, pending, talking, waiting } from "./state";
+import { answerable, fresh, pending, talking } from "./state";
 
 /** How loudly an incident asks for a person.  Each has its own shape, word and colour. */
 export type Urgency = "automatic" | "unknown" | "manual" | "exercise";
@@ -43,6 +43,17 @@ export function sections(incidents: Iterable<Incident>, operator: string): Secti
   found.others.sort(byUrgency);
   found.closed.sort((a, b) => ((a.changed_at ?? "") < (b.changed_at ?? "") ? 1 : -1));
   return found;
+}
+
+/** What came in while the database was away, as incidents that every desk hears, most urgent first. */
+export function unrecorded(reports: Iterable<Degraded>): Incident[] {
+  const made = [...reports].map(({ incident, mode, trigger, received_at }): Incident => ({
+    ...fresh(incident, ""),
+    mode,
+    trigger,
+    opened_at: received_at,
+  }));
+  return made.sort(byUrgency);
 }
 
 /** `wanted` in the order shown before, newcomers at the end: rows do not jump under the pointer. */
@@ -141,15 +152,18 @@ export type Barrier =
   | "barred.pending"
   | "barred.nobody_took_over"
   | "barred.agency_pending"
-  | "barred.test_only";
+  | "barred.test_only"
+  | "barred.drill_only";
 
 /** Why the incident cannot be closed as `disposition`; null when it can. */
 export function unclosable(incident: Incident, disposition: Disposition): Barrier | null {
-  if (waiting(incident) || incident.operator === null) return "barred.not_answered";
+  if (incident.state === "closed") return null;
+  if (incident.operator === null) return "barred.not_answered";
   if (disposition === "handed_over" && !incident.disclosures.some((one) => one.reached === "taken_over"))
     return "barred.nobody_took_over";
   if (incident.disclosures.some(pending)) return "barred.agency_pending";
   if ((incident.mode === "test") !== (disposition === "test")) return "barred.test_only";
+  if (disposition === "drill" && incident.mode !== "drill") return "barred.drill_only";
   return null;
 }
 
