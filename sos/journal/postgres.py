@@ -6,14 +6,14 @@ ids, so two replicas never wait for each other in a circle.  Positions are given
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import asyncpg
 import structlog
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from recording.ledger import Tree, leaf_hash
+from recording.ledger import Tree
 from sos.errors import Conflict, Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
@@ -50,10 +50,19 @@ INSERT INTO incoming (stream, n, header)
 SELECT stream, n, header FROM unnest($1::text[], $2::int[], $3::bytea[])
     WITH ORDINALITY AS given (stream, n, header, place) ORDER BY place
 """
-_EVENTS = """
-INSERT INTO events (position, stream, n, header, leaf)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::int[], $4::bytea[], $5::bytea[])
+_MOVE = """
+WITH moved AS (
+    DELETE FROM incoming WHERE ordinal IN (SELECT ordinal FROM incoming ORDER BY ordinal LIMIT $2)
+    RETURNING ordinal, stream, n, header),
+placed AS (
+    INSERT INTO events (position, stream, n, header, leaf)
+    SELECT $1::bigint + row_number() OVER (ORDER BY ordinal) - 1, stream, n, header, sha256('\\x00'::bytea || header)
+    FROM moved
+    RETURNING position, stream, n, leaf)
+SELECT position, stream, n, leaf FROM placed ORDER BY position
 """
+"""Give the oldest incoming events their places; the leaf hash is RFC 6962 2.1, made where the header lies."""
+
 _PARTS = """
 INSERT INTO parts (stream, n, category, sealed) SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bytea[])
 """
@@ -72,6 +81,13 @@ _RECEIPTS = """
 INSERT INTO receipts (receipt, stream) SELECT * FROM unnest($1::bytea[], $2::text[])
 ON CONFLICT (receipt) DO NOTHING RETURNING receipt
 """
+
+
+class _Placed(NamedTuple):
+    position: int
+    stream: str
+    n: int
+    leaf: bytes
 
 
 class PostgresStore(Queries):
@@ -259,37 +275,36 @@ class PostgresStore(Queries):
             async with self._pool.acquire(timeout=self._timeout_s) as connection, connection.transaction():
                 if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", SEQUENCER_LOCK):
                     return 0
-                return await self._extend(connection)
+                placed = await self._extend(connection)
         except _FAULTS as failed:
             raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
+        self._remember(placed)
+        return len(placed)
 
-    async def _extend(self, connection: asyncpg.Connection) -> int:
-        rows = await connection.fetch(
-            "SELECT ordinal, stream, n, header FROM incoming ORDER BY ordinal LIMIT $1", SEQUENCE_BATCH
-        )
-        if not rows:
-            return 0
+    async def _extend(self, connection: asyncpg.Connection) -> list[_Placed]:
         state = await connection.fetchrow("SELECT size, hashes FROM tree")
         tree = Tree.from_state(state["size"], split_hashes(state["hashes"])) if state else Tree()
-        first = tree.size
-        leaves = [leaf_hash(row["header"]) for row in rows]
-        for leaf in leaves:
-            tree.append(leaf)
-        positions = range(first, tree.size)
-        placed = [
-            (position, row["stream"], row["n"], row["header"], leaf)
-            for position, row, leaf in zip(positions, rows, leaves, strict=True)
-        ]
-        await connection.execute(_EVENTS, *_columns(placed, 5))
-        moved = [row["ordinal"] for row in rows]
-        await connection.execute("DELETE FROM incoming WHERE ordinal = ANY($1::bigint[])", moved)
+        placed = [_Placed(*row) for row in await connection.fetch(_MOVE, tree.size, SEQUENCE_BATCH)]
+        if not placed:
+            return []
+        for event in placed:
+            tree.append(event.leaf)
         await connection.execute(
             "INSERT INTO tree (id, size, hashes) VALUES (1, $1, $2)"
             " ON CONFLICT (id) DO UPDATE SET size = excluded.size, hashes = excluded.hashes",
             tree.size,
             b"".join(tree.state()),
         )
-        return len(rows)
+        return placed
+
+    def _remember(self, placed: Sequence[_Placed]) -> None:
+        """Put what this process wrote itself into memory; if something is not its own, ``_catch_up`` reads it."""
+        own = [self._fresh.get((event.stream, event.n)) for event in placed]
+        if placed and placed[0].position == self._tail.end and None not in own:
+            events = [replace(e, position=p.position) for e, p in zip(own, placed, strict=True) if e is not None]
+            for event in placed:
+                del self._fresh[event.stream, event.n]
+            self._tail.extend(events)
 
     async def _catch_up(self) -> None:
         """Bring the positioned events into memory and wake those who follow."""
