@@ -8,7 +8,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 
@@ -45,18 +45,17 @@ from sos.errors import Refused
 from sos.exports.http import Auditor, ExportDoor
 from sos.exports.package import Exporter
 from sos.health import Health
-from sos.incident.commands import FailRecording, OpenIncident, SealRecording
+from sos.incident.commands import FailRecording, SealRecording
 from sos.incident.model import IncidentId, Mode, OperatorId, RecordingId, TenantId, new_id
 from sos.intake import http as intake_http
 from sos.intake.filer import read_report
-from sos.intake.port import Accepted
 from sos.intake.reader import Filer
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.journal.journal import Journal, OnSpooled, digest
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.publisher import Publisher
-from sos.journal.readers import Follower, Reader, drain_spool, pass_deadlines
+from sos.journal.readers import Follower, Reader, drain_spool, pass_deadlines, under_lease
 from sos.journal.spool import Spool, Spooled
 from sos.journal.sqlite import SqliteStore
 from sos.problems import problems_middleware
@@ -117,17 +116,6 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-class _Reception:
-    """Intake's door into the journal."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-
-    async def open(self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime) -> Accepted:
-        received = await self._journal.open(command, tenant=tenant, receipt=receipt, received_at=received_at)
-        return Accepted(incident=received.incident, repeat=received.repeat, durability=received.durability)
 
 
 class _Kept(Struct, frozen=True, kw_only=True):
@@ -196,7 +184,6 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         ):
             supervisor.start(name, work)
 
-        tenants = _tenants(settings)
         room = Room(
             journal=kept.journal,
             hub=hub,
@@ -210,21 +197,10 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             boot=new_id(),
         )
         spare_the_collector()
-        app = web.Application(middlewares=[problems_middleware], client_max_size=intake_http.MAX_BODY_BYTES + 1)
-        for routes in (
-            intake_http.routes(_Reception(kept.journal), tenants, kept.clock, kept.keys.secret("intake")),
-            VehicleDoor(voice.bridge, kept.journal, tenant_of=lambda header: tenants.tenant(header).id).routes(),
-            Console(
-                room,
-                Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock),
-                base_map=_base_map(),
-                secure=settings.url.startswith("https://"),
-            ).routes(),
-            Portal(kept.journal, links, directory).routes(),
-            ExportDoor(exporter, _auditors(settings)).routes(),
-            health.routes(),
-        ):
-            app.add_routes(routes)
+        app = _doors(kept, voice, room, settings)
+        app.add_routes(Portal(kept.journal, links, directory).routes())
+        app.add_routes(ExportDoor(exporter, _auditors(settings)).routes())
+        app.add_routes(health.routes())
         stack.callback(hub.close)
         await _listen(stack, app, settings)
         log.info("listening", url=settings.url, database=kept.store.name)
@@ -239,6 +215,19 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             seal_vkey=kept.seal_signer.verifier.vkey,
             url=settings.url,
         )
+
+
+def _doors(kept: _Kept, voice: _Voice, room: Room, settings: Settings) -> web.Application:
+    """Where vehicles and operators come in."""
+    tenants = _tenants(settings)
+    access = Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock)
+    secure = settings.url.startswith("https://")
+    vehicles = VehicleDoor(voice.bridge, kept.journal, tenant_of=lambda header: tenants.tenant(header).id)
+    app = web.Application(middlewares=[problems_middleware], client_max_size=intake_http.MAX_BODY_BYTES + 1)
+    app.add_routes(intake_http.routes(kept.journal, tenants, kept.clock, kept.keys.secret("intake")))
+    app.add_routes(vehicles.routes())
+    app.add_routes(Console(room, access, base_map=_base_map(), secure=secure).routes())
+    return app
 
 
 async def _open_journal(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Kept:
@@ -277,8 +266,13 @@ async def _open_voice(stack: AsyncExitStack, kept: _Kept, settings: Settings) ->
 def _start_readers(supervisor: Supervisor, kept: _Kept, readers: Sequence[Reader]) -> list[Follower]:
     followers = [Follower(reader, kept.store, clock=kept.clock) for reader in readers]
     for follower in followers:
-        supervisor.start(follower.name, follower.run)
+        supervisor.start(follower.name, _alone(kept, follower) if follower.name == "handoff" else follower.run)
     return followers
+
+
+def _alone(kept: _Kept, follower: Follower) -> Callable[[], Awaitable[None]]:
+    """Of several replicas one delivers: two would tell an agency twice."""
+    return lambda: under_lease(follower.name, follower.run, store=kept.store, clock=kept.clock)
 
 
 def _planner(kept: _Kept, directory: Directory) -> Planner:

@@ -41,7 +41,7 @@ class House:
         self.tenant_key = secrets.token_urlsafe(24)
         self.desk_tokens = {operator: secrets.token_urlsafe(24) for operator in operators}
         self.auditor_token = secrets.token_urlsafe(24)
-        self._database = database
+        self.database = database
         self._process: asyncio.subprocess.Process | None = None
         self._stack = AsyncExitStack()
 
@@ -91,6 +91,10 @@ class House:
         async with aiohttp.ClientSession(base_url=self.url) as session, session.get(path) as response:
             return await response.json()
 
+    async def text(self, path: str) -> str:
+        async with aiohttp.ClientSession(base_url=self.url) as session, session.get(path) as response:
+            return await response.text()
+
     async def _answers(self, session: aiohttp.ClientSession) -> bool:
         try:
             async with session.get(f"{self.url}/readyz"):
@@ -105,7 +109,7 @@ class House:
             for name, token in self.desk_tokens.items()
         )
         return (
-            f'data_dir = "{self.data}"\nport = {self.port}\ndatabase_url = "{self._database}"\n'
+            f'data_dir = "{self.data}"\nport = {self.port}\ndatabase_url = "{self.database}"\n'
             f'[[tenants]]\nid = "acme"\ndomain = "acme.sos.example"\nkey_digests = ["{_digest(self.tenant_key)}"]\n'
             f'{operators}[[auditors]]\nid = "auditor"\ntoken_digest = "{_digest(self.auditor_token)}"\n'
         )

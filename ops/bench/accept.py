@@ -28,7 +28,6 @@ import time
 from contextlib import AsyncExitStack, ExitStack
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import msgspec
@@ -40,8 +39,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 from recording.keys import KeyStore  # noqa: E402
 from sos.app import running, spare_the_collector  # noqa: E402
 from sos.clock import SystemClock  # noqa: E402
+from sos.intake import cloudevents  # noqa: E402
 from sos.intake import http as intake  # noqa: E402
-from sos.intake.port import Accepted  # noqa: E402
 from sos.intake.tenants import Tenant, TenantKeys  # noqa: E402
 from sos.journal.journal import Journal  # noqa: E402
 from sos.journal.migrate import upgrade  # noqa: E402
@@ -80,24 +79,13 @@ async def _serve(app: web.Application, port: int) -> None:
 
 
 async def bare(port: int, _: Path, __: str) -> None:
-    from sos.intake.cloudevents import peek  # noqa: PLC0415
-
     async def handle(request: web.Request) -> web.Response:
-        peek(await request.read())
+        cloudevents.peek(await request.read())
         return web.Response(status=202, body=b"{}", content_type="application/json")
 
     app = web.Application()
     app.router.add_post("/v1/events", handle)
     await _serve(app, port)
-
-
-class _Reception:
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-
-    async def open(self, command: Any, *, tenant: Any, receipt: bytes, received_at: Any) -> Accepted:
-        received = await self._journal.open(command, tenant=tenant, receipt=receipt, received_at=received_at)
-        return Accepted(incident=received.incident, repeat=received.repeat, durability=received.durability)
 
 
 async def accept(port: int, data: Path, database: str) -> None:
@@ -112,7 +100,7 @@ async def accept(port: int, data: Path, database: str) -> None:
         spare_the_collector()
         tenants = TenantKeys.of({KEY: Tenant(id="bench", domain="bench.sos.example")})
         app = web.Application(middlewares=[problems_middleware])
-        app.add_routes(intake.routes(_Reception(journal), tenants, SystemClock(), keys.secret("intake")))
+        app.add_routes(intake.routes(journal, tenants, SystemClock(), keys.secret("intake")))
         await _serve(app, port)
 
 

@@ -18,8 +18,9 @@ from sos.errors import Malformed
 from sos.incident.commands import OpenIncident
 from sos.incident.model import Mode, TenantId
 from sos.intake import cloudevents
-from sos.intake.port import Accepted, Reception
+from sos.intake.port import Reception
 from sos.intake.tenants import Tenant, TenantKeys
+from sos.journal.journal import Received
 from sos.problems import Problem, TooLarge, TooSlow, UnsupportedMedia, type_uri
 
 MAX_BODY_BYTES = 256 * 1024
@@ -205,7 +206,7 @@ def _why(error: Malformed, *, cut: str | None, expected: bool) -> Malformed:
     return error
 
 
-def _answer(accepted: Accepted, tenant: Tenant, findings: tuple[str, ...]) -> web.Response:
+def _answer(accepted: Received, tenant: Tenant, findings: tuple[str, ...]) -> web.Response:
     incident = accepted.incident
     body = (
         f'{{"incident":"{incident}","urn":"{incident_urn(incident, tenant.domain)}",'

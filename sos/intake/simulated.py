@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from sos.incident.commands import OpenIncident
 from sos.incident.model import IncidentId, TenantId, new_id
-from sos.intake.port import Accepted
+from sos.journal.journal import Received
 
 
 class Opened(Struct, frozen=True, kw_only=True):
@@ -30,12 +30,12 @@ class MemoryReception:
         self.kept = asyncio.Event()
         self._by_receipt: dict[bytes, asyncio.Future[IncidentId]] = {}
 
-    async def open(self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime) -> Accepted:
+    async def open(self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime) -> Received:
         if self.failing:
             raise self.failing.pop(0)
         known = self._by_receipt.get(receipt)
         if known is not None:
-            return Accepted(incident=await asyncio.shield(known), repeat=True, durability="committed")
+            return Received(incident=await asyncio.shield(known), repeat=True, durability="committed")
         opening = self._by_receipt[receipt] = asyncio.get_running_loop().create_future()
         await asyncio.sleep(0)
         incident = IncidentId(new_id())
@@ -44,7 +44,7 @@ class MemoryReception:
         )
         opening.set_result(incident)
         self.kept.set()
-        return Accepted(incident=incident, repeat=False, durability="committed")
+        return Received(incident=incident, repeat=False, durability="committed")
 
     @property
     def last(self) -> OpenIncident:

@@ -54,10 +54,14 @@ class Done(Struct, frozen=True, kw_only=True):
     """Empty when what was asked for was already so."""
 
 
-class Received(Struct, frozen=True, kw_only=True):
+class Received(Struct, frozen=True, kw_only=True, gc=False):
+    """A report has been taken."""
+
     incident: IncidentId
     repeat: bool
+    """The same receipt was seen before; ``incident`` is the one it opened then."""
     durability: Literal["committed", "spooled"]
+    """``spooled``: fsync'ed to the local spool because the database did not answer in time."""
 
 
 class Part(Struct, frozen=True, kw_only=True):

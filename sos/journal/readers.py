@@ -6,8 +6,9 @@ it cannot handle after several tries is reported and passed over, since the next
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -16,7 +17,7 @@ from sos.clock import Clock
 from sos.errors import Conflict, Refused, SosError, Unavailable
 from sos.incident.commands import PassDeadline
 from sos.incident.events import Recorded
-from sos.incident.model import IncidentId
+from sos.incident.model import IncidentId, new_id
 from sos.journal.journal import Journal, epoch_ms
 from sos.journal.store import Store
 
@@ -31,6 +32,7 @@ SAVE_EVERY = timedelta(milliseconds=250)
 
 TRIES = 5
 LEASE = timedelta(seconds=5)
+"""How long a dead replica keeps others waiting."""
 
 Handle = Callable[[Sequence[Recorded]], Awaitable[None]]
 
@@ -133,6 +135,39 @@ class Follower:
                 await self._clock.wait(timedelta(milliseconds=50 * attempt))
         self.passed_over += 1
         log.error("reader_passed_over", reader=self._reader.name, event_id=event.id, incident=event.incident)
+
+
+async def under_lease(role: str, work: Callable[[], Coroutine[Any, Any, None]], *, store: Store, clock: Clock) -> None:
+    """Do ``work`` while this process alone holds ``role``, for ever.
+
+    For work that must not be done by two replicas at once, such as sending a brief.  A store that is one process's own
+    needs no lease, so a restart there waits for none.
+    """
+    if not store.shared:
+        await work()
+        return
+    holder = new_id()
+    while True:
+        if await _hold(role, holder, store=store, clock=clock):
+            task = asyncio.create_task(work(), name=role)
+            try:
+                while not task.done() and await _hold(role, holder, store=store, clock=clock):
+                    await clock.wait(LEASE / 5)
+            finally:
+                task.cancel()
+                (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                raise outcome
+            log.warning("lease_lost", role=role)
+        await clock.wait(LEASE / 5)
+
+
+async def _hold(role: str, holder: str, *, store: Store, clock: Clock) -> bool:
+    now = clock.now()
+    try:
+        return await store.lease(role, holder, now_ms=epoch_ms(now), until_ms=epoch_ms(now + LEASE))
+    except Unavailable:
+        return False
 
 
 async def pass_deadlines(journal: Journal, *, every: timedelta = timedelta(milliseconds=200)) -> None:
