@@ -146,11 +146,13 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "model": ("車種", "Model"),
     "exteriorColor": ("車体色", "Colour"),
     "licensePlate": ("登録番号", "Licence plate"),
+    "category": ("車両区分", "Vehicle category"),
     "energy": ("動力", "Energy"),
     "occupants": ("乗員数", "Occupants"),
     "belted": ("シートベルト着用数", "Belts fastened"),
     "eventTime": ("発生時刻", "Time of crash"),
     "impact": ("衝突部位", "Impact"),
+    "principalDirectionClock": ("衝突方向(時)", "Direction of force (o'clock)"),
     "deltaVX": ("速度変化 前後(km/h)", "Delta-V lengthwise (km/h)"),
     "deltaVY": ("速度変化 左右(km/h)", "Delta-V sideways (km/h)"),
     "multipleImpacts": ("多重衝突", "Multiple impacts"),
@@ -163,6 +165,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "tel": ("電話番号", "Telephone"),
     "language": ("言語", "Language"),
     "text": ("内容", "Note"),
+    "notes": ("聴取内容", "Heard and observed"),
 }
 """Names of the fields people read most; any other field stands under its own name, so nothing is ever left out."""
 
@@ -200,4 +203,6 @@ def _say(value: Any, language: Language) -> str:
         return ("はい" if value else "いいえ") if language == "ja" else ("yes" if value else "no")
     if isinstance(value, str):
         return value
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "、".join(value) if language == "ja" else ", ".join(value)
     return msgspec.json.encode(value).decode()

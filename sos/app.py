@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 from msgspec import Struct
 
-from recording.errors import RecordingError
+from recording.errors import OutOfOrder, RecordingError
 from recording.keys import KeyStore
 from recording.note import Signer
 from recording.tiles import TileStore
@@ -365,6 +365,8 @@ async def _recovered(
     try:
         key = await journal.data_key(incident, Category.AUD)
         kept = await asyncio.to_thread(recover, directory, key)
+    except OutOfOrder:  # killed within its first second: nothing of it had reached the disk
+        return FailRecording(recording=recording, reason="nothing_on_disk")
     except (RecordingError, Refused, OSError) as lost:
         return FailRecording(recording=recording, reason=type(lost).__name__)
     return SealRecording(

@@ -24,6 +24,10 @@ HELD = frozenset(Category) - {Category.RAW, Category.AUD, Category.TRK, Category
 """What the house may hold that a rescue could need; the rest is not even looked at."""
 
 
+_OURS = ("borderDistanceM", "runnerUp")
+"""What a plan says to the operator alone: how sure we are of the place is no help to those who drive there."""
+
+
 class Disclosures:
     """Decides what agencies are told."""
 
@@ -129,5 +133,6 @@ def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:
         if isinstance(part.recorded.event, NoteAdded):
             section.setdefault("notes", []).append(part.payload.decode())
         else:
-            section.update(msgspec.json.decode(part.payload))
+            told = msgspec.json.decode(part.payload)
+            section.update({name: value for name, value in told.items() if name not in _OURS})
     return {category: canonical(section) for category, section in merged.items()}

@@ -39,6 +39,9 @@ _LOOK_EVERY = timedelta(milliseconds=250)
 _SILENT_AFTER_LOOKS = 12
 """3 s: the service always sends something, a tone at least."""
 _ANSWER_WITHIN = aiohttp.ClientTimeout(total=5)
+_INCIDENT_CLOSED = "409"
+"""The service takes no more calls for this incident: nobody there waits for the car any more."""
+
 _CALL_FAILED = (
     aiohttp.ClientError, OSError, TimeoutError, ValueError, AttributeError, AssertionError,
     InvalidAccessError, InvalidStateError, OperationError,
@@ -130,6 +133,10 @@ class CarVoice:
                     await self._call(http)
                 except _CALL_FAILED as error:
                     self._last_problem = str(getattr(error, "status", "") or type(error).__name__)
+                    if self._last_problem == _INCIDENT_CLOSED:
+                        log.info("the incident is closed", leg=self.leg)
+                        self._stopping.set()
+                        return
                     log.info("the call failed and is tried again", leg=self.leg, problem=self._last_problem)
                 if not self._stopping.is_set():
                     await self._wait(RETRY_EVERY)
