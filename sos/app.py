@@ -365,7 +365,7 @@ async def _recovered(
     try:
         key = await journal.data_key(incident, Category.AUD)
         kept = await asyncio.to_thread(recover, directory, key)
-    except OutOfOrder:  # killed within its first second: nothing of it had reached the disk
+    except (OutOfOrder, FileNotFoundError):  # killed within its first second: nothing of it had reached the disk
         return FailRecording(recording=recording, reason="nothing_on_disk")
     except (RecordingError, Refused, OSError) as lost:
         return FailRecording(recording=recording, reason=type(lost).__name__)
