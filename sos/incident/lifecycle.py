@@ -251,7 +251,7 @@ def _escalated(incident: Incident, event: e.HelpEscalated) -> dict[str, Any]:
 _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
     {
         e.IncidentOpened: _opened,
-        e.ReportFiled: lambda _, event: {"located": event.located},
+        e.ReportFiled: lambda _, event: {"located": event.located, "sequence": event.sequence},
         e.PlanMade: _planned,
         e.DeskOffered: _offered,
         e.OperatorAssigned: _assigned,
@@ -331,7 +331,7 @@ def _open(incident: Incident, command: c.OpenIncident, _: datetime) -> Decision:
 
 
 def _file(incident: Incident, command: c.FileReport, _: datetime) -> Decision:
-    if incident.located is not None and command.sequence == 0:
+    if incident.sequence is not None and command.sequence <= incident.sequence:  # filed before
         return ()
     filed = e.ReportFiled(sequence=command.sequence, located=command.located, findings=command.findings)
     return (e.Draft(event=filed, parts=command.parts),)

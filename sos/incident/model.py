@@ -143,6 +143,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     operator: OperatorId | None = None
     planned: bool = False
     located: bool | None = None
+    sequence: int | None = None
+    """Of the newest report that has been filed: one that is not newer is a repeat."""
     prefecture: str | None = None
     """ISO 3166-2 code such as ``JP-13``; None while unknown."""
     agencies: tuple[AgencyId, ...] = ()

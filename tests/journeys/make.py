@@ -19,7 +19,7 @@ from tests.journeys.story import Story
 
 HERE = Path(__file__).resolve().parent
 
-NOT_EXPECTED = frozenset({"id", "tenant", "tried_at"})
+NOT_EXPECTED = frozenset({"id", "sequence", "tenant", "tried_at"})
 """Fields that the events of a journey do not tell, or that only the service needs."""
 
 
