@@ -26,13 +26,16 @@ STATIC = Path(__file__).resolve().parents[2] / "sos/console/static/index.html"
 RATE_HZ = 48_000
 
 LISTEN = """() => {
+  window.__listening?.close();
   const pc = window.__sos.pc;
   const track = pc.getReceivers()[0].track;
   const context = new AudioContext({sampleRate: 48000});
+  window.__listening = context;
   const source = context.createMediaStreamSource(new MediaStream([track]));
   const node = context.createScriptProcessor(4096, 1, 1);
-  window.__heard = [];
-  node.onaudioprocess = (event) => window.__heard.push(new Float32Array(event.inputBuffer.getChannelData(0)));
+  const heard = [];
+  window.__heard = heard;
+  node.onaudioprocess = (event) => heard.push(new Float32Array(event.inputBuffer.getChannelData(0)));
   source.connect(node);
   node.connect(context.destination);
 }"""
