@@ -7,7 +7,6 @@ none, RFC 8148 (VEDS) and Euro NCAP TB 040.
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -98,16 +97,6 @@ class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     prefecture_name: str | None = None
     border_distance_m: float | None = None
     runner_up: str | None = None
-
-
-class PartKind(StrEnum):
-    """Schemas by name, for readers in other languages."""
-
-    LOCATION = "Location"
-    VEHICLE = "Vehicle"
-    CRASH = "Crash"
-    CALL_BACK = "CallBack"
-    PLACE = "Place"
 
 
 class EmergencyReport(Struct, frozen=True, kw_only=True):
