@@ -10,7 +10,6 @@ import sys
 import tarfile
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from recording.verify import Report, verify_package
 from routing.categories import Category
 from sos import demo as demonstration
 from sos.app import running
+from sos.cli.options import LOCAL, AsJson, ConfigFile, Exit, Key, KeyFile, Seed, Url, held_key
 from sos.clock import SystemClock
 from sos.errors import Misconfigured, SosError
 from sos.settings import Settings, load
@@ -35,26 +35,6 @@ vehicle = typer.Typer(no_args_is_help=True, help="Be a vehicle: report, call, re
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(vehicle, name="vehicle")
 app.add_typer(config, name="config")
-
-
-class Exit(IntEnum):
-    REFUSED = 1
-    USAGE = 2
-    SETTINGS = 78
-    """EX_CONFIG of sysexits.h."""
-
-
-ConfigFile = Annotated[Path | None, typer.Option("--config", envvar="SOS_CONFIG", help="Settings file (TOML).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
-Url = Annotated[str, typer.Option("--url", help="Where the service is.")]
-Key = Annotated[str, typer.Option("--key", envvar="SOS_KEY", help="Tenant key, or auditor token for export.")]
-KeyFile = Annotated[Path | None, typer.Option("--key-file", help="The demonstration's key file, instead of --key.")]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="Draws what is invented; the same seed is the same report again. Each time another without."),
-]
-
-LOCAL = "http://127.0.0.1:8080"
 
 
 @app.command()
@@ -91,7 +71,7 @@ def vehicle_crash(
 ) -> None:
     """Report a crash automatically, and call."""
     event = crash(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=_seed(seed))
-    _run(_report(event, url=url, key=_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
+    _run(_report(event, url=url, key=held_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
 
 
 @vehicle.command("manual")
@@ -110,7 +90,7 @@ def vehicle_manual(
 ) -> None:
     """Press the SOS button, and call."""
     event = manual(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=_seed(seed))
-    _run(_report(event, url=url, key=_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
+    _run(_report(event, url=url, key=held_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
 
 
 @vehicle.command("replay")
@@ -124,7 +104,7 @@ def vehicle_replay(
 ) -> None:
     """Replay real crash records as crash events, with a progress bar."""
     code = run_replay(
-        files, base_url=url, key=_key(key, key_file), clock=SystemClock(), rate_per_s=rate, as_json=as_json
+        files, base_url=url, key=held_key(key, key_file), clock=SystemClock(), rate_per_s=rate, as_json=as_json
     )
     raise typer.Exit(code)
 
@@ -147,7 +127,7 @@ def export(
     if directory.exists():
         raise Misconfigured(f"{directory} exists already; name a new directory")
     categories = _categories(reveal or [])
-    token = _key(key, key_file, role="auditor")
+    token = held_key(key, key_file, role="auditor")
     _run(_export(incident, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
 
 
@@ -241,14 +221,6 @@ def _report_json(report: Report) -> str:
 
 def _settings(config_file: Path | None) -> Settings:
     return load(config_file)
-
-
-def _key(key: str, file: Path | None, *, role: str = "tenant") -> str:
-    if file is not None:
-        return str(json.loads(file.read_text())[role])
-    if not key:
-        raise Misconfigured("give the key with --key, SOS_KEY or --key-file")
-    return key
 
 
 def _categories(named: Sequence[str]) -> tuple[Category, ...]:
