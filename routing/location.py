@@ -17,6 +17,14 @@ _NULL_ISLAND_DEG = 0.5
 """Real crash files hold 0/0 and 0.0046/0.0100, a field cut short.  There is only sea this near to where the equator
 meets the zero meridian."""
 
+_WGS84_ALIKE = frozenset(
+    {"wgs84", "jgd2000", "jgd2011", "epsg:4326", "epsg:4612", "epsg:6668", "urn:ogc:def:crs:epsg::4326"}
+)
+"""Systems whose degrees mean the same place to two metres."""
+
+_TOKYO = frozenset({"tokyo", "epsg:4301", "tokyo97"})
+"""The datum of Japanese maps before 2002: its degrees lie about 450 m to the north-west of ours."""
+
 _EQUATOR_DEG = 0.01
 """A latitude alone below this (1.1 km) is far likelier a broken field than a road on the equator; Kampala and Quito
 lie further off."""
@@ -37,7 +45,8 @@ class Position(Struct, frozen=True):
 
 
 class Known(Struct, frozen=True):
-    """A usable position.  ``flags`` may hold ``outside_coverage`` and ``axes_swapped?``."""
+    """A usable position.  ``flags`` may hold ``outside_coverage``, ``axes_swapped?``, and ``datum_tokyo`` (some 450 m
+    off) or ``datum_unknown`` when the sender names another system than WGS-84."""
 
     position: Position
     flags: tuple[str, ...] = ()
@@ -55,8 +64,11 @@ def plausible(
     longitude: float | None,
     *,
     coverage: tuple[float, float, float, float] = COVERAGE,
+    datum: str | None = None,
 ) -> Known | Unknown:
     """What can be believed of a position as sent.  Never raises and never alters a number.
+
+    ``datum`` is the system the sender names; none named means WGS-84, as every standard of the field has it.
 
     ``axes_swapped?`` means that the two values would lie in the coverage if they changed places: a person may do that,
     software may not.
@@ -66,13 +78,19 @@ def plausible(
     if not (math.isfinite(latitude) and math.isfinite(longitude)):
         return Unknown(("not_a_number",))
     if _within(latitude, longitude, coverage):
-        return Known(Position(latitude, longitude))
+        return Known(Position(latitude, longitude), _datum(datum))
     swapped = ("axes_swapped?",) if _within(longitude, latitude, coverage) else ()
     if not (abs(latitude) <= 90.0 and abs(longitude) <= 180.0):
         return Unknown(("out_of_range", *swapped))
     if broken := _broken(latitude, longitude):
         return Unknown(broken)
-    return Known(Position(latitude, longitude), ("outside_coverage", *swapped))
+    return Known(Position(latitude, longitude), ("outside_coverage", *swapped, *_datum(datum)))
+
+
+def _datum(named: str | None) -> tuple[str, ...]:
+    if named is None or named.strip().lower() in _WGS84_ALIKE:
+        return ()
+    return ("datum_tokyo",) if named.strip().lower() in _TOKYO else ("datum_unknown",)
 
 
 def _broken(latitude: float, longitude: float) -> tuple[str, ...]:

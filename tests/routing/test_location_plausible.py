@@ -77,3 +77,15 @@ def test_no_pair_of_numbers_raises_and_a_known_position_is_exactly_what_was_sent
         assert (place.position.latitude, place.position.longitude) == (latitude, longitude)
     else:
         assert place.reasons
+
+
+@pytest.mark.parametrize("datum", [None, "WGS84", "JGD2011", "EPSG:4326", " wgs84 "])
+def test_a_system_that_means_the_same_place_needs_no_flag(datum):
+    assert plausible(35.68, 139.77, datum=datum) == Known(Position(35.68, 139.77))
+
+
+@pytest.mark.parametrize(
+    ("datum", "flag"), [("Tokyo", "datum_tokyo"), ("EPSG:4301", "datum_tokyo"), ("x", "datum_unknown")]
+)
+def test_another_system_is_noted_and_the_numbers_stay_as_they_were_sent(datum, flag):
+    assert plausible(35.68, 139.77, datum=datum) == Known(Position(35.68, 139.77), (flag,))

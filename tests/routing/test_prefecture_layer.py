@@ -9,7 +9,7 @@ import pytest
 import shapely
 from geopy.distance import great_circle
 
-from routing.boundaries import SEA_LIMIT_M, PrefectureLayer
+from routing.boundaries import SEA_LIMIT_M, PrefectureLayer, Share
 from routing.errors import Malformed, Misconfigured
 
 LAYER = PrefectureLayer.load()
@@ -125,7 +125,7 @@ def test_the_border_distance_is_right_to_one_per_cent_by_an_independent_great_ci
     layer = read(two_squares())
     for latitude, longitude in ((35.5, 135.9), (35.1, 135.99), (35.9, 135.5), (35.5, 136.2)):
         code = layer.find(latitude, longitude).prefecture
-        border = layer.border(latitude, longitude, prefecture=code)
+        border = layer.border(latitude, longitude, code=code)
 
         assert border.runner_up == {"AA-1": "AA-2", "AA-2": "AA-1"}[code]
         assert border.distance_m == pytest.approx(great_circle((latitude, longitude), (latitude, 136.0)).m, rel=0.01)
@@ -141,7 +141,7 @@ def test_the_distance_off_the_shore_is_right_by_an_independent_great_circle():
 
 
 def test_tokyo_station_has_chiba_as_runner_up_some_ten_kilometres_off():
-    border = LAYER.border(35.6812, 139.7671, prefecture="JP-13")
+    border = LAYER.border(35.6812, 139.7671, code="JP-13")
 
     assert border.runner_up == "JP-12"
     assert 8_000 < border.distance_m < 13_000
@@ -191,3 +191,21 @@ def test_the_shipped_prefectures_hardly_overlap():
     total = sum(shape.area for shape in SHAPES.values())
 
     assert total - shapely.union_all(list(SHAPES.values())).area < total * 1e-5
+
+
+def test_the_coarse_layer_answers_all_that_the_exact_one_does():
+    tokyo, kawasaki = (35.6812, 139.7671), (35.5313, 139.6969)
+
+    assert LAYER.find_many(*zip(tokyo, kawasaki, strict=True)) == [LAYER.find(*tokyo), LAYER.find(*kawasaki)]
+    assert LAYER.find(*tokyo).code == "JP-13"
+    assert LAYER.polygon("JP-13").equals(SHAPES["JP-13"])
+    assert LAYER.polygon("JP-99") is None
+    assert LAYER.shares(*tokyo, 1_000.0) == (Share("JP-13", 1.0),)
+
+
+def test_a_circle_on_the_border_divides_between_both_prefectures_and_is_never_more_than_whole():
+    shares = LAYER.shares(35.5313, 139.6969, 6_000.0)
+
+    assert {"JP-13", "JP-14"} <= {share.code for share in shares}
+    assert [share.share for share in shares] == sorted((share.share for share in shares), reverse=True)
+    assert sum(share.share for share in shares) <= 1.0

@@ -1,61 +1,31 @@
 """Which prefecture a place lies in, how sure that is, and which one lies next to it.
 
 The layer that ships is coarse (Natural Earth 1:10m, see ``data/PROVENANCE.md``): its borders are right to some three
-kilometres, which the layer says of itself in ``accuracy_m``.  Distances are taken in spherical Mercator, where shapes
-are true locally: a length there times the cosine of the latitude is a length on the ground (error below 1 % within
-100 km); further away along the great circle.
+kilometres, which the layer says of itself in ``accuracy_m``.
 """
 
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from datetime import date
 from importlib import resources
 from typing import Any
 
 import msgspec
 import numpy as np
 import shapely
-from geopy.distance import great_circle
 from msgspec import Struct
 
+from routing.boundaries import plane
+from routing.boundaries.layer import NEAREST_LIMIT_M, SEA_LIMIT_M, Border, Match, Share
 from routing.errors import Misconfigured
 from routing.location import Position
-
-EARTH_RADIUS_M = 6_371_008.8
-"""Mean radius (IUGG)."""
-
-NEAREST_LIMIT_M = 5_000.0
-"""Up to here off every shore a point counts as on land: the coarse coast misses piers, bridges and small islands."""
-
-SEA_LIMIT_M = 400_000.0
-"""Up to here a point at sea is given to the nearest prefecture: 200 nautical miles and a little."""
 
 _CELL_DEG = 0.1
 """About 10 km: most cells with land then lie wholly inside one prefecture and are answered by a dictionary."""
 
-_LOCAL = 0.02
-"""Mercator radians, about 100 km in Japan: beyond it the plane stretches too much and the great circle is taken."""
-
 _CHUNK = 8
 """Border edges per indexed piece."""
-
-
-class Match(Struct, frozen=True):
-    """What the layer says of one point."""
-
-    prefecture: str | None
-    """ISO 3166-2, such as ``JP-13``; None abroad and on the high seas."""
-    how: str
-    """``inside``, ``nearest`` (off the shore by at most NEAREST_LIMIT_M), ``sea`` or ``outside``."""
-    distance_m: float
-    """To the prefecture; 0 when inside."""
-
-
-class Border(Struct, frozen=True):
-    """The nearest prefecture other than the one matched."""
-
-    distance_m: float
-    runner_up: str
 
 
 class _Properties(Struct):
@@ -106,10 +76,13 @@ class PrefectureLayer:
         self.names = dict(names)
         """Code to (Japanese, English) name."""
         self.codes = tuple(sorted(shapes))
+        self._shapes = {code: shapes[code] for code in self.codes}
+        self._outlines = shapely.STRtree(list(self._shapes.values()))
         self._cells = _grid(shapes)
-        self._edges, self._owners = _edges({code: shapes[code] for code in self.codes})
-        self._abroad = shapely.MultiPolygon() if abroad is None else abroad
-        shapely.prepare(self._abroad)
+        self._edges, self._owners = _edges(self._shapes)
+        self.abroad = shapely.MultiPolygon() if abroad is None else abroad
+        """Land nearby that is another country's."""
+        shapely.prepare(self.abroad)
         self._shore = shapely.STRtree(self._edges)
         self._beside: dict[str, tuple[Any, Sequence[str]]] = {}
 
@@ -148,7 +121,11 @@ class PrefectureLayer:
         """Name and digest, as plans record it."""
         return f"{self.name}@{self.digest}"
 
-    def find(self, latitude: float, longitude: float) -> Match:
+    def covers(self, as_of: date) -> bool:
+        """Always: prefectures have not changed since long before this service."""
+        return True
+
+    def find(self, latitude: float, longitude: float, *, as_of: date | None = None) -> Match:
         """The prefecture of a point.  ``Malformed`` when the point is no place on Earth."""
         Position(latitude, longitude)
         cell = self._cells.get((math.floor(latitude / _CELL_DEG), math.floor(longitude / _CELL_DEG)))
@@ -160,51 +137,62 @@ class PrefectureLayer:
                     return Match(code, "inside", 0.0)
         return self._off_shore(latitude, longitude)
 
-    def border(self, latitude: float, longitude: float, *, prefecture: str) -> Border:
-        """How far it is to the nearest prefecture other than ``prefecture``, and which one that is.
+    def find_many(
+        self, latitudes: Sequence[float], longitudes: Sequence[float], *, as_of: date | None = None
+    ) -> list[Match]:
+        """``find`` for many points, in their order."""
+        return [
+            self.find(latitude, longitude)
+            for latitude, longitude in zip(map(float, latitudes), map(float, longitudes), strict=True)
+        ]
 
-        The point lies in ``prefecture`` or off its shore; a point inside another one is as far as that one's edge.
+    def border(self, latitude: float, longitude: float, *, code: str, as_of: date | None = None) -> Border:
+        """How far it is to the nearest prefecture other than ``code``, and which one that is.
+
+        The point lies in ``code`` or off its shore; a point inside another one is as far as that one's edge.
         """
-        if prefecture not in self._beside:
-            keep = [number for number, owner in enumerate(self._owners) if owner != prefecture]
-            self._beside[prefecture] = (
+        if code not in self._beside:
+            keep = [number for number, owner in enumerate(self._owners) if owner != code]
+            self._beside[code] = (
                 shapely.STRtree(self._edges[keep]),
                 tuple(self._owners[number] for number in keep),
             )
-        tree, owners = self._beside[prefecture]
-        index, distance_m = _nearest(tree, latitude, longitude)
+        tree, owners = self._beside[code]
+        index, distance_m = plane.nearest(tree, latitude, longitude)
         return Border(distance_m, owners[index])
 
+    def shares(
+        self, latitude: float, longitude: float, radius_m: float, *, as_of: date | None = None
+    ) -> tuple[Share, ...]:
+        """How a circle divides among the prefectures, largest first."""
+        return self.shares_of(plane.circle(latitude, longitude, radius_m))
+
+    def shares_of(self, shape: Any, *, as_of: date | None = None) -> tuple[Share, ...]:
+        """How any shapely (Multi)Polygon in degrees divides among the prefectures, largest first."""
+        touched = sorted(self._outlines.query(shape, predicate="intersects").tolist())
+        codes = [self.codes[number] for number in touched]
+        return plane.shares_of(shape, codes, [self._shapes[code] for code in codes])
+
+    def polygon(self, code: str, *, as_of: date | None = None) -> Any:
+        """The shapely (Multi)Polygon of a prefecture in degrees, or None when there is no such code."""
+        return self._shapes.get(code)
+
     def _off_shore(self, latitude: float, longitude: float) -> Match:
-        index, distance_m = _nearest(self._shore, latitude, longitude)
-        if distance_m > SEA_LIMIT_M or shapely.intersects_xy(self._abroad, longitude, latitude):
+        index, distance_m = plane.nearest(self._shore, latitude, longitude)
+        if distance_m > SEA_LIMIT_M or shapely.intersects_xy(self.abroad, longitude, latitude):
             return Match(None, "outside", distance_m)
         return Match(self._owners[index], "nearest" if distance_m <= NEAREST_LIMIT_M else "sea", distance_m)
 
 
-def _nearest(tree: Any, latitude: float, longitude: float) -> tuple[int, float]:
-    """Index of the nearest piece and its distance in metres."""
-    y = math.asinh(math.tan(math.radians(max(-89.0, min(89.0, latitude)))))
-    point = shapely.Point(math.radians(longitude), y)
-    found, lengths = tree.query_nearest(point, return_distance=True, all_matches=False)
-    index, length = int(found[0]), float(lengths[0])
-    if length > _LOCAL:
-        east, north = shapely.get_coordinates(shapely.shortest_line(point, tree.geometries[index]))[1].tolist()
-        there = (math.degrees(math.atan(math.sinh(north))), math.degrees(east))
-        return index, float(great_circle((latitude, longitude), there).m)
-    return index, length * math.cos(math.radians(latitude)) * EARTH_RADIUS_M
-
-
 def _edges(shapes: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """All borders and shores in Mercator radians, cut into short pieces, and the prefecture each belongs to."""
+    """All borders and shores in the plane, cut into short pieces, and the prefecture each belongs to."""
     pieces: list[Any] = []
     owners: list[str] = []
     for code, shape in shapes.items():
         for ring in shapely.get_rings(shapely.get_parts(shape)):
-            degrees = np.radians(shapely.get_coordinates(ring))
-            plane = np.column_stack((degrees[:, 0], np.arcsinh(np.tan(degrees[:, 1]))))
-            starts = range(0, len(plane) - 1, _CHUNK)
-            pieces.extend(shapely.linestrings(plane[start : start + _CHUNK + 1]) for start in starts)
+            flat = plane.flattened(shapely.get_coordinates(ring))
+            starts = range(0, len(flat) - 1, _CHUNK)
+            pieces.extend(shapely.linestrings(flat[start : start + _CHUNK + 1]) for start in starts)
             owners.extend(code for _ in starts)
     return np.array(pieces), tuple(owners)
 
