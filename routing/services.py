@@ -4,13 +4,22 @@ from enum import StrEnum
 
 
 class Service(StrEnum):
-    """The values are the last labels of RFC 5031 service URNs (``urn:service:sos.fire``)."""
+    """The first four are the last labels of RFC 5031 service URNs (``urn:service:sos.fire``); the others have none."""
 
     FIRE = "fire"
     """消防・救急: fire and ambulance answer one number in Japan (119)."""
     POLICE = "police"
     MEDICAL = "ambulance"
     COAST_GUARD = "marine"
+    HOSPITAL = "hospital"
+    HELICOPTER = "helicopter"
+    """ドクターヘリ基地病院: asked for by the fire service, told in parallel (D-Call Net)."""
+    ROAD = "road"
+    """道路管理者: the operator of an expressway, who closes lanes and knows the kilometre posts."""
+
+
+ALWAYS = (Service.FIRE, Service.POLICE, Service.MEDICAL, Service.COAST_GUARD)
+"""Services that every directory must be able to name somebody for, wherever it is; each has an RFC 5031 URN."""
 
 
 class Recipient(StrEnum):
@@ -24,6 +33,24 @@ class Recipient(StrEnum):
     """Hospital, doctor helicopter."""
     JCG = "JCG"
     """海上保安庁 (118)."""
+    DHQ = "DHQ"
+    """災害対策本部: headquarters of a prefecture or municipality in a disaster."""
+    FAM = "FAM"
+    """Family of the person."""
+    RSA = "RSA"
+    """Roadside assistance."""
+    INS = "INS"
+    """Insurer."""
+    OEM = "OEM"
+    """Maker of the vehicle."""
+    INV = "INV"
+    """Investigator who asks in writing."""
+    CRT = "CRT"
+    """Court."""
+    CTR = "CTR"
+    """Our own centre in another country, and whoever works there for us."""
+    ROAD = "ROAD"
+    """Road operator, who clears the road and warns those who follow."""
 
 
 RECIPIENT: dict[Service, Recipient] = {
@@ -31,5 +58,8 @@ RECIPIENT: dict[Service, Recipient] = {
     Service.POLICE: Recipient.POL,
     Service.MEDICAL: Recipient.MED,
     Service.COAST_GUARD: Recipient.JCG,
+    Service.HOSPITAL: Recipient.MED,
+    Service.HELICOPTER: Recipient.MED,
+    Service.ROAD: Recipient.ROAD,
 }
 """The class an agency of each service has unless a caller knows better."""

@@ -1,0 +1,71 @@
+"""The data a plan is made from, opened as the settings say: boundaries, directory, roads, hospitals, towns."""
+
+from pathlib import Path
+
+from routing.boundaries import Layer, MunicipalLayer, PrefectureLayer
+from routing.directory import Directory
+from routing.errors import RoutingError
+from routing.hospitals import Facilities
+from routing.place import TownPoints
+from routing.plan import PlanRules, Sources
+from routing.routes import Crossings, RouteTable
+from sos.errors import Misconfigured
+from sos.settings import Settings
+
+IMPORTED = Path("geo") / "municipalities.sosgeo"
+"""Where ``sos geo import`` puts its index, below the data directory."""
+
+
+def open_sources(settings: Settings) -> Sources:
+    """Everything a plan needs.  ``Misconfigured`` names the setting whose file is missing or wrong."""
+    return Sources(
+        layer=open_layer(settings),
+        directory=open_directory(settings.directory),
+        rules=PlanRules(),
+        facilities=open_facilities(settings.hospitals),
+        routes=open_routes(settings.routes),
+        crossings=Crossings.load(),
+    )
+
+
+def open_layer(settings: Settings) -> Layer:
+    """The exact layer that is configured or was imported; else the shipped prefectures."""
+    path = Path(settings.boundaries) if settings.boundaries else settings.data / IMPORTED
+    if not settings.boundaries and not path.is_file():
+        return PrefectureLayer.load()
+    try:
+        return MunicipalLayer.load(path)
+    except (OSError, RoutingError) as fault:
+        raise Misconfigured(f"boundaries: {path.name} cannot be used: {fault}") from fault
+
+
+def open_directory(path: str) -> Directory:
+    """The directory of a file; the invented one without."""
+    try:
+        return Directory.read(Path(path).read_bytes()) if path else Directory.demo()
+    except (OSError, RoutingError) as fault:
+        raise Misconfigured(f"directory: {fault}") from fault
+
+
+def open_facilities(path: str) -> Facilities | None:
+    """Hospitals and helicopter bases of a file; None without."""
+    try:
+        return Facilities.read(Path(path).read_bytes(), name=Path(path).stem) if path else None
+    except (OSError, RoutingError) as fault:
+        raise Misconfigured(f"hospitals: {fault}") from fault
+
+
+def open_routes(path: str) -> RouteTable | None:
+    """Carriageways and their duties of a folder; None without."""
+    try:
+        return RouteTable.load(Path(path)) if path else None
+    except (OSError, RoutingError) as fault:
+        raise Misconfigured(f"routes: {fault}") from fault
+
+
+def open_towns(path: str) -> TownPoints | None:
+    """Town points of a file; None without."""
+    try:
+        return TownPoints.load(Path(path)) if path else None
+    except (OSError, RoutingError) as fault:
+        raise Misconfigured(f"towns: {fault}") from fault
