@@ -1,61 +1,148 @@
 """Hop 7 to 8: an operator wants to tell an agency; the law says whether and what; the decision is recorded whole.
 
-Nothing leaves here.  The delivery is ``handoff``'s, and it starts from the recorded decision alone.
+Nothing leaves here.  The delivery is ``handoff``'s, and it starts from the recorded decision alone.  There are four
+ways to tell: for the protection of life, because the person agrees, for a third person, and against the person's
+refusal with a supervisor.  What the law does not permit is refused; what it leaves to a person is recorded as a
+question to a supervisor.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from routing.brief import compose
+from routing.brief import Brief, Sender, compose, read
 from routing.categories import Category
 from routing.directory import Agency, Directory
-from routing.law import Case, Outcome, RuleBook, Verdict, evaluate
-from routing.services import RECIPIENT
+from routing.law import Case, Fact, Obligation, Outcome, Path, RuleBook, Verdict, evaluate
+from routing.services import RECIPIENT, Service
+from sos.dispatch.forms import JSON, digests, forms_for, forms_of, prepare
 from sos.errors import Refused, Unknown
-from sos.incident.commands import DecideDisclosure
-from sos.incident.events import DisclosureDecided, NoteAdded
-from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, Mode, OperatorId, State, TenantId, new_id
+from sos.incident.commands import DecideDisclosure, ReferDisclosure
+from sos.incident.events import (
+    AgencyAsked,
+    AnswerGiven,
+    CancelReceived,
+    DisclosureDecided,
+    DisclosureReferred,
+    NoteAdded,
+    PlaceDescribed,
+    Recorded,
+    ReferralAnswered,
+    VehicleRecognised,
+)
+from sos.incident.model import (
+    AgencyId,
+    ConsentAnswer,
+    Disclosure,
+    DisclosureId,
+    Incident,
+    IncidentId,
+    Mode,
+    OperatorId,
+    Referral,
+    ReferralId,
+    State,
+    TenantId,
+    Trigger,
+    new_id,
+)
 from sos.incident.report import canonical
+from sos.incident.wish import Wish
 from sos.journal.journal import Done, Journal, Part
 
 HELD = frozenset(Category) - {Category.RAW, Category.AUD, Category.TRK, Category.BIL}
 """What the house may hold that a rescue could need; the rest is not even looked at."""
 
+FORMS_WITHIN_S = 3.0
+"""How long a decision waits for its forms; a page takes a tenth of a second, and rescue does not wait for a printer."""
 
-_OURS = ("borderDistanceM", "runnerUp")
+_OURS = ("borderDistanceM", "runnerUp", "runnerUpName", "municipality", "planning")
 """What a plan says to the operator alone: how sure we are of the place is no help to those who drive there."""
+
+_NO_FACTS = (
+    AgencyAsked,
+    AnswerGiven,
+    CancelReceived,
+    DisclosureDecided,
+    DisclosureReferred,
+    PlaceDescribed,
+    ReferralAnswered,
+)
+"""Events whose parts say nothing about the incident: copies of what was known, reasons, other people's wishes, and an
+address that nobody has verified."""
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What a brand has promised, and what this customer has asked for."""
+
+    terms: str = ""
+    """Name of the terms in the rule book; empty: the law alone decides."""
+    opt_out: bool | None = False
+    """The customer wants nothing shared; None while nobody can say: then commerce is told nothing."""
+    clauses: Mapping[str, str] = MappingProxyType({})
+    """References that the brand's own pack gives for a path or for ``opt_out_override``."""
+
+    def keeps_from(self, path: Path) -> bool:
+        """Whether the customer's wish counts on ``path``; where nobody knows it, only commerce loses by caution."""
+        return path is Path.COMMERCIAL if self.opt_out is None else self.opt_out
 
 
 class Disclosures:
     """Decides what agencies are told."""
 
     def __init__(
-        self, journal: Journal, *, directory: Directory, book: RuleBook, domains: Mapping[TenantId, str]
+        self,
+        journal: Journal,
+        *,
+        directory: Directory,
+        book: RuleBook,
+        domains: Mapping[TenantId, str],
+        policies: Mapping[TenantId, Policy] = MappingProxyType({}),
+        senders: Mapping[TenantId, Sender] = MappingProxyType({}),
     ) -> None:
         self._journal = journal
         self._directory = directory
         self._book = book
         self._domains = domains
+        self._policies = policies
+        self._senders = senders
 
     async def decide(
-        self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, necessity: str, consent: str
+        self,
+        incident: IncidentId,
+        *,
+        agency: AgencyId,
+        operator: OperatorId,
+        necessity: str = "",
+        consent: str = "",
+        wish: Wish | None = None,
     ) -> Done:
         """Record that ``agency`` is told, on the ground the law gives.
 
-        ``necessity`` and ``consent`` are the codes of the two limbs of APPI Art. 27(1)(ii), as the operator saw them.
-        ``Refused`` when the law does not permit it or the incident is not the operator's.
+        ``necessity`` and ``consent`` are the codes of the two limbs of APPI Art. 27(1)(ii), as the operator saw them;
+        ``wish`` says more where more is needed.  ``Refused`` when the law does not permit it or the incident is not
+        the operator's; where the law leaves it to a supervisor, the question is in the journal by then.
         """
+        wish = wish or Wish(necessity=necessity, consent=consent)
         state = await self._journal.state(incident)
         if state.operator != operator:
             raise Refused("only the operator who has the incident may tell an agency: answer it first")
         told = self._agency(agency)
-        parts = await self._journal.unseal(incident, tuple(HELD))
-        held = sections(parts)
-        verdict = self._judge(state, told, held=frozenset(held), necessity=necessity, consent=consent)
-        command = self._command(state, told, verdict, {c: held[c] for c in verdict.categories})
-        return await self._journal.execute(incident, command, actor=f"operator:{operator}")
+        held = sections(await self._journal.unseal(incident, tuple(HELD)))
+        judged = await self._judge(state, told, wish, held=frozenset(held))
+        if not judged.verdict.outcome.permits:
+            await self._not_permitted(state, judged, wish)
+        before = await self._before(state, told) if wish.update else None
+        shown = {category: held[category] for category in judged.verdict.categories}
+        brief = self._brief(state, judged, shown, before=before)
+        forms = await self._forms(brief, told)
+        command = _command(judged, brief=brief, before=before, forms=forms, rules=self._book.dataset)
+        confirmed = msgspec.structs.replace(command, confirmed=wish.confirmed or before is not None)
+        return await self._journal.execute(incident, confirmed, actor=f"operator:{operator}")
 
     def _agency(self, agency: AgencyId) -> Agency:
         known = self._directory.agencies.get(agency)
@@ -63,34 +150,74 @@ class Disclosures:
             raise Unknown(f"the directory knows no agency {agency!r}")
         return known
 
-    def _judge(
-        self, state: Incident, agency: Agency, *, held: frozenset[Category], necessity: str, consent: str
-    ) -> Verdict:
-        verdict = evaluate(
-            Case(
-                jurisdiction=agency.country,
-                live=state.state is not State.CLOSED,
-                danger=necessity,
-                consent_difficulty=consent,
-                recipient_service=agency.service,
-                recipient_class=RECIPIENT[agency.service],
-                held_categories=held,
-                mode=state.mode,
-            ),
-            book=self._book,
+    async def _judge(self, state: Incident, agency: Agency, wish: Wish, *, held: frozenset[Category]) -> "_Judged":
+        path = wish.path or _ordinary_path(agency.service)
+        referral = _approval(state, agency) if path is Path.REFUSED else None
+        policy = await self._policy(state)
+        case = Case(
+            jurisdiction=agency.country,
+            path=path,
+            live=state.state is not State.CLOSED,
+            danger=wish.necessity,
+            consent_difficulty=wish.consent,
+            facts=_facts(state, wish, referral),
+            recipient_service=agency.service,
+            recipient_class=RECIPIENT[agency.service],
+            held_categories=held,
+            named=_agreed(state),
+            opt_out=policy.keeps_from(path),
+            terms=policy.terms,
+            mode=state.mode,
         )
-        if verdict.outcome is not Outcome.PERMIT:
-            tried = ", ".join(f"{row.rule}: {row.why}" for row in verdict.tried)
-            raise Refused(f"{verdict.rule} says {verdict.outcome} ({tried})")
-        return verdict
+        today = self._book.day(case.jurisdiction, self._journal.clock.now())
+        verdict = evaluate(case, book=self._book, as_of=today)
+        return _Judged(agency=agency, case=case, policy=policy, verdict=verdict, referral=referral)
 
-    def _command(
-        self, state: Incident, agency: Agency, verdict: Verdict, shown: Mapping[Category, bytes]
-    ) -> DecideDisclosure:
-        disclosure = DisclosureId(new_id())
-        brief = compose(
+    async def _policy(self, state: Incident) -> Policy:
+        """The tenant's, with what the registry has said of this vehicle over it."""
+        policy = self._policies.get(state.tenant, Policy())
+        said = recognised(await self._journal.store.stream(state.id))
+        if said is None:
+            return policy
+        clauses = dict(clause.split("=", 1) for clause in said.clauses if "=" in clause)
+        unsure = "registry_unavailable" in said.flags
+        return msgspec.structs.replace(policy, opt_out=None if unsure else said.opt_out, clauses=clauses)
+
+    async def _not_permitted(self, state: Incident, judged: "_Judged", wish: Wish) -> None:
+        """Ask a supervisor where the law leaves it to one; ``Refused`` in any case."""
+        verdict = judged.verdict
+        tried = ", ".join(f"{row.rule}: {row.why}" for row in verdict.tried if row.why != "path")
+        if verdict.outcome is Outcome.REFER and wish.reason.strip():
+            question = ReferDisclosure(
+                referral=ReferralId(new_id()),
+                agency=AgencyId(judged.agency.id),
+                rule=verdict.rule,
+                path=judged.case.path,
+                necessity=wish.necessity,
+                consent=wish.consent,
+                reason=wish.reason,
+            )
+            await self._journal.execute(state.id, question, actor=f"operator:{state.operator}")
+            raise Refused(f"{verdict.rule} says {verdict.outcome}: a supervisor has been asked ({tried})")
+        offers = f"; possible: {', '.join(verdict.offers)}" if verdict.offers else ""
+        raise Refused(f"{verdict.rule} says {verdict.outcome} ({tried}){offers}")
+
+    async def _before(self, state: Incident, agency: Agency) -> Brief:
+        """The brief that ``agency`` has now.  ``Refused`` when it has none."""
+        last = _newest(state, agency)
+        for part in await self._journal.unseal(state.id, (Category.RAW,)):
+            event = part.recorded.event
+            if last and isinstance(event, DisclosureDecided) and event.disclosure == last.disclosure:
+                return read(part.payload)
+        raise Refused(f"{agency.id} has not been told yet, so there is nothing to bring up to date")
+
+    def _brief(
+        self, state: Incident, judged: "_Judged", shown: Mapping[Category, bytes], *, before: Brief | None
+    ) -> bytes:
+        agency, verdict = judged.agency, judged.verdict
+        return compose(
             incident=incident_urn(state.id, self._domains[state.tenant]),
-            disclosure=disclosure,
+            disclosure=new_id(),
             agency=agency.id,
             agency_name=agency.name_ja,
             rule=verdict.rule,
@@ -99,23 +226,119 @@ class Disclosures:
             decided_at=self._journal.clock.now(),
             exercise=state.mode is Mode.DRILL,
             sections=shown,
-        )
-        return DecideDisclosure(
-            disclosure=disclosure,
-            agency=AgencyId(agency.id),
-            exercise_partner=agency.exercise_partner,
             service=agency.service,
-            rule=verdict.rule,
-            ground=verdict.ground,
-            law_version=verdict.law_version,
-            clause=verdict.clause,
-            necessity=verdict.necessity,
-            consent=verdict.consent,
-            opt_out_overridden=verdict.opt_out_overridden,
-            sections=shown,
-            withheld=verdict.withheld,
-            brief=brief,
+            trigger="" if state.trigger is Trigger.UNKNOWN else state.trigger,
+            sender=self._senders.get(state.tenant),
+            before=before,
+            without=verdict.without,
         )
+
+    async def _forms(self, brief: bytes, agency: Agency) -> tuple[tuple[str, str], ...]:
+        """Digests of the forms that the channels of ``agency`` carry; of the brief alone when they take too long."""
+        try:
+            async with asyncio.timeout(FORMS_WITHIN_S):
+                return digests(await forms_of(brief, forms_for(agency.channels)))
+        except TimeoutError:
+            return digests(prepare(brief, (JSON,)))
+
+
+class _Judged(Struct, frozen=True, kw_only=True):
+    """A wish and what the law says of it."""
+
+    agency: Agency
+    case: Case
+    policy: Policy
+    verdict: Verdict
+    referral: Referral | None
+    """The supervisor's word it rests on."""
+
+
+def _ordinary_path(service: Service) -> Path:
+    """A road operator clears the road; everybody else protects life."""
+    return Path.HAZARD_REMOVAL if service is Service.ROAD else Path.LIFE_PROTECTION
+
+
+_EVIDENCED = frozenset({Fact.PERSON_AGREES, Fact.SUPERVISOR_APPROVED, Fact.REASON_WRITTEN})
+"""Facts that nobody can just tick: each stands in the journal or is not so."""
+
+
+def _facts(state: Incident, wish: Wish, referral: Referral | None) -> frozenset[Fact]:
+    """What was ticked, with what the journal knows: a «yes», a supervisor's word, what set the report off."""
+    facts = set(wish.facts) - _EVIDENCED
+    if state.consent is not None and state.consent.answer is ConsentAnswer.AGREED:
+        facts.add(Fact.PERSON_AGREES)
+    if referral is not None:
+        facts |= {Fact.SUPERVISOR_APPROVED, Fact.REASON_WRITTEN, *map(Fact, referral.facts)}
+    elif wish.reason.strip():
+        facts.add(Fact.REASON_WRITTEN)
+    if state.trigger is Trigger.AUTOMATIC:
+        facts.add(Fact.ACN_TRIGGER)
+    return frozenset(facts)
+
+
+def _agreed(state: Incident) -> frozenset[Category]:
+    """What the person has agreed to have told."""
+    agreed = state.consent is not None and state.consent.answer is ConsentAnswer.AGREED
+    return frozenset(state.consent.categories) if state.consent is not None and agreed else frozenset()
+
+
+def _approval(state: Incident, agency: Agency) -> Referral | None:
+    """The newest word of a supervisor for ``agency``."""
+    said = [known for known in state.referrals if known.agency == agency.id and known.approved]
+    return said[-1] if said else None
+
+
+def _newest(state: Incident, agency: Agency) -> Disclosure | None:
+    told = [known for known in state.disclosures if known.agency == agency.id and not known.superseded]
+    return told[-1] if told else None
+
+
+def _command(
+    judged: _Judged, *, brief: bytes, before: Brief | None, forms: tuple[tuple[str, str], ...], rules: str
+) -> DecideDisclosure:
+    """The verdict as the journal keeps it, complete.  Sections are those of the brief: what a row leaves out is out."""
+    agency, case, verdict = judged.agency, judged.case, judged.verdict
+    written = read(brief)
+    return DecideDisclosure(
+        disclosure=DisclosureId(written.disclosure),
+        agency=AgencyId(agency.id),
+        exercise_partner=agency.exercise_partner,
+        service=agency.service,
+        rule=verdict.rule,
+        ground=verdict.ground,
+        law_version=verdict.law_version,
+        clause=judged.policy.clauses.get(case.path, verdict.clause),
+        necessity=verdict.necessity,
+        consent=verdict.consent,
+        opt_out_overridden=verdict.opt_out_overridden,
+        sections={category: canonical(written.sections[category]) for category in verdict.categories},
+        withheld=verdict.withheld,
+        brief=brief,
+        path=case.path,
+        facts=tuple(sorted(case.facts)),
+        grounds=verdict.grounds,
+        rules=rules,
+        opt_out_clause=_override_clause(judged.policy, verdict),
+        review=verdict.outcome is Outcome.PERMIT_REVIEW,
+        obligations=tuple(verdict.record),
+        referral=judged.referral.referral if judged.referral else None,
+        supervisor=judged.referral.supervisor if judged.referral else None,
+        supersedes=DisclosureId(before.disclosure) if before else None,
+        brief_version=written.version,
+        forms=forms,
+    )
+
+
+def _override_clause(policy: Policy, verdict: Verdict) -> str:
+    if not verdict.opt_out_overridden:
+        return ""
+    return policy.clauses.get(Obligation.OPT_OUT_OVERRIDE, verdict.opt_out_clause)
+
+
+def recognised(stream: Sequence[Recorded]) -> VehicleRecognised | None:
+    """What the registry said last of the vehicle."""
+    said = [recorded.event for recorded in stream if isinstance(recorded.event, VehicleRecognised)]
+    return said[-1] if said else None
 
 
 def incident_urn(incident: IncidentId, domain: str) -> str:
@@ -127,12 +350,22 @@ def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:
     """All that is known by category as one JSON object each: later facts over earlier ones, notes in their order."""
     merged: dict[Category, dict[str, Any]] = {}
     for part in parts:
-        if isinstance(part.recorded.event, DisclosureDecided):
-            continue  # a copy of what was known then
+        if isinstance(part.recorded.event, _NO_FACTS):
+            continue
         section = merged.setdefault(part.category, {})
         if isinstance(part.recorded.event, NoteAdded):
             section.setdefault("notes", []).append(part.payload.decode())
         else:
-            told = msgspec.json.decode(part.payload)
+            told = _of_help(msgspec.json.decode(part.payload))
             section.update({name: value for name, value in told.items() if name not in _OURS})
     return {category: canonical(section) for category, section in merged.items()}
+
+
+def _of_help(told: dict[str, Any]) -> dict[str, Any]:
+    """Of a judgement of severity only that somebody may be badly hurt: a low score must calm nobody down, and what it
+    was reckoned from may be of categories that are withheld."""
+    judged = told.pop("prediction", None)
+    if not isinstance(judged, dict) or judged.get("level") not in ("attention", "severe"):
+        return told
+    score = judged.get("score") or {}
+    return told | {"injuryLevel": judged["level"], "injuryRisk": score.get("risk")}

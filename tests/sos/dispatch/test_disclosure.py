@@ -50,7 +50,7 @@ async def test_a_disclosure_names_rule_ground_and_both_limbs_and_keeps_the_brief
 async def test_without_both_limbs_of_the_exemption_nothing_is_disclosed(journal, arrive, disclosures, limbs):
     incident = await arrive()
 
-    with pytest.raises(Refused, match="JP-99"):
+    with pytest.raises(Refused, match="XX-99"):
         await disclosures.decide(incident, agency=FIRE, operator=HANAKO, **limbs)
 
     assert (await journal.state(incident)).disclosures == ()

@@ -1,0 +1,174 @@
+"""The brief: what one agency is told about one incident, complete in itself and no more than the verdict allows.
+
+A brief is canonical JSON (sorted keys, no spaces), schema ``sos-brief/1``; it is stored, digested and delivered as the
+same bytes, and every other form is made of these bytes alone.  Categories that are withheld are absent, not blank: an
+empty box tells that there was something in it.  A second version says what changed against the first.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from routing.categories import DISCLOSABLE, Category
+from routing.errors import Malformed
+
+SCHEMA = "sos-brief/1"
+
+
+class Sender(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who tells: the emergency centre, and where it can be asked."""
+
+    domain: str
+    """DNS name, as it ends the URNs of its incidents."""
+    name_ja: str
+    name_en: str
+    desk_uri: str
+    """``tel:`` (E.164) or ``sip:`` of the desk that answers day and night."""
+
+
+class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One field that is not as the version before had it.  What is not told any more is not named."""
+
+    category: str
+    field: str
+    how: Literal["added", "changed", "removed"]
+    was: Any = None
+    """Value in the version before, where it was changed."""
+
+
+class Brief(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A brief, read back."""
+
+    schema: Literal["sos-brief/1"]
+    incident: str
+    """NENA URN, ``urn:emergency:uid:incidentid:...``."""
+    disclosure: str
+    """Our own id of this disclosure: quoting it is enough to ask us about it."""
+    agency: str
+    """Id of the recipient in the directory."""
+    agency_name: str
+    rule: str
+    ground: str
+    law_version: str
+    decided_at: datetime
+    """Aware UTC."""
+    exercise: bool
+    """True: a drill, nobody is to be sent."""
+    sections: dict[str, dict[str, Any]]
+    """By category, the JSON objects of the report."""
+    service: str = ""
+    """What the recipient does, as ``routing.services`` names it; empty in older briefs."""
+    trigger: str = ""
+    """``automatic`` or ``manual``; empty where nobody knows."""
+    version: int = 1
+    supersedes: str | None = None
+    """Our id of the disclosure that this one follows."""
+    changes: tuple[Change, ...] = ()
+    sender: Sender | None = None
+    """None in briefs from before this was said."""
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder(Brief).decode
+
+
+def compose(
+    *,
+    incident: str,
+    disclosure: str,
+    agency: str,
+    agency_name: str,
+    rule: str,
+    ground: str,
+    law_version: str,
+    decided_at: datetime,
+    exercise: bool,
+    sections: Mapping[Category, bytes],
+    service: str = "",
+    trigger: str = "",
+    sender: Sender | None = None,
+    before: Brief | None = None,
+    without: Collection[str] = (),
+) -> bytes:
+    """The brief as canonical JSON.
+
+    ``sections``: JSON objects by category.  ``before``: the version that this one follows.  ``without``: fields to be
+    left out, such as ``VEH.licensePlate``.  ``Malformed`` when a section is no JSON object, when a category may never
+    be disclosed, or when ``decided_at`` has no time zone.
+    """
+    if decided_at.tzinfo is None:
+        raise Malformed("the time of the decision needs a time zone", field="$.decided_at")
+    shown = {category.value: _section(category, data, without) for category, data in sections.items()}
+    return _encode(
+        Brief(
+            schema="sos-brief/1",
+            incident=incident,
+            disclosure=disclosure,
+            agency=agency,
+            agency_name=agency_name,
+            rule=rule,
+            ground=ground,
+            law_version=law_version,
+            decided_at=decided_at.astimezone(UTC),
+            exercise=exercise,
+            sections=shown,
+            service=service,
+            trigger=trigger,
+            version=before.version + 1 if before else 1,
+            supersedes=before.disclosure if before else None,
+            changes=changes(before.sections, shown) if before else (),
+            sender=sender,
+        )
+    )
+
+
+def read(data: bytes) -> Brief:
+    """The brief in ``data``.  ``Malformed``, with the JSON path, when there is none."""
+    try:
+        brief = _decode(data)
+    except msgspec.DecodeError as fault:
+        raise Malformed("this is not a brief of schema sos-brief/1", field=_path(fault)) from fault
+    if brief.decided_at.tzinfo is None:
+        raise Malformed("the time of the decision needs a time zone", field="$.decided_at")
+    for name in brief.sections:
+        if name not in _NAMES:
+            raise Malformed("no such category may stand in a brief", field="$.sections")
+    return brief
+
+
+_NAMES = frozenset(category.value for category in DISCLOSABLE)
+
+
+def changes(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> tuple[Change, ...]:
+    """What differs within the categories that are told now, in the order of ``Category`` and then by field."""
+    found: list[Change] = []
+    for category in (each.value for each in Category if each.value in now):
+        old, new = before.get(category, {}), now[category]
+        for field in sorted({*old, *new}):
+            if field not in old:
+                found.append(Change(category=category, field=field, how="added"))
+            elif field not in new:
+                found.append(Change(category=category, field=field, how="removed"))
+            elif old[field] != new[field]:
+                found.append(Change(category=category, field=field, how="changed", was=old[field]))
+    return tuple(found)
+
+
+def _section(category: Category, data: bytes, without: Collection[str]) -> dict[str, Any]:
+    where = f"$.sections.{category.value}"
+    if category not in DISCLOSABLE:
+        raise Malformed(f"{category.value} is never disclosed to an agency", field=where)
+    try:
+        section = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError as fault:
+        raise Malformed("a section must be a JSON object", field=where) from fault
+    return {field: value for field, value in section.items() if f"{category.value}.{field}" not in without}
+
+
+def _path(fault: msgspec.DecodeError) -> str:
+    """The JSON path msgspec puts in its message; ``$`` when the bytes are not JSON at all."""
+    _, found, path = str(fault).rpartition("at `")
+    return path.rstrip("`") if found else "$"

@@ -1,0 +1,142 @@
+"""The brief on one page of A4 for a fax machine: black on white, at least 10 points, fonts embedded.
+
+It is always one page: what does not fit into the box at its end is cut there, and the page says where the rest is
+(続き).  The same brief gives the same bytes, so its digest in the decision can be checked against what was sent.
+"""
+
+import importlib.util
+import re
+from collections.abc import Iterable, Iterator
+from datetime import timedelta, timezone
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import msgspec
+import typst
+
+from routing.brief.document import Brief
+from routing.brief.words import TITLES, changed_lines, field_name, in_order, say
+from routing.categories import Category
+from routing.errors import Misconfigured
+
+FONTS = ("Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "IPAGothic", "BIZ UDGothic", "Noto Sans CJK TC")
+"""Families with Japanese glyphs that may be given away with a document, the best to read on a fax first."""
+
+FONT_PACKAGE = "cvttf_NotoSansCJK_Regular"
+"""Python package with such a font (SIL Open Font License), for machines that have none: the extra ``fax``."""
+
+CELL_CHARACTERS = 60
+FACTS = 28
+"""Cells of the table at most: fourteen rows of two; what is beyond stands in the box."""
+
+WORDS = 6000
+"""Characters in the box at most; about three times what fits."""
+
+_JST = timezone(timedelta(hours=9), "JST")
+_BOXED = (Category.OBS, Category.MED, Category.FAM)
+"""Told in sentences, so not in the table."""
+
+
+def write_fax(brief: Brief) -> bytes:
+    """The page as PDF.  ``Misconfigured`` when the machine has no Japanese font."""
+    families, found = fonts()
+    return typst.compile(
+        (resources.files("routing.brief") / "fax.typ").read_bytes(),
+        font_paths=found,
+        sys_inputs={"brief": msgspec.json.encode(_clean(_page(brief)) | {"fonts": families}).decode()},
+        format="pdf",
+        timestamp=round(brief.decided_at.timestamp()),
+        pdf_tags=False,
+    )
+
+
+@cache
+def fonts() -> tuple[tuple[str, ...], typst.Fonts]:
+    """Families to use, and the fonts they are found in.  ``Misconfigured`` when there is no Japanese one."""
+    package = importlib.util.find_spec(FONT_PACKAGE)
+    folders = list(package.submodule_search_locations or ()) if package else []
+    found = typst.Fonts(font_paths=folders)
+    return japanese(found.families()), found
+
+
+def japanese(families: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``families`` that have Japanese glyphs, the best first.  ``Misconfigured`` when there is none."""
+    known = set(families)
+    if found := tuple(family for family in FONTS if family in known):
+        return found
+    raise Misconfigured("no Japanese font for the fax page: install fonts-noto-cjk, or the extra «fax»")
+
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of what follows."""
+
+
+def _clean(page: Any) -> Any:
+    """``page`` without what cannot be seen; a character that no font here has is printed as an empty box."""
+    if isinstance(page, dict):
+        return {name: _clean(value) for name, value in page.items()}
+    if isinstance(page, list):
+        return [_clean(value) for value in page]
+    return _UNSEEN.sub("", page) if isinstance(page, str) else page
+
+
+def _page(brief: Brief) -> dict[str, Any]:
+    """What the template shows, as data."""
+    cells = list(_cells(brief))
+    sender = brief.sender
+    centre = f"{sender.name_ja} {sender.desk_uri.removeprefix('tel:')}" if sender else ""
+    return {
+        "title": "緊急通報 事案情報",
+        "exercise": "【訓練】実際の出動は不要です" if brief.exercise else "",
+        "version": f"第{brief.version}報",
+        "from": sender.name_ja if sender else "",
+        "head": [
+            ["宛先", f"{brief.agency_name}"],
+            ["発信", centre],
+            ["事案", brief.incident],
+            ["提供番号", f"{brief.disclosure} (版 {brief.version})"],
+            ["提供の根拠", f"{brief.rule} / {brief.ground} / {brief.law_version}"],
+            ["決定時刻", f"{brief.decided_at.astimezone(_JST):%Y-%m-%d %H:%M:%S} JST"],
+            *([["起動", say(brief.trigger, "ja")]] if brief.trigger else []),
+        ],
+        "facts": [[name, _short(value)] for name, value in cells[:FACTS]] or [["内容", "下記"]],
+        "words": _pieces("\n".join(_boxed(brief, cells[FACTS:]))[:WORDS]),
+        "more": f"……（続きあり: 提供番号 {brief.disclosure} 版 {brief.version} にて照会ください）",
+        "foot": "本票は上記の根拠により必要な範囲で提供するものです。受信の確認は折り返しの電話でお知らせください。",
+    }
+
+
+def _cells(brief: Brief) -> Iterator[tuple[str, str]]:
+    for category in TITLES:
+        if category in _BOXED:
+            continue
+        for field, value in in_order(brief.sections.get(category.value) or {}):
+            if field != "notes":
+                yield field_name(field, "ja"), say(value, "ja")
+
+
+def _boxed(brief: Brief, beyond: list[tuple[str, str]]) -> Iterator[str]:
+    """What stands in the box: changes, then what was heard (the newest first), then what the table has no room for."""
+    yield from changed_lines(brief, "ja")
+    for category, (title, _) in TITLES.items():
+        section = brief.sections.get(category.value, {})
+        notes = section.get("notes", [])
+        if isinstance(notes, list):
+            yield from (f"【{title}】{note}" for note in reversed(notes))
+        if category in _BOXED:
+            yield from (f"【{title}】{field_name(f, 'ja')}: {say(v, 'ja')}" for f, v in section.items() if f != "notes")
+    yield from (f"{name}: {value}" for name, value in beyond)
+    for name, value in _cells(brief):
+        if len(value) > CELL_CHARACTERS:
+            yield f"{name}: {value}"
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= CELL_CHARACTERS else f"{value[: CELL_CHARACTERS - 3]}…※"
+
+
+def _pieces(text: str) -> list[str]:
+    """``text`` in pieces at whose ends it may be cut; a line may break within what is long and has no space."""
+    text = re.sub(r"[!-~]{24}", lambda run: f"{run.group()}\u200b", text)
+    return [text[start : start + 8] for start in range(0, len(text), 8)]

@@ -1,0 +1,241 @@
+"""The brief as it is read to somebody on the telephone: the place first, numbers digit by digit, at most 45 seconds.
+
+Lines that begin with ``#`` are for the one who reads (incident, disclosure, version, ground, time) and are not read.
+What does not fit is left out, the least needed first, and the text says that it is in writing.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta, timezone
+from typing import Any
+
+import mgrs
+
+from routing.brief.document import Brief
+from routing.brief.pidf import shape_of
+from routing.brief.words import Language, field_name, say
+
+AT_MOST_S = 45
+
+NOTE_CHARACTERS = 60
+"""Of one note at most: about ten seconds."""
+
+_PER_SECOND: dict[Language, float] = {"ja": 7.0, "en": 2.5}
+"""Syllables (mora) of a Japanese newsreader, words of an English one: 420 and 150 a minute."""
+
+_JST = timezone(timedelta(hours=9), "JST")
+
+_LETTERS_EN = (
+    "Alfa", "Bravo", "Charlie", "Delta", "Echo", "Foxtrot", "Golf", "Hotel", "India", "Juliett",
+    "Kilo", "Lima", "Mike", "November", "Oscar", "Papa", "Quebec", "Romeo", "Sierra", "Tango",
+    "Uniform", "Victor", "Whiskey", "X-ray", "Yankee", "Zulu",
+)  # fmt: skip
+_LETTERS_JA = (
+    "エー", "ビー", "シー", "ディー", "イー", "エフ", "ジー", "エイチ", "アイ", "ジェー", "ケー", "エル", "エム",
+    "エヌ", "オー", "ピー", "キュー", "アール", "エス", "ティー", "ユー", "ブイ", "ダブリュー", "エックス",
+    "ワイ", "ゼット",
+)  # fmt: skip
+_DIGITS_EN = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_DIGITS_JA = ("ゼロ", "イチ", "ニ", "サン", "ヨン", "ゴー", "ロク", "ナナ", "ハチ", "キュー")
+
+_FLAGS: tuple[tuple[str, str, str], ...] = (
+    ("fire", "火災が出ています。", "The vehicle is on fire."),
+    ("submersed", "水に沈んでいます。", "The vehicle is in water."),
+    ("airbagDeployed", "エアバッグが開いています。", "Airbags have deployed."),
+    ("multipleImpacts", "衝突は複数回です。", "There were several impacts."),
+)
+
+
+def speak(brief: Brief, language: Language) -> str:
+    """The brief to be read aloud, after the lines that are not read."""
+    ja = language == "ja"
+    head = [
+        f"# {brief.incident}",
+        f"# {brief.disclosure} v{brief.version}",
+        f"# {brief.rule} / {brief.ground} / {brief.law_version} / {brief.decided_at:%Y-%m-%dT%H:%M:%SZ}",
+    ]
+    end = "以上、続きは書面で送ります。" if ja else "The rest follows in writing."
+    sentences = list(_sentences(brief, language))
+    said: list[str] = []
+    for sentence in sentences:
+        if seconds(" ".join((*said, sentence, end)), language) <= AT_MOST_S:
+            said.append(sentence)
+    if len(said) < len(sentences):
+        said.append(end)
+    return "\n".join((*head, *said)) + "\n"
+
+
+def aloud(text: str) -> str:
+    """The lines of a spoken brief that are read."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def seconds(text: str, language: Language) -> float:
+    """How long ``text`` takes to read."""
+    kanji = len(re.findall(r"[一-鿿々]", text))
+    kana = len(re.findall(r"[ぁ-ゖァ-ヺー]", text))
+    latin = re.findall(r"[A-Za-z0-9'-]+", text)
+    japanese = kana + 1.9 * kanji  # a kanji is read in 1.9 mora on average
+    if language == "ja":
+        return (japanese + sum(map(len, latin))) / _PER_SECOND["ja"]
+    return len(latin) / _PER_SECOND["en"] + japanese / _PER_SECOND["ja"]
+
+
+def digits(text: str, language: Language) -> str:
+    """Digits and letters of ``text`` one by one: letters by name, so that nobody mistakes B for D."""
+    figures, letters = (_DIGITS_JA, _LETTERS_JA) if language == "ja" else (_DIGITS_EN, _LETTERS_EN)
+    said = [
+        figures[int(each)] if each.isdecimal() else letters[ord(each.upper()) - ord("A")]
+        for each in text
+        if each.isascii() and each.isalnum()
+    ]
+    return " ".join(said)
+
+
+def telephone(number: str, language: Language) -> str:
+    """A telephone number in groups: +81 3-0000-0000 as 03, 0000, 0000."""
+    return (
+        "、".join(digits(group, language) for group in _groups(number))
+        if language == "ja"
+        else ", ".join(digits(group, language) for group in _groups(number))
+    )
+
+
+def _groups(number: str) -> Iterator[str]:
+    plain = re.sub(r"\D", "", number)
+    if number.strip().startswith("+81"):
+        plain = f"0{plain[2:]}"
+    area = 3 if re.match(r"0[5-9]0", plain) else 2 if plain.startswith(("03", "06")) else 3
+    first, rest = plain[:area], plain[area:]
+    yield first
+    while len(rest) > 4:
+        take = 4 if len(rest) % 4 == 0 else len(rest) % 4
+        yield rest[:take]
+        rest = rest[take:]
+    if rest:
+        yield rest
+
+
+def _sentences(brief: Brief, language: Language) -> Iterator[str]:
+    """What is said, the most needed first."""
+    ja = language == "ja"
+    if brief.exercise:
+        yield "訓練、訓練です。出動は不要です。" if ja else "Exercise, exercise. Send nobody."
+    centre = brief.sender
+    name = "" if centre is None else f"{centre.name_ja}です。" if ja else f"This is {centre.name_en}."
+    kind = {"automatic": ("衝突の自動通報です。", "Automatic crash report. ")}.get(brief.trigger, ("", ""))
+    yield f"自動車の緊急通報です。{kind[0]}{name}" if ja else f"Vehicle emergency. {kind[1]}{name}"
+    if brief.version > 1:
+        yield f"第{brief.version}報です。" if ja else f"This is report {brief.version}."
+        yield from _changed(brief, language)
+    sections = brief.sections
+    yield from _place(sections.get("LOC"), language)
+    yield from _crash(sections.get("SEV"), language)
+    for category in ("OBS", "PER", "MED"):
+        yield from _notes(sections.get(category), language)
+    yield from _vehicle(sections.get("VEH"), language)
+    if tel := (sections.get("TEL") or {}).get("tel"):
+        said = telephone(str(tel), language)
+        yield f"折り返しは、{said}。" if ja else f"Call back on {said}."
+    tail = digits(brief.incident.split(":")[-2][-4:], language)
+    at = brief.decided_at.astimezone(_JST) if ja else brief.decided_at
+    yield (
+        f"事案番号の末尾、{tail}。{at.hour}時{at.minute}分、決定。"
+        if ja
+        else (f"Incident ends in {tail}. Decided at {at.hour} {at.minute:02d} UTC.")
+    )
+
+
+def _changed(brief: Brief, language: Language) -> Iterator[str]:
+    names = [field_name(change.field, language) for change in brief.changes]
+    if names:
+        yield f"変わったのは、{'、'.join(names[:5])}です。" if language == "ja" else f"Changed: {', '.join(names[:5])}."
+
+
+def _place(place: dict[str, Any] | None, language: Language) -> Iterator[str]:
+    ja = language == "ja"
+    if place is None:
+        return
+    shape = shape_of(place)
+    if shape is None:
+        yield "場所は分かりません。" if ja else "The position is not known."
+        return
+    latitude, longitude = shape.latitude, shape.longitude
+    prefecture = place.get("prefectureName")
+    where = f"{prefecture}。" if ja and prefecture else ""
+    address = place.get("address")
+    if isinstance(address, str):
+        where = f"{address}付近。" if ja else f"Near {address}. "
+    yield (
+        f"場所は、{where}格子、{grid(latitude, longitude, language)}。"
+        if ja
+        else (f"Location: {where}grid {grid(latitude, longitude, language)}.")
+    )
+    north, east = f"{latitude:.4f}", f"{longitude:.4f}"
+    yield (
+        f"北緯{_decimal(north, language)}、東経{_decimal(east, language)}。"
+        if ja
+        else f"Latitude {_decimal(north, language)}, longitude {_decimal(east, language)}."
+    )
+    if (radius := place.get("horizontalAccuracy")) is not None:
+        yield f"誤差はおよそ{round(radius)}メートル。" if ja else f"Within about {round(radius)} metres."
+
+
+def grid(latitude: float, longitude: float, language: Language) -> str:
+    """The MGRS square of 10 m, letters by name: ``54S UE 8843 4929``."""
+    named = mgrs.MGRS().toMGRS(latitude, longitude, MGRSPrecision=4)
+    zone, square, figures = named[:-10], named[-10:-8], named[-8:]
+    groups = (zone, square, figures[:4], figures[4:])
+    return ("、" if language == "ja" else ", ").join(digits(group, language) for group in groups)
+
+
+def _decimal(text: str, language: Language) -> str:
+    whole, fraction = text.lstrip("-").split(".")
+    point, minus = ("点", "マイナス") if language == "ja" else ("point", "minus ")
+    said = f"{digits(whole, language)} {point} {digits(fraction, language)}"
+    return f"{minus}{said}" if text.startswith("-") else said
+
+
+def _crash(crash: dict[str, Any] | None, language: Language) -> Iterator[str]:
+    if crash is None:
+        return
+    ja = language == "ja"
+    if impact := crash.get("impact"):
+        yield f"衝突は{say(impact, language)}。" if ja else f"Impact: {say(impact, language)}."
+    if str(crash.get("rollover", "")).lower() in ("detected", "yes", "true"):
+        yield "横転しています。" if ja else "The vehicle has rolled over."
+    for field, japanese, english in _FLAGS:
+        if crash.get(field) is True:
+            yield japanese if ja else english
+    if (delta := crash.get("deltaVX")) is not None:
+        yield f"速度変化、時速{round(abs(delta))}キロ。" if ja else f"Delta V {round(abs(delta))} kilometres per hour."
+
+
+def _vehicle(vehicle: dict[str, Any] | None, language: Language) -> Iterator[str]:
+    if vehicle is None:
+        return
+    ja = language == "ja"
+    look = [str(vehicle[name]) for name in ("exteriorColor", "brand", "model") if vehicle.get(name)]
+    if look:
+        yield f"車両は、{'、'.join(look)}。" if ja else f"Vehicle: {', '.join(look)}."
+    if (occupants := vehicle.get("occupants")) is not None:
+        yield f"乗員は{occupants}名。" if ja else f"{occupants} on board."
+    energy = vehicle.get("energy")
+    if isinstance(energy, list) and energy:
+        yield f"動力は{say(energy, language)}。" if ja else f"Energy: {say(energy, language)}."
+    if plate := vehicle.get("licensePlate"):
+        named = re.sub(r"\d+|[A-Za-z]+", lambda found: f" {digits(found.group(), language)} ", str(plate))
+        figures = " ".join(named.replace("-", " ").split())
+        yield f"登録番号、{figures}。" if ja else f"Plate {figures}."
+
+
+def _notes(section: dict[str, Any] | None, language: Language) -> Iterator[str]:
+    """Newest first: what was heard last is what is true now."""
+    if section is None:
+        return
+    notes = section.get("notes", ())
+    if isinstance(notes, list):
+        for note in reversed(notes):
+            heard = str(note).strip().rstrip("。.")
+            more = "…" if len(heard) > NOTE_CHARACTERS else ""
+            yield f"{heard[:NOTE_CHARACTERS]}{more}{'。' if language == 'ja' else '.'}"

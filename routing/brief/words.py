@@ -1,0 +1,184 @@
+"""The words of a brief in two languages: names of categories and fields, and the brief as plain text.
+
+Every field is in the text: one that has no name here stands under its own, so nothing is ever left out.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from routing.brief.document import Brief, Change
+from routing.categories import Category
+
+Language = Literal["ja", "en"]
+
+TITLES: dict[Category, tuple[str, str]] = {
+    Category.LOC: ("位置", "Location"),
+    Category.VEH: ("車両", "Vehicle"),
+    Category.SEV: ("衝突の程度", "Crash severity"),
+    Category.TEL: ("連絡先", "Call-back"),
+    Category.PER: ("本人", "Person"),
+    Category.OWN: ("所有者", "Registered owner"),
+    Category.OBS: ("聴取・観察", "Heard or observed"),
+    Category.MED: ("医療情報", "Medical data"),
+    Category.FAM: ("家族連絡先", "Family contact"),
+    Category.AUD: ("録音", "Recording"),
+    Category.TRK: ("走行履歴", "Trip history"),
+    Category.BIL: ("契約", "Contract"),
+}
+
+FIELDS: dict[str, tuple[str, str]] = {
+    "latitude": ("緯度", "Latitude"),
+    "longitude": ("経度", "Longitude"),
+    "heading": ("進行方向(度)", "Heading (degrees)"),
+    "horizontalAccuracy": ("誤差半径(m)", "Uncertainty (m)"),
+    "trusted": ("測位の信頼", "Position can be trusted"),
+    "timestamp": ("測位時刻", "Time of fix"),
+    "reported": ("受信した位置(未確認)", "Position as sent (impossible)"),
+    "recent": ("直前の位置", "Positions just before"),
+    "prefectureName": ("都道府県", "Prefecture"),
+    "municipalityName": ("市区町村", "Municipality"),
+    "aloudJa": ("場所(読み上げ)", "Place, to be read aloud (Japanese)"),
+    "aloudEn": ("場所(英語)", "Place, to be read aloud"),
+    "mgrs": ("UTMグリッド", "MGRS grid"),
+    "plusCode": ("プラスコード", "Plus Code"),
+    "idScheme": ("車両番号の種類", "Kind of vehicle number"),
+    "idValue": ("車両番号", "Vehicle number"),
+    "brand": ("メーカー", "Make"),
+    "model": ("車種", "Model"),
+    "exteriorColor": ("車体色", "Colour"),
+    "licensePlate": ("登録番号", "Licence plate"),
+    "category": ("車両区分", "Vehicle category"),
+    "energy": ("動力", "Energy"),
+    "occupants": ("乗員数", "Occupants"),
+    "belted": ("シートベルト着用数", "Belts fastened"),
+    "eventTime": ("発生時刻", "Time of crash"),
+    "impact": ("衝突部位", "Impact"),
+    "principalDirectionClock": ("衝突方向(時)", "Direction of force (o'clock)"),
+    "deltaVX": ("速度変化 前後(km/h)", "Delta-V lengthwise (km/h)"),
+    "deltaVY": ("速度変化 左右(km/h)", "Delta-V sideways (km/h)"),
+    "multipleImpacts": ("多重衝突", "Multiple impacts"),
+    "rollover": ("横転", "Rollover"),
+    "airbagDeployed": ("エアバッグ展開", "Airbag deployed"),
+    "speedBefore": ("衝突前速度(km/h)", "Speed before (km/h)"),
+    "fire": ("火災", "Fire"),
+    "submersed": ("水没", "Submersed"),
+    "injuryLevel": ("重症の可能性(推定)", "Severe injury (estimate)"),
+    "injuryRisk": ("重症の確率(推定)", "Probability of severe injury (estimate)"),
+    "summary": ("概要", "Summary"),
+    "tel": ("電話番号", "Telephone"),
+    "language": ("言語", "Language"),
+    "name": ("氏名", "Name"),
+    "age": ("年齢", "Age"),
+    "sex": ("性別", "Sex"),
+    "text": ("内容", "Note"),
+    "notes": ("聴取内容", "Heard and observed"),
+}
+"""Names of the fields people read most; any other field stands under its own name, so nothing is ever left out."""
+
+VALUES: dict[str, tuple[str, str]] = {
+    "front": ("前面", "front"),
+    "rear": ("後面", "rear"),
+    "left": ("左側", "left side"),
+    "right": ("右側", "right side"),
+    "driverSide": ("運転席側", "driver's side"),
+    "nonDriverSide": ("助手席側", "passenger's side"),
+    "DETECTED": ("あり", "yes"),
+    "NONE": ("なし", "no"),
+    "gasoline": ("ガソリン", "petrol"),
+    "diesel": ("軽油", "diesel"),
+    "electric": ("電気", "electric"),
+    "hydrogen": ("水素", "hydrogen"),
+    "attention": ("要注意", "to be watched"),
+    "severe": ("高い", "likely"),
+    "vin": ("VIN", "VIN"),
+    "jp_frame": ("車台番号", "Japanese frame number"),
+    "automatic": ("自動", "automatic"),
+    "manual": ("手動", "by hand"),
+}
+"""Codes of a report in words; any other value stands as it was sent."""
+
+_HEAD: dict[Language, tuple[str, ...]] = {
+    "ja": (
+        "緊急通報 事案情報", "【訓練】実際の出動は不要です", "事案", "提供番号", "宛先", "提供の根拠", "決定時刻",
+        "版", "起動",
+    ),
+    "en": (
+        "Emergency brief", "EXERCISE: send nobody", "Incident", "Disclosure", "To", "Ground", "Decided", "Version",
+        "Trigger",
+    ),
+}  # fmt: skip
+
+
+def render_text(brief: Brief, language: Language) -> str:
+    """The brief as lines of plain text, for the portal page and for reading aloud; every field is in it."""
+    column = 0 if language == "ja" else 1
+    title, exercise, incident, disclosure, recipient, ground, decided, version, triggered = _HEAD[language]
+    lines = [title, *([exercise] if brief.exercise else [])]
+    lines += [
+        f"{incident}: {brief.incident}",
+        f"{disclosure}: {brief.disclosure}",
+        f"{recipient}: {brief.agency_name} ({brief.agency})",
+        f"{ground}: {brief.rule} / {brief.ground} / {brief.law_version}",
+        f"{decided}: {brief.decided_at:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+    if brief.trigger:
+        lines.append(f"{triggered}: {say(brief.trigger, language)}")
+    if brief.version > 1:
+        lines += [f"{version}: {brief.version} ({brief.supersedes})", *changed_lines(brief, language)]
+    for category, titles in TITLES.items():
+        if (section := brief.sections.get(category.value)) is not None:
+            lines += ["", f"[{titles[column]}]"]
+            lines += [f"{field_name(name, language)}: {say(value, language)}" for name, value in in_order(section)]
+    return "\n".join(lines) + "\n"
+
+
+_HOW: dict[str, tuple[str, str]] = {
+    "added": ("追加", "added"),
+    "changed": ("変更", "changed"),
+    "removed": ("削除", "removed"),
+}
+
+
+def changed_lines(brief: Brief, language: Language) -> list[str]:
+    """What changed against the version before, a line each."""
+    column = 0 if language == "ja" else 1
+    lines = []
+    for change in brief.changes:
+        now = brief.sections[change.category].get(change.field)
+        name = f"{TITLES[Category(change.category)][column]} {field_name(change.field, language)}"
+        lines.append(f"* {_HOW[change.how][column]}: {name}{_difference(change, now, language)}")
+    return lines
+
+
+def _difference(change: Change, now: Any, language: Language) -> str:
+    """Before and after; of a list that has grown only what is new."""
+    if change.how != "changed":
+        return ""
+    if isinstance(change.was, list) and isinstance(now, list):
+        return f" (+ {say([each for each in now if each not in change.was], language)})"
+    return f" ({say(change.was, language)} → {say(now, language)})"
+
+
+def in_order(section: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The fields of a section as people expect them: latitude before its uncertainty, unknown names last."""
+    places = {name: place for place, name in enumerate(FIELDS)}
+    return sorted(section.items(), key=lambda field: places.get(field[0], len(places)))
+
+
+def field_name(field: str, language: Language) -> str:
+    return FIELDS.get(field, (field, field))[0 if language == "ja" else 1]
+
+
+def say(value: Any, language: Language) -> str:
+    """A value in words."""
+    if value is None:
+        return "不明" if language == "ja" else "unknown"
+    if isinstance(value, bool):
+        return ("はい" if value else "いいえ") if language == "ja" else ("yes" if value else "no")
+    if isinstance(value, str):
+        return VALUES.get(value, (value, value))[0 if language == "ja" else 1]
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ("、" if language == "ja" else ", ").join(say(each, language) for each in value)
+    return msgspec.json.encode(value).decode()
