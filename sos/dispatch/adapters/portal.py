@@ -6,40 +6,46 @@ is an access to personal data and stands in the journal before the first byte is
 """
 
 import hmac
-from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
 from aiohttp import web
 
 from routing.brief import read, render_text
-from routing.categories import Category
 from routing.directory import Directory
+from sos.dispatch.answers import check_digits
 from sos.dispatch.port import Parcel, Receipt
-from sos.errors import Malformed, Unknown
-from sos.incident.commands import Acknowledge, Command, Reject, ReportStatus
-from sos.incident.events import DisclosureDecided
+from sos.dispatch.replies import WORDS, Replies
+from sos.errors import Unknown
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
     AgencyStatus,
     Disclosure,
     DisclosureId,
-    Incident,
     IncidentId,
-    State,
+    Question,
 )
-from sos.journal.journal import Journal
-
-REASONS = ("not_our_area", "no_unit_free", "already_known", "unreadable")
-"""Why an agency refuses; APCO/CSAA ASAP has accept and reject with a reason."""
 
 _STYLE = """
-body{font:16px/1.6 system-ui,"Noto Sans CJK JP",sans-serif;margin:0 auto;max-width:40rem;padding:1rem;color:#12263a}
-pre{white-space:pre-wrap;background:#f3f5f8;padding:1rem;border-radius:.5rem;font:inherit}
-button{font:inherit;min-height:44px;padding:.4rem 1rem;margin:.25rem .25rem .25rem 0;border:1px solid #12263a;
-border-radius:.4rem;background:#fff}button.taken_over{background:#12263a;color:#fff}h1{font-size:1.3rem}
-.state{border-left:.4rem solid #2f6b3a;padding-left:.6rem}.drill{background:#5b3fa0;color:#fff;padding:.5rem}
+:root{--ink:#12263a;--paper:#fff;--soft:#f3f5f8;--done:#2f6b3a}*{box-sizing:border-box}
+body{font:17px/1.6 system-ui,"Noto Sans CJK JP",sans-serif;margin:0 auto;max-width:42rem;padding:1rem 1rem 9rem;
+color:var(--ink);background:var(--paper);overflow-wrap:anywhere}
+h1{font-size:1.25rem;margin:.2rem 0 .6rem}h2{font-size:1rem;margin:1rem 0 .3rem}
+pre{white-space:pre-wrap;background:var(--soft);padding:1rem;border-radius:.5rem;font:inherit;margin:.5rem 0}
+.drill{background:#5b3fa0;color:#fff;padding:.6rem;font-weight:700}
+.state{border-left:.4rem solid var(--done);padding-left:.6rem;font-weight:700}
+.check{font-size:1.5rem;letter-spacing:.2em;font-weight:700}
+button,select,textarea{font:inherit;color:inherit;width:100%;min-height:3.1rem;padding:.5rem .8rem;
+border:2px solid var(--ink);border-radius:.5rem;background:var(--paper)}
+button{cursor:pointer;font-weight:600}button.first{background:var(--ink);color:#fff}
+button:focus-visible,summary:focus-visible,select:focus-visible,textarea:focus-visible{outline:4px solid #d98200}
+.bar{position:sticky;bottom:0;background:var(--paper);padding:.6rem 0;border-top:2px solid var(--ink);display:grid;
+grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.5rem}.bar form{display:contents}
+details{margin:.6rem 0}summary{min-height:3rem;padding:.6rem 0;font-weight:600}details form{display:grid;gap:.5rem}
+ul{list-style:none;padding:0}li a{display:block;padding:.8rem;border:2px solid var(--ink);border-radius:.5rem;
+margin:.5rem 0;color:inherit;min-height:3rem}li a.wait{background:#fff3d6}
+@media print{.bar,details{display:none}}
 """
 
 _WORDS = {
@@ -64,6 +70,17 @@ class Links:
     def brief(self, incident: IncidentId, disclosure: DisclosureId) -> str:
         return f"{self._public_url}/agency/brief/{incident}/{disclosure}/{self._token('brief', disclosure)}"
 
+    def eido(self, agency: AgencyId) -> str:
+        """Where the agency's dispatch system subscribes; ``http`` becomes ``ws``."""
+        return f"{self._public_url}/agency/eido/{quote(agency)}/{self._token('eido', agency)}"
+
+    def callback(self, incident: IncidentId, disclosure: DisclosureId) -> str:
+        """Where an agency's system answers a pushed brief; the answer is signed, the address is no secret."""
+        return f"{self._public_url}/agency/callback/{incident}/{disclosure}"
+
+    def is_eido(self, agency: str, token: str) -> bool:
+        return hmac.compare_digest(self._token("eido", agency).encode(), token.encode())
+
     def is_inbox(self, agency: str, token: str) -> bool:
         return hmac.compare_digest(self._token("inbox", agency).encode(), token.encode())
 
@@ -82,8 +99,8 @@ class PortalChannel:
     def __init__(self, links: Links) -> None:
         self._links = links
 
-    async def find(self, disclosure: DisclosureId) -> Receipt | None:
-        return Receipt(level=Acknowledgement.DELIVERED, reference=f"portal:{disclosure}")
+    async def find(self, parcel: Parcel) -> Receipt | None:
+        return Receipt(level=Acknowledgement.DELIVERED, reference=f"portal:{parcel.disclosure}")
 
     async def deliver(self, parcel: Parcel) -> Receipt:
         return Receipt(level=Acknowledgement.DELIVERED, reference=f"portal:{parcel.disclosure}")
@@ -92,8 +109,8 @@ class PortalChannel:
 class Portal:
     """The pages below ``/agency``."""
 
-    def __init__(self, journal: Journal, links: Links, directory: Directory) -> None:
-        self._journal = journal
+    def __init__(self, replies: Replies, links: Links, directory: Directory) -> None:
+        self._replies = replies
         self._links = links
         self._directory = directory
 
@@ -107,42 +124,37 @@ class Portal:
 
     async def _inbox(self, request: web.Request) -> web.Response:
         agency = AgencyId(request.match_info["agency"])
-        if not self._links.is_inbox(agency, request.match_info["token"]):
+        if not self._links.is_inbox(agency, request.match_info["token"]) or agency not in self._directory.agencies:
             raise Unknown("there is no such page")
         rows = "".join(
-            f'<li><a data-testid="brief" href="{escape(self._links.brief(incident.id, told.disclosure))}">'
-            f"{escape(told.disclosure)}</a> {_WORDS[told.reached]}</li>"
-            for incident in await self._incidents()
-            for told in incident.disclosures
-            if told.agency == agency and told.reached is not None
+            f'<li><a data-testid="brief" class="{"wait" if told.pending else ""}"'
+            f' href="{escape(self._links.brief(incident.id, told.disclosure))}">'
+            f"<strong>{escape(_state(told))}</strong><br>{escape(told.disclosure)}</a></li>"
+            for incident, told in await self._replies.disclosures(agency)
+            if told.reached is not None
         )
         name = self._directory.agencies[agency].name_ja
         body = f"<h1>{escape(name)}</h1><ul>{rows or '<li>通報はありません / nothing has come in</li>'}</ul>"
         return _page(name, f'<meta http-equiv="refresh" content="3">{body}')
 
-    async def _incidents(self) -> Sequence[Incident]:
-        _, incidents = await self._journal.queue(limit=200, states=(State.HANDING_OVER, State.HANDED_OVER))
-        return incidents
-
     async def _brief(self, request: web.Request) -> web.Response:
         incident, told = await self._told(request)
-        await self._journal.read(
-            incident, await self._disclosed(incident, told), reader=f"agency:{told.agency}", purpose="disclosed_brief"
-        )
-        document = await self._document(incident, told.disclosure)
-        brief = read(document)
+        brief = read(await self._replies.brief(incident, told))
         drill = '<p class="drill">訓練 / EXERCISE: nobody is to be sent</p>' if brief.exercise else ""
-        text = f"{render_text(brief, 'ja')}\n\n{render_text(brief, 'en')}"
-        state = _WORDS[told.reached] if told.rejected is None else f"辞退 / refused: {told.rejected}"
-        body = f"""<h1>{escape(brief.agency_name)}</h1>{drill}<p class="state" data-testid="state">{escape(state)}</p>
-<pre data-testid="brief-text">{escape(text)}</pre>{_form(told)}"""
+        body = f"""<h1>{escape(brief.agency_name)}</h1>{drill}
+<p class="state" data-testid="state" role="status">{escape(_state(told))}</p>
+<pre data-testid="brief-text" lang="ja">{escape(render_text(brief, "ja"))}</pre>
+<p><a href="{escape(request.path)}/call" data-testid="call">通話に参加 / join the call</a></p>
+<p>電話での確認番号 / check digits on the telephone: <span class="check">{check_digits(told.disclosure)}</span></p>
+{_bar(told)}{_ask(told)}
+<details lang="en"><summary>English</summary><pre>{escape(render_text(brief, "en"))}</pre></details>"""
         return _page(brief.agency_name, body)
 
     async def _answer(self, request: web.Request) -> web.Response:
         incident, told = await self._told(request)
         form = await request.post()
-        command = _command(told, str(form.get("answer", "")))
-        await self._journal.execute(incident, command, actor=f"agency:{told.agency}")
+        answer, text = str(form.get("answer", "")), str(form.get("text", ""))
+        await self._replies.answer(told.agency, incident, told.disclosure, answer, text)
         raise web.HTTPSeeOther(request.path)
 
     async def _told(self, request: web.Request) -> tuple[IncidentId, Disclosure]:
@@ -150,57 +162,77 @@ class Portal:
         disclosure = DisclosureId(request.match_info["disclosure"])
         if not self._links.is_brief(disclosure, request.match_info["token"]):
             raise Unknown("there is no such page")
-        told = (await self._journal.state(incident)).disclosure(disclosure)
-        if told is None:
-            raise Unknown("there is no such page")
-        return incident, told
-
-    async def _disclosed(self, incident: IncidentId, told: Disclosure) -> tuple[Category, ...]:
-        for recorded in await self._journal.store.stream(incident):
-            if isinstance(recorded.event, DisclosureDecided) and recorded.event.disclosure == told.disclosure:
-                return recorded.event.categories
-        raise Unknown("there is no such page")
-
-    async def _document(self, incident: IncidentId, disclosure: DisclosureId) -> bytes:
-        for part in await self._journal.unseal(incident, (Category.RAW,)):
-            event = part.recorded.event
-            if isinstance(event, DisclosureDecided) and event.disclosure == disclosure:
-                return part.payload
-        raise Unknown("this brief has been destroyed")
+        return incident, await self._replies.told(incident, disclosure)
 
 
-def _command(told: Disclosure, answer: str) -> Command:
-    if answer in ("heard", "taken_over"):
-        return Acknowledge(disclosure=told.disclosure, agency=told.agency, level=Acknowledgement(answer))
-    if answer in REASONS:
-        return Reject(disclosure=told.disclosure, agency=told.agency, reason=answer)
-    if answer in tuple(AgencyStatus):
-        return ReportStatus(disclosure=told.disclosure, agency=told.agency, status=AgencyStatus(answer))
-    raise Malformed("this answer is not known", field="answer")
+def _state(told: Disclosure) -> str:
+    if told.rejected is not None:
+        return f"辞退 / refused: {told.rejected}"
+    if told.status is not None:
+        return _COURSE[told.status]
+    return _WORDS[told.reached]
 
 
-def _form(told: Disclosure) -> str:
-    """The answers that make sense now, the most likely first."""
+_COURSE = {
+    AgencyStatus.DISPATCHED: "出動 / dispatched",
+    AgencyStatus.ON_SCENE: "現着 / on scene",
+    AgencyStatus.CLOSED: "活動終了 / closed",
+}
+
+_REFUSALS = {
+    "not_our_area": "管轄外 / not our area",
+    "no_unit_free": "出動できる隊がない / no unit free",
+    "already_known": "覚知済み / known already",
+    "unreadable": "内容が読めない / unreadable",
+}
+
+_QUESTIONS = {
+    Question.CALL_ME: "電話してほしい / call us",
+    Question.WHERE: "場所をもっと詳しく / where exactly",
+    Question.HOW_MANY_HURT: "負傷者の人数 / how many are hurt",
+    Question.WHICH_VEHICLE: "車両の特徴 / which vehicle",
+    Question.OTHER: "その他 / something else",
+}
+
+
+def _bar(told: Disclosure) -> str:
+    """The answers that make sense now, the most likely first, within reach of a thumb."""
     if told.rejected is not None:
         return ""
     if told.taken_over:
-        return _buttons(
-            ("dispatched", "出動 / dispatched"), ("on_scene", "現着 / on scene"), ("closed", "完了 / closed")
-        )
+        later = [status for status in AgencyStatus if told.status is None or status.value != told.status.value]
+        return _buttons(*((status.value, _COURSE[status]) for status in later))
     heard = () if told.reached is Acknowledgement.HEARD else (("heard", "確認した / heard"),)
-    reasons = tuple((reason, f"引き受けられない / refuse: {reason}") for reason in REASONS)
-    return (
-        _buttons(("taken_over", "引き受ける / take over"), *heard)
-        + f"<details><summary>…</summary>{_buttons(*reasons)}</details>"
-    )
+    return _buttons(("taken_over", "引き受ける / take over"), *heard)
 
 
 def _buttons(*answers: tuple[str, str]) -> str:
-    return "".join(
-        f'<form method="post" style="display:inline"><button class="{value}" name="answer" value="{value}"'
+    buttons = "".join(
+        f'<form method="post"><button class="{"first" if number == 0 else ""}" name="answer" value="{value}"'
         f' data-testid="{value}">{escape(words)}</button></form>'
-        for value, words in answers
+        for number, (value, words) in enumerate(answers)
     )
+    return f'<div class="bar">{buttons}</div>'
+
+
+def _ask(told: Disclosure) -> str:
+    """What is pressed less often: a question, a refusal."""
+    if told.rejected is not None:
+        return ""
+    asked = f"<p>質問済み / asked: {escape(_QUESTIONS[told.asked])}</p>" if told.asked else ""
+    questions = "".join(f'<option value="{each.value}">{escape(words)}</option>' for each, words in _QUESTIONS.items())
+    ask = f"""<details><summary>質問する / ask back</summary>{asked}<form method="post">
+<select name="answer" aria-label="質問 / question" data-testid="question">{questions}</select>
+<textarea name="text" rows="2" maxlength="{WORDS}" aria-label="内容 / words"></textarea>
+<button data-testid="ask">質問を送る / send</button></form></details>"""
+    if told.taken_over:
+        return ask
+    refusals = "".join(
+        f'<form method="post"><button name="answer" value="{value}" data-testid="{value}">'
+        f"{escape(words)}</button></form>"
+        for value, words in _REFUSALS.items()
+    )
+    return f"{ask}<details><summary>引き受けられない / refuse</summary>{refusals}</details>"
 
 
 def _page(title: str, body: str) -> web.Response:

@@ -7,7 +7,7 @@ import pytest
 from routing.boundaries import PrefectureLayer
 from routing.directory import Directory
 from routing.law import RuleBook
-from routing.plan import PlanRules
+from routing.plan import Sources
 from sos.clock import ManualClock
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.planner import Planner
@@ -41,7 +41,7 @@ def arrive(
     journal: Journal, clock: ManualClock, layer: PrefectureLayer, directory: Directory
 ) -> Callable[..., Awaitable[IncidentId]]:
     """A crash comes in, is filed, planned and answered; the incident's id."""
-    planner = Planner(journal, layer=layer, directory=directory, rules=PlanRules())
+    planner = Planner(journal, Sources(layer=layer, directory=directory))
 
     async def come(*, car: Car | None = None, mode: Mode = Mode.LIVE, seed: int = 1) -> IncidentId:
         report = crash(car or Car(), at=clock.now(), seed=seed)

@@ -1,0 +1,160 @@
+"""The hand-off as the settings want it: which channels this house speaks, and the doors that agencies come in by.
+
+Part of the composition root; nothing else imports it or the adapters it puts together.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from msgspec import Struct
+
+from recording.keys import KeyStore
+from routing.directory import Directory
+from sos.dispatch.adapters.callback import CallbackDoor
+from sos.dispatch.adapters.cards import CardDoor, Cards, Shelf, SignedIn
+from sos.dispatch.adapters.eido import EidoChannel, EidoDoor
+from sos.dispatch.adapters.https import HttpsChannel, check_settings
+from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
+from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel
+from sos.dispatch.handoff import Handoff, all_forms
+from sos.dispatch.ladder import Times
+from sos.dispatch.port import AgencyChannel
+from sos.dispatch.replies import Replies
+from sos.dispatch.signing import public_key, public_text
+from sos.errors import Misconfigured, Unknown
+from sos.incident.model import AgencyId, DisclosureId, IncidentId
+from sos.journal.journal import Journal
+from sos.settings import LadderSettings, MailSettings, Settings
+
+log = structlog.get_logger()
+
+Work = tuple[str, Callable[[], Awaitable[None]]]
+
+
+class HandingOver(Struct, frozen=True, kw_only=True):
+    """What is open while the service runs."""
+
+    handoff: Handoff
+    cards: Cards
+    eido: EidoChannel
+    links: Links
+    replies: Replies
+    directory: Directory
+    journal: Journal
+    public_url: str
+    work: tuple[Work, ...]
+    """Long tasks by name."""
+
+    async def agency_of(self, incident: IncidentId, disclosure: DisclosureId, token: str) -> AgencyId:
+        """Whom a brief's link was made for; ``Unknown`` when it is no link of ours."""
+        if not self.links.is_brief(disclosure, token):
+            raise Unknown("there is no such page")
+        return (await self.replies.told(incident, disclosure)).agency
+
+    def routes(self, *, signed_in: SignedIn) -> list[web.RouteDef]:
+        """The doors of agencies, and the desk's cards."""
+        clock = self.journal.clock
+        return [
+            *Portal(self.replies, self.links, self.directory).routes(),
+            *CallbackDoor(self.replies, self.directory, clock, public_url=self.public_url).routes(),
+            *EidoDoor(self.eido, self.replies, self.links, self.directory, clock).routes(),
+            *CardDoor(self.cards, self.journal, signed_in=signed_in).routes(),
+        ]
+
+
+@asynccontextmanager
+async def handing_over(
+    settings: Settings, journal: Journal, keys: KeyStore, *, directory: Directory, dials: bool
+) -> AsyncIterator[HandingOver]:
+    """The hand-off with its connections open.  ``Misconfigured`` names an agency whose address cannot be used.
+
+    ``dials``: somebody follows ``AgencyCallRequested`` and places the calls.
+    """
+    links = Links(keys.secret("portal"), public_url=settings.url)
+    eido = EidoChannel()
+    signing = keys.signing_key("push")
+    domain = settings.log_origin.partition("/")[0]
+    check_directory(directory, loopback=settings.demo)
+    mail = _mail(settings.mail, settings.data, links, journal, domain=domain) if settings.mail else None
+    cards = Cards(journal, directory, Shelf(settings.data / "cards.sealed", keys.secret("cards")))
+    await cards.restore()
+    async with HttpsChannel(signing, keyid=domain, clock=journal.clock, loopback=settings.demo) as https:
+        channels: dict[str, AgencyChannel] = {"portal": PortalChannel(links), "https": https, "eido": eido}
+        if mail is not None:
+            channels["smtp"] = mail[0]
+        log.info("push_key", keyid=domain, public_key=public_text(signing.public_key()))
+        ladder = times(settings.ladder)
+        yield HandingOver(
+            handoff=Handoff(
+                journal, directory=directory, channels=channels, times=ladder, dials=dials, forms=all_forms
+            ),
+            cards=cards,
+            eido=eido,
+            links=links,
+            replies=Replies(journal),
+            directory=directory,
+            journal=journal,
+            public_url=settings.url,
+            work=(("cards-shelf", cards.watch), *(mail[1] if mail else ())),
+        )
+
+
+def check_directory(directory: Directory, *, loopback: bool) -> None:
+    """``Misconfigured`` names the agency whose channel has a wrong address or key."""
+    for agency in directory.agencies.values():
+        if (https := agency.channels.get("https")) is not None:
+            check_settings(agency.id, https, loopback=loopback)
+            if "key" in https:
+                public_key(str(https["key"]), where=f"directory: agency {agency.id!r}: channels.https.key")
+        if (smtp := agency.channels.get("smtp")) is not None and "@" not in str(smtp.get("to", "")):
+            raise Misconfigured(f"directory: agency {agency.id!r}: channels.smtp.to must be a mail address")
+
+
+def times(settings: LadderSettings) -> Times:
+    """The ladder's times; the settings have them in seconds."""
+    return Times(
+        second_line=timedelta(seconds=settings.second_line_s),
+        joint_centre=timedelta(seconds=settings.joint_centre_s),
+        others=timedelta(seconds=settings.others_s),
+        supervisor=timedelta(seconds=settings.supervisor_s),
+        alarm_every=timedelta(seconds=settings.alarm_every_s),
+        heard_for=timedelta(seconds=settings.heard_for_s),
+        talk_for=timedelta(seconds=settings.talk_for_s),
+    )
+
+
+def _mail(
+    mail: MailSettings, data: Path, links: Links, journal: Journal, *, domain: str
+) -> tuple[SmtpChannel, tuple[Work, ...]]:
+    """The channel, and the watch over what comes back."""
+    server = Server(
+        host=mail.host,
+        port=mail.port,
+        sender=mail.sender,
+        user=mail.user,
+        password=_password(mail.password_file),
+        tls=mail.tls,
+    )
+    channel = SmtpChannel(
+        server,
+        domain=domain,
+        attempts=Attempts(data / "mail"),
+        link=lambda parcel: links.brief(parcel.incident, parcel.disclosure),
+        clock=journal.clock,
+    )
+    if not mail.notices:
+        return channel, ()
+    return channel, (("mail-notices", Notices(journal, channel, Path(mail.notices), domain=domain).watch),)
+
+
+def _password(file: str) -> str:
+    if not file:
+        return ""
+    try:
+        return Path(file).read_text().strip()
+    except OSError as wrong:
+        raise Misconfigured("mail.password_file cannot be read") from wrong

@@ -1,0 +1,135 @@
+"""What agencies read and answer, whatever channel it comes by: the brief on the record, the answer as a command.
+
+Every door for agencies (portal, callback, EIDO socket) authenticates in its own way and then comes here, so that what
+an agency may see and say is decided once: its own disclosures, and nothing of anybody else's.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from routing.categories import Category
+from sos.dispatch.answers import command
+from sos.dispatch.forms import prepare
+from sos.errors import Malformed, Refused, Unknown
+from sos.incident.commands import ConfirmDelivery
+from sos.incident.events import DisclosureDecided
+from sos.incident.model import (
+    Acknowledgement,
+    AgencyId,
+    Disclosure,
+    DisclosureId,
+    Incident,
+    IncidentId,
+    OperatorId,
+    State,
+)
+from sos.journal.journal import Journal
+
+OPEN = (State.HANDING_OVER, State.HANDED_OVER)
+
+SHOWN = 200
+"""Incidents that an agency's list looks through at most, the most urgent first."""
+
+WORDS = 500
+"""Characters of a question."""
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """One brief in the form an agency's machine asked for."""
+
+    incident: IncidentId
+    disclosure: DisclosureId
+    eido: bytes
+
+
+class Replies:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def disclosures(self, agency: AgencyId) -> Sequence[tuple[Incident, Disclosure]]:
+        """What ``agency`` has been told of incidents that are open; ids and states only."""
+        _, incidents = await self._journal.queue(limit=SHOWN, states=OPEN)
+        return [(incident, told) for incident in incidents for told in incident.disclosures if told.agency == agency]
+
+    async def told(self, incident: IncidentId, disclosure: DisclosureId) -> Disclosure:
+        """``Unknown`` when nothing was disclosed under that id."""
+        told = (await self._journal.state(incident)).disclosure(disclosure)
+        if told is None:
+            raise Unknown("there is no such page")
+        return told
+
+    async def brief(self, incident: IncidentId, told: Disclosure) -> bytes:
+        """The brief as it was decided; that this agency opens it is in the journal first."""
+        categories = await self._categories(incident, told.disclosure)
+        await self._journal.read(incident, categories, reader=f"agency:{told.agency}", purpose="disclosed_brief")
+        for part in await self._journal.unseal(incident, (Category.RAW,)):
+            event = part.recorded.event
+            if isinstance(event, DisclosureDecided) and event.disclosure == told.disclosure:
+                return part.payload
+        raise Unknown("this brief has been destroyed")
+
+    async def answer(
+        self, agency: AgencyId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
+    ) -> None:
+        """Record what somebody at ``agency`` answers.
+
+        ``Malformed`` when it is no answer, ``Refused`` when it comes too late or is another agency's to give.
+        """
+        if len(text) > WORDS:
+            raise Malformed(f"a question has at most {WORDS} characters", field="$.text")
+        told = await self.told(incident, disclosure)
+        if told.agency != agency:
+            raise Unknown("there is no such disclosure")
+        given = command(answer, disclosure=disclosure, agency=agency, text=text)
+        await self._journal.execute(incident, given, actor=f"agency:{agency}")
+
+    async def said(
+        self, operator: OperatorId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
+    ) -> None:
+        """Record what the operator heard somebody at the agency say, on the telephone.  Errors as for ``answer``.
+
+        ``Refused`` unless the operator has the incident.
+        """
+        state = await self._journal.state(incident)
+        if state.operator != operator:
+            raise Refused("another operator has this incident")
+        told = await self.told(incident, disclosure)
+        given = command(answer, disclosure=disclosure, agency=told.agency, text=text[:WORDS])
+        await self._journal.execute(incident, given, actor=f"operator:{operator}")
+
+    # --- for the EIDO socket ---
+
+    async def open_for(self, agency: AgencyId) -> Sequence[Told]:
+        found = []
+        for incident, told in await self.disclosures(agency):
+            if told.rejected is None:
+                found.append(await self._as_eido(incident.id, told))
+        return found
+
+    async def eido(self, agency: AgencyId, disclosure: DisclosureId, incident: IncidentId) -> bytes:
+        """One EIDO by reference.  ``Unknown`` when it is not this agency's."""
+        told = await self.told(incident, disclosure)
+        if told.agency != agency:
+            raise Unknown("there is no such disclosure")
+        return (await self._as_eido(incident, told)).eido
+
+    async def confirm(self, agency: AgencyId, told: Told) -> None:
+        """A machine of ``agency`` has it."""
+        level, receipt = Acknowledgement.DELIVERED, f"eido:{told.disclosure}"
+        confirmed = ConfirmDelivery(disclosure=told.disclosure, level=level, receipt=receipt)
+        await self._journal.execute(told.incident, confirmed, actor="channel:eido")
+
+    async def _as_eido(self, incident: IncidentId, told: Disclosure) -> Told:
+        brief = await self.brief(incident, told)
+        made = await asyncio.to_thread(prepare, brief, ("eido",))
+        if "eido" not in made:
+            raise Refused("this brief cannot be told as an EIDO")
+        return Told(incident=incident, disclosure=told.disclosure, eido=made["eido"])
+
+    async def _categories(self, incident: IncidentId, disclosure: DisclosureId) -> tuple[Category, ...]:
+        for recorded in await self._journal.store.stream(incident):
+            if isinstance(recorded.event, DisclosureDecided) and recorded.event.disclosure == disclosure:
+                return recorded.event.categories
+        raise Unknown("there is no such page")
