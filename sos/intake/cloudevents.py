@@ -21,7 +21,9 @@ from sos.clock import timestamp
 from sos.errors import Malformed
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
+from sos.intake.arrival import About, Kind, Peek, key
 from sos.intake.salvage import Findings, lenient, loads
+from sos.intake.vin import vin_fault
 
 MEDIA_TYPES = frozenset({"application/cloudevents+json", "application/json"})
 MEDIA_TYPE = "application/cloudevents+json"
@@ -129,6 +131,12 @@ class WireData(Wire, frozen=True, kw_only=True):
     occupants: WireOccupants | None = None
     callback: WireCallBack | None = None
     msd: WireMsd | None = None
+    incident: str | None = None
+    """Of an update or a cancel: the incident as it was acknowledged, its id or its URN."""
+    reason: str | None = None
+    """Of a cancel: a code of ``CANCEL_REASONS`` or the sender's own words."""
+    test_kind: Literal["owner", "dealer", "factory"] | None = None
+    """Of a test: who makes it."""
 
 
 class WireEvent(Wire, frozen=True, kw_only=True):
@@ -149,18 +157,6 @@ class WireEvent(Wire, frozen=True, kw_only=True):
     sequence: str | None = None
 
 
-class Peek(Struct, frozen=True, gc=False):
-    """What the accept path needs to know of a body."""
-
-    readable: bool
-    mode: Mode
-    """TEST when the event says so, else LIVE."""
-    trigger: Trigger
-    idempotency: tuple[str, str] | None
-    """The event's source and id; None when it has none that can be relied on."""
-    findings: tuple[str, ...]
-
-
 class Reading(Struct, frozen=True, gc=False):
     """A body as far as it could be read; ``event`` is None when nothing but its bytes are known."""
 
@@ -177,7 +173,7 @@ _NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Invalid UTF-8 inside a string raises the second, not the first: without it one bad byte would answer 500."""
 
 
-def peek(body: bytes, *, cut: str | None = None) -> Peek:
+def peek(body: bytes, cut: str | None = None) -> Peek:
     """Whether ``body`` is an emergency, and how it is to be opened.
 
     ``cut`` is the finding code of a body of which only the beginning is here (``oversize``, ``cut_off``).
@@ -195,7 +191,32 @@ def peek(body: bytes, *, cut: str | None = None) -> Peek:
     if known is None or _odd(event.data):
         findings = _with_oddities(event, findings)
     trigger = _TRIGGERS.get(event.data.trigger) or known or _trigger_of(None, event.type.encode())
-    return Peek(True, Mode.TEST if event.data.test else Mode.LIVE, trigger, _identified(event), findings)
+    mode = Mode.TEST if event.data.test else Mode.LIVE
+    kind = Kind.REPORT if known is not None else _kind_of(event.type)
+    return Peek(True, mode, trigger, _identified(event), findings, kind, _about(event))
+
+
+def _kind_of(type_: str) -> Kind:
+    later = _LATER.search(type_)
+    return Kind(later[1]) if later else Kind.REPORT
+
+
+def _about(event: WireEvent) -> About:
+    """Which crash the event is about."""
+    data = event.data
+    place = data.location
+    located = place is not None and place.latitude is not None and _possible(place.latitude, place.longitude)
+    scheme, value = _identity(data.vehicle, event.subject)
+    plate = data.vehicle.license_plate if data.vehicle is not None else None
+    return About(
+        vehicle=key(scheme, value) or key("plate", plate),
+        event_time=data.event_time,
+        sequence=data.sequence or 0,
+        position=(place.latitude, place.longitude) if located and place is not None else None,
+        incident=data.incident,
+        reason=data.reason,
+        tel=data.callback.tel if data.callback is not None else None,
+    )
 
 
 def _unreliable(reading: Reading, body: bytes) -> Peek:
@@ -355,7 +376,9 @@ def _trigger_of(event: WireEvent | None, body: bytes) -> Trigger:
 
 def _odd(data: WireData) -> bool:
     """Whether the values, each of the right type, make no sense together; kept small because every report pays it."""
-    location, crash = data.location, data.crash
+    location, crash, vehicle = data.location, data.crash, data.vehicle
+    if vehicle is not None and vehicle.id is not None and _vin_of(vehicle.id) is not None:
+        return True
     if location is not None:
         if not _possible(location.latitude, location.longitude):
             return True
@@ -364,6 +387,11 @@ def _odd(data: WireData) -> bool:
                 if not _possible(fix.latitude, fix.longitude):
                     return True
     return crash is not None and crash.delta_v is not None and crash.delta_v.unit not in KMH_PER_UNIT
+
+
+def _vin_of(id: WireVehicleId) -> str | None:
+    """What is odd about a VIN; None for every other scheme."""
+    return vin_fault(id.value) if id.scheme == "vin" and id.value is not None else None
 
 
 def _possible(latitude: float | None, longitude: float | None) -> bool:
@@ -380,8 +408,11 @@ def _with_oddities(event: WireEvent, findings: tuple[str, ...]) -> tuple[str, ..
     more: list[str] = []
     if event.type.rpartition("sos.")[2] not in _ENDINGS:
         later = _LATER.search(event.type)
-        more.append(f"{later[1]}:$.type" if later else "unknown_type:$.type")
-    location, crash = event.data.location, event.data.crash
+        if later is None:
+            more.append("unknown_type:$.type")
+    location, crash, vehicle = event.data.location, event.data.crash, event.data.vehicle
+    if vehicle is not None and vehicle.id is not None and (fault := _vin_of(vehicle.id)) is not None:
+        more.append(f"{fault}:$.data.vehicle.id.value")
     if location is not None:
         if not _possible(location.latitude, location.longitude):
             more.append("position_impossible:$.data.location")
@@ -434,7 +465,7 @@ def _location(sent: WireLocation) -> Location:
 
 def _vehicle(event: WireEvent) -> Vehicle:
     sent, occupants = event.data.vehicle or WireVehicle(), event.data.occupants or WireOccupants()
-    scheme, value = _identity(sent, event.subject)
+    scheme, value = _identity(event.data.vehicle, event.subject)
     belts = [seat.belted for seat in occupants.seats or () if seat.belted is not None]
     return Vehicle(
         id_scheme=scheme,
@@ -450,11 +481,11 @@ def _vehicle(event: WireEvent) -> Vehicle:
     )
 
 
-def _identity(sent: WireVehicle, subject: str | None) -> tuple[str | None, str | None]:
+def _identity(sent: WireVehicle | None, subject: str | None) -> tuple[str | None, str | None]:
     """What the vehicle is called: its id, else its frame number, else the subject ``vehicle:<scheme>:<value>``."""
-    if sent.id is not None and sent.id.value is not None:
+    if sent is not None and sent.id is not None and sent.id.value is not None:
         return sent.id.scheme, sent.id.value
-    if sent.frame_number is not None:
+    if sent is not None and sent.frame_number is not None:
         return "jp_frame", sent.frame_number
     if subject is not None and subject.count(":") >= 2 and subject.startswith("vehicle:"):
         _, scheme, value = subject.split(":", 2)

@@ -1,30 +1,53 @@
 """Taking a stored report apart into its data categories: what a reader does after the vehicle has been answered.
 
-Pure: the same bytes always give the same order, so it may run again after a restart.
+Pure: the same bytes received at the same time always give the same order, so it may run again after a restart.
 """
 
-from sos.errors import Malformed
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from routing.categories import Category
 from sos.incident.commands import FileReport
-from sos.incident.report import EmergencyReport
-from sos.intake import cloudevents
+from sos.incident.report import canonical
+from sos.intake.formats import read_report
 
 
-def file_report(raw: bytes, content_type: str) -> FileReport:
-    """The order to file ``raw``, a report of media type ``content_type`` as it stands in ``IncidentOpened.format``.
+def file_report(raw: bytes, media_type: str, *, at: datetime, report_digest: str = "") -> FileReport:
+    """The order to file ``raw``, of the type it was received as at ``at``.
 
     Never fails: of bytes that nobody can read there are no parts, and a finding says why.
     """
-    report = read_report(raw, content_type)
+    report = read_report(raw, media_type, at=at)
     return FileReport(
-        sequence=report.sequence, located=report.location.known, parts=report.parts(), findings=report.findings
+        sequence=report.sequence,
+        located=report.location.known,
+        parts=report.parts(),
+        findings=report.findings,
+        report_digest=report_digest,
     )
 
 
-def read_report(raw: bytes, content_type: str) -> EmergencyReport:
-    """What ``raw`` says; never fails: of bytes that nobody can read nothing is known."""
-    if content_type not in cloudevents.MEDIA_TYPES:
-        return EmergencyReport(findings=("unknown_format:$",))
-    try:
-        return cloudevents.decode(raw)
-    except Malformed:
-        return EmergencyReport(findings=("not_an_event:$",))
+def completed(
+    parts: Mapping[Category, bytes], earlier: Mapping[Category, bytes], *, newest: bool
+) -> Mapping[Category, bytes]:
+    """``parts`` of a further report, with what earlier reports said and this one does not: unknown hides nothing.
+
+    A report that overtook its successor (not ``newest``) fills gaps only.  A position is taken whole, with its accuracy
+    and its time, from the one report that has it.
+    """
+    made: dict[Category, bytes] = {}
+    for category, part in parts.items():
+        new, old = msgspec.json.decode(part), msgspec.json.decode(earlier.get(category, b"{}"))
+        under, over = (old, new) if newest else (new, old)
+        if category is Category.LOC:
+            made[category] = canonical(over if over.get("latitude") is not None else under | _unlocated(over))
+        else:
+            made[category] = canonical(under | over)
+    return made
+
+
+def _unlocated(location: dict[str, object]) -> dict[str, object]:
+    """What a report without a position says of the place, beside a position that another report had."""
+    return {name: value for name, value in location.items() if name in ("heading", "reported")}

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Protocol
 
-from sos.incident.commands import OpenIncident
-from sos.incident.model import TenantId
-from sos.journal.journal import Received
+from sos.incident.commands import Command, OpenIncident
+from sos.incident.model import Incident, IncidentId, TenantId
+from sos.journal.journal import Done, Received
 
 
 class Reception(Protocol):
@@ -17,4 +17,24 @@ class Reception(Protocol):
         Returns only when it is durable.  ``Unavailable`` when neither the database nor the spool can keep it: the
         sender must try again; nothing has been acknowledged.
         """
+        ...
+
+    async def execute(
+        self,
+        incident: IncidentId,
+        command: Command,
+        *,
+        actor: str,
+        answers: str | None = None,
+        receipt: bytes | None = None,
+    ) -> Done:
+        """Decide ``command`` and write what it leads to, once for ever under ``receipt``.
+
+        Returns only when it is durable.  ``Refused`` when it may not happen, ``Unavailable`` when the database does
+        not answer: then it may or may not have been written.
+        """
+        ...
+
+    async def state(self, incident: IncidentId) -> Incident:
+        """The incident as it stands.  ``Unknown`` when there is none of that id, ``Unavailable`` as above."""
         ...

@@ -66,6 +66,8 @@ class Taken(Struct, frozen=True, kw_only=True):
     """Path at which the car offers its call."""
     problems: tuple[dict[str, Any], ...] = ()
     repeat: bool = False
+    joined: str | None = None
+    """Why it belongs to an incident that was there; None when it opened one or is a repeat."""
     attempts: int = 1
 
 
@@ -95,6 +97,24 @@ def manual(car: Car, *, at: datetime, seed: int) -> VehicleEvent:
     """Somebody pressed the button at ``at``; nothing is known of a crash."""
     dice = random.Random(f"manual {seed}")  # noqa: S311  invented data
     return _event("manual", car, data=_data(car, at=at, trigger="manual", dice=dice, airbag=None), at=at, dice=dice)
+
+
+def cancel(car: Car, *, at: datetime, seed: int, reason: str, incident: str | None = None) -> VehicleEvent:
+    """The car asks that no help be sent: ``reason`` is a code such as ``false_alarm`` or somebody's words.
+
+    ``incident`` is the one that was acknowledged; without it the service finds that of the same car.
+    """
+    dice = random.Random(f"cancel {seed}")  # noqa: S311  invented data
+    data = {"reason": reason, "incident": incident, "vehicle": {"id": {"scheme": "vin", "value": car.vin}}}
+    return _event("cancel", car, data=data, at=at, dice=dice)
+
+
+def update(car: Car, *, at: datetime, seed: int, sequence: int, incident: str | None = None) -> VehicleEvent:
+    """Later data of a crash, the ``sequence``-th: where the car is now, and who sits in it."""
+    dice = random.Random(f"update {seed}")  # noqa: S311  invented data
+    data = _data(car, at=at, trigger="automatic", dice=dice, airbag=None)
+    del data["eventTime"]
+    return _event("update", car, data=data | {"sequence": sequence, "incident": incident}, at=at, dice=dice)
 
 
 def _data(car: Car, *, at: datetime, trigger: str, dice: random.Random, airbag: bool | None) -> dict[str, Any]:

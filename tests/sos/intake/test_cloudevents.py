@@ -14,12 +14,14 @@ from routing.categories import Category
 from sos.errors import Malformed
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
+from sos.intake.arrival import Kind
 from sos.intake.cloudevents import MEDIA_TYPE, decode, encode, peek
 from sos.intake.filer import file_report
-from sos.intake.http import FINDINGS
+from sos.intake.findings import FINDINGS
 
 WIRE = Path(__file__).resolve().parents[2] / "wire"
 CRASH = (WIRE / "crash.json").read_bytes()
+RECEIVED = datetime(2026, 1, 1, 9, 0, 4, tzinfo=UTC)
 
 
 def changed(path: str, value: Any) -> bytes:
@@ -78,9 +80,17 @@ def test_a_test_call_is_test_and_only_json_true_makes_it_one() -> None:
         assert peek(changed("data.test", resembling)).mode is Mode.LIVE
 
 
-def test_an_update_and_a_cancel_open_an_incident_and_say_so() -> None:
-    assert peek((WIRE / "update.json").read_bytes()).findings == ("update:$.type",)
-    assert peek(changed("type", "jp.example.sos.cancel.v1")).findings == ("cancel:$.type",)
+def test_an_update_and_a_cancel_are_told_from_a_report() -> None:
+    update, cancel = peek((WIRE / "update.json").read_bytes()), peek(changed("type", "jp.example.sos.cancel.v1"))
+
+    assert (update.kind, update.about.vehicle, update.about.sequence) == (
+        Kind.UPDATE,
+        ("vin", "JTMZZ3TESTEC00001"),
+        2,
+    )
+    assert (cancel.kind, cancel.about.position) == (Kind.CANCEL, (35.681236, 139.767125))
+    assert update.findings == cancel.findings == ()
+    assert peek(changed("type", "jp.example.sos.crash.v9")).kind is Kind.REPORT
     assert peek(changed("type", "jp.example.sos.crash.v9")).findings == ("unknown_type:$.type",)
 
 
@@ -105,7 +115,7 @@ def test_truncated_json_is_an_unreadable_emergency_without_parts() -> None:
 
     assert peek(body).readable is False
     assert peek(body).trigger is Trigger.AUTOMATIC
-    filed = file_report(body, MEDIA_TYPE)
+    filed = file_report(body, MEDIA_TYPE, at=RECEIVED)
     assert (filed.located, dict(filed.parts), filed.findings) == (False, {}, ("not_json:$",))
 
 
@@ -140,7 +150,7 @@ def test_an_impossible_position_is_unknown_and_kept_as_text(latitude: float | No
     assert (location.latitude, location.longitude, location.known) == (None, None, False)
     assert location.reported is not None
     assert "position_impossible:$.data.location" in peek(body).findings
-    assert not file_report(body, MEDIA_TYPE).located
+    assert not file_report(body, MEDIA_TYPE, at=RECEIVED).located
 
 
 def test_no_position_at_all_is_no_fault() -> None:
@@ -204,7 +214,7 @@ def test_nan_is_no_position() -> None:
     ],
 )
 def test_a_fault_inside_an_emergency_is_a_finding_and_the_rest_is_read(body: bytes, finding: str) -> None:
-    seen, filed = peek(body), file_report(body, MEDIA_TYPE)
+    seen, filed = peek(body), file_report(body, MEDIA_TYPE, at=RECEIVED)
 
     assert seen.readable
     assert not finding or finding in seen.findings
@@ -387,7 +397,7 @@ def test_twenty_thousand_damaged_reports_all_open_an_incident() -> None:
 
     for _ in range(20_000):
         body = damaged(CRASH, dice)
-        seen, filed = peek(body), file_report(body, MEDIA_TYPE)
+        seen, filed = peek(body), file_report(body, MEDIA_TYPE, at=RECEIVED)
         readable += seen.readable
         located += filed.located and seen.readable
         salvaged += filed.located and not seen.readable
@@ -407,7 +417,7 @@ def test_any_bytes_give_a_report_or_malformed(body: bytes) -> None:
     try:
         seen = peek(body)
     except Malformed:
-        assert file_report(body, MEDIA_TYPE).parts == {}
+        assert file_report(body, MEDIA_TYPE, at=RECEIVED).parts == {}
     else:
         assert seen.findings
 
@@ -430,4 +440,4 @@ def test_any_json_in_any_place_of_an_emergency_opens_an_incident(data: Any, wher
     seen = peek(changed(where, data))
 
     assert seen.readable
-    assert file_report(changed(where, data), MEDIA_TYPE).findings == seen.findings
+    assert file_report(changed(where, data), MEDIA_TYPE, at=RECEIVED).findings == seen.findings

@@ -18,7 +18,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from sos.clock import ManualClock, SystemClock
 from sos.errors import Conflict, Forbidden, Misconfigured, Refused, SosError, Unavailable, Unknown
 from sos.incident.model import Mode, TenantId, Trigger
-from sos.intake.http import BODY_TIMEOUT_S, MAX_BODY_BYTES, Receipts, routes
+from sos.intake.acceptance import Acceptance
+from sos.intake.auth import Credentials
+from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES
+from sos.intake.http import routes
+from sos.intake.receipts import Receipts
+from sos.intake.recent import Recent
 from sos.intake.simulated import MemoryReception
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.problems import problem, problems_middleware
@@ -46,7 +51,8 @@ async def client(reception: MemoryReception) -> AsyncIterator[TestClient[web.Req
 
 def application(reception: MemoryReception, *, body_timeout_s: float = BODY_TIMEOUT_S) -> web.Application:
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(routes(reception, KEYS, ManualClock(NOW), SECRET, body_timeout_s=body_timeout_s))
+    acceptance = Acceptance(reception, Receipts(SECRET), Recent())
+    app.add_routes(routes(acceptance, Credentials(KEYS), ManualClock(NOW), body_timeout_s=body_timeout_s))
     return app
 
 

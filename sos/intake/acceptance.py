@@ -1,0 +1,344 @@
+"""Taking one report, whichever door it came through: decide where it belongs, and return when it is durable.
+
+The rules, in order; the first that fits decides.
+
+1. A report with the same name (CloudEvents ``source`` and ``id``, else ``Idempotency-Key``, else an MSD's vehicle and
+   time, else its bytes) and the same bytes is a *repeat*: nothing is written.
+2. The same name with other bytes is about the same crash or about another (``arrival.same_crash``).  The same: it is
+   kept as a further report of the incident.  Another: it opens an incident of its own, flagged ``id_reused``.
+3. A *cancel* is written into the incident it names, or into that of the same vehicle and crash.  It closes nothing.
+4. An *update*, a report with a ``sequence`` above 1, an MSD of the same vehicle and time under another key, or the data
+   of a call that came without, joins the incident of the same vehicle within the window.  Only an equal vehicle key
+   is certain enough for that.
+5. Everything else opens an incident.  An update or cancel that belongs nowhere we know of does so too, and says so.
+
+A database that does not answer turns 2 to 4 into 5: a report in the spool is better than one that waits.
+"""
+
+import asyncio
+from collections import OrderedDict
+from datetime import datetime, timedelta
+from typing import Literal
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sos.errors import Malformed, SosError, Unavailable
+from sos.incident.commands import Command, JoinReport, OpenIncident, RecordCancel
+from sos.incident.model import IncidentId, Mode, Trigger
+from sos.incident.report import Vehicle, canonical
+from sos.intake import formats
+from sos.intake.arrival import Kind, Peek, VehicleKey, same_crash
+from sos.intake.port import Reception
+from sos.intake.receipts import Receipts
+from sos.intake.recent import Recent, Seen
+from sos.intake.tenants import Tenant
+
+log = structlog.get_logger()
+
+ACTOR = "vehicle"
+
+MAX_KEY_CHARACTERS = 255
+"""Of an ``Idempotency-Key``, as Stripe has it."""
+
+CANCEL_REASONS = frozenset({"false_alarm", "occupant_cancelled", "test"})
+"""Codes of a cancel that stand in the journal's header; whatever else was written is kept as the sender's words."""
+
+_BY_KEY = "urn:sos:idempotency-key"
+_BY_BODY = "urn:sos:body-digest"
+"""Stand in for the report's ``source`` when it has no identity of its own."""
+
+_REMEMBERED = 16_384
+"""Receipts whose report digest is remembered, so that a repeat is known without asking the database."""
+
+
+class Accepted(Struct, frozen=True, kw_only=True, gc=False):
+    """A report is durable, and this is where."""
+
+    incident: IncidentId
+    repeat: bool
+    """Nothing new was written."""
+    durability: Literal["committed", "spooled"]
+    joined: str | None = None
+    """Why it belongs to an incident that was there: ``update``, ``changed_repeat``, ``data_for_call``, ``cancel``."""
+    findings: tuple[str, ...] = ()
+
+    @property
+    def new(self) -> bool:
+        """Whether it opened an incident."""
+        return not self.repeat and self.joined is None
+
+
+class Came(Struct, frozen=True, kw_only=True, gc=False):
+    """The door that a report came through."""
+
+    channel: str = "http"
+    vehicle: VehicleKey | None = None
+    """The vehicle that the door knows it to be from."""
+    always: bool = False
+    """Whether what is no emergency by its shape opens an incident all the same: nobody can be told to send again."""
+
+
+BY_HTTP = Came()
+
+
+class _Arrived(Struct, frozen=True, kw_only=True, gc=False):
+    """One report on its way in."""
+
+    seen: Peek
+    command: OpenIncident
+    tenant: Tenant
+    source: str
+    event: str
+    receipt: bytes
+    at: datetime
+
+
+class Acceptance:
+    """What both doors, HTTP and MQTT, do with a body."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        receipts: Receipts,
+        recent: Recent,
+        *,
+        join_within: timedelta = timedelta(milliseconds=250),
+    ) -> None:
+        self._reception = reception
+        self._receipts = receipts
+        self._recent = recent
+        self._join_within_s = join_within.total_seconds()
+        self._digests: OrderedDict[bytes, str] = OrderedDict()
+
+    async def take(
+        self,
+        body: bytes,
+        *,
+        content_type: str,
+        tenant: Tenant,
+        received_at: datetime,
+        key: str | None = None,
+        cut: str | None = None,
+        findings: tuple[str, ...] = (),
+        by: Came = BY_HTTP,
+    ) -> Accepted:
+        """Where ``body`` now stands, durably.
+
+        ``key`` is the sender's own name for a report that has none inside, ``cut`` the finding code of a body of which
+        only the beginning is here, ``findings`` what the door itself has to say.  ``Malformed`` when it is clearly no
+        emergency (the sender's fault), ``Unavailable`` when nothing can keep it: nothing was acknowledged.
+        """
+        format = formats.of(content_type)
+        try:
+            seen = format.peek(body, cut)
+        except Malformed:
+            if not by.always:
+                raise
+            seen = Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, ("undecodable:$",))
+        vehicle = b""
+        if by.vehicle is not None:
+            seen, vehicle = _of_vehicle(seen, by.vehicle)
+        if not format.expected and "content_type:$" not in seen.findings:
+            seen = replace(seen, findings=(*seen.findings, "content_type:$"))
+        command = OpenIncident(
+            mode=seen.mode if seen.mode is Mode.TEST else tenant.mode,
+            trigger=seen.trigger,
+            format=format.media_type,
+            report=body,
+            report_digest=self._receipts.report_digest(body),
+            readable=seen.readable,
+            findings=(*seen.findings, *findings) if findings else seen.findings,
+            channel=by.channel,
+            vehicle=vehicle,
+        )
+        source, event = seen.idempotency or _by_key(key) or seen.stand_in or (_BY_BODY, command.report_digest)
+        arrived = _Arrived(
+            seen=seen,
+            command=command,
+            tenant=tenant,
+            source=source,
+            event=event,
+            receipt=self._receipts.receipt(tenant.id, source, event),
+            at=received_at,
+        )
+        return await self._belongs_to(arrived) or await self._open(arrived)
+
+    # --- rule 3 and 4 ---
+
+    async def _belongs_to(self, arrived: _Arrived) -> Accepted | None:
+        """The incident that the report certainly belongs to, with the report in it; None when it opens its own."""
+        seen, tenant = arrived.seen, arrived.tenant.id
+        about = seen.about
+        if seen.kind is Kind.REPORT and about.sequence <= 1:
+            call = self._recent.call_without_data(tenant, about.vehicle, at=arrived.at)
+            if call is not None:
+                return await self._join(arrived, call.incident, "data_for_call")
+            if seen.stand_in is None or arrived.event == seen.stand_in[1]:
+                return None
+        if arrived.receipt in self._digests:  # rules 1 and 2 come first
+            return None
+        incident = await self._named(arrived) or _incident(self._recent.crash(tenant, about, at=arrived.at))
+        if incident is None:
+            return None
+        if seen.kind is Kind.CANCEL:
+            return await self._cancel(arrived, incident)
+        return await self._join(arrived, incident, "update")
+
+    async def _named(self, arrived: _Arrived) -> IncidentId | None:
+        """The incident that the sender names, when it is the sender's own."""
+        named = arrived.seen.about.incident
+        if named is None:
+            return None
+        incident = IncidentId(named.removeprefix("urn:emergency:uid:incidentid:").partition(":")[0])
+        try:
+            async with asyncio.timeout(self._join_within_s):
+                state = await self._reception.state(incident)
+        except (SosError, TimeoutError):
+            return None
+        return incident if state.tenant == arrived.tenant.id else None
+
+    async def _join(self, arrived: _Arrived, incident: IncidentId, reason: str) -> Accepted | None:
+        command = arrived.command
+        order = JoinReport(
+            reason=reason,
+            format=command.format,
+            report=command.report,
+            report_digest=command.report_digest,
+            readable=command.readable,
+            findings=command.findings,
+            trigger=command.trigger,
+        )
+        accepted = await self._write(arrived, incident, order, joined=reason)
+        known = self._recent.seen(incident)
+        if accepted is not None and known is not None and (known.voice_only or known.about.vehicle is None):
+            self._recent.note(replace(known, about=arrived.seen.about, voice_only=False))
+        return accepted
+
+    async def _cancel(self, arrived: _Arrived, incident: IncidentId) -> Accepted | None:
+        command, reason = arrived.command, arrived.seen.about.reason or ""
+        order = RecordCancel(
+            reason=reason if reason in CANCEL_REASONS else ("other" if reason else "not_given"),
+            words="" if reason in CANCEL_REASONS else reason,
+            format=command.format,
+            report=command.report,
+            report_digest=command.report_digest,
+        )
+        return await self._write(arrived, incident, order, joined="cancel")
+
+    async def _write(self, arrived: _Arrived, incident: IncidentId, order: Command, *, joined: str) -> Accepted | None:
+        """``order`` written under the report's receipt; None when it cannot be now, or not into that incident."""
+        try:
+            async with asyncio.timeout(self._join_within_s):
+                done = await self._reception.execute(incident, order, actor=ACTOR, receipt=arrived.receipt)
+        except (SosError, TimeoutError) as failed:
+            log.info("report_not_joined", incident=incident, reason=type(failed).__name__)
+            return None
+        if not done.recorded and arrived.command.report_digest not in done.incident.reports:
+            return None  # the name is known and the bytes are not: rule 2
+        self._remember(arrived)
+        return Accepted(
+            incident=done.incident.id,
+            repeat=not done.recorded,
+            durability="committed",
+            joined=joined if done.recorded else None,
+            findings=arrived.command.findings,
+        )
+
+    # --- rules 5, 1 and 2 ---
+
+    async def _open(self, arrived: _Arrived) -> Accepted:
+        if arrived.seen.kind is not Kind.REPORT and arrived.receipt not in self._digests:
+            arrived = _with_finding(arrived, f"{arrived.seen.kind}:$.type")
+        received = await self._reception.open(
+            arrived.command, tenant=arrived.tenant.id, receipt=arrived.receipt, received_at=arrived.at
+        )
+        if received.repeat and not await self._same_bytes(arrived, received.incident):
+            return await self._changed(arrived, received.incident)
+        if not received.repeat:
+            self._note(arrived, received.incident)
+        self._remember(arrived)
+        return Accepted(
+            incident=received.incident,
+            repeat=received.repeat,
+            durability=received.durability,
+            findings=arrived.command.findings,
+        )
+
+    async def _same_bytes(self, arrived: _Arrived, incident: IncidentId) -> bool:
+        """Whether these very bytes came before, under the same name."""
+        digest = arrived.command.report_digest
+        if self._digests.get(arrived.receipt) == digest:
+            return True
+        try:
+            async with asyncio.timeout(self._join_within_s):
+                return digest in (await self._reception.state(incident)).reports
+        except (Unavailable, TimeoutError):
+            return False
+        except SosError:  # it waits in the spool: only what this process remembers is known of it
+            return arrived.receipt not in self._digests
+
+    async def _changed(self, arrived: _Arrived, incident: IncidentId) -> Accepted:
+        """The same name with other bytes (rule 2): kept, in the same incident or in one of its own, never dropped."""
+        digest = arrived.command.report_digest
+        receipt = self._receipts.receipt(arrived.tenant.id, arrived.source, f"{arrived.event}\0{digest}")
+        own = replace(arrived, receipt=receipt)
+        known = self._recent.seen(incident)
+        if known is None or same_crash(known.about, arrived.seen.about):
+            if arrived.seen.kind is Kind.CANCEL:
+                joined = await self._cancel(own, incident)
+            else:
+                joined = await self._join(own, incident, "changed_repeat")
+            if joined is not None:
+                return joined
+            own = _with_finding(own, "incident_closed:$")
+        else:
+            own = _with_finding(own, "id_reused:$.id")
+        received = await self._reception.open(
+            own.command, tenant=own.tenant.id, receipt=own.receipt, received_at=own.at
+        )
+        if not received.repeat:
+            self._note(own, received.incident)
+        self._remember(own)
+        return Accepted(
+            incident=received.incident,
+            repeat=received.repeat,
+            durability=received.durability,
+            findings=own.command.findings,
+        )
+
+    def _note(self, arrived: _Arrived, incident: IncidentId) -> None:
+        self._recent.note(Seen(incident=incident, tenant=arrived.tenant.id, at=arrived.at, about=arrived.seen.about))
+
+    def _remember(self, arrived: _Arrived) -> None:
+        self._digests[arrived.receipt] = arrived.command.report_digest
+        if len(self._digests) > _REMEMBERED:
+            self._digests.popitem(last=False)
+
+
+def _of_vehicle(seen: Peek, vehicle: VehicleKey) -> tuple[Peek, bytes]:
+    """``seen`` as a report of ``vehicle``, and the VEH part when the report itself does not say so."""
+    named = seen.about.vehicle
+    if named is None:
+        part = canonical(Vehicle(id_scheme=vehicle[0], id_value=vehicle[1]))
+        return replace(seen, about=replace(seen.about, vehicle=vehicle)), part
+    if named[1] != vehicle[1]:
+        return replace(seen, findings=(*seen.findings, "vehicle_mismatch:$.data.vehicle")), b""
+    return seen, b""
+
+
+def _with_finding(arrived: _Arrived, finding: str) -> _Arrived:
+    command = replace(arrived.command, findings=(*arrived.command.findings, finding))
+    return replace(arrived, command=command)
+
+
+def _incident(seen: Seen | None) -> IncidentId | None:
+    return None if seen is None else seen.incident
+
+
+def _by_key(key: str | None) -> tuple[str, str] | None:
+    """The name that the sender's ``Idempotency-Key`` gives a report without one of its own."""
+    if key and len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable():
+        return _BY_KEY, key
+    return None

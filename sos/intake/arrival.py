@@ -1,0 +1,100 @@
+"""What the accept path needs to know of a report, whatever its format: is it an emergency, and which crash is it about?
+
+Every reader of a format answers with a ``Peek``; ``same_crash`` is the one rule that tells a further report of a crash
+from a report of another.
+"""
+
+import math
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from msgspec import Struct
+
+from sos.incident.model import Mode, Trigger
+
+VehicleKey = tuple[str, str]
+"""Scheme (``vin``, ``jp_frame``, ``oem_id``, ``plate``) and value as ``key`` writes it."""
+
+SAME_CRASH = timedelta(minutes=2)
+"""Two event times this near are one crash: a corrected clock, not a second accident of the same car."""
+
+SAME_PLACE_M = 1000.0
+"""Without a vehicle and a time to compare: a first fix may be wrong by hundreds of metres (EN 15722: 150 m at 95 %)."""
+
+_METRES_PER_DEGREE = 111_195.0
+
+
+class Kind(StrEnum):
+    REPORT = "report"
+    UPDATE = "update"
+    CANCEL = "cancel"
+
+
+class About(Struct, frozen=True, kw_only=True, gc=False):
+    """Which crash a report is about; what is unknown is None.  Personal data: it stays in memory."""
+
+    vehicle: VehicleKey | None = None
+    event_time: datetime | None = None
+    sequence: int = 0
+    position: tuple[float | None, float | None] | None = None
+    """WGS-84 degrees, latitude first; None unless it is possible."""
+    incident: str | None = None
+    """The incident that the sender names."""
+    reason: str | None = None
+    """Of a cancel, as sent."""
+    tel: str | None = None
+
+
+NOTHING = About()
+
+
+class Peek(Struct, frozen=True, gc=False):
+    """What the accept path needs to know of a body."""
+
+    readable: bool
+    mode: Mode
+    """TEST when the report says so, else LIVE."""
+    trigger: Trigger
+    idempotency: tuple[str, str] | None
+    """Source and id that every repeat of the report has; None when it has none that can be relied on."""
+    findings: tuple[str, ...]
+    kind: Kind = Kind.REPORT
+    about: About = NOTHING
+    stand_in: tuple[str, str] | None = None
+    """What names the report when neither it nor its sender does: the vehicle and the time of its crash."""
+
+
+def key(scheme: str | None, value: str | None) -> VehicleKey | None:
+    """The vehicle's key, written one way: no spaces, capitals; None when either half is missing."""
+    if not scheme or not value:
+        return None
+    return scheme, value.replace(" ", "").upper()
+
+
+def same_crash(one: About, other: About) -> bool:
+    """Whether two reports of one sender, which carry the same name, are about one crash.
+
+    They are not when both name a vehicle and it differs, or both name a time and it differs by more than
+    ``SAME_CRASH``; where neither can be compared, positions more than ``SAME_PLACE_M`` apart decide.
+    """
+    comparable = False
+    if one.vehicle is not None and other.vehicle is not None:
+        if one.vehicle != other.vehicle:
+            return False
+        comparable = True
+    if one.event_time is not None and other.event_time is not None:
+        return abs(one.event_time - other.event_time) <= SAME_CRASH
+    if comparable or one.position is None or other.position is None:
+        return True
+    return distance_m(one.position, other.position) <= SAME_PLACE_M
+
+
+def distance_m(one: tuple[float | None, float | None], other: tuple[float | None, float | None]) -> float:
+    """Metres between two positions on a sphere, within 0.6 % of the ellipsoid; infinite when one is unknown."""
+    (north, east), (north_2, east_2) = one, other
+    if north is None or east is None or north_2 is None or east_2 is None:
+        return math.inf
+    up = math.radians(north_2 - north) / 2
+    across = math.radians(east_2 - east) / 2
+    chord = math.sin(up) ** 2 + math.cos(math.radians(north)) * math.cos(math.radians(north_2)) * math.sin(across) ** 2
+    return 2 * 180 / math.pi * _METRES_PER_DEGREE * math.asin(math.sqrt(min(1.0, chord)))

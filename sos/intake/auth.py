@@ -1,0 +1,441 @@
+"""Who sends: a static key, a signed request, a signed token or a client certificate, each bound to one tenant.
+
+Four ways, one outcome (``Sender``):
+
+- ``Authorization: Bearer <key>``: a static key, of which only the SHA-256 is held (``tenants``).
+- ``Signature-Input`` and ``Signature``: HTTP message signatures (RFC 9421) with ``hmac-sha256`` over method, path,
+  query and ``Content-Digest`` (RFC 9530), with ``created`` and a ``nonce`` that is taken once.
+- ``Authorization: Bearer <JWT>`` (RFC 7519, 8725): asymmetric algorithms only, ``exp``, ``iss`` and ``aud`` required.
+- a client certificate by its SHA-256, from our own TLS or from a header of a proxy that the settings trust.
+
+Every refusal is ``Unauthenticated`` and names the rule.  A tenant over its rate is never refused: it is flagged.
+"""
+
+import hashlib
+import hmac
+import math
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+import jwt
+from msgspec import Struct
+from multidict import CIMultiDictProxy
+
+from sos.errors import Misconfigured
+from sos.incident.model import TenantId
+from sos.intake.tenants import Tenant, TenantKeys
+from sos.problems import Unauthenticated
+
+LEEWAY = timedelta(seconds=60)
+"""How far a sender's clock may differ from ours, either way: the usual figure of gateways (AWS SigV4 allows 300 s)."""
+
+NONCES = 200_000
+"""Nonces remembered: two minutes at more than 1,500 requests a second, about 40 MB."""
+
+ALGORITHMS = frozenset({"ES256", "ES384", "RS256", "PS256", "EdDSA"})
+"""Of a token.  No ``none`` and no shared secrets (RFC 8725 3.1, 3.2)."""
+
+COVERED = frozenset({"@method", "@path", "content-digest"})
+"""What a signature must cover at least; ``@query`` too when there is a query."""
+
+
+class Request(Protocol):
+    """What is looked at of an HTTP request; ``aiohttp.web.Request`` is one."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def raw_path(self) -> str: ...
+    @property
+    def query_string(self) -> str: ...
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...
+    @property
+    def remote(self) -> str | None: ...
+    @property
+    def transport(self) -> Any: ...
+
+
+class Sender(Struct, frozen=True, kw_only=True, gc=False):
+    """Who sends a request, and what must still hold once its body is here."""
+
+    tenant: Tenant
+    content_digest: bytes | None = None
+    """SHA-256 that the signed request promises for its body."""
+    findings: tuple[str, ...] = ()
+
+    @property
+    def tenant_id(self) -> TenantId:
+        return self.tenant.id
+
+    def check(self, body: bytes) -> None:
+        """``Unauthenticated`` when ``body`` is not the one that was signed."""
+        promised = self.content_digest
+        if promised is not None and not hmac.compare_digest(promised, hashlib.sha256(body).digest()):
+            raise Unauthenticated(
+                "The body is not the one that `Content-Digest` was made of (RFC 9530).",
+                rule="content-digest",
+                field="Content-Digest",
+                tenant=self.tenant.id,
+            )
+
+
+class SigningKey(Struct, frozen=True, kw_only=True):
+    """A secret shared with one tenant's cloud."""
+
+    tenant: Tenant
+    secret: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < 32:
+            raise Misconfigured(f"tenant {self.tenant.id}: a signing key must have at least 32 bytes")
+
+
+class TokenIssuer(Struct, frozen=True, kw_only=True):
+    """Whose tokens speak for a tenant."""
+
+    tenant: Tenant
+    issuer: str
+    audience: str
+    keys: tuple[jwt.PyJWK, ...]
+    """Public keys; a token with a ``kid`` is checked against the key of that name only."""
+
+
+class Rate(Struct, frozen=True, kw_only=True):
+    """How many reports a tenant is expected to send."""
+
+    per_s: float
+    burst: float
+
+
+class Credentials:
+    """Everything by which a sender is known."""
+
+    def __init__(
+        self,
+        keys: TenantKeys,
+        *,
+        signing: Mapping[str, SigningKey] = MappingProxyType({}),
+        issuers: Sequence[TokenIssuer] = (),
+        certificates: Mapping[bytes, Tenant] = MappingProxyType({}),
+        proxies: frozenset[str] = frozenset(),
+        certificate_header: str = "",
+        rates: Mapping[str, Rate] = MappingProxyType({}),
+        leeway: timedelta = LEEWAY,
+    ) -> None:
+        """``certificates`` by SHA-256 of the DER form; ``proxies`` are the addresses whose ``certificate_header``
+        (the PEM form, percent-encoded, as nginx and HAProxy write it) is believed."""
+        self._keys = keys
+        self._signing = dict(signing)
+        self._issuers = {issuer.issuer: issuer for issuer in issuers}
+        self._certificates = dict(certificates)
+        self._proxies = proxies if certificate_header else frozenset()
+        self._certificate_header = certificate_header
+        self._rates = {tenant: _Bucket(rate) for tenant, rate in rates.items()}
+        self._leeway = leeway
+        self._nonces = _Nonces(2 * leeway)
+
+    def sender(self, request: Request, *, at: datetime) -> Sender:
+        """Who sends ``request``; ``Unauthenticated`` with the rule that it fails."""
+        sender = self.identify(request, at=at)
+        bucket = self._rates.get(sender.tenant.id)
+        if bucket is None or bucket.take(at):
+            return sender
+        return Sender(tenant=sender.tenant, content_digest=sender.content_digest, findings=("over_rate:$",))
+
+    def tenant(self, request: Request, *, at: datetime) -> Tenant:
+        """The tenant of a request without a body that matters, such as a call or a question."""
+        return self.identify(request, at=at).tenant
+
+    def over_rate(self, tenant: Tenant, *, at: datetime) -> tuple[str, ...]:
+        """The finding for one more report that came by another way than HTTP."""
+        bucket = self._rates.get(tenant.id)
+        return () if bucket is None or bucket.take(at) else ("over_rate:$",)
+
+    def identify(self, request: Request, *, at: datetime) -> Sender:
+        """As ``sender``, for a request that is no report and counts towards no rate."""
+        headers = request.headers
+        if "Signature-Input" in headers:
+            return self._signed(request, at)
+        authorization = headers.get("Authorization")
+        if authorization is not None and self._issuers and authorization.count(".") == 2:
+            return Sender(tenant=self._token(authorization, at))
+        if authorization is None and (tenant := self._certificate(request)) is not None:
+            return Sender(tenant=tenant)
+        return Sender(tenant=self._keys.tenant(authorization))
+
+    # --- signed requests ---
+
+    def _signed(self, request: Request, at: datetime) -> Sender:
+        signature = _signature(request.headers)
+        known = self._signing.get(signature.key_id)
+        if known is None:
+            raise _unsigned("keyid", f"No signing key {signature.key_id[:64]!r} is known here.")
+        tenant = known.tenant.id
+        if signature.algorithm not in (None, "hmac-sha256"):
+            raise _unsigned("alg", "Sign with `hmac-sha256` (RFC 9421 3.3.3).", tenant)
+        needed = COVERED | ({"@query"} if request.query_string else set())
+        if missing := needed - set(signature.components):
+            raise _unsigned("components", f"The signature must cover {', '.join(sorted(missing))} as well.", tenant)
+        age = at.timestamp() - signature.created
+        if abs(age) > self._leeway.total_seconds():
+            raise _unsigned(
+                "created",
+                f"The signature's clock and ours differ by {abs(age):.0f} s; at most "
+                f"{self._leeway.total_seconds():.0f} s are allowed. Set the clock and sign again.",
+                tenant,
+            )
+        made = hmac.digest(known.secret, _base(request, signature), "sha256")
+        if not hmac.compare_digest(made, signature.value):
+            raise _unsigned("signature", "The signature does not fit the request and the key.", tenant)
+        if not self._nonces.first((signature.key_id, signature.nonce), at):
+            raise _unsigned("nonce", "This nonce was used before; sign each request, also a retry, anew.", tenant)
+        return Sender(tenant=known.tenant, content_digest=_content_digest(request.headers, tenant))
+
+    # --- tokens ---
+
+    def _token(self, authorization: str, at: datetime) -> Tenant:
+        token = authorization[7:].strip()
+        try:
+            claimed = jwt.decode_complete(token, options={"verify_signature": False})
+        except jwt.InvalidTokenError:
+            raise _untrusted("format", "The bearer token is neither a tenant key nor a readable JWT.") from None
+        issuer = self._issuers.get(str(claimed["payload"].get("iss")))
+        if issuer is None:
+            raise _untrusted("iss", "No tenant's tokens come from this issuer.")
+        named = claimed["header"].get("kid")
+        keys = [known for known in issuer.keys if named is None or known.key_id in (None, named)]
+        if not keys:
+            raise _untrusted("kid", "The issuer has no key of this name here.", issuer)
+        for number, key in enumerate(keys, 1):
+            try:
+                self._verify(token, key, issuer, at)
+            except jwt.InvalidSignatureError:
+                if number == len(keys):
+                    raise _untrusted("signature", "The token was not signed with the issuer's key.", issuer) from None
+                continue
+            except jwt.InvalidTokenError as wrong:
+                raise _untrusted(*_token_fault(wrong), issuer) from None
+            return issuer.tenant
+        raise AssertionError("unreachable")
+
+    def _verify(self, token: str, key: jwt.PyJWK, issuer: TokenIssuer, at: datetime) -> None:
+        """``jwt.InvalidTokenError`` when it does not hold; times are compared with ``at``, not with the machine's."""
+        payload = jwt.decode(
+            token,
+            key.key,
+            algorithms=[key.algorithm_name],
+            audience=issuer.audience,
+            issuer=issuer.issuer,
+            options={"require": ["exp", "iss", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+        )
+        now, leeway = at.timestamp(), self._leeway.total_seconds()
+        if not _is_time(payload["exp"]) or now > payload["exp"] + leeway:
+            raise jwt.ExpiredSignatureError
+        for early in ("nbf", "iat"):
+            if early in payload and (not _is_time(payload[early]) or now < payload[early] - leeway):
+                raise jwt.ImmatureSignatureError(early)
+
+    # --- certificates ---
+
+    def _certificate(self, request: Request) -> Tenant | None:
+        """The tenant whose client certificate the connection, or a trusted proxy, shows."""
+        if not self._certificates:
+            return None
+        der = _peer_certificate(request)
+        if der is None and request.remote in self._proxies:
+            der = _pem(request.headers.get(self._certificate_header, ""))
+        if der is None:
+            return None
+        tenant = self._certificates.get(hashlib.sha256(der).digest())
+        if tenant is None:
+            raise Unauthenticated("This client certificate is no tenant's.", rule="certificate")
+        return tenant
+
+
+class _Signature(Struct, frozen=True, kw_only=True):
+    components: tuple[str, ...]
+    params: str
+    """The inner list with its parameters, exactly as received: the last line of what is signed."""
+    created: int
+    key_id: str
+    nonce: str
+    algorithm: str | None
+    value: bytes
+
+
+_INPUT = re.compile(
+    r'\s*([a-z*][a-z0-9_.*-]*)=(\(((?:"[!-~]+"\s*)*)\)((?:;[a-z][a-z0-9-]*=(?:"[ -!#-\[\]-~]*"|\d+))*))\s*\Z'
+)
+_PARAMETER = re.compile(r';([a-z][a-z0-9-]*)=(?:"([^"]*)"|(\d+))')
+_NAME = re.compile(r"(?:@method|@path|@query|@authority|[a-z0-9!#$%&'*+.^_`|~-]+)\Z")
+
+
+def _signature(headers: CIMultiDictProxy[str]) -> _Signature:
+    """The one signature of a request (RFC 9421 4), in the strict form we ask for."""
+    found = _INPUT.match(headers["Signature-Input"])
+    if found is None:
+        raise _unsigned("format", "`Signature-Input` must be one signature as in RFC 9421 4.1.")
+    label, params, listed, _ = found.groups()
+    components = tuple(name[1:-1] for name in listed.split())
+    if len(set(components)) != len(components) or not all(_NAME.match(name) for name in components):
+        raise _unsigned("components", "Cover each of `@method`, `@path`, `@query`, `@authority` or a header once.")
+    given = {name: text or number for name, text, number in _PARAMETER.findall(found[4])}
+    for needed in ("created", "keyid", "nonce"):
+        if not given.get(needed):
+            raise _unsigned(needed, f"The signature needs the parameter `{needed}` (RFC 9421 2.3).")
+    value = re.match(rf"\s*{re.escape(label)}=:([A-Za-z0-9+/=]*):\s*\Z", headers.get("Signature", ""))
+    if value is None or not given["created"].isdecimal() or len(given["created"]) > 12:
+        raise _unsigned("format", f"`Signature` must hold `{label[:32]}=:...:`, and `created` seconds (RFC 9421 4.2).")
+    return _Signature(
+        components=components,
+        params=params,
+        created=int(given["created"]),
+        key_id=given["keyid"],
+        nonce=given["nonce"],
+        algorithm=given.get("alg"),
+        value=_base64(value[1], "Signature"),
+    )
+
+
+def _base(request: Request, signature: _Signature) -> bytes:
+    """What is signed (RFC 9421 2.5)."""
+    derived = {
+        "@method": request.method,
+        "@path": request.raw_path.partition("?")[0],
+        "@query": "?" + request.raw_path.partition("?")[2],
+        "@authority": request.headers.get("Host", "").lower(),
+    }
+    lines: list[str] = []
+    for name in signature.components:
+        value = derived.get(name)
+        if value is None:
+            sent = request.headers.getall(name, [])
+            if not sent:
+                raise _unsigned("components", f"The signature covers the header `{name[:64]}`, which was not sent.")
+            value = ", ".join(item.strip() for item in sent)
+        lines.append(f'"{name}": {value}')
+    lines.append(f'"@signature-params": {signature.params}')
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _content_digest(headers: CIMultiDictProxy[str], tenant: str) -> bytes:
+    found = re.search(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", headers.get("Content-Digest", ""))
+    if found is None:
+        raise _unsigned("content-digest", "Send `Content-Digest: sha-256=:...:` (RFC 9530).", tenant)
+    return _base64(found[1], "Content-Digest")
+
+
+def _base64(text: str, field: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except NotBase64:
+        raise Unauthenticated(f"`{field}` is not Base64.", rule="format", field=field) from None
+
+
+def _unsigned(rule: str, why: str, tenant: str | None = None) -> Unauthenticated:
+    return Unauthenticated(why, rule=rule, field="Signature-Input", tenant=tenant)
+
+
+def _untrusted(rule: str, why: str, issuer: TokenIssuer | None = None) -> Unauthenticated:
+    return Unauthenticated(why, rule=rule, field="Authorization", tenant=issuer.tenant.id if issuer else None)
+
+
+def _token_fault(wrong: jwt.InvalidTokenError) -> tuple[str, str]:
+    match wrong:
+        case jwt.ExpiredSignatureError():
+            return "exp", "The token has expired; get a new one."
+        case jwt.ImmatureSignatureError():
+            return "nbf", "The token is not valid yet; check the issuer's clock."
+        case jwt.InvalidAudienceError():
+            return "aud", "The token is meant for another service."
+        case jwt.MissingRequiredClaimError():
+            return "claims", f"The token lacks the claim `{wrong.claim}`."
+        case jwt.InvalidAlgorithmError():
+            return "alg", "The token is signed with another algorithm than the issuer's key has."
+        case _:
+            return "format", "The token cannot be read (RFC 7519)."
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _peer_certificate(request: Request) -> bytes | None:
+    transport = request.transport
+    connection = transport.get_extra_info("ssl_object") if transport is not None else None
+    der: bytes | None = connection.getpeercert(binary_form=True) if connection is not None else None
+    return der
+
+
+def _pem(header: str) -> bytes | None:
+    """The DER form in a header that holds a certificate in PEM, percent-encoded or on one line."""
+    text = unquote(header)
+    found = re.search(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----", text)
+    try:
+        return b64decode("".join(found[1].split()), validate=True) if found else None
+    except NotBase64:
+        return None
+
+
+class _Nonces:
+    """Nonces that were used, each for as long as its signature could be shown again."""
+
+    def __init__(self, kept: timedelta) -> None:
+        self._kept = kept
+        self._used: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+
+    def first(self, nonce: tuple[str, str], at: datetime) -> bool:
+        while self._used and (len(self._used) >= NONCES or at - next(iter(self._used.values())) > self._kept):
+            self._used.popitem(last=False)
+        if nonce in self._used:
+            return False
+        self._used[nonce] = at
+        return True
+
+
+class _Bucket:
+    """A token bucket: ``burst`` at once, then ``per_s``."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._left = rate.burst
+        self._at: datetime | None = None
+
+    def take(self, at: datetime) -> bool:
+        if self._at is not None:
+            gone = max(0.0, (at - self._at).total_seconds())
+            self._left = min(self._rate.burst, self._left + gone * self._rate.per_s)
+        self._at = at
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def sign(
+    secret: bytes, *, key_id: str, method: str, path: str, body: bytes, created: int, nonce: str
+) -> dict[str, str]:
+    """The headers of a signed request: what a tenant's cloud does, for vehicles of ours and for trials."""
+    digest = f"sha-256=:{b64encode(hashlib.sha256(body).digest()).decode()}:"
+    path, _, query = path.partition("?")
+    covered = '"@method" "@path"' + (' "@query"' if query else "") + ' "content-digest"'
+    params = f'({covered});created={created};keyid="{key_id}";nonce="{nonce}";alg="hmac-sha256"'
+    lines = [f'"@method": {method}', f'"@path": {path}']
+    lines += [f'"@query": ?{query}'] if query else []
+    lines += [f'"content-digest": {digest}', f'"@signature-params": {params}']
+    made = hmac.digest(secret, "\n".join(lines).encode(), "sha256")
+    return {
+        "Content-Digest": digest,
+        "Signature-Input": f"sos={params}",
+        "Signature": f"sos=:{b64encode(made).decode()}:",
+    }

@@ -1,0 +1,203 @@
+"""Intake as the settings want it: its senders with their keys, secrets, certificates and rates, and what they share."""
+
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from msgspec import Struct
+
+from sos.errors import Misconfigured
+from sos.incident.model import IncidentId, Mode, TenantId
+from sos.intake.acceptance import Acceptance
+from sos.intake.answers import Answers
+from sos.intake.auth import ALGORITHMS, Credentials, Rate, SigningKey, TokenIssuer
+from sos.intake.matching import Matching
+from sos.intake.mqtt import Broker, MqttDoor
+from sos.intake.receipts import Receipts
+from sos.intake.recent import Recent
+from sos.intake.tenants import Tenant, TenantKeys
+from sos.intake.testcalls import TestCalls
+from sos.intake.voice import CallsWithoutData
+from sos.journal.journal import Journal
+from sos.journal.readers import Reader
+from sos.settings import Settings, TenantSettings, TokenSettings
+
+
+def tenants(settings: Settings) -> dict[TenantId, Tenant]:
+    """Every tenant by its id."""
+    return {
+        TenantId(each.id): Tenant(
+            id=TenantId(each.id), domain=each.domain, mode=Mode.DRILL if each.drill else Mode.LIVE
+        )
+        for each in settings.tenants
+    }
+
+
+def credentials(settings: Settings) -> Credentials:
+    """By what each tenant is known.  ``Misconfigured`` names the tenant and what is wrong with its key file."""
+    known = tenants(settings)
+    return Credentials(
+        TenantKeys(
+            {bytes.fromhex(key): known[TenantId(each.id)] for each in settings.tenants for key in each.key_digests}
+        ),
+        signing={
+            key.id: SigningKey(tenant=known[TenantId(each.id)], secret=_secret(each, key.file))
+            for each in settings.tenants
+            for key in each.signing_keys
+        },
+        issuers=[
+            TokenIssuer(
+                tenant=known[TenantId(each.id)],
+                issuer=token.issuer,
+                audience=token.audience,
+                keys=tuple(_public_keys(each, token)),
+            )
+            for each in settings.tenants
+            for token in each.tokens
+        ],
+        certificates={
+            bytes.fromhex(each_digest): known[TenantId(each.id)]
+            for each in settings.tenants
+            for each_digest in each.certificates
+        },
+        proxies=frozenset(settings.trusted_proxies),
+        certificate_header=settings.certificate_header,
+        rates={
+            each.id: Rate(per_s=each.rate_per_s, burst=max(1.0, 2 * each.rate_per_s))
+            for each in settings.tenants
+            if each.rate_per_s
+        },
+    )
+
+
+def tls(settings: Settings) -> ssl.SSLContext | None:
+    """How this process ends TLS; None when a proxy does.  ``Misconfigured`` names what cannot be used."""
+    if not settings.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        if settings.tls_client_ca:
+            context.load_verify_locations(settings.tls_client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL  # browsers and agencies come without one
+    except (OSError, ssl.SSLError) as wrong:
+        raise Misconfigured(f"tls_certificate, tls_key or tls_client_ca cannot be used ({wrong})") from wrong
+    return context
+
+
+def _secret(tenant: TenantSettings, file: str) -> bytes:
+    try:
+        return Path(file).read_bytes().strip()
+    except OSError as wrong:
+        raise Misconfigured(f"tenants.{tenant.id}.signing_keys: {file} cannot be read ({wrong.strerror})") from wrong
+
+
+def _public_keys(tenant: TenantSettings, token: TokenSettings) -> Iterator[jwt.PyJWK]:
+    """The keys of a JWK set (RFC 7517), or the one of a PEM file."""
+    where = f"tenants.{tenant.id}.tokens"
+    if token.algorithm not in ALGORITHMS:
+        raise Misconfigured(f"{where}: algorithm must be one of {', '.join(sorted(ALGORITHMS))}")
+    try:
+        content = Path(token.key_file).read_text()
+        if content.lstrip().startswith("{"):
+            yield from (
+                jwt.PyJWK(each, token.algorithm) for each in _public(json.loads(content).get("keys", ()), where)
+            )
+        else:
+            made = jwt.get_algorithm_by_name(token.algorithm)
+            yield jwt.PyJWK(json.loads(made.to_jwk(load_pem_public_key(content.encode()))), token.algorithm)
+    except OSError as wrong:
+        raise Misconfigured(f"{where}: {token.key_file} cannot be read ({wrong.strerror})") from wrong
+    except (ValueError, TypeError, jwt.PyJWTError) as wrong:
+        raise Misconfigured(f"{where}: {token.key_file} holds no public key for {token.algorithm}") from wrong
+
+
+def _public(keys: object, where: str) -> Iterator[dict[str, object]]:
+    for each in keys if isinstance(keys, list) else ():
+        if not isinstance(each, dict) or each.get("kty") == "oct":
+            raise Misconfigured(f"{where}: shared secrets are no keys for tokens (RFC 8725 3.2)")
+        yield {name: value for name, value in each.items() if name != "d"}
+
+
+def _mqtt(
+    settings: Settings, *, acceptance: Acceptance, credentials: Credentials, answers: Answers, journal: Journal
+) -> MqttDoor | None:
+    if not settings.mqtt_url:
+        return None
+    broker = Broker.at(
+        settings.mqtt_url,
+        password_file=settings.mqtt_password_file,
+        authorities=settings.mqtt_ca,
+        version=settings.mqtt_version,
+    )
+    mine = {TenantId(each.id) for each in settings.tenants if each.mqtt}
+    return MqttDoor(
+        broker,
+        acceptance=acceptance,
+        credentials=credentials,
+        tenants={each: tenant for each, tenant in tenants(settings).items() if each in mine},
+        answers=answers,
+        journal=journal,
+        identifier=f"sos-{settings.log_origin.replace('/', '-')}",
+    )
+
+
+class Intake(Struct, frozen=True, kw_only=True):
+    """The parts of intake that share what came in lately."""
+
+    tenants: Mapping[TenantId, Tenant]
+    credentials: Credentials
+    recent: Recent
+    acceptance: Acceptance
+    calls: CallsWithoutData
+    matching: Matching
+    answers: Answers
+    tests: TestCalls
+    mqtt: MqttDoor | None
+
+    @classmethod
+    def of(cls, settings: Settings, journal: Journal, *, secret: bytes) -> "Intake":
+        """Made of ``settings``; ``secret`` keys the receipts.  ``Misconfigured`` as ``credentials``."""
+        receipts, recent, answers = Receipts(secret), Recent(), Answers(journal)
+        within = timedelta(milliseconds=settings.accept_within_ms)
+        acceptance = Acceptance(journal, receipts, recent, join_within=within)
+        known = credentials(settings)
+        return cls(
+            tenants=tenants(settings),
+            credentials=known,
+            recent=recent,
+            acceptance=acceptance,
+            calls=CallsWithoutData(journal, receipts, recent),
+            matching=Matching(journal, recent),
+            answers=answers,
+            tests=TestCalls(journal),
+            mqtt=_mqtt(settings, acceptance=acceptance, credentials=known, answers=answers, journal=journal),
+        )
+
+    async def incident_of_call(
+        self,
+        tenant: TenantId,
+        *,
+        leg: str,
+        vehicle: str | None,
+        tel: str | None,
+        language: str | None,
+        received_at: datetime,
+    ) -> IncidentId:
+        """As ``CallsWithoutData.incident``, by the tenant's id."""
+        return await self.calls.incident(
+            self.tenants[tenant], leg=leg, vehicle=vehicle, tel=tel, language=language, received_at=received_at
+        )
+
+    def readers(self) -> tuple[Reader, ...]:
+        """What follows the journal for intake, besides the filer and what the MQTT door carries."""
+        return (
+            Reader(name="matching", handle=self.matching.handle),
+            Reader(name="test-receipts", handle=self.tests.handle),
+            Reader(name="answers", handle=self.answers.handle, from_now=True),
+        )

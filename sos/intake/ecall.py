@@ -1,0 +1,128 @@
+"""Raw vehicle messages as they come through our doors: an MSD in its octets, a VEDS in its XML.
+
+The codecs stand in ``sos.formats``; here stands what a door makes of them.  Whatever a known tenant sends under one of
+these types is taken for an emergency: what nobody can decode is an incident of unreadable crash data.
+"""
+
+from datetime import datetime
+
+from sos.errors import Malformed
+from sos.formats import armour, msd, veds
+from sos.formats.mapping import Mapped, read_msd, report_of_msd, report_of_veds
+from sos.incident.model import Mode, Trigger
+from sos.incident.report import EmergencyReport
+from sos.intake import cloudevents
+from sos.intake.arrival import About, Peek, key
+from sos.problems import UnsupportedMedia
+
+MSD_SOURCE = "urn:sos:ecall-msd"
+"""Stands for the ``source`` of an MSD, which has no id: its vehicle and the time of its crash are one (EN 15722 gives
+every retransmission of a crash the same timestamp)."""
+
+VEDS_SOURCE = "urn:sos:veds"
+
+
+def peek_msd(body: bytes, cut: str | None = None) -> Peek:
+    """What an MSD is about.  ``Malformed`` when there is nothing, or text that is no emergency."""
+    if not body:
+        raise Malformed("The body is empty; send the MSD in raw octets.", field="$")
+    octets, findings = body, () if cut is None else (f"{cut}:$",)
+    if armour.is_text(body):
+        in_text = _in_text(body)
+        if isinstance(in_text, Peek):
+            return in_text
+        octets, findings = in_text, (*findings, "as_text:$")
+    try:
+        message = read_msd(octets)
+    except Malformed:
+        return Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, (*findings, "undecodable:$"))
+    happened_at = message.happened_at
+    if happened_at is not None and happened_at < msd.FIRST_POSSIBLE:  # a clock that was never set names no crash
+        happened_at = None
+    vin = key("vin", message.vin) if len(set(message.vin)) > 1 else None
+    latitude, longitude = message.latitude, message.longitude
+    return Peek(
+        True,
+        Mode.TEST if message.test_call else Mode.LIVE,
+        Trigger.AUTOMATIC if message.automatic_activation else Trigger.MANUAL,
+        None,
+        (*findings, *message.findings),
+        about=About(
+            vehicle=vin,
+            event_time=happened_at,
+            sequence=message.message_identifier,
+            position=None if latitude is None or longitude is None else (latitude, longitude),
+        ),
+        stand_in=(MSD_SOURCE, f"{vin[1]} {message.timestamp}") if vin and happened_at else None,
+    )
+
+
+def _in_text(body: bytes) -> bytes | Peek:
+    """The octets that ``body`` spells out when they are plainly an MSD; else what the JSON that it is is about.
+
+    ``UnsupportedMedia`` when it is neither: text under this type is a sender's mistake that a person must mend.
+    """
+    try:
+        octets = armour.octets_of(body)
+        read_msd(octets)
+    except Malformed:
+        pass
+    else:
+        return octets
+    try:
+        seen = cloudevents.peek(body)
+    except Malformed:
+        raise UnsupportedMedia(
+            f"This is ASCII text under `{msd.MEDIA_TYPE}`, and no MSD spelt out in it: send the MSD's raw octets, not "
+            "hexadecimal or Base64.",
+            field="$",
+        ) from None
+    return Peek(False, seen.mode, seen.trigger, None, (*seen.findings, "content_type:$"))
+
+
+def decode_msd(raw: bytes, at: datetime) -> EmergencyReport:
+    """The report in an MSD received at ``at``.  ``Malformed`` when nothing of it can be read."""
+    try:
+        message = read_msd(armour.octets_of(raw))
+    except Malformed:
+        if not armour.is_text(raw):
+            raise
+        return cloudevents.decode(raw)
+    return report_of_msd(message, now=at).report
+
+
+def peek_veds(body: bytes, cut: str | None = None) -> Peek:
+    """What a VEDS is about.  ``Malformed`` when there is nothing."""
+    if not body:
+        raise Malformed("The body is empty; send the VEDS document.", field="$")
+    findings = () if cut is None else (f"{cut}:$",)
+    try:
+        document = veds.read(body)
+    except Malformed:
+        return Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, (*findings, "undecodable:$"))
+    mapped = report_of_veds(document)
+    return Peek(
+        True,
+        mapped.mode,
+        mapped.trigger,
+        (VEDS_SOURCE, document.crash_id) if document.crash_id else None,
+        (*findings, *mapped.report.findings),
+        about=_about(mapped),
+    )
+
+
+def decode_veds(raw: bytes, _: datetime) -> EmergencyReport:
+    """The report in a VEDS.  ``Malformed`` when nothing of it can be read."""
+    return report_of_veds(veds.read(raw)).report
+
+
+def _about(mapped: Mapped) -> About:
+    report = mapped.report
+    location = report.location
+    return About(
+        vehicle=key(report.vehicle.id_scheme, report.vehicle.id_value),
+        event_time=report.crash.event_time,
+        sequence=report.sequence,
+        position=(location.latitude, location.longitude) if location.known else None,
+        tel=report.call_back.tel,
+    )

@@ -1,0 +1,70 @@
+"""Which reader understands which media type.  The sender's ``Content-Type`` decides; nothing is guessed from bytes."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from msgspec import Struct
+
+from sos.errors import Malformed
+from sos.formats import msd, veds
+from sos.incident.report import EmergencyReport
+from sos.intake import cloudevents, ecall, voice
+from sos.intake.arrival import Peek
+
+
+class Format(Struct, frozen=True, kw_only=True):
+    """One way to write a report."""
+
+    media_type: str
+    """Under which the bytes are filed."""
+    peek: Callable[[bytes, str | None], Peek]
+    """What the accept path needs; the second argument is the finding of a body that is cut.  ``Malformed`` when it is
+    clearly no emergency."""
+    decode: Callable[[bytes, datetime], EmergencyReport]
+    """The whole report, given when it was received; ``Malformed`` when nothing of it can be read."""
+    expected: bool = True
+    """False when the sender named a type that we do not read, and its bytes are tried as CloudEvents."""
+
+
+def _cloud_event(raw: bytes, _: datetime) -> EmergencyReport:
+    return cloudevents.decode(raw)
+
+
+def _json(media_type: str, *, expected: bool = True) -> Format:
+    return Format(media_type=media_type, peek=cloudevents.peek, decode=_cloud_event, expected=expected)
+
+
+BY_TYPE: Mapping[str, Format] = MappingProxyType(
+    {media_type.lower(): _json(media_type) for media_type in cloudevents.MEDIA_TYPES}
+    | {
+        each.media_type.lower(): each
+        for each in (
+            Format(media_type=msd.MEDIA_TYPE, peek=ecall.peek_msd, decode=ecall.decode_msd),
+            Format(media_type=veds.MEDIA_TYPE, peek=ecall.peek_veds, decode=ecall.decode_veds),
+            Format(media_type=voice.MEDIA_TYPE, peek=voice.peek, decode=voice.decode),
+        )
+    }
+)
+"""By media type in lower case."""
+
+_UNEXPECTED = _json(cloudevents.MEDIA_TYPE, expected=False)
+
+
+def of(content_type: str) -> Format:
+    """The format that a ``Content-Type`` names; CloudEvents, not ``expected``, when it names none we read."""
+    known = BY_TYPE.get(content_type)
+    if known is not None:
+        return known
+    return BY_TYPE.get(content_type.partition(";")[0].strip().lower(), _UNEXPECTED)
+
+
+def read_report(raw: bytes, media_type: str, *, at: datetime) -> EmergencyReport:
+    """What ``raw``, received at ``at``, says; never fails: of bytes that nobody can read nothing is known."""
+    known = BY_TYPE.get(media_type.lower())
+    if known is None:
+        return EmergencyReport(findings=("unknown_format:$",))
+    try:
+        return known.decode(raw, at)
+    except Malformed:
+        return EmergencyReport(findings=("not_an_event:$",))

@@ -1,0 +1,360 @@
+"""Who sends: each way to prove it, each rule that can be broken, by the name that the refusal gives it."""
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jwt
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from sos.errors import Misconfigured
+from sos.incident.model import TenantId
+from sos.intake.auth import Credentials, Rate, SigningKey, TokenIssuer, sign
+from sos.intake.configured import credentials
+from sos.intake.tenants import Tenant, TenantKeys
+from sos.problems import Unauthenticated, problem
+from sos.settings import Settings, SigningKeySettings, TenantSettings, TokenSettings
+
+NOW = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
+ACME = Tenant(id=TenantId("acme"), domain="acme.example")
+BRAVO = Tenant(id=TenantId("bravo"), domain="bravo.example")
+SECRET = b"a signing secret of thirty-two b"
+BODY = b'{"specversion":"1.0"}'
+
+
+def request(method: str = "POST", path: str = "/v1/events", **headers: str) -> Any:
+    return make_mocked_request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+
+
+def refused(known: Credentials, sent: Any, *, at: datetime = NOW) -> tuple[str | None, str | None]:
+    """Rule and tenant of the refusal."""
+    with pytest.raises(Unauthenticated) as caught:
+        known.sender(sent, at=at).check(BODY)
+    told = problem(caught.value)
+    assert told.status == 401
+    assert told.detail
+    return told.rule, told.tenant
+
+
+# Signed requests
+
+
+@pytest.fixture
+def signing() -> Credentials:
+    return Credentials(TenantKeys({}), signing={"acme-1": SigningKey(tenant=ACME, secret=SECRET)})
+
+
+def signed(path: str = "/v1/events", *, body: bytes = BODY, **changed: Any) -> dict[str, str]:
+    given = {"key_id": "acme-1", "method": "POST", "created": int(NOW.timestamp()), "nonce": "n1"} | changed
+    return sign(
+        changed.get("secret", SECRET), path=path, body=body, **{k: v for k, v in given.items() if k != "secret"}
+    )
+
+
+def test_a_signed_request_is_its_tenants(signing: Credentials) -> None:
+    sender = signing.sender(request(**signed()), at=NOW)
+    sender.check(BODY)
+
+    assert sender.tenant is ACME
+
+
+def test_a_query_is_signed_too(signing: Credentials) -> None:
+    path = "/v1/incidents/x/commands?wait=5"
+
+    assert signing.sender(request(path=path, **signed(path)), at=NOW).tenant is ACME
+    assert refused(signing, request(path=path, **signed("/v1/incidents/x/commands", nonce="n2"))) == (
+        "components",
+        "acme",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("created", {"created": int(NOW.timestamp()) - 61}),
+        ("created", {"created": int(NOW.timestamp()) + 61}),
+        ("signature", {"secret": b"another secret of thirty-two byt"}),
+        ("content-digest", {"body": b"another body"}),
+    ],
+)
+def test_a_signature_that_breaks_a_rule_is_refused_by_its_name(
+    signing: Credentials, rule: str, change: dict[str, Any]
+) -> None:
+    assert refused(signing, request(**signed(**change))) == (rule, "acme")
+
+
+def test_a_signature_for_another_method_or_path_does_not_fit(signing: Credentials) -> None:
+    assert refused(signing, request("PUT", **signed())) == ("signature", "acme")
+    assert refused(signing, request(path="/v1/calls", **signed(nonce="n2"))) == ("signature", "acme")
+
+
+def test_an_unknown_signing_key_is_refused(signing: Credentials) -> None:
+    assert refused(signing, request(**signed(key_id="nobody"))) == ("keyid", None)
+
+
+def test_a_replay_is_refused_and_a_new_signature_is_not(signing: Credentials) -> None:
+    signing.sender(request(**signed()), at=NOW)
+
+    assert refused(signing, request(**signed()), at=NOW + timedelta(seconds=59)) == ("nonce", "acme")
+    assert signing.sender(request(**signed(nonce="n2")), at=NOW).tenant is ACME
+
+
+def test_a_forged_signature_does_not_use_up_a_nonce(signing: Credentials) -> None:
+    refused(signing, request(**signed(secret=b"another secret of thirty-two byt")))
+
+    assert signing.sender(request(**signed()), at=NOW).tenant is ACME
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ('"@method" ', "", "components"),
+        ('"@path"', '"@path" "@path"', "components"),
+        ('"@path"', '"@path" "x-nothing"', "components"),
+        (";nonce=", ";other=", "nonce"),
+        (";created=", ";expires=", "created"),
+        ("hmac-sha256", "rsa-v1_5-sha256", "alg"),
+        ("sos=(", "sos=((", "format"),
+        ("sos=(", "(", "format"),
+    ],
+)
+def test_a_signature_input_that_says_too_little_is_refused(signing: Credentials, old: str, new: str, rule: str) -> None:
+    headers = signed()
+    headers["Signature-Input"] = headers["Signature-Input"].replace(old, new)
+
+    assert refused(signing, request(**headers))[0] == rule
+
+
+@pytest.mark.parametrize("value", ["", "sos=:***:", "other=:AAAA:", "sos=AAAA"])
+def test_a_signature_that_cannot_be_read_is_refused(signing: Credentials, value: str) -> None:
+    assert refused(signing, request(**(signed() | {"Signature": value})))[0] == "format"
+
+
+def test_a_short_signing_secret_stops_the_start() -> None:
+    with pytest.raises(Misconfigured, match="32 bytes"):
+        SigningKey(tenant=ACME, secret=b"short")
+
+
+# Tokens
+
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+ED_KEY = ed25519.Ed25519PrivateKey.generate()
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+CLAIMS = {"iss": "https://id.acme.example", "aud": "sos", "exp": int(NOW.timestamp()) + 300}
+
+
+def public(key: Any, algorithm: str, **more: str) -> jwt.PyJWK:
+    made = json.loads(jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key()))
+    return jwt.PyJWK(made | more, algorithm)
+
+
+def tokens(*keys: jwt.PyJWK) -> Credentials:
+    issuer = TokenIssuer(tenant=ACME, issuer="https://id.acme.example", audience="sos", keys=keys)
+    return Credentials(TenantKeys.of({"plain-key": BRAVO}), issuers=(issuer,))
+
+
+def bearer(claims: dict[str, Any], key: Any = EC_KEY, algorithm: str = "ES256", **headers: str) -> Any:
+    return request(Authorization="Bearer " + jwt.encode(claims, key, algorithm=algorithm, headers=headers or None))
+
+
+@pytest.mark.parametrize(("key", "algorithm"), [(EC_KEY, "ES256"), (ED_KEY, "EdDSA"), (RSA_KEY, "RS256")])
+def test_a_signed_token_is_its_tenants(key: Any, algorithm: str) -> None:
+    known = tokens(public(key, algorithm))
+
+    assert known.sender(bearer(CLAIMS, key, algorithm), at=NOW).tenant is ACME
+    assert known.sender(request(Authorization="Bearer plain-key"), at=NOW).tenant is BRAVO
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"exp": int(NOW.timestamp()) - 61}, "exp"),
+        ({"nbf": int(NOW.timestamp()) + 61}, "nbf"),
+        ({"iat": int(NOW.timestamp()) + 61}, "nbf"),
+        ({"aud": "another"}, "aud"),
+        ({"iss": "https://id.bravo.example"}, "iss"),
+        ({"exp": None}, "claims"),
+        ({"aud": None}, "claims"),
+    ],
+)
+def test_a_token_that_breaks_a_rule_is_refused_by_its_name(change: dict[str, Any], rule: str) -> None:
+    claims = {name: value for name, value in (CLAIMS | change).items() if value is not None}
+
+    assert refused(tokens(public(EC_KEY, "ES256")), bearer(claims))[0] == rule
+
+
+def test_a_clock_a_little_off_costs_nothing() -> None:
+    claims = CLAIMS | {"exp": int(NOW.timestamp()) - 59, "nbf": int(NOW.timestamp()) + 59}
+
+    assert tokens(public(EC_KEY, "ES256")).sender(bearer(claims), at=NOW).tenant is ACME
+
+
+def test_no_token_without_a_signature_or_with_a_shared_secret_is_taken() -> None:
+    known = tokens(public(EC_KEY, "ES256"))
+    unsigned = request(Authorization="Bearer " + jwt.encode(CLAIMS, None, algorithm="none"))
+    pem = EC_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    confused = _hmac_token(CLAIMS, pem)
+
+    assert refused(known, unsigned)[0] == "alg"
+    assert refused(known, request(Authorization=f"Bearer {confused}"))[0] == "alg"
+
+
+def _hmac_token(claims: dict[str, Any], key: bytes) -> str:
+    """A token signed with the public key as if it were a shared secret (RFC 8725 2.1)."""
+    return jwt.PyJWS().encode(json.dumps(claims).encode(), key.hex().encode(), algorithm="HS256")
+
+
+def test_a_token_of_another_key_or_an_unknown_kid_is_refused() -> None:
+    known = tokens(public(EC_KEY, "ES256", kid="new"))
+    other = ec.generate_private_key(ec.SECP256R1())
+
+    assert refused(known, bearer(CLAIMS, other, kid="new")) == ("signature", "acme")
+    assert refused(known, bearer(CLAIMS, kid="old")) == ("kid", "acme")
+
+
+def test_while_keys_are_changed_both_are_good() -> None:
+    old, new = ec.generate_private_key(ec.SECP256R1()), EC_KEY
+    known = tokens(public(old, "ES256"), public(new, "ES256"))
+
+    assert known.sender(bearer(CLAIMS, old), at=NOW).tenant is known.sender(bearer(CLAIMS, new), at=NOW).tenant is ACME
+
+
+@pytest.mark.parametrize("token", ["a.b.c", "..", "é.é.é"])
+def test_what_only_looks_like_a_token_is_refused(token: str) -> None:
+    assert refused(tokens(public(EC_KEY, "ES256")), request(Authorization=f"Bearer {token}"))[0] == "format"
+
+
+# Certificates
+
+
+def certificate() -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cloud.acme.example")])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(EC_KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(EC_KEY, hashes.SHA256())
+    )
+
+
+def test_a_certificate_in_a_header_is_believed_from_the_trusted_proxy_only() -> None:
+    shown = certificate()
+    der = shown.public_bytes(Encoding.DER)
+    pem = quote(shown.public_bytes(Encoding.PEM).decode())
+    sent = request(X_Client_Cert=pem)
+    by_digest = {hashlib.sha256(der).digest(): ACME}
+
+    trusting = Credentials(
+        TenantKeys({}),
+        certificates=by_digest,
+        proxies=frozenset({sent.remote}),
+        certificate_header="X-Client-Cert",
+    )
+    elsewhere = Credentials(
+        TenantKeys({}),
+        certificates=by_digest,
+        proxies=frozenset({"192.0.2.1"}),
+        certificate_header="X-Client-Cert",
+    )
+    nowhere = Credentials(TenantKeys({}), certificates=by_digest)
+
+    assert trusting.sender(sent, at=NOW).tenant is ACME
+    assert refused(elsewhere, sent)[0] is None
+    assert refused(nowhere, sent)[0] is None
+
+
+def test_a_certificate_of_nobody_is_refused() -> None:
+    sent = request(X_Client_Cert=quote(certificate().public_bytes(Encoding.PEM).decode()))
+    known = Credentials(
+        TenantKeys({}),
+        certificates={b"x" * 32: ACME},
+        proxies=frozenset({sent.remote}),
+        certificate_header="X-Client-Cert",
+    )
+
+    assert refused(known, sent)[0] == "certificate"
+
+
+# Rates
+
+
+def test_a_tenant_over_its_rate_is_flagged_and_never_refused() -> None:
+    known = Credentials(TenantKeys.of({"key": ACME}), rates={"acme": Rate(per_s=2, burst=3)})
+    sent = request(Authorization="Bearer key")
+
+    findings = [known.sender(sent, at=NOW).findings for _ in range(5)]
+    later = known.sender(sent, at=NOW + timedelta(seconds=1)).findings
+
+    assert findings == [(), (), (), ("over_rate:$",), ("over_rate:$",)]
+    assert later == ()
+
+
+# From the settings
+
+
+def _tenant(**more: Any) -> Settings:
+    return Settings(tenants=(TenantSettings(id="acme", domain="acme.example", **more),))
+
+
+def test_the_settings_make_every_kind_of_credential(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(SECRET + b"\n")
+    made = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(EC_KEY.public_key()))
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [made | {"kid": "k1"}]}))
+    (tmp_path / "key.pem").write_bytes(
+        RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    known = credentials(
+        _tenant(
+            key_digests=(hashlib.sha256(b"plain-key").hexdigest(),),
+            signing_keys=(SigningKeySettings(id="acme-1", file=str(tmp_path / "secret")),),
+            tokens=(
+                TokenSettings(issuer="https://id.acme.example", audience="sos", key_file=str(tmp_path / "jwks.json")),
+                TokenSettings(issuer="rsa", audience="sos", key_file=str(tmp_path / "key.pem"), algorithm="RS256"),
+            ),
+        )
+    )
+
+    for sent in (
+        request(Authorization="Bearer plain-key"),
+        request(**signed()),
+        bearer(CLAIMS, kid="k1"),
+        bearer(CLAIMS | {"iss": "rsa"}, RSA_KEY, "RS256"),
+    ):
+        assert known.sender(sent, at=NOW).tenant.id == "acme"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda _: {"signing_keys": (SigningKeySettings(id="k", file="nowhere"),)}, "acme.signing_keys"),
+        (lambda _: {"tokens": (TokenSettings(issuer="i", audience="a", key_file="nowhere"),)}, "acme.tokens"),
+        (
+            lambda file: {"tokens": (TokenSettings(issuer="i", audience="a", key_file=file, algorithm="HS256"),)},
+            "algorithm",
+        ),
+        (lambda file: {"tokens": (TokenSettings(issuer="i", audience="a", key_file=file),)}, "shared secrets"),
+    ],
+)
+def test_a_credential_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, make: Callable[[str], dict[str, Any]], said: str
+) -> None:
+    shared = {"kty": "oct", "k": b64encode(SECRET).decode()}
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [shared]}))
+
+    with pytest.raises(Misconfigured, match=said):
+        credentials(_tenant(**make(str(tmp_path / "jwks.json"))))
