@@ -4,37 +4,69 @@ It stands above the provider and below nobody: commands out, provider events in.
 up before it does anything, and seals the recordings that a killed process left open.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 
+import msgspec
 import structlog
 
 from routing.categories import Category
+from sos.calls.numbers import dialable
 from sos.calls.port import (
+    KeyPressed,
     LegDown,
+    LegMode,
+    LegQueued,
+    LegRinging,
     LegUp,
-    ProviderEvent,
+    ProviderCopyDeleted,
     RecordingBegun,
     RecordingBroken,
     RecordingDone,
+    RecordingFetched,
+    RecordingLeft,
     TelephonyProvider,
 )
 from sos.errors import Forbidden, Refused, SosError, Unavailable
 from sos.incident.commands import (
     Command,
+    DialLeg,
     FailRecording,
     InviteLeg,
     JoinLeg,
+    KeepCopy,
     LeaveLeg,
+    NoteCopyDeleted,
+    PlayNotice,
+    PressKeys,
+    QueueLeg,
+    RingLeg,
     SealRecording,
     StartRecording,
 )
-from sos.incident.events import IncidentClosed, Recorded
-from sos.incident.model import Incident, IncidentId, LegId, Party, State
+from sos.incident.events import (
+    AgencyCallRequested,
+    HelpEscalated,
+    IncidentClosed,
+    LegDialled,
+    LegJoined,
+    LegModeSet,
+    NoticePlayed,
+    OperatorAssigned,
+    Recorded,
+    ReportFiled,
+)
+from sos.incident.model import AgencyId, Incident, IncidentId, LegId, OperatorId, Party, RecordingId, State
+from sos.incident.report import CallBack
+from sos.incident.talk import DUE as CALL_VEHICLE
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()
+
+ACTOR = "system:bridge"
+
+_call_back = msgspec.json.Decoder(CallBack)
 
 RETRY = timedelta(seconds=1)
 SEAL_WITHIN = timedelta(seconds=3)
@@ -45,22 +77,47 @@ SEAL_POLL = timedelta(milliseconds=50)
 OPEN = tuple(state for state in State if state is not State.CLOSED)
 
 
+NumberOf = Callable[[AgencyId, str], str | None]
+"""The number of a line of an agency, from the directory; None when it has no such line."""
+
+CALL_BACK = "callback"
+"""The line of a vehicle: the number its report asks to be called back on."""
+
+DESK = "desk"
+"""The line of an operator whose desk is a telephone."""
+
+WAIT = "wait"
+"""Notice to a vehicle that has come up before an operator has answered."""
+
+
+def no_lines(_: AgencyId, __: str) -> None:
+    """No agency has a telephone."""
+
+
 class Bridge:
-    def __init__(self, journal: Journal, provider: TelephonyProvider) -> None:
+    def __init__(self, journal: Journal, provider: TelephonyProvider, *, number_of: NumberOf = no_lines) -> None:
         self._journal = journal
         self._provider = provider
+        self._number_of = number_of
 
     async def connect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str, offer: str) -> str:
         """Take a party into the incident's conference; the SDP answer to its offer.
 
         ``Forbidden`` for an operator who does not have the incident, ``Refused`` once it is closed.
         """
+        key = await self.expect(incident, leg=leg, party=party, who=who)
+        return await self._provider.accept(incident=incident, leg=leg, party=party, who=who, offer=offer, key=key)
+
+    async def expect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> bytes:
+        """Put on the record that a party is about to be taken in; the data key of what it will say.
+
+        Raises as ``connect``.
+        """
         state = await self._journal.state(incident)
         _may_join(state, leg, party, who)
         actor = party.value if party is Party.VEHICLE else f"{party}:{who}"
         await self._journal.execute(incident, InviteLeg(leg=leg, party=party, who=who), actor=actor)
-        key = await self._journal.data_key(incident, Category.AUD)
-        return await self._provider.accept(incident=incident, leg=leg, party=party, who=who, offer=offer, key=key)
+        return await self._journal.data_key(incident, Category.AUD)
 
     async def hang_up(self, leg: LegId) -> None:
         await self._provider.end(leg)
@@ -77,24 +134,145 @@ class Bridge:
         log.warning("recording_unsealed", incident=incident)
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
-        """As a reader: a closed incident needs no conference any more."""
+        """As a reader: what stands in the journal as an intent is done, at least once; the provider knows repeats."""
         for recorded in batch:
-            if isinstance(recorded.event, IncidentClosed):
-                await self._provider.finish(recorded.incident)
+            incident, event = recorded.incident, recorded.event
+            match event:
+                case IncidentClosed():
+                    await self._provider.finish(incident)
+                case HelpEscalated(rung=rung) if rung == CALL_VEHICLE:
+                    await self._call_vehicle(recorded)
+                case AgencyCallRequested(leg=leg, agency=agency, line=line):
+                    dial = DialLeg(leg=leg, party=Party.AGENCY, who=agency, line=line)
+                    await self._order(incident, dial, answers=recorded.id)
+                case OperatorAssigned(operator=operator):
+                    await self._call_desk(recorded, operator)
+                case LegDialled():
+                    await self._dial(recorded, event)
+                case LegJoined(leg=leg, party=party):
+                    await self._as_before(recorded, leg)
+                    if party is Party.VEHICLE:
+                        await self._greet(recorded, leg)
+                case LegModeSet(leg=leg, held=held, muted=muted, coaching=coaching):
+                    await self._ask(self._provider.set_mode(leg, LegMode(held=held, muted=muted, coaching=coaching)))
+                case NoticePlayed(leg=leg, notice=notice):
+                    await self._ask(self._provider.announce(leg, notice))
+
+    async def _call_vehicle(self, escalated: Recorded) -> None:
+        """Data came without a voice, or the voice was cut off."""
+        state = await self._journal.state(escalated.incident)
+        if state.silence is None or not self._provider.dials:  # it speaks; or it must call us, and does so by itself
+            return
+        leg = LegId(f"{escalated.id}")
+        dial = DialLeg(leg=leg, party=Party.VEHICLE, who="vehicle", line=CALL_BACK)
+        await self._order(escalated.incident, dial, answers=escalated.id)
+
+    async def _call_desk(self, assigned: Recorded, operator: OperatorId) -> None:
+        """An operator who has answered is called on the desk's telephone, where the desk has one."""
+        if not self._provider.dials or self._number_of(AgencyId(operator), DESK) is None:
+            return
+        dial = DialLeg(leg=LegId(f"{assigned.id}"), party=Party.OPERATOR, who=operator, line=DESK)
+        await self._order(assigned.incident, dial, answers=assigned.id)
+
+    async def _dial(self, recorded: Recorded, dialled: LegDialled) -> None:
+        incident, leg = recorded.incident, dialled.leg
+        state = await self._journal.state(incident)
+        known = state.leg(leg)
+        if known is None or not known.alive or known.up:  # answered or over: a repeat of what was done
+            return
+        reason = "cannot_dial"
+        try:
+            number = dialable(await self._number(incident, dialled))
+            key = await self._journal.data_key(incident, Category.AUD)
+            await self._provider.place(
+                incident=incident, leg=leg, party=dialled.party, who=dialled.who, number=number, key=key
+            )
+            return
+        except Unavailable as away:
+            log.warning("leg_not_dialled", incident=incident, leg=leg, reason=str(away))
+            reason = "failed"
+        except Refused as refused:
+            log.warning("leg_not_dialled", incident=incident, leg=leg, reason=str(refused))
+        await self._tell(incident, LeaveLeg(leg=leg, reason=reason))
+
+    async def _number(self, incident: IncidentId, dialled: LegDialled) -> str:
+        """``Refused`` when there is none: nobody can be called."""
+        if dialled.party is not Party.VEHICLE:
+            number = self._number_of(AgencyId(dialled.who), dialled.line)
+        else:
+            parts = await self._journal.unseal(incident, (Category.TEL,))
+            reports = (part.payload for part in parts if isinstance(part.recorded.event, ReportFiled))
+            told = [_call_back.decode(report).tel for report in reports]
+            number = next((tel for tel in reversed(told) if tel), None)
+        if not number:
+            raise Refused(f"there is no number for {dialled.who} on the line {dialled.line}")
+        return number
+
+    async def _as_before(self, joined: Recorded, leg: LegId) -> None:
+        """Who was held or muted comes back so, although the provider that knew it is gone: else a vehicle that was
+        cut off would come back into a private talk."""
+        known = (await self._journal.state(joined.incident)).leg(leg)
+        if known is not None and (known.held or known.muted or known.coaching is not None):
+            mode = LegMode(held=known.held, muted=known.muted, coaching=known.coaching)
+            await self._ask(self._provider.set_mode(leg, mode))
+
+    async def _greet(self, joined: Recorded, leg: LegId) -> None:
+        """A caller who waits is told that somebody comes, in the language of the place."""
+        state = await self._journal.state(joined.incident)
+        if state.operator is None and state.state is not State.CLOSED:
+            await self._order(joined.incident, PlayNotice(leg=leg, notice=WAIT), answers=joined.id)
+
+    async def _order(self, incident: IncidentId, command: Command, *, answers: str) -> None:
+        try:
+            await self._journal.execute(incident, command, actor=ACTOR, answers=answers)
+        except Refused as refused:  # closed meanwhile
+            log.info("voice_order_refused", incident=incident, order=type(command).__name__, reason=str(refused))
+
+    async def _ask(self, effect: Awaitable[None]) -> None:
+        """Something that may be repeated and is not worth holding up the others for."""
+        try:
+            await effect
+        except SosError as failed:
+            log.warning("voice_effect_failed", reason=str(failed))
 
     async def settle(self) -> None:
-        """After a restart: legs that the journal believes in and the provider does not know are gone."""
-        up = {leg.leg for leg in await self._provider.legs()}
+        """After a restart: ask what is still up before anything is done.
+
+        Legs that the journal believes in and the provider does not know are gone; recordings that neither is complete
+        nor being written are completed with what was kept.
+        """
+        try:
+            up = {leg.leg for leg in await self._provider.legs()}
+            writing = await self._provider.writing()
+            left = set(await self._provider.unsealed())
+        except Unavailable as away:  # it tells of every leg and recording itself once it is back
+            log.error("voice_unsettled", reason=str(away))
+            return
         _, incidents = await self._journal.queue(limit=10_000, states=OPEN)
         for incident in incidents:
             for leg in incident.legs:
                 if leg.up and leg.leg not in up:
                     await self._tell(incident.id, LeaveLeg(leg=leg.leg, reason="restart"))
+            open_ = (known.recording for known in incident.recordings if not (known.sealed or known.failed))
+            left |= {(incident.id, recording) for recording in open_ if recording not in writing}
+        for incident_id, recording in sorted(left):
+            await self._recover(incident_id, recording)
 
     async def run(self) -> None:
         """Bring what the provider tells into the journal, for ever."""
         async for event in self._provider.events():
-            await self._tell(event.incident, _command(event))
+            if isinstance(event, RecordingLeft):
+                await self._recover(event.incident, event.recording)
+            else:
+                await self._tell(event.incident, _command(event))
+
+    async def _recover(self, incident: IncidentId, recording: RecordingId) -> None:
+        try:
+            key = await self._journal.data_key(incident, Category.AUD)
+        except Refused as lost:  # an incident that the journal does not know, or whose key was destroyed
+            await self._tell(incident, FailRecording(recording=recording, reason=type(lost).__name__))
+            return
+        await self._tell(incident, _command(await self._provider.recover(incident, recording, key)))
 
     async def _tell(self, incident: IncidentId, command: Command) -> None:
         """Write one fact, however long the database is away: facts of a call are not thrown away."""
@@ -120,7 +298,22 @@ def _may_join(state: Incident, leg: LegId, party: Party, who: str) -> None:
         raise Forbidden("this leg is somebody else's")
 
 
-def _command(event: ProviderEvent) -> Command:
+Fact = (
+    LegUp
+    | LegDown
+    | LegRinging
+    | LegQueued
+    | KeyPressed
+    | RecordingBegun
+    | RecordingDone
+    | RecordingBroken
+    | RecordingFetched
+    | ProviderCopyDeleted
+)
+"""What a provider tells that is written as it is."""
+
+
+def _command(event: Fact) -> Command:
     match event:
         case LegUp():
             return JoinLeg(leg=event.leg, party=event.party, who=event.who)
@@ -138,3 +331,15 @@ def _command(event: ProviderEvent) -> Command:
             )
         case RecordingBroken():
             return FailRecording(recording=event.recording, reason=event.reason)
+        case RecordingFetched():
+            return KeepCopy(
+                recording=event.recording, leg=event.leg, copy=event.copy, digest=event.digest, size=event.size
+            )
+        case ProviderCopyDeleted():
+            return NoteCopyDeleted(recording=event.recording, copy=event.copy)
+        case LegQueued():
+            return QueueLeg(leg=event.leg, queued_ms=event.queued_ms)
+        case LegRinging():
+            return RingLeg(leg=event.leg)
+        case KeyPressed():
+            return PressKeys(leg=event.leg, keys=event.keys)

@@ -1,51 +1,154 @@
-"""The vehicle's voice door: the car that sent an event offers its call for the incident that event opened."""
+"""The vehicle's voice door: a car offers its call for the incident that its event opened, or without any event."""
 
+import re
 from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
 
+import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 from sos.calls.bridge import Bridge
-from sos.errors import Unknown
+from sos.errors import Malformed, Refused, Unknown
+from sos.incident.commands import PressKeys
 from sos.incident.model import IncidentId, LegId, Party, TenantId
 from sos.journal.journal import Journal
 from sos.whip import leg_id, sdp_answer, sdp_offer
 
-TenantOf = Callable[[str | None], TenantId]
-"""The tenant whose key an ``Authorization`` header holds; raises when it is nobody's."""
+
+class Sender(Protocol):
+    """Who sends a request."""
+
+    @property
+    def tenant_id(self) -> TenantId: ...
+
+    def check(self, body: bytes) -> None:
+        """Raises when ``body`` is not the one that was signed."""
+        ...
+
+
+SenderOf = Callable[[web.Request], Sender]
+"""Who sends a request; raises when it is nobody known."""
+
+
+class IncidentOfCall(Protocol):
+    """Finds or opens the incident of a call that names none."""
+
+    async def __call__(
+        self,
+        tenant: TenantId,
+        *,
+        leg: str,
+        vehicle: str | None,
+        tel: str | None,
+        language: str | None,
+        received_at: datetime,
+    ) -> IncidentId:
+        """The same incident for every try under the same ``leg``; ``Unavailable`` when nothing can keep it."""
+        ...
 
 
 class VehicleDoor:
-    def __init__(self, bridge: Bridge, journal: Journal, *, tenant_of: TenantOf) -> None:
+    def __init__(
+        self, bridge: Bridge, journal: Journal, *, sender_of: SenderOf, incident_of_call: IncidentOfCall
+    ) -> None:
         self._bridge = bridge
         self._journal = journal
-        self._tenant_of = tenant_of
+        self._sender_of = sender_of
+        self._incident_of_call = incident_of_call
 
     def routes(self) -> list[web.RouteDef]:
         return [
+            web.post("/v1/calls", self._call),
             web.post("/v1/incidents/{incident}/voice", self._connect),
             web.delete("/v1/incidents/{incident}/legs/{leg}", self._hang_up),
+            web.post("/v1/incidents/{incident}/legs/{leg}/keys", self._press),
         ]
 
-    async def _connect(self, request: web.Request) -> web.Response:
-        incident = await self._own_incident(request)
+    async def _call(self, request: web.Request) -> web.Response:
+        """A call without data; the incident it belongs to is named in the answer's header ``Incident``."""
+        sender = self._sender_of(request)
         leg = leg_id(request)
-        answer = await self._bridge.connect(
-            incident, leg=leg, party=Party.VEHICLE, who="vehicle", offer=await sdp_offer(request)
+        offer = await sdp_offer(request)
+        sender.check(offer.encode())
+        incident = await self._incident_of_call(
+            sender.tenant_id,
+            leg=leg,
+            vehicle=_plain(request, "Vehicle-Id", 80),
+            tel=_plain(request, "Call-Back", 32),
+            language=_plain(request, "Call-Language", 35),
+            received_at=self._journal.clock.now(),
         )
+        answer = await self._bridge.connect(incident, leg=leg, party=Party.VEHICLE, who="vehicle", offer=offer)
+        response = sdp_answer(answer, location=f"/v1/incidents/{incident}/legs/{leg}")
+        response.headers["Incident"] = incident
+        return response
+
+    async def _connect(self, request: web.Request) -> web.Response:
+        sender = self._sender_of(request)
+        incident = await self._own_incident(request, sender)
+        leg = leg_id(request)
+        offer = await sdp_offer(request)
+        sender.check(offer.encode())
+        answer = await self._bridge.connect(incident, leg=leg, party=Party.VEHICLE, who="vehicle", offer=offer)
         return sdp_answer(answer, location=f"/v1/incidents/{incident}/legs/{leg}")
 
     async def _hang_up(self, request: web.Request) -> web.Response:
-        incident = await self._own_incident(request)
+        sender = self._sender_of(request)
+        sender.check(await request.read())
+        incident = await self._own_incident(request, sender)
         leg = LegId(request.match_info["leg"])
         known = (await self._journal.state(incident)).leg(leg)
         if known is not None and known.party is Party.VEHICLE:
             await self._bridge.hang_up(leg)
         return web.Response(status=204)
 
-    async def _own_incident(self, request: web.Request) -> IncidentId:
+    async def _press(self, request: web.Request) -> web.Response:
+        """Keys that somebody in the car pressed, for one who can hear and cannot speak."""
+        sender = self._sender_of(request)
+        body = await request.read()
+        sender.check(body)
+        incident = await self._own_incident(request, sender)
+        keys = _keys(body)
+        leg = LegId(request.match_info["leg"])
+        known = (await self._journal.state(incident)).leg(leg)
+        if known is None or known.party is not Party.VEHICLE:
+            raise Unknown("the vehicle has no such leg")
+        if not known.up:
+            raise Refused("this leg is not in the call")
+        await self._journal.execute(incident, PressKeys(leg=leg, keys=keys), actor="vehicle")
+        return web.Response(status=204)
+
+    async def _own_incident(self, request: web.Request, sender: Sender) -> IncidentId:
         """The incident of the path; another tenant's is as unknown as none."""
-        tenant = self._tenant_of(request.headers.get("Authorization"))
         incident = IncidentId(request.match_info["incident"])
-        if (await self._journal.state(incident)).tenant != tenant:
+        if (await self._journal.state(incident)).tenant != sender.tenant_id:
             raise Unknown("there is no such incident")
         return incident
+
+
+class _Pressed(Struct, frozen=True):
+    keys: str
+
+
+_pressed = msgspec.json.Decoder(_Pressed)
+_KEYS = re.compile(r"[0-9*#A-D]{1,32}\Z")
+"""DTMF (RFC 4733 3.2), at most what somebody presses in one go."""
+
+
+def _keys(body: bytes) -> str:
+    """``Malformed`` unless ``body`` is keys of a telephone."""
+    try:
+        keys = _pressed.decode(body).keys
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise Malformed('send {"keys": "1"}', field="$.keys") from wrong
+    if not _KEYS.match(keys):
+        raise Malformed("keys are 0 to 9, *, # and A to D, at most 32", field="$.keys")
+    return keys
+
+
+def _plain(request: web.Request, name: str, longest: int) -> str | None:
+    """A header of printable ASCII; None when it is missing or is none, since a call is never refused for it."""
+    text = request.headers.get(name, "").strip()
+    return text if 0 < len(text) <= longest and text.isascii() and text.isprintable() else None

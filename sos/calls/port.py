@@ -1,8 +1,7 @@
 """What the bridge asks of a telephony provider, and what a provider tells back.
 
 Legs are addressed by *our* leg id and every operation may be repeated.  A provider translates; who may talk to whom,
-when to call back and what to do when a leg dies is decided above it.  Hold, mute, coach, place and DTMF join this port
-with the voice issue; SIP is one more adapter of it.
+when to call back and what to do when a leg dies is decided above it.  SIP will be one more adapter of it.
 """
 
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from msgspec import Struct
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 
 
-class LegUp(Struct, frozen=True, kw_only=True):
+class LegUp(Struct, frozen=True, kw_only=True, tag=True):
     """Media flows from this party: the first packet was received."""
 
     incident: IncidentId
@@ -22,8 +21,12 @@ class LegUp(Struct, frozen=True, kw_only=True):
     who: str
 
 
-class LegDown(Struct, frozen=True, kw_only=True):
-    """The leg is gone; ``reason`` is ``ended``, ``media_lost``, ``replaced``, ``failed`` or ``shutdown``."""
+class LegDown(Struct, frozen=True, kw_only=True, tag=True):
+    """The leg is gone, or never came up.
+
+    ``reason`` is ``ended``, ``media_lost``, ``no_answer``, ``busy``, ``rejected``, ``failed``, ``worker_lost`` or
+    ``shutdown``.
+    """
 
     incident: IncidentId
     leg: LegId
@@ -31,12 +34,12 @@ class LegDown(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class RecordingBegun(Struct, frozen=True, kw_only=True):
+class RecordingBegun(Struct, frozen=True, kw_only=True, tag=True):
     incident: IncidentId
     recording: RecordingId
 
 
-class RecordingDone(Struct, frozen=True, kw_only=True):
+class RecordingDone(Struct, frozen=True, kw_only=True, tag=True):
     """The last own leg has left; ``manifest`` commits to every chunk on disk (``recording.tracks``)."""
 
     incident: IncidentId
@@ -46,17 +49,97 @@ class RecordingDone(Struct, frozen=True, kw_only=True):
     duration_ms: int
 
 
-class RecordingBroken(Struct, frozen=True, kw_only=True):
+class RecordingBroken(Struct, frozen=True, kw_only=True, tag=True):
     incident: IncidentId
     recording: RecordingId
     reason: str
 
 
-ProviderEvent = LegUp | LegDown | RecordingBegun | RecordingDone | RecordingBroken
+class LegRinging(Struct, frozen=True, kw_only=True, tag=True):
+    """It rings at the other end."""
+
+    incident: IncidentId
+    leg: LegId
+
+
+class KeyPressed(Struct, frozen=True, kw_only=True, tag=True):
+    """Somebody on this leg pressed keys of the telephone (DTMF)."""
+
+    incident: IncidentId
+    leg: LegId
+    keys: str
+
+
+class RecordingLeft(Struct, frozen=True, kw_only=True, tag=True):
+    """What wrote this recording is gone; what reached the disk can be sealed (``TelephonyProvider.recover``)."""
+
+    incident: IncidentId
+    recording: RecordingId
+
+
+class LegQueued(Struct, frozen=True, kw_only=True, tag=True):
+    """The provider has taken the call on and lets it wait for its turn, for so long already or to come."""
+
+    incident: IncidentId
+    leg: LegId
+    queued_ms: int
+
+
+class RecordingFetched(Struct, frozen=True, kw_only=True, tag=True):
+    """A recording that a provider made lies sealed here; told after ``RecordingDone``, before the copy is deleted."""
+
+    incident: IncidentId
+    recording: RecordingId
+    leg: LegId
+    copy: str
+    """The provider's name of it."""
+    digest: str
+    """Hex SHA-256 of the file as it came."""
+    size: int
+    """Its bytes."""
+
+
+class ProviderCopyDeleted(Struct, frozen=True, kw_only=True, tag=True):
+    """The provider has said that its copy is gone."""
+
+    incident: IncidentId
+    recording: RecordingId
+    copy: str
+
+
+ProviderEvent = (
+    LegUp
+    | LegDown
+    | LegRinging
+    | LegQueued
+    | KeyPressed
+    | RecordingBegun
+    | RecordingDone
+    | RecordingBroken
+    | RecordingLeft
+    | RecordingFetched
+    | ProviderCopyDeleted
+)
+
+
+class LegMode(Struct, frozen=True, kw_only=True):
+    """How a leg takes part.  A wish, not a step: setting the same mode again changes nothing."""
+
+    held: bool = False
+    """Hears the hold tone and is heard by nobody."""
+    muted: bool = False
+    """Hears everyone and is heard by nobody."""
+    coaching: LegId | None = None
+    """Hears everyone and is heard by this leg alone."""
+
+
+TALKING = LegMode()
 
 
 class TelephonyProvider(Protocol):
     name: str
+    dials: bool
+    """Whether it reaches telephone numbers."""
 
     async def accept(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, offer: str, key: bytes) -> str:
         """Take a WebRTC offer (SDP) into the incident's conference; gives the SDP answer.
@@ -65,6 +148,23 @@ class TelephonyProvider(Protocol):
         AUD category, under which chunks are sealed.  A repeated ``leg`` replaces the earlier connection of that leg.
         ``Malformed`` when the offer is not usable SDP (the sender's fault), ``Unavailable`` when no leg can be made.
         """
+        ...
+
+    async def place(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, number: str, key: bytes) -> None:
+        """Call ``number`` (E.164, already allowed by ``numbers.dialable``) into the incident's conference.
+
+        ``LegRinging`` may follow, then ``LegUp`` or ``LegDown`` with ``no_answer``, ``busy``, ``rejected`` or
+        ``failed``.  The same leg again dials nobody a second time: the provider is asked for it first.
+        ``Unavailable`` when it cannot dial, or does not say in time whether it did.
+        """
+        ...
+
+    async def set_mode(self, leg: LegId, mode: LegMode) -> None:
+        """Hold, mute, coach, or let talk; nothing happens when the leg is gone.  It lasts over a reconnection."""
+        ...
+
+    async def announce(self, leg: LegId, notice: str) -> None:
+        """Play a spoken notice to one leg alone, once; ``Malformed`` when there is no notice of that name."""
         ...
 
     async def end(self, leg: LegId) -> None:
@@ -79,6 +179,23 @@ class TelephonyProvider(Protocol):
         """What is up right now: asked after a restart, before anything is done."""
         ...
 
+    async def unsealed(self) -> list[tuple[IncidentId, RecordingId]]:
+        """Recordings that were begun, are not complete and that nobody is writing any more."""
+        ...
+
+    async def writing(self) -> frozenset[RecordingId]:
+        """Recordings that are being written right now."""
+        ...
+
+    async def recover(
+        self, incident: IncidentId, recording: RecordingId, key: bytes
+    ) -> RecordingDone | RecordingBroken:
+        """Complete a recording that nobody writes any more with what was kept of it; harmless when it is complete."""
+        ...
+
     def events(self) -> AsyncIterator[ProviderEvent]:
-        """Everything that happens, in order; one consumer."""
+        """Everything that happens, in order; one consumer.
+
+        An event counts as taken when the next one is asked for; one that was not taken may be told again.
+        """
         ...

@@ -6,8 +6,9 @@ a stall never turns into lasting delay.  Sequence numbers and timestamps are unw
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from math import exp
+
+from msgspec import Struct
 
 _SHORTEST_HOLD_S = 0.020
 """One packet: without any reordering seen, the next packet already decides that the gap is a loss."""
@@ -21,8 +22,7 @@ _RESTART_JUMP = 1000
 _REMEMBERED_GAPS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(Struct, frozen=True, gc=False):
     """One Opus packet; ``sequence`` and ``timestamp`` (48 kHz) count on past their 16 and 32 bits."""
 
     sequence: int
@@ -58,6 +58,10 @@ class ReorderBuffer:
         if packet.sequence < self._next:
             self._too_late(packet.sequence, now=now)
             return before
+        if packet.sequence == self._next and not self._held:  # nearly always
+            self._next += 1
+            self._sequence, self._timestamp = packet.sequence, packet.timestamp
+            return [*before, packet] if before else [packet]
         if packet.sequence in self._held:
             self.duplicates += 1
             return before

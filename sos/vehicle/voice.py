@@ -1,21 +1,24 @@
 """The simulated car's voice: WebRTC offered over HTTP (as in WHIP, RFC 9725), played from a file, heard into a WAV.
 
 It does what a car's telematics unit must do: it calls, and when the line or the service vanishes it calls again every
-second under the same leg id until somebody tells it to stop.
+second under the same leg id until somebody tells it to stop.  What the people in it do can be a script (``script``).
 """
 
 import asyncio
 import wave
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, assert_never
 from urllib.parse import urljoin
 
 import aiohttp
 import av
+import msgspec
 import numpy as np
 import structlog
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
@@ -31,6 +34,8 @@ from sos.incident.model import new_id
 from sos.media import opus
 from sos.media.jitter import ReorderBuffer
 from sos.media.rtp import take_rtp
+from sos.vehicle.script import Drop, HangUp, Loss, Play, Press, Say, Silence, Step, Wait
+from sos.vehicle.speech import load, speak
 
 log = structlog.get_logger()
 
@@ -39,6 +44,9 @@ _LOOK_EVERY = timedelta(milliseconds=250)
 _SILENT_AFTER_LOOKS = 12
 """3 s: the service always sends something, a tone at least."""
 _ANSWER_WITHIN = aiohttp.ClientTimeout(total=5)
+_ASK_FOR = timedelta(seconds=20)
+"""How long the service may keep the question open what the car shall do."""
+_SAID_LOOK_EVERY = timedelta(milliseconds=50)
 _INCIDENT_CLOSED = "409"
 """The service takes no more calls for this incident: nobody there waits for the car any more."""
 
@@ -47,6 +55,22 @@ _CALL_FAILED = (
     InvalidAccessError, InvalidStateError, OperationError,
 )  # fmt: skip
 """What calling a service that is away, restarting or not a service can raise; all of it means: call again."""
+
+
+_AGAIN = frozenset({409, 429, 500, 502, 503, 504})
+"""Answers to pressed keys after which they are pressed again: the leg may be on its way."""
+
+
+class _Command(Struct, frozen=True):
+    id: str
+    command: str
+
+
+class _Commands(Struct, frozen=True):
+    commands: tuple[_Command, ...] = ()
+
+
+_commands = msgspec.json.Decoder(_Commands)
 
 
 class CarStats(Struct, frozen=True, kw_only=True):
@@ -62,7 +86,9 @@ class CarStats(Struct, frozen=True, kw_only=True):
 class CarVoice:
     """A car on the line.  ``base`` is the service's address, ``token`` the tenant's key.
 
-    Without ``sound`` it speaks a speech-like signal.  ``heard`` becomes a WAV file, 48 kHz, 16 bit, mono, that also
+    Without ``sound`` it speaks a speech-like signal, and with a ``script`` only what that says.  ``silent``: nobody in
+    it says anything.  ``loss`` is the share of packets lost, both ways.  ``obeys``: it asks the service for commands,
+    and calls back when told to.  ``heard`` becomes a WAV file, 48 kHz, 16 bit, mono, that also
     holds the time between calls as silence.
     """
 
@@ -77,9 +103,15 @@ class CarVoice:
         heard: Path | None = None,
         leg: str | None = None,
         clock: Clock | None = None,
+        script: Sequence[Step] = (),
+        silent: bool = False,
+        loss: float = 0.0,
+        seed: int = 0,
+        obeys: bool = False,
     ) -> None:
         self.leg = leg or new_id()
-        self._voice_url = f"{base.rstrip('/')}/v1/incidents/{incident}/voice"
+        self._incident_url = f"{base.rstrip('/')}/v1/incidents/{incident}"
+        self._voice_url = f"{self._incident_url}/voice"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._sound = sound
         self._once = once
@@ -87,24 +119,50 @@ class CarVoice:
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
         self._connected = asyncio.Event()
-        self._calling: asyncio.Task[None] | None = None
+        self._script = tuple(script)
+        self._silent = silent
+        self._network = Network(loss=loss, dice=Random(seed))  # noqa: S311 - repeatable losses, no secret
+        self._obeys = obeys
+        self._wanted = asyncio.Event()
+        """The car wants to be in the call; not so after it has hung up and before it is called back."""
+        self._wanted.set()
+        self._tasks: list[asyncio.Task[None]] = []
         self._calls = 0
         self._last_problem: str | None = None
 
     async def __aenter__(self) -> Self:
-        pcm = await asyncio.to_thread(load, self._sound) if self._sound else speech_like(20.0, seed=1)
-        self._mouth = Mouth(pcm, once=self._once)
+        self._mouth = Mouth(await self._background(), once=self._once)
+        self._mouth.shut = self._silent
+        words = {step: await asyncio.to_thread(speak, step.text) for step in self._script if isinstance(step, Say)}
         self._ear.open()
-        self._calling = asyncio.create_task(self._call_until_stopped(), name=f"car {self.leg}")
+        self._start(self._with_session(self._call_until_stopped), "calls")
+        if self._script:
+            self._start(self._with_session(lambda http: self._act(http, words)), "script")
+        if self._obeys:
+            self._start(self._with_session(self._obey), "obeys")
         return self
+
+    async def _background(self) -> opus.Pcm:
+        if self._sound is not None:
+            return await asyncio.to_thread(load, self._sound)
+        return np.zeros(opus.FRAME, np.int16) if self._script else speech_like(20.0, seed=1)
+
+    def _start(self, work: Awaitable[None], name: str) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+        self._tasks[-1].set_name(f"car {self.leg} {name}")
+
+    async def _with_session(self, work: Callable[[aiohttp.ClientSession], Awaitable[None]]) -> None:
+        async with aiohttp.ClientSession(headers=self._headers, timeout=_ANSWER_WITHIN) as http:
+            await work(http)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        if self._calling is not None:
-            await asyncio.wait((self._calling,))
-        self._ear.close()
+        try:
+            await asyncio.gather(*self._tasks)
+        finally:
+            self._ear.close()
 
     @property
     def stats(self) -> CarStats:
@@ -122,24 +180,114 @@ class CarVoice:
     async def until_stopped(self) -> None:
         await self._stopping.wait()
 
+    @property
+    def mouth(self) -> "Mouth":
+        return self._mouth
+
+    @property
+    def ear(self) -> "Ear":
+        return self._ear
+
+    def hang_up(self) -> None:
+        """End the call and stay reachable: ``call_again`` or a command of the service brings it back."""
+        self._wanted.clear()
+
+    def call_again(self) -> None:
+        self._wanted.set()
+
+    async def drop(self, duration: timedelta) -> None:
+        """No network for so long, in either direction, and nobody is told."""
+        self._network.down = True
+        await self._wait(duration)
+        self._network.down = False
+
     async def until_hearing(self) -> None:
         """Return once something is heard in the present call."""
         await self._connected.wait()
 
-    async def _call_until_stopped(self) -> None:
-        async with aiohttp.ClientSession(headers=self._headers, timeout=_ANSWER_WITHIN) as http:
-            while not self._stopping.is_set():
-                try:
-                    await self._call(http)
-                except _CALL_FAILED as error:
-                    self._last_problem = str(getattr(error, "status", "") or type(error).__name__)
-                    if self._last_problem == _INCIDENT_CLOSED:
-                        log.info("the incident is closed", leg=self.leg)
-                        self._stopping.set()
+    async def _call_until_stopped(self, http: aiohttp.ClientSession) -> None:
+        while not self._stopping.is_set():
+            if self._network.down or not self._wanted.is_set():
+                await self._wait(_LOOK_EVERY)
+                continue
+            try:
+                await self._call(http)
+            except _CALL_FAILED as error:
+                self._last_problem = str(getattr(error, "status", "") or type(error).__name__)
+                if self._last_problem == _INCIDENT_CLOSED:
+                    log.info("the incident is closed", leg=self.leg)
+                    self._stopping.set()
+                    return
+                log.info("the call failed and is tried again", leg=self.leg, problem=self._last_problem)
+            if not self._stopping.is_set():
+                await self._wait(RETRY_EVERY)
+
+    async def _act(self, http: aiohttp.ClientSession, words: "dict[Say, opus.Pcm]") -> None:
+        """The script, from the moment the car is first in the call; then it holds the line."""
+        await self._first_of(self._connected.wait())
+        for step in self._script:
+            if self._stopping.is_set():
+                return
+            match step:
+                case Wait(seconds=seconds):
+                    await self._wait(timedelta(seconds=seconds))
+                case Say():
+                    await self._speak(words[step])
+                case Play(sound=sound):
+                    await self._speak(await asyncio.to_thread(load, sound))
+                case Silence(seconds=seconds):
+                    self._mouth.shut = True
+                    await self._wait(timedelta(seconds=seconds))
+                    self._mouth.shut = self._silent
+                case Press(keys=keys):
+                    await self.press(http, keys)
+                case Loss(share=share):
+                    self._network.loss = share
+                case Drop(seconds=seconds):
+                    await self.drop(timedelta(seconds=seconds))
+                case HangUp():
+                    self.hang_up()
+                case _:
+                    assert_never(step)
+
+    async def _speak(self, pcm: opus.Pcm) -> None:
+        self._mouth.say(pcm)
+        while self._mouth.speaking and not self._stopping.is_set():
+            await self._wait(_SAID_LOOK_EVERY)
+
+    async def press(self, http: aiohttp.ClientSession, keys: str) -> None:
+        """Press keys of the telephone, again every second until the service has them or says that they are none."""
+        url = f"{self._incident_url}/legs/{self.leg}/keys"
+        while not self._stopping.is_set():
+            try:
+                async with http.post(url, json={"keys": keys}) as answer:
+                    if answer.status not in _AGAIN:
                         return
-                    log.info("the call failed and is tried again", leg=self.leg, problem=self._last_problem)
-                if not self._stopping.is_set():
-                    await self._wait(RETRY_EVERY)
+            except _CALL_FAILED as error:
+                log.info("keys are pressed again", leg=self.leg, problem=type(error).__name__)
+            await self._wait(RETRY_EVERY)
+
+    async def _obey(self, http: aiohttp.ClientSession) -> None:
+        """Ask what the car shall do, and do the one thing that is the voice's: call back."""
+        while not self._stopping.is_set():
+            try:
+                await self._first_of(self._ask(http))
+            except _CALL_FAILED as error:
+                log.info("no commands", leg=self.leg, problem=str(getattr(error, "status", type(error).__name__)))
+                await self._wait(RETRY_EVERY)
+
+    async def _ask(self, http: aiohttp.ClientSession) -> None:
+        url = f"{self._incident_url}/commands"
+        within = aiohttp.ClientTimeout(total=2 * _ASK_FOR.total_seconds())
+        wait = {"wait": str(round(_ASK_FOR.total_seconds()))}
+        async with http.get(url, params=wait, timeout=within) as answer:
+            answer.raise_for_status()
+            told = _commands.decode(await answer.read())
+        for command in told.commands:
+            async with http.post(f"{url}/{command.id}") as taken:
+                taken.raise_for_status()
+            if command.command == "callBack":
+                self.call_again()
 
     async def _call(self, http: aiohttp.ClientSession) -> None:
         """One call, until hung up or lost."""
@@ -148,7 +296,7 @@ class CarVoice:
             location = await self._offer(http, connection)
             self._calls += 1
             await self._until_lost(connection)
-            if self._stopping.is_set():
+            if self._stopping.is_set() or not self._wanted.is_set():
                 await self._hang_up(http, location)
         finally:
             self._connected.clear()
@@ -167,6 +315,7 @@ class CarVoice:
             answer = RTCSessionDescription(sdp=await response.text(), type="answer")
             location = urljoin(str(response.url), response.headers.get("Location", ""))
         await connection.setRemoteDescription(answer)
+        lose_some(transceiver.sender, self._network)
         return location
 
     async def _hang_up(self, http: aiohttp.ClientSession, location: str) -> None:
@@ -177,7 +326,7 @@ class CarVoice:
         silent, received = 0, self._ear.received
         while silent < _SILENT_AFTER_LOOKS and connection.connectionState not in {"failed", "closed"}:
             await self._wait(_LOOK_EVERY)
-            if self._stopping.is_set():
+            if self._stopping.is_set() or not self._wanted.is_set():
                 return
             silent = silent + 1 if received == self._ear.received else 0
             received = self._ear.received
@@ -185,24 +334,75 @@ class CarVoice:
 
     async def _wait(self, duration: timedelta) -> None:
         """``duration``, or less when stopped."""
-        waits = {asyncio.ensure_future(self._clock.wait(duration)), asyncio.ensure_future(self._stopping.wait())}
-        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for each in pending:
+        await self._first_of(self._clock.wait(duration))
+
+    async def _first_of(self, work: Awaitable[object]) -> None:
+        """``work``, or part of it when stopped; raises what it raises."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for each in (working, stopping):
             each.cancel()
+        if working.done() and not working.cancelled():
+            working.result()
 
     def _hear(self, packet: RtpPacket) -> None:
+        if self._network.loses():
+            return
         self._ear.hear(packet)
         self._connected.set()
 
 
+class Network:
+    """What the network between car and service does to packets."""
+
+    def __init__(self, *, loss: float, dice: Random) -> None:
+        self.loss = loss
+        self.down = False
+        self._dice = dice
+
+    def loses(self) -> bool:
+        """Whether the next packet is lost."""
+        return self.down or (self.loss > 0 and self._dice.random() < self.loss)
+
+
+def lose_some(sender: RTCRtpSender, network: Network) -> None:
+    """Lose packets of ``sender`` where the network would: after they were numbered, so that they are missed.
+
+    aiortc has no place for it but a private one; its version is pinned.
+    """
+    transport = sender.transport
+    send: Callable[[bytes], Awaitable[None]] = type(transport)._send_rtp.__get__(transport)
+
+    async def send_or_lose(data: bytes) -> None:
+        if not network.loses():
+            await send(data)
+
+    transport._send_rtp = send_or_lose  # type: ignore[method-assign]
+
+
 class Mouth:
     """What the car says, 20 ms at a time; it goes on where it was when the line comes back."""
+
+    shut = False
+    """Says nothing; time goes on."""
 
     def __init__(self, pcm: opus.Pcm, *, once: bool) -> None:
         padded = np.concatenate((pcm, np.zeros(-pcm.size % opus.FRAME, np.int16)))
         self._frames = padded.reshape(-1, opus.FRAME)
         self._once = once
         self._at = 0
+        self._words: deque[opus.Pcm] = deque()
+
+    def say(self, pcm: opus.Pcm) -> None:
+        """Say ``pcm`` next, over whatever plays in the background."""
+        padded = np.concatenate((pcm, np.zeros(-pcm.size % opus.FRAME, np.int16)))
+        self._words.extend(padded.reshape(-1, opus.FRAME))
+
+    @property
+    def speaking(self) -> bool:
+        """Whether something that was to be said is not said yet."""
+        return bool(self._words)
 
     @property
     def spoken(self) -> int:
@@ -211,6 +411,11 @@ class Mouth:
 
     def next(self) -> opus.Pcm:
         at, self._at = self._at, self._at + 1
+        if self._words:
+            word = self._words.popleft()
+            return word * 0 if self.shut else word
+        if self.shut:
+            return np.zeros(opus.FRAME, np.int16)
         if self._once and at >= len(self._frames):
             return np.zeros(opus.FRAME, np.int16)
         frame: opus.Pcm = self._frames[at % len(self._frames)]
@@ -241,10 +446,9 @@ class Microphone(MediaStreamTrack):
         encoder = opus.Encoder()
         pts = count(step=opus.FRAME)
         while True:
-            for payload in encoder.encode(self._mouth.next()):
-                packet: av.Packet[Any] = av.Packet(payload)
-                packet.pts, packet.time_base = next(pts), opus.TIME_BASE
-                yield packet
+            packet: av.Packet[Any] = av.Packet(encoder.encode(self._mouth.next()))
+            packet.pts, packet.time_base = next(pts), opus.TIME_BASE
+            yield packet
 
 
 class Ear:
@@ -301,17 +505,6 @@ class Ear:
         self._written += pcm.size
         if self._file is not None:
             self._file.writeframes(pcm.tobytes())  # patches the header too, so a killed car leaves a readable file
-
-
-def load(path: Path) -> opus.Pcm:
-    """Any audio file FFmpeg can read, as PCM; ``OSError`` or ``ValueError`` when it cannot."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-    with av.open(str(path)) as container:
-        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
-    frames += resampler.resample(None)
-    if not frames:
-        raise ValueError(f"{path.name} holds no sound")
-    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.int16)
 
 
 def speech_like(seconds: float, *, seed: int) -> opus.Pcm:

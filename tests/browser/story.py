@@ -28,9 +28,6 @@ LISTEN_FOR = timedelta(seconds=6)
 PRESSES = 3
 """How often a key is pressed before it counts as without effect: an order that meets a restart is refused."""
 
-CALL_BACK_TRIES = 3
-"""A page that has just lost the service may still show the old connection as up for a moment."""
-
 HEARD = 0.6
 """Chromium's echo canceller and gain control are on, as operators have them; unrelated speech stays well below."""
 
@@ -91,16 +88,14 @@ class Story:
         await self.page.keyboard.press("F2")
 
     async def talk(self) -> None:
-        """The operator hears the car: at once, or as soon as a call that was cut off is back."""
-        for _ in range(CALL_BACK_TRIES):
-            await self.talking()
-            await self.desk.listen()
-            await self.clock.wait(LISTEN_FOR)
-            heard = await self.desk.heard()
-            if same_sound(heard, self.sounds["car"]) >= HEARD:
-                break
-        assert same_sound(heard, self.sounds["car"]) >= HEARD
-        assert same_sound(heard, self.sounds["operator"]) < HEARD
+        """The operator hears the car."""
+        await self.talking()
+        await self.desk.listen()
+        await self.clock.wait(LISTEN_FOR)
+        heard = await self.desk.heard()
+        # In a thread: the car speaks in this loop, and a car that falls silent is a lost one.
+        assert await asyncio.to_thread(same_sound, heard, self.sounds["car"]) >= HEARD
+        assert await asyncio.to_thread(same_sound, heard, self.sounds["operator"]) < HEARD
 
     async def talking(self) -> None:
         """Both legs are up."""

@@ -40,6 +40,9 @@ class Recorder(Protocol):
 RecorderFactory = Callable[[Path, str, bytes, str], Recorder]
 """Directory, recording id, data key and RFC 3339 start to a new recorder."""
 
+Note = tuple[str, int, bytes] | tuple[None, int, dict[str, Any]]
+"""A packet of a track, or a mark (no track), with its timestamp."""
+
 
 class Capture:
     """One recording.  ``add`` and ``mark`` only take note; ``tick`` sends the notes to the disk."""
@@ -48,7 +51,7 @@ class Capture:
         self._open = open_recorder
         self._executor = executor
         self._recorder: Recorder | None = None
-        self._notes: list[Callable[[Recorder], None]] = []
+        self._notes: list[Note] = []
         self._job: asyncio.Future[None] | None = None
         self._job_begun = 0.0
         self._now = asyncio.get_running_loop().time
@@ -58,11 +61,11 @@ class Capture:
 
     def add(self, track: str, timestamp: int, payload: bytes) -> None:
         if self.broken is None:
-            self._notes.append(lambda recorder: recorder.add(track, timestamp, payload))
+            self._notes.append((track, timestamp, payload))
 
     def mark(self, event: dict[str, Any], *, timestamp: int) -> None:
         if self.broken is None:
-            self._notes.append(lambda recorder: recorder.mark(event, timestamp=timestamp))
+            self._notes.append((None, timestamp, event))
 
     def tick(self) -> None:
         """Four times a second: look after the running job, start the next."""
@@ -108,14 +111,17 @@ class Capture:
         self.broken = reason
         self._notes.clear()
 
-    def _write(self, notes: list[Callable[[Recorder], None]]) -> None:
+    def _write(self, notes: list[Note]) -> None:
         if self._recorder is None:
             self._recorder = self._open()
         for note in notes:
-            note(self._recorder)
+            if note[0] is None:
+                self._recorder.mark(note[2], timestamp=note[1])
+            else:
+                self._recorder.add(*note)
         self._recorder.flush()
 
-    def _write_and_seal(self, notes: list[Callable[[Recorder], None]]) -> bytes:
+    def _write_and_seal(self, notes: list[Note]) -> bytes:
         self._write(notes)
         assert self._recorder is not None
         return self._recorder.seal()

@@ -1,22 +1,26 @@
-"""One incident's conference: who sits in it, who hears whom, and what of it is recorded.
+"""One incident's conference: who sits in it, who hears whom (``matrix``), and what of it is recorded.
 
-Two parties hear each other's own Opus packets.  With a third the sound is decoded, mixed (everyone but oneself) and
-encoded again in a 20 ms tick, until two are left.  A party whose counterpart is away hears the comfort tone.
+A leg that hears one other hears that one's own Opus packets, untouched.  A leg that hears several, or a notice, gets
+a mix made for it in a 20 ms tick.  One that hears nobody gets a tone.  Each leg is arranged for itself, so a private
+talk of two in a conference of three is not mixed either.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from recording.opus import RATE_HZ
 from sos.calls.adapters.capture import Capture, Timeline
 from sos.calls.adapters.link import Link
-from sos.calls.port import LegDown, LegUp, ProviderEvent
+from sos.calls.adapters.matrix import heard_by
+from sos.calls.port import TALKING, LegDown, LegMode, LegUp, ProviderEvent
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 from sos.media import opus
 from sos.media.jitter import Packet
+from sos.media.voice import Voice
 
 TICKS_PER_S = 4
 SILENT_AFTER_TICKS = 11
@@ -24,12 +28,6 @@ SILENT_AFTER_TICKS = 11
 CONNECTED_WITHIN_TICKS = 15 * TICKS_PER_S
 EMPTY_AFTER_TICKS = 5 * TICKS_PER_S
 """How long a conference waits for somebody to come back before its recording is sealed."""
-
-_PREFILL = 2 * opus.FRAME
-_MOST_BUFFERED = 12 * opus.FRAME
-_GONE_AFTER = 10
-"""Frames without sound after which a voice begins anew, with the prefill."""
-_REVIEW_EVERY = 250
 
 
 @dataclass(slots=True, eq=False)
@@ -45,50 +43,23 @@ class Seat:
     received: int = 0
     silent_ticks: int = 0
     timeline: Timeline = field(default_factory=Timeline)
-    voice: "Voice | None" = None
+    mode: LegMode = TALKING
+    sources: tuple["Seat", ...] = ()
+    """Whom it hears just now."""
+    passed_to: tuple["Seat", ...] = ()
+    """Who hears its packets untouched."""
+    voice: Voice | None = None
+    """Its sound as PCM, while somebody hears it mixed."""
+    encoder: opus.Encoder | None = None
+    """While what it hears is mixed here."""
+    notice: opus.Pcm | None = None
+    """What is left of the notice that is being played to it."""
+    notice_name: str = ""
 
-
-class Voice:
-    """A party's sound as PCM while more than two are in the conference.
-
-    An underrun is silence and leaves what comes late queued, so the queue grows to what this link needs; when it has
-    been longer than needed for five seconds, one frame is left out.
-    """
-
-    def __init__(self) -> None:
-        self._decoder = opus.Decoder()
-        self._encoder = opus.Encoder()
-        self._pcm = np.zeros(0, np.int16)
-        self._starved = _GONE_AFTER
-        self._least = _MOST_BUFFERED
-        self._taken = 0
-
-    def hear(self, payload: bytes) -> None:
-        self._pcm = np.concatenate((self._pcm, self._decoder.decode(payload)))
-        if self._pcm.size > _MOST_BUFFERED:  # it stalled and came all at once: stay close to now
-            self._pcm = self._pcm[-_PREFILL:]
-
-    def take(self) -> opus.Pcm:
-        """The next 20 ms, silence while there are none."""
-        enough = _PREFILL if self._starved >= _GONE_AFTER else opus.FRAME
-        if self._pcm.size < enough:
-            self._starved += 1
-            return np.zeros(opus.FRAME, np.int16)
-        self._starved = 0
-        frame, self._pcm = self._pcm[: opus.FRAME], self._pcm[opus.FRAME :]
-        self._shorten()
-        return frame
-
-    def encode(self, pcm: opus.Pcm) -> Iterator[bytes]:
-        return self._encoder.encode(pcm)
-
-    def _shorten(self) -> None:
-        self._taken += 1
-        self._least = min(self._least, self._pcm.size)
-        if self._taken % _REVIEW_EVERY == 0:
-            if self._least > _PREFILL:
-                self._pcm = self._pcm[opus.FRAME :]
-            self._least = _MOST_BUFFERED
+    @property
+    def passes(self) -> bool:
+        """Whether it hears one party's own packets."""
+        return self.encoder is None and len(self.sources) == 1
 
 
 class Conference:
@@ -110,6 +81,8 @@ class Conference:
         self._record = record
         self._loop = asyncio.get_running_loop()
         self._epoch = 0.0
+        self._seat_of: dict[Link, Seat] = {}
+        self._ours = True
         self._mixing: asyncio.Task[None] | None = None
 
     def up(self) -> tuple[LegUp, ...]:
@@ -140,20 +113,47 @@ class Conference:
 
     def heard(self, link: Link, packet: Packet) -> None:
         """One packet of one party, in order: record it, pass it on."""
-        seat = next((seat for seat in self.seats.values() if seat.link is link), None)
+        seat = self._seat_of.get(link)
         if seat is None:
             return
         if not seat.up:
             self._up(seat)
-        if self.capture is not None:
+        if self.capture is not None and self._ours:
             at = seat.timeline.place(packet.timestamp, arrived=self._now())
             self.capture.add(seat.track, at, packet.payload)
-        if seat.voice is not None:
-            seat.voice.hear(packet.payload)
+        for other in seat.passed_to:
+            other.link.playout.play(link, timestamp=packet.timestamp, payload=packet.payload)
+
+    def arrived(self, link: Link, timestamp: int, payload: bytes) -> None:
+        """One packet as it came off the network, in whatever order: the mixer has a buffer of its own."""
+        seat = self._seat_of.get(link)
+        if seat is not None and seat.voice is not None:
+            seat.voice.hear(timestamp, payload)
+
+    def _is_ours(self) -> bool:
+        """Whether this is still our own conversation, which alone we may record.
+
+        Once an agency is in it and the last of our own legs has left, it is theirs, and the communication of others is
+        secret (Telecommunications Business Act Art. 4).  A vehicle that waits alone speaks to us.
+        """
+        own = any(seat.up and seat.party in (Party.OPERATOR, Party.SUPERVISOR) for seat in self.seats.values())
+        return own or not any(seat.up and seat.party is Party.AGENCY for seat in self.seats.values())
+
+    def set_mode(self, leg: LegId, mode: LegMode) -> None:
+        """Hold, mute, coach, or let talk."""
+        seat = self.seats.get(leg)
+        if seat is None or seat.mode == mode:
             return
-        for other in self.seats.values():
-            if other is not seat:
-                other.link.playout.play(link, timestamp=packet.timestamp, payload=packet.payload)
+        seat.mode = mode
+        self._mark("mode", seat)
+        self._arrange()
+
+    def announce(self, leg: LegId, notice: str, pcm: opus.Pcm) -> None:
+        """Play ``pcm`` to one leg, over what it hears."""
+        if (seat := self.seats.get(leg)) is not None:
+            seat.notice, seat.notice_name = pcm, notice
+            self._mark(f"notice {notice}", seat)
+            self._arrange()
 
     def tick(self) -> list[Link]:
         """Four times a second: who fell silent, who never came; gives the connections to be closed."""
@@ -215,17 +215,33 @@ class Conference:
         return "vehicle" if alone else f"{party.value}-{leg}"
 
     def _arrange(self) -> None:
-        """Decide anew between passing through and mixing, and give the comfort tone to whoever is alone."""
-        mixing = len(self.seats) > 2
+        """Decide anew, for each leg, whom it hears and how: passed through, mixed, or a tone."""
+        modes = {seat.leg: seat.mode for seat in self.seats.values()}
+        up = {seat.leg for seat in self.seats.values() if seat.up}
+        self._seat_of = {seat.link: seat for seat in self.seats.values()}
+        self._ours = self._is_ours()
         for seat in self.seats.values():
-            seat.voice = (seat.voice or Voice()) if mixing else None
-            if not any(other.up for other in self.seats.values() if other is not seat):
-                seat.link.playout.idle()
+            seat.sources = tuple(self.seats[leg] for leg in heard_by(seat.leg, modes) if leg in up)
+            mixed = len(seat.sources) > 1 or seat.notice is not None
+            seat.encoder = (seat.encoder or opus.Encoder(opus.MIX)) if mixed else None
+            if not seat.sources and not mixed:
+                seat.link.playout.idle(self._tone(seat, up))
+        for seat in self.seats.values():
+            seat.passed_to = tuple(other for other in self.seats.values() if other.passes and other.sources[0] is seat)
+        heard_mixed = {source.leg for seat in self.seats.values() if seat.encoder for source in seat.sources}
+        for seat in self.seats.values():
+            seat.voice = (seat.voice or Voice()) if seat.leg in heard_mixed else None
+        mixing = any(seat.encoder is not None for seat in self.seats.values())
         if mixing and self._mixing is None:
             self._mixing = asyncio.create_task(self._mix(), name=f"mix {self.incident}")
         elif not mixing and self._mixing is not None:
             self._mixing.cancel()
             self._mixing = None
+
+    def _tone(self, seat: Seat, up: set[LegId]) -> opus.Tone:
+        if seat.mode.held:
+            return opus.Tone.HOLD
+        return opus.Tone.QUIET if up - {seat.leg} else opus.Tone.RING
 
     async def _mix(self) -> None:
         due, at = self._loop.time(), 0
@@ -239,11 +255,25 @@ class Conference:
             at += opus.FRAME
 
     def _mix_frame(self, at: int) -> None:
-        speakers = [(seat, seat.voice) for seat in self.seats.values() if seat.voice is not None]
-        frames = {seat.leg: voice.take().astype(np.int32) for seat, voice in speakers}
-        everyone = np.sum(list(frames.values()), axis=0)
-        for seat, voice in speakers:
-            if any(other.up for other, _ in speakers if other is not seat):
-                pcm = np.clip(everyone - frames[seat.leg], -32_768, 32_767).astype(np.int16)
-                for payload in voice.encode(pcm):
-                    seat.link.playout.play(self, timestamp=at, payload=payload)
+        frames = {
+            seat.leg: seat.voice.take().astype(np.int32) for seat in self.seats.values() if seat.voice is not None
+        }
+        over = False
+        for seat in self.seats.values():
+            if seat.encoder is None:
+                continue
+            said = [frames[source.leg] for source in seat.sources if source.leg in frames]
+            mix = np.sum([*said, self._next_of_notice(seat)], axis=0)
+            payload = seat.encoder.encode(np.clip(mix, -32_768, 32_767).astype(np.int16))
+            seat.link.playout.play(self, timestamp=at, payload=payload)
+            if seat.notice is not None and not seat.notice.size:
+                seat.notice, over = None, True
+        if over:
+            self._arrange()
+
+    def _next_of_notice(self, seat: Seat) -> "npt.NDArray[np.int32]":
+        frame = np.zeros(opus.FRAME, np.int32)
+        if seat.notice is not None:
+            piece, seat.notice = seat.notice[: opus.FRAME], seat.notice[opus.FRAME :]
+            frame[: piece.size] = piece
+        return frame

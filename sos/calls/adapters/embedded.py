@@ -1,250 +1,397 @@
-"""The telephony provider that needs nobody: WebRTC in this process, with conferences and recording.
+"""The telephony provider that needs nobody: WebRTC on this machine, in media workers of its own.
 
-Every wait goes through the clock, four ticks a second; a party's silence, a connection that never comes up and an
-empty conference are all counted in those ticks.  TURN credentials and processes of its own come with the voice issue.
+Each incident belongs to one worker (by its id), so a worker that dies costs few calls.  Workers outlive the service:
+after a restart it finds them, asks what is up and is told what it missed.  One that dies is started again at once; its
+legs are told as lost, and what it was recording is sealed from the disk.
 """
 
 import asyncio
-import json
-import re
-from collections.abc import AsyncIterator, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
-from functools import partial
+from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
+from zlib import crc32
 
 import structlog
 
-from recording.tracks import Recorder as DiskRecorder
-from recording.tracks import duration_ms
-from sos.calls.adapters.capture import Capture, Recorder, RecorderFactory
-from sos.calls.adapters.conference import TICKS_PER_S, Conference
-from sos.calls.adapters.link import Link
-from sos.calls.adapters.sdp import Offer
-from sos.calls.port import LegUp, ProviderEvent, RecordingBegun, RecordingBroken, RecordingDone
-from sos.clock import Clock, timestamp
-from sos.errors import Malformed, Refused, Unavailable
-from sos.incident.model import IncidentId, LegId, Party, RecordingId, new_id
-from sos.media import opus
+from recording.errors import OutOfOrder, RecordingError
+from recording.tracks import duration_ms, recover
+from sos.calls.adapters.control import (
+    PROTOCOL,
+    Accept,
+    Acknowledge,
+    Announce,
+    Ask,
+    End,
+    Finish,
+    Hello,
+    Order,
+    Reply,
+    Retire,
+    SetMode,
+    Told,
+    frame,
+    news_from,
+    raised,
+)
+from sos.calls.port import (
+    LegDown,
+    LegMode,
+    LegUp,
+    ProviderEvent,
+    RecordingBegun,
+    RecordingBroken,
+    RecordingDone,
+    RecordingLeft,
+)
+from sos.clock import Clock
+from sos.errors import Unavailable
+from sos.incident.model import IncidentId, LegId, Party, RecordingId
 
 log = structlog.get_logger()
 
-MOST_CONFERENCES = 200
-"""A bound against floods; one core carries about a hundred passed-through calls."""
-MOST_LEGS = 8
-"""Per conference; the field's largest hand-over (vehicle, two desks, supervisor, three agencies) has seven."""
-_TICK = timedelta(seconds=1 / TICKS_PER_S)
-_NAME = re.compile(r"[A-Za-z0-9-]{1,36}\Z")
-"""Leg and incident ids become track and directory names."""
+OPEN_WITHIN = timedelta(seconds=15)
+"""A worker imports and opens in about 1 s; on a machine that does ten other things it takes longer."""
 
+_TRY_EVERY = timedelta(milliseconds=50)
+_ANSWER_WITHIN_S = 15.0
+"""The longest order is ``Finish``, which waits up to 10 s for a disk."""
+_BEAT_EVERY = timedelta(seconds=1)
+_BEAT_WITHIN_S = 3.0
+"""A worker that does not say for so long what is up is stuck: callers hear nothing, so it is ended and replaced."""
+_SOCKET_CHARACTERS = 100
+"""A Unix socket's name has 104 bytes on macOS and 108 on Linux."""
+_LOG_BYTES = 16 * 1024 * 1024
 
-def disk_recorder(directory: Path, recording: str, key: bytes, started_at: str) -> Recorder:
-    return DiskRecorder(directory, recording, key, started_at=started_at)
+Event = TypeVar("Event", bound=ProviderEvent)
 
 
 class EmbeddedProvider:
-    """``TelephonyProvider`` over aiortc.  Recordings lie in ``recordings/<incident>/<recording>/``."""
+    """``TelephonyProvider`` over media workers.  Recordings lie in ``recordings/<incident>/<recording>/``.
+
+    With ``outlive`` the workers go on when the provider is closed, and end by themselves when they are idle.
+    """
 
     name = "embedded"
+    dials = False
 
-    def __init__(
-        self,
-        recordings: Path,
-        *,
-        clock: Clock,
-        recorder: RecorderFactory = disk_recorder,
-        ice_servers: tuple[str, ...] = (),
-        most_conferences: int = MOST_CONFERENCES,
-        most_legs: int = MOST_LEGS,
-    ) -> None:
+    def __init__(self, recordings: Path, *, clock: Clock, workers: int = 1, outlive: bool = True) -> None:
         self._recordings = recordings
-        self._clock = clock
-        self._recorder = recorder
-        self._ice_servers = ice_servers
-        self._most_conferences = most_conferences
-        self._most_legs = most_legs
-        self._conferences: dict[IncidentId, Conference] = {}
-        self._keys: dict[IncidentId, bytes] = {}
-        self._events: asyncio.Queue[ProviderEvent | None] = asyncio.Queue()
-        self._background: set[asyncio.Task[None]] = set()
-        self._sealing: dict[IncidentId, list[asyncio.Task[None]]] = {}
-        self._broken: set[RecordingId] = set()
-        self._answering = 0
-        self._open = False
-        self._ticking: asyncio.Task[None] | None = None
-        self._executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="recorder")
+        self._events: asyncio.Queue[tuple[ProviderEvent, _Shard | None, int] | None] = asyncio.Queue()
+        self._outlive = outlive
+        self._shards = [_Shard(number, recordings, clock=clock, events=self._events) for number in range(workers)]
+        self._closed = False
 
     async def __aenter__(self) -> Self:
-        opus.comfort()  # made now, not while the first caller waits
-        self._open = True
-        self._ticking = self._in_background(self._tick_for_ever(), name="voice ticks")
+        await asyncio.gather(*(shard.open() for shard in self._shards))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._open:
+        if self._closed:
             return
-        self._open = False
-        if self._ticking is not None:
-            self._ticking.cancel()
-        for incident in tuple(self._conferences):
-            self._end_conference(incident, reason="shutdown")
-        while self._background:
-            await asyncio.wait(self._background)
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
+        await asyncio.gather(*(shard.close(retire=not self._outlive) for shard in self._shards))
         self._events.put_nowait(None)
 
+    @property
+    def boot(self) -> str:
+        """Differs after any worker has been started anew: the other end of some legs is gone."""
+        return sha256("".join(shard.boot for shard in self._shards).encode()).hexdigest()[:16]
+
+    def knows(self, leg: LegId) -> bool:
+        """Whether this leg is up, as far as a worker has told."""
+        return any(leg in shard.legs for shard in self._shards)
+
     async def accept(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, offer: str, key: bytes) -> str:
-        """See the port; also ``Refused`` when ``leg`` is already somebody else's."""
-        if not (_NAME.match(leg) and _NAME.match(incident)):
-            raise Malformed("leg and incident ids have up to 36 letters, digits and hyphens", field="Leg-Id")
-        wanted = Offer.read(offer)
-        self._check_room(incident, leg=leg, party=party, who=who)
-        link = Link(partial(self._heard, incident), ice_servers=self._ice_servers)
-        self._answering += 1
-        try:
-            answer = await link.answer(wanted)
-        finally:
-            self._answering -= 1
-        try:
-            self._check_room(incident, leg=leg, party=party, who=who)
-        except (Refused, Unavailable):
-            self._close(link)
-            raise
-        conference = self._conferences.get(incident)
-        if conference is None:
-            conference = Conference(incident, tell=self._events.put_nowait, record=self._begin_recording)
-            self._conferences[incident] = conference
-        self._keys[incident] = key
-        replaced = conference.take_in(leg, party=party, who=who, link=link)
-        if replaced is not None:
-            self._close(replaced)
-        return answer
+        """See the port."""
+        shard = self._shard(incident)
+        elsewhere = next((each for each in self._shards if each is not shard and leg in each.legs), None)
+        order = Accept(
+            order=next(_numbers), incident=incident, leg=leg, party=party, who=who, offer=offer, key=key
+        )  # a leg of another worker's incident is refused there, by its own check
+        if elsewhere is not None:
+            return (await elsewhere.ask(order)).answer
+        return (await shard.ask(order)).answer
+
+    async def place(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, number: str, key: bytes) -> None:
+        """It has no telephone line: always ``Unavailable``."""
+        raise Unavailable("WebRTC reaches no telephone number; call it on another telephone")
+
+    async def set_mode(self, leg: LegId, mode: LegMode) -> None:
+        await self._of_leg(leg, SetMode(order=next(_numbers), leg=leg, mode=mode))
+
+    async def announce(self, leg: LegId, notice: str) -> None:
+        await self._of_leg(leg, Announce(order=next(_numbers), leg=leg, notice=notice))
 
     async def end(self, leg: LegId) -> None:
-        conference = self._conference_of(leg)
-        if conference is not None and (link := conference.let_go(leg, reason="ended")) is not None:
-            self._close(link)
+        await self._of_leg(leg, End(order=next(_numbers), leg=leg))
 
     async def finish(self, incident: IncidentId) -> None:
-        self._end_conference(incident, reason="ended")
-        for sealing in tuple(self._sealing.get(incident, ())):
-            await asyncio.shield(sealing)
+        await self._shard(incident).ask(Finish(order=next(_numbers), incident=incident))
 
     async def legs(self) -> tuple[LegUp, ...]:
-        return tuple(up for conference in self._conferences.values() for up in conference.up())
+        replies = await asyncio.gather(*(shard.ask(Ask(order=next(_numbers))) for shard in self._shards))
+        return tuple(leg for reply in replies for leg in reply.legs)
+
+    async def writing(self) -> frozenset[RecordingId]:
+        """Recordings that a worker is writing just now."""
+        replies = await asyncio.gather(*(shard.ask(Ask(order=next(_numbers))) for shard in self._shards))
+        return frozenset(recording for reply in replies for _, recording in reply.writing)
 
     async def events(self) -> AsyncIterator[ProviderEvent]:
-        while (event := await self._events.get()) is not None:
+        """Everything that happens; an event is done with once the next one is asked for."""
+        while (taken := await self._events.get()) is not None:
+            event, shard, number = taken
             yield event
+            if shard is not None:
+                shard.acknowledge(number)
 
-    def unsealed(self) -> list[tuple[IncidentId, RecordingId, Path]]:
-        """Recordings without a manifest that this process is not writing: a killed one left them, to be recovered."""
-        writing = {conference.recording for conference in self._conferences.values()}
+    async def recover(
+        self, incident: IncidentId, recording: RecordingId, key: bytes
+    ) -> RecordingDone | RecordingBroken:
+        """See the port."""
+        directory = self._recordings / incident / recording
+        try:
+            kept = await asyncio.to_thread(recover, directory, key)
+        except (OutOfOrder, FileNotFoundError):  # killed within its first second: nothing of it had reached the disk
+            return RecordingBroken(incident=incident, recording=recording, reason="nothing_on_disk")
+        except (RecordingError, OSError) as lost:
+            return RecordingBroken(incident=incident, recording=recording, reason=type(lost).__name__)
+        return RecordingDone(
+            incident=incident,
+            recording=recording,
+            manifest=kept.manifest,
+            chunks=kept.chunks,
+            duration_ms=duration_ms(kept.manifest),
+        )
+
+    async def unsealed(self) -> list[tuple[IncidentId, RecordingId]]:
+        """Recordings on the disk without a manifest that nobody is writing: a killed worker left them."""
+        writing = await self.writing()
         return [
-            (IncidentId(directory.parent.name), RecordingId(directory.name), directory)
+            (IncidentId(directory.parent.name), RecordingId(directory.name))
             for directory in sorted(self._recordings.glob("*/*/"))
             if directory.name not in writing and not (directory / "manifest.json").exists() and any(directory.iterdir())
         ]
 
-    def _check_room(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> None:
-        if not self._open:
-            raise Unavailable("the voice service is closed")
-        holder = self._conference_of(leg)
-        if holder is not None:
-            seat = holder.seats[leg]
-            if (holder.incident, seat.party, seat.who) != (incident, party, who):
-                raise Refused("this leg is somebody else's")
-            return
-        conference = self._conferences.get(incident)
-        if conference is not None and len(conference.seats) >= self._most_legs:
-            raise Unavailable(f"the conference is full with {self._most_legs} legs")
-        if conference is None and len(self._conferences) + self._answering >= self._most_conferences:
-            raise Unavailable(f"all {self._most_conferences} conferences are in use")
+    def _shard(self, incident: IncidentId) -> "_Shard":
+        return self._shards[crc32(incident.encode()) % len(self._shards)]
 
-    def _conference_of(self, leg: LegId) -> Conference | None:
-        return next((conference for conference in self._conferences.values() if leg in conference.seats), None)
+    async def _of_leg(self, leg: LegId, order: Order) -> None:
+        """To the worker that has the leg; to all of them while nobody is known to have it."""
+        having = [shard for shard in self._shards if leg in shard.legs] or self._shards
+        await asyncio.gather(*(shard.ask(order) for shard in having))
 
-    def _heard(self, incident: IncidentId, link: Link, packet: Any) -> None:
-        if (conference := self._conferences.get(incident)) is not None:
-            conference.heard(link, packet)
 
-    def _begin_recording(self, conference: Conference) -> tuple[RecordingId, Capture]:
-        recording = RecordingId(new_id())
-        directory = self._recordings / conference.incident / recording
-        started_at = timestamp(self._clock.now())
-        opened = partial(self._recorder, directory, recording, self._keys[conference.incident], started_at)
-        self._events.put_nowait(RecordingBegun(incident=conference.incident, recording=recording))
-        return recording, Capture(opened, self._executor)
+_numbers = count(1)
 
-    async def _tick_for_ever(self) -> None:
+
+class _Shard:
+    """One worker, as the service sees it: found or started, asked, listened to, replaced."""
+
+    def __init__(
+        self,
+        number: int,
+        recordings: Path,
+        *,
+        clock: Clock,
+        events: "asyncio.Queue[tuple[ProviderEvent, _Shard | None, int] | None]",
+    ) -> None:
+        self.legs: dict[LegId, LegUp] = {}
+        self.boot = ""
+        self._recordings = recordings
+        self._clock = clock
+        self._events = events
+        self._path = socket_path(recordings, number)
+        self._log = self._path.with_suffix(".log")
+        self._writing: dict[RecordingId, IncidentId] = {}
+        self._seen = 0
+        self._pid = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._asked: dict[int, asyncio.Future[Reply]] = {}
+        self._up = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Begin; returns when the worker answers, or after ``OPEN_WITHIN`` all the same: voice is tried for ever."""
+        self._tasks = [
+            asyncio.create_task(self._keep(), name=f"voice worker {self._path.name}"),
+            asyncio.create_task(self._beat(), name=f"voice beat {self._path.name}"),
+        ]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPEN_WITHIN.total_seconds()):
+                await self._up.wait()
+
+    async def close(self, *, retire: bool) -> None:
+        if retire and self._up.is_set():
+            with suppress(Unavailable):
+                await self.ask(Retire(order=next(_numbers)))
+                if self._process is not None:
+                    await self._process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        self._disconnect()
+
+    async def ask(self, order: Order) -> Reply:
+        """The worker's answer.  Raises the error it tells of, and ``Unavailable`` when it does not answer in time."""
+        try:
+            async with asyncio.timeout(_BEAT_WITHIN_S):
+                await self._up.wait()
+        except TimeoutError as away:
+            raise Unavailable("the voice worker is being started; call again") from away
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._asked[order.order] = reply
+        try:
+            self._send(frame(order))
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                answered = await reply
+        except TimeoutError as late:
+            raise Unavailable("the voice worker does not answer") from late
+        finally:
+            self._asked.pop(order.order, None)
+        if answered.fault:
+            raise raised(answered)
+        return answered
+
+    def acknowledge(self, number: int) -> None:
+        self._send(frame(Acknowledge(number)))
+
+    def _send(self, data: bytes) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(data)
+
+    async def _keep(self) -> None:
+        """Find or start the worker, listen to it until it is gone, and again."""
         while True:
-            await self._clock.wait(_TICK)
-            for conference in tuple(self._conferences.values()):
-                try:
-                    self._look_after(conference)
-                except Exception:
-                    log.exception("a conference could not be looked after", incident=conference.incident)
+            reader = await self._connect()
+            try:
+                await self._listen(reader)
+            except (EOFError, ValueError) as gone:
+                log.warning("voice_worker_gone", worker=self._path.name, error=type(gone).__name__)
+            self._disconnect()
 
-    def _look_after(self, conference: Conference) -> None:
-        for link in conference.tick():
-            self._close(link)
-        self._tell_broken(conference)
-        if conference.over:
-            self._end_conference(conference.incident, reason="media_lost")
+    async def _connect(self) -> asyncio.StreamReader:
+        while True:
+            try:
+                reader, self._writer = await asyncio.open_unix_connection(str(self._path))
+                return reader
+            except OSError:
+                await self._start_if_needed()
+                await self._clock.wait(_TRY_EVERY)
 
-    def _end_conference(self, incident: IncidentId, *, reason: str) -> None:
-        conference = self._conferences.pop(incident, None)
-        if conference is None:
+    async def _start_if_needed(self) -> None:
+        if self._process is not None and self._process.returncode is None:
             return
-        for leg in tuple(conference.seats):
-            if (link := conference.let_go(leg, reason=reason)) is not None:
-                self._close(link)
-        self._keys.pop(incident, None)
-        sealing = self._in_background(self._seal(conference), name=f"seal {incident}")
-        self._sealing.setdefault(incident, []).append(sealing)
+        self._recordings.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as written:
+            if written.tell() > _LOG_BYTES:
+                written.truncate(0)
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "sos.calls.adapters.worker", str(self._path), str(self._recordings),
+                stdin=asyncio.subprocess.DEVNULL, stdout=written, stderr=written, start_new_session=True,
+            )  # fmt: skip
 
-    async def _seal(self, conference: Conference) -> None:
-        await conference.close()
-        if conference.capture is not None and conference.recording is not None:
-            manifest = await conference.capture.seal()
-            self._tell_broken(conference)
-            if manifest is not None:
-                done = RecordingDone(
-                    incident=conference.incident,
-                    recording=conference.recording,
-                    manifest=manifest,
-                    chunks=len(json.loads(manifest)["chunks"]),
-                    duration_ms=duration_ms(manifest),
-                )
-                self._events.put_nowait(done)
-        self._broken.discard(conference.recording or RecordingId(""))
-        sealing = self._sealing[conference.incident]
-        sealing[:] = [task for task in sealing if task is not asyncio.current_task()]
-        if not sealing:
-            del self._sealing[conference.incident]
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while True:
+            match await news_from(reader):
+                case Hello() as hello:
+                    await self._met(hello)
+                case Reply() as reply:
+                    asked = self._asked.get(reply.order)
+                    if asked is not None and not asked.done():
+                        asked.set_result(reply)
+                case Told(number=number, event=event):
+                    self._hear(number, event)
 
-    def _tell_broken(self, conference: Conference) -> None:
-        reason = conference.capture.broken if conference.capture is not None else None
-        if reason is not None and conference.recording is not None and conference.recording not in self._broken:
-            self._broken.add(conference.recording)
-            log.error("the recording is broken; the call goes on", incident=conference.incident, reason=reason)
-            broken = RecordingBroken(incident=conference.incident, recording=conference.recording, reason=reason)
-            self._events.put_nowait(broken)
+    async def _met(self, hello: Hello) -> None:
+        self._pid = hello.pid
+        if hello.boot != self.boot:
+            self._lose_all()
+            self.boot, self._seen = hello.boot, 0
+            self.legs.update((leg.leg, leg) for leg in hello.legs)
+            self._writing.update((recording, incident) for incident, recording in hello.writing)
+        if hello.protocol != PROTOCOL:
+            log.warning("voice_worker_replaced", worker=self._path.name, protocol=hello.protocol)
+            self._send(frame(Retire(order=next(_numbers))))
+            return
+        self._up.set()
 
-    def _close(self, link: Link) -> None:
-        self._in_background(link.close(), name="close link")
+    def _hear(self, number: int, event: ProviderEvent) -> None:
+        if number <= self._seen:  # told again after a reconnection
+            return
+        self._seen = number
+        self._note(event)
+        self._events.put_nowait((event, self, number))
 
-    def _in_background(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._background.add(task)
-        task.add_done_callback(self._finished)
-        return task
+    def _note(self, event: ProviderEvent) -> None:
+        match event:
+            case LegUp(leg=leg):
+                self.legs[leg] = event
+            case LegDown(leg=leg):
+                self.legs.pop(leg, None)
+            case RecordingBegun(incident=incident, recording=recording):
+                self._writing[recording] = incident
+            case RecordingDone(recording=recording) | RecordingBroken(recording=recording):
+                self._writing.pop(recording, None)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("voice background work died", task=task.get_name(), exc_info=error)
+    def _lose_all(self) -> None:
+        """The worker that had these is gone."""
+        for leg in self.legs.values():
+            lost = LegDown(incident=leg.incident, leg=leg.leg, party=leg.party, reason="worker_lost")
+            self._events.put_nowait((lost, None, 0))
+        for recording, incident in self._writing.items():
+            self._events.put_nowait((RecordingLeft(incident=incident, recording=recording), None, 0))
+        self.legs.clear()
+        self._writing.clear()
+
+    def _disconnect(self) -> None:
+        self._up.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        for reply in self._asked.values():
+            if not reply.done():
+                reply.set_exception(Unavailable("the voice worker is gone; call again"))
+
+    async def _beat(self) -> None:
+        """A worker that lives and does not answer leaves people in silence: it is ended and replaced."""
+        while True:
+            await self._clock.wait(_BEAT_EVERY)
+            if not self._up.is_set():
+                continue
+            try:
+                async with asyncio.timeout(_BEAT_WITHIN_S):
+                    await self.ask(Ask(order=next(_numbers)))
+            except Unavailable:
+                continue
+            except TimeoutError:
+                log.error("voice_worker_stuck", worker=self._path.name)
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(self._pid, signal.SIGKILL)
+
+
+def socket_path(recordings: Path, number: int) -> Path:
+    """Where a worker listens: beside the recordings, or under a short name where that is too long for a socket."""
+    beside = recordings.resolve() / ".run" / f"{number}.sock"
+    if len(str(beside)) <= _SOCKET_CHARACTERS:
+        beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return beside
+    name = sha256(str(recordings.resolve()).encode()).hexdigest()[:16]
+    directory = Path(tempfile.gettempdir()) / f"sos-voice-{os.getuid()}-{name}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if directory.stat().st_uid != os.getuid() or directory.stat().st_mode & 0o077:
+        raise Unavailable(f"{directory.name} in the directory for temporary files is not ours alone")
+    return directory / f"{number}.sock"

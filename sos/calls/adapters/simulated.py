@@ -12,7 +12,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from recording.canonical import canonical
-from sos.calls.port import LegDown, LegUp, ProviderEvent, RecordingBegun, RecordingBroken, RecordingDone
+from sos.calls.adapters.notices import names
+from sos.calls.port import (
+    KeyPressed,
+    LegDown,
+    LegMode,
+    LegRinging,
+    LegUp,
+    ProviderEvent,
+    RecordingBegun,
+    RecordingBroken,
+    RecordingDone,
+)
 from sos.clock import Clock
 from sos.errors import Malformed, Refused, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, RecordingId, new_id
@@ -39,6 +50,7 @@ class SimulatedProvider:
     """
 
     name = "simulated"
+    dials = True
 
     def __init__(self, *, clock: Clock, misbehaviour: float = 0.05, seed: int = 0, answering: bool = True) -> None:
         self._clock = clock
@@ -49,6 +61,12 @@ class SimulatedProvider:
         self._events: asyncio.Queue[ProviderEvent | None] = asyncio.Queue()
         self._waiting: set[asyncio.Task[None]] = set()
         self._open = False
+        self.dialled: dict[LegId, str] = {}
+        """Every number that was ever dialled, by leg."""
+        self.busy: set[str] = set()
+        self.dead: set[str] = set()
+        self.modes: dict[LegId, LegMode] = {}
+        self.announced: list[tuple[LegId, str]] = []
         self.refusing = False
         """While set, ``accept`` raises ``Unavailable``."""
 
@@ -80,6 +98,39 @@ class SimulatedProvider:
             self.bring_up(leg)
         return ANSWER
 
+    async def place(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, number: str, key: bytes) -> None:
+        """Rings at once, and is up with ``answering``; ``busy`` numbers are busy, ``dead`` ones never say anything."""
+        if not self._open or self.refusing:
+            raise Unavailable("the voice service takes no calls just now")
+        if self._find(leg) is not None or leg in self.dialled:
+            return
+        self.dialled[leg] = number
+        if number in self.dead:
+            return
+        self._tell(LegRinging(incident=incident, leg=leg))
+        if number in self.busy:
+            self._tell(LegDown(incident=incident, leg=leg, party=party, reason="busy"))
+            return
+        room = self._rooms.setdefault(incident, _Room())
+        room.legs[leg] = LegUp(incident=incident, leg=leg, party=party, who=who)
+        if self._answering:
+            self.bring_up(leg)
+
+    def press(self, leg: LegId, keys: str) -> None:
+        """Whoever is on the leg presses keys."""
+        if (known := self._find(leg)) is not None:
+            self._tell(KeyPressed(incident=known.incident, leg=leg, keys=keys))
+
+    async def set_mode(self, leg: LegId, mode: LegMode) -> None:
+        if self._find(leg) is not None:
+            self.modes[leg] = mode
+
+    async def announce(self, leg: LegId, notice: str) -> None:
+        if notice not in names():
+            raise Malformed("there is no notice of this name", field="notice")
+        if self._find(leg) is not None:
+            self.announced.append((leg, notice))
+
     async def end(self, leg: LegId) -> None:
         self.drop(leg, reason="ended")
 
@@ -88,6 +139,17 @@ class SimulatedProvider:
 
     async def legs(self) -> tuple[LegUp, ...]:
         return tuple(room.legs[leg] for room in self._rooms.values() for leg in room.legs if leg in room.up)
+
+    async def unsealed(self) -> list[tuple[IncidentId, RecordingId]]:
+        return []
+
+    async def writing(self) -> frozenset[RecordingId]:
+        return frozenset(room.recording for room in self._rooms.values() if room.recording is not None)
+
+    async def recover(
+        self, incident: IncidentId, recording: RecordingId, key: bytes
+    ) -> RecordingDone | RecordingBroken:
+        return RecordingBroken(incident=incident, recording=recording, reason="nothing_on_disk")
 
     async def events(self) -> AsyncIterator[ProviderEvent]:
         while (event := await self._events.get()) is not None:

@@ -1,7 +1,7 @@
 """Parts for the voice tests: peers that really talk over loopback, and a door that takes their offers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -64,6 +64,16 @@ class Cord(Microphone):
         return await super().recv()
 
 
+class Lips(Mouth):
+    """A mouth that can be shut; time goes on."""
+
+    shut = False
+
+    def next(self) -> Pcm:
+        frame = super().next()
+        return frame * 0 if self.shut else frame
+
+
 class Peer:
     """A WebRTC party: speaks ``seconds`` of its own signal over and over and keeps what it hears."""
 
@@ -71,7 +81,7 @@ class Peer:
         self.said = speech_like(seconds, seed=seed)
         self.heard = tmp_path / f"heard-{seed}.wav"
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._mouth = Mouth(self.said, once=False)
+        self._mouth = Lips(self.said, once=False)
         self.cord = Cord(self._mouth)
         self._ear = Ear(self.heard)
         self._ear.open()
@@ -104,6 +114,10 @@ class Peer:
         async with asyncio.timeout(seconds + 10):
             await met(lambda: self._ear.samples >= target)
 
+    def listen_only(self, shut: bool = True) -> None:
+        """Say nothing any more, or speak again."""
+        self._mouth.shut = shut
+
     def next_words(self, *, after_s: float, seconds: float) -> Pcm:
         """What it is going to say from ``after_s`` from now, for so long."""
         start = self._mouth.spoken + round(after_s * RATE_HZ)
@@ -124,8 +138,9 @@ async def met(condition: Callable[[], bool]) -> None:
 class Door:
     """The vehicle's voice door over a provider, as the service has it, without a journal."""
 
-    def __init__(self, provider: TelephonyProvider, *, port: int = 0) -> None:
+    def __init__(self, provider: TelephonyProvider, *, port: int = 0, more: Sequence[web.RouteDef] = ()) -> None:
         self._provider = provider
+        self._more = more
         self._port = port
         self.authorizations: list[str] = []
 
@@ -134,6 +149,7 @@ class Door:
         app.add_routes(
             [web.post("/v1/incidents/{i}/voice", self._post), web.delete("/v1/incidents/{i}/legs/{l}", self._end)]
         )
+        app.add_routes(self._more)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)

@@ -1,17 +1,17 @@
 """Guards the private names of aiortc that the media plane rests on: an upgrade must fail here, not in a call."""
 
 import inspect
+from asyncio.selector_events import _SelectorDatagramTransport
 from importlib.metadata import version
 
-import av
-from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
-from aiortc.codecs import get_encoder
+from aioice.ice import StunProtocol
+from aiortc import RTCPeerConnection, RTCRtpReceiver
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RtpPacket
 
-from sos.media import opus
 from sos.media.rtp import take_rtp
+from sos.media.wire import StillTrack, Wire
 
 
 async def receiver() -> RTCRtpReceiver:
@@ -19,7 +19,7 @@ async def receiver() -> RTCRtpReceiver:
 
 
 def test_the_installed_aiortc_is_the_one_the_hook_was_written_for() -> None:
-    assert version("aiortc") == "1.16.0"
+    assert (version("aiortc"), version("aioice")) == ("1.16.0", "0.13.0")
 
 
 def test_aiortc_calls_the_hook_by_the_name_and_keyword_that_we_replace() -> None:
@@ -58,13 +58,28 @@ async def test_no_exception_of_ours_reaches_aiortc() -> None:
     assert seen == [0, 1]
 
 
-async def test_the_sender_only_packetises_an_encoded_packet() -> None:
-    codec = next(c for c in RTCRtpSender.getCapabilities("audio").codecs if c.mimeType == "audio/opus")
-    packet = av.Packet(opus.comfort()[0])
-    packet.pts, packet.time_base = 12_345, opus.TIME_BASE
+async def test_the_short_way_finds_the_private_names_it_rests_on() -> None:
+    transceiver = RTCPeerConnection().addTransceiver(StillTrack())
+    dtls = transceiver.receiver.transport
+    sender = vars(transceiver.sender)
 
-    payloads, timestamp = get_encoder(codec).pack(packet)
+    names = ("packet_count", "octet_count", "rtp_timestamp", "ntp_timestamp")
+    assert {f"_RTCRtpSender__{name}" for name in names} <= sender.keys()
+    assert {"_rx_srtp", "_tx_srtp", "_state"} <= vars(dtls).keys()
+    assert {"_protocols", "_nominated"} <= vars(dtls.transport._connection).keys()
+    assert isinstance(transceiver._headerExtensions, list)
+    assert "self.transport.sendto(data, addr)" in inspect.getsource(StunProtocol.send_data)
+    assert "self.receiver.data_received(" in inspect.getsource(StunProtocol.datagram_received)
 
-    assert payloads == [opus.comfort()[0]]
-    assert timestamp == 12_345
-    assert "self.__encoder.pack(data)" in inspect.getsource(RTCRtpSender._next_encoded_frame)
+
+async def test_aiortc_reports_what_was_sent_past_it() -> None:
+    transceiver = RTCPeerConnection().addTransceiver(StillTrack())
+    wire = Wire(transceiver, lambda packet: None, payload_type=111)
+
+    wire.account()
+
+    assert vars(transceiver.sender)["_RTCRtpSender__ntp_timestamp"] > 0
+
+
+def test_a_datagram_is_read_in_small_pieces() -> None:
+    assert "self.max_size" in inspect.getsource(_SelectorDatagramTransport)

@@ -8,25 +8,53 @@ import pytest
 
 from sos.calls.adapters.embedded import EmbeddedProvider
 from sos.calls.adapters.simulated import SimulatedProvider
-from sos.calls.port import LegDown, LegUp, RecordingBegun, RecordingDone, TelephonyProvider
+from sos.calls.port import (
+    TALKING,
+    KeyPressed,
+    LegDown,
+    LegMode,
+    LegRinging,
+    LegUp,
+    ProviderEvent,
+    RecordingBegun,
+    RecordingDone,
+    TelephonyProvider,
+)
 from sos.clock import SystemClock
 from sos.errors import Malformed, Refused, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, new_id
-from tests.sos.calls.peers import KEY, Events, Peer
+from tests.sos.calls.peers import KEY, Events, Peer, met
+from tests.sos.calls.twilio_rig import TwilioHouse
+from tests.twilio_emulator.world import Person
 
 
 class Rig(Protocol):
     """A provider with the hands to make its legs come and go."""
 
-    provider: EmbeddedProvider | SimulatedProvider
+    provider: TelephonyProvider
     events: Events
+    webrtc: bool
+    """Whether legs come by an offer; otherwise by telephone."""
 
     async def offer(self) -> str: ...
     async def call(self, incident: str, leg: str, party: Party = Party.VEHICLE) -> None: ...
     async def lose(self, leg: str) -> None: ...
 
 
-class EmbeddedRig:
+class Telephone(Rig, Protocol):
+    """The hands of people who are called."""
+
+    def person(self, number: str, does: str) -> None: ...
+    def dialled(self, leg: str) -> int: ...
+    def press(self, leg: str, key: str) -> None: ...
+    def mode(self, leg: str) -> LegMode: ...
+    def announced(self, leg: str) -> list[str]: ...
+    async def hears_keys(self, leg: str) -> None: ...
+
+
+class PeerRig:
+    webrtc = True
+
     def __init__(self, provider: EmbeddedProvider, tmp_path: Path) -> None:
         self.provider, self.events, self._tmp = provider, Events(provider), tmp_path
         self._peers: dict[str, Peer] = {}
@@ -52,6 +80,8 @@ class EmbeddedRig:
 
 
 class SimulatedRig:
+    webrtc = True
+
     def __init__(self, provider: SimulatedProvider) -> None:
         self.provider, self.events = provider, Events(provider)
 
@@ -64,18 +94,109 @@ class SimulatedRig:
     async def lose(self, leg: str) -> None:
         self.provider.drop(LegId(leg))
 
+    def person(self, number: str, does: str) -> None:
+        if does == "busy":
+            self.provider.busy.add(number)
 
-@pytest.fixture(params=["embedded", "simulated"])
+    def dialled(self, leg: str) -> int:
+        return list(self.provider.dialled).count(LegId(leg))
+
+    def press(self, leg: str, key: str) -> None:
+        self.provider.press(LegId(leg), key)
+
+    def mode(self, leg: str) -> LegMode:
+        return self.provider.modes.get(LegId(leg), TALKING)
+
+    def announced(self, leg: str) -> list[str]:
+        return [notice for to, notice in self.provider.announced if to == leg]
+
+    async def hears_keys(self, leg: str) -> None:
+        pass
+
+
+class TwilioRig:
+    """The real client library against the emulator; each leg has a telephone of its own."""
+
+    webrtc = False
+
+    def __init__(self, house: TwilioHouse) -> None:
+        self.provider, self.events, self._house = house.provider, house.events, house
+
+    async def offer(self) -> str:
+        return "v=0\r\n"
+
+    async def call(self, incident: str, leg: str, party: Party = Party.VEHICLE) -> None:
+        await self._house.place(IncidentId(incident), LegId(leg), party)
+
+    async def lose(self, leg: str) -> None:
+        self._house.emulator.hang_up(leg)
+
+    def person(self, number: str, does: str) -> None:
+        self._house.emulator.world.people[number] = Person(does=does)
+
+    def dialled(self, leg: str) -> int:
+        return self._house.dialled(leg)
+
+    def press(self, leg: str, key: str) -> None:
+        self._house.emulator.press(leg, key)
+
+    def mode(self, leg: str) -> LegMode:
+        seat = self._house.emulator.participant(leg)
+        coached = self._house.emulator.label_of(seat.coaching)
+        return LegMode(held=seat.hold, muted=seat.muted, coaching=LegId(coached) if coached else None)
+
+    def announced(self, leg: str) -> list[str]:
+        urls = self._house.emulator.participant(leg).announced
+        return [url.split("#")[0].rsplit("/", 1)[1] for url in urls]
+
+    async def hears_keys(self, leg: str) -> None:
+        """Keys reach us beside the sound that is streamed to us."""
+        await met(lambda: self._house.provider.listening(LegId(leg)) is not None)
+
+
+@pytest.fixture(params=["embedded", "simulated", "twilio"])
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     clock = SystemClock()
     if request.param == "embedded":
-        async with EmbeddedProvider(tmp_path / "recordings", clock=clock) as embedded:
-            embedded_rig = EmbeddedRig(embedded, tmp_path)
-            yield embedded_rig
-            await embedded_rig.close()
+        async with EmbeddedProvider(tmp_path / "recordings", clock=clock, outlive=False) as embedded:
+            peers = PeerRig(embedded, tmp_path)
+            yield peers
+            await peers.close()
+    elif request.param == "twilio":
+        async with TwilioHouse(tmp_path, outlive=False) as house:
+            yield TwilioRig(house)
+            await house.emulator.settled()
+            assert house.emulator.faults == []
     else:
         async with SimulatedProvider(clock=clock, misbehaviour=0) as simulated:
             yield SimulatedRig(simulated)
+
+
+@pytest.fixture
+def phone(rig: Rig) -> Telephone:
+    """The rig of a provider that reaches telephones."""
+    if not rig.provider.dials:
+        pytest.skip("this provider reaches no telephone")
+    return rig  # type: ignore[return-value]
+
+
+BESIDE = ("LegRinging", "RecordingFetched", "ProviderCopyDeleted")
+"""What only some providers tell."""
+
+
+def told(rig: Rig) -> list[ProviderEvent]:
+    """What every provider tells, in order."""
+    return [event for event in rig.events.seen if type(event).__name__ not in BESIDE]
+
+
+def kinds(rig: Rig) -> list[str]:
+    return [type(event).__name__ for event in told(rig)]
+
+
+async def place(phone: Telephone, incident: str, leg: str, number: str, party: Party = Party.AGENCY) -> None:
+    await phone.provider.place(
+        incident=IncidentId(incident), leg=LegId(leg), party=party, who=party.value, number=number, key=KEY
+    )
 
 
 async def accept(rig: Rig, incident: str, leg: str, party: Party = Party.VEHICLE, offer: str | None = None) -> str:
@@ -97,7 +218,7 @@ async def test_a_leg_comes_up_is_listed_and_is_recorded(rig: Rig) -> None:
 
     assert up == LegUp(incident=IncidentId(incident), leg=LegId(leg), party=Party.VEHICLE, who="vehicle")
     assert await rig.provider.legs() == (up,)
-    assert rig.events.kinds() == ["RecordingBegun", "LegUp"]
+    assert kinds(rig) == ["RecordingBegun", "LegUp"]
 
 
 async def test_the_same_leg_again_replaces_its_connection_and_stays_up(rig: Rig) -> None:
@@ -110,7 +231,7 @@ async def test_the_same_leg_again_replaces_its_connection_and_stays_up(rig: Rig)
     await rig.call(incident, new_id(), Party.OPERATOR)
     await rig.events.until(LegUp, party=Party.OPERATOR)
 
-    assert rig.events.kinds() == ["RecordingBegun", "LegUp", "LegUp"]
+    assert kinds(rig) == ["RecordingBegun", "LegUp", "LegUp"]
     assert [up.party for up in await rig.provider.legs()] == [Party.VEHICLE, Party.OPERATOR]
 
 
@@ -124,7 +245,7 @@ async def test_ending_a_leg_twice_is_one_end(rig: Rig) -> None:
     down = await rig.events.until(LegDown)
 
     assert down == LegDown(incident=IncidentId(incident), leg=LegId(leg), party=Party.VEHICLE, reason="ended")
-    assert rig.events.kinds().count("LegDown") == 1
+    assert kinds(rig).count("LegDown") == 1
     assert await rig.provider.legs() == ()
 
 
@@ -146,9 +267,9 @@ async def test_finishing_ends_every_leg_and_then_the_recording(rig: Rig) -> None
     await rig.provider.finish(IncidentId(incident))
     done = await rig.events.until(RecordingDone)
 
-    assert rig.events.kinds() == ["RecordingBegun", "LegUp", "LegUp", "LegDown", "LegDown", "RecordingDone"]
+    assert kinds(rig) == ["RecordingBegun", "LegUp", "LegUp", "LegDown", "LegDown", "RecordingDone"]
     assert isinstance(done, RecordingDone)
-    assert rig.events.seen[0] == RecordingBegun(incident=IncidentId(incident), recording=done.recording)
+    assert told(rig)[0] == RecordingBegun(incident=IncidentId(incident), recording=done.recording)
 
 
 async def test_a_call_after_the_finish_is_a_new_recording(rig: Rig) -> None:
@@ -164,7 +285,7 @@ async def test_a_call_after_the_finish_is_a_new_recording(rig: Rig) -> None:
     assert first != second
 
 
-async def test_a_lost_leg_is_told_within_3_seconds_and_comes_back_by_a_new_offer(rig: Rig) -> None:
+async def test_a_lost_leg_is_told_within_3_seconds_and_comes_back_by_a_new_call(rig: Rig) -> None:
     incident, leg = new_id(), new_id()
     await rig.call(incident, leg)
     await rig.call(incident, new_id(), Party.OPERATOR)
@@ -173,7 +294,7 @@ async def test_a_lost_leg_is_told_within_3_seconds_and_comes_back_by_a_new_offer
     await rig.lose(leg)
     down = await rig.events.until(LegDown, within_s=3.3)
     still_up = await rig.provider.legs()
-    await rig.call(incident, leg)
+    await rig.call(incident, leg if rig.webrtc else new_id())
     await rig.events.until(LegUp, count=3)
 
     assert isinstance(down, LegDown)
@@ -189,13 +310,16 @@ async def test_a_leg_cannot_be_taken_over_by_another_party_or_incident(rig: Rig)
 
     for other_incident, party in ((incident, Party.OPERATOR), (new_id(), Party.VEHICLE)):
         with pytest.raises(Refused):
-            await accept(rig, other_incident, leg, party)
+            await rig.call(other_incident, leg, party)
 
     assert [up.incident for up in await rig.provider.legs()] == [incident]
 
 
 @pytest.mark.parametrize("offer", ["", "hello", "{}", "\x00\xff", "v=1\r\n", "m=audio 9 X 0\r\n" * 10])
 async def test_text_that_is_no_offer_is_malformed_and_leaves_no_trace(rig: Rig, offer: str) -> None:
+    if not rig.webrtc:
+        pytest.skip("this provider takes no offers")
+
     with pytest.raises(Malformed) as refused:
         await accept(rig, new_id(), new_id(), offer=offer)
 
@@ -211,14 +335,88 @@ async def test_closing_ends_everything_and_then_the_events(rig: Rig) -> None:
     await rig.provider.__aexit__(None, None, None)
     await rig.events.ended()
 
-    assert rig.events.kinds() == ["RecordingBegun", "LegUp", "LegDown", "RecordingDone"]
-    assert isinstance(down := rig.events.seen[2], LegDown)
+    assert kinds(rig) == ["RecordingBegun", "LegUp", "LegDown", "RecordingDone"]
+    assert isinstance(down := told(rig)[2], LegDown)
     assert down.reason == "shutdown"
     with pytest.raises(Unavailable):
         await accept(rig, new_id(), new_id())
 
 
-async def test_both_providers_are_what_the_port_asks_for(rig: Rig) -> None:
+async def test_every_provider_is_what_the_port_asks_for(rig: Rig) -> None:
     provider: TelephonyProvider = rig.provider
 
-    assert provider.name in {"embedded", "simulated"}
+    assert provider.name in {"embedded", "simulated", "twilio"}
+
+
+async def test_a_provider_without_offers_says_so(rig: Rig) -> None:
+    if rig.webrtc:
+        pytest.skip("this provider takes offers")
+
+    with pytest.raises(Unavailable):
+        await accept(rig, new_id(), new_id())
+
+
+async def test_a_called_number_rings_and_comes_up_and_a_repeat_dials_nobody(phone: Telephone) -> None:
+    incident, leg = new_id(), new_id()
+
+    for _ in range(3):
+        await place(phone, incident, leg, "+81300000021")
+    await phone.events.until(LegUp)
+    await place(phone, incident, leg, "+81300000021")
+
+    assert phone.events.kinds() == ["LegRinging", "RecordingBegun", "LegUp"]
+    assert phone.events.seen[0] == LegRinging(incident=IncidentId(incident), leg=LegId(leg))
+    assert phone.dialled(leg) == 1
+
+
+async def test_a_busy_number_is_told_as_busy_and_is_not_dialled_again(phone: Telephone) -> None:
+    incident, leg = new_id(), new_id()
+    phone.person("+81300000022", "busy")
+
+    await place(phone, incident, leg, "+81300000022")
+    down = await phone.events.until(LegDown)
+    await place(phone, incident, leg, "+81300000022")
+
+    assert down == LegDown(incident=IncidentId(incident), leg=LegId(leg), party=Party.AGENCY, reason="busy")
+    assert phone.dialled(leg) == 1
+    assert await phone.provider.legs() == ()
+
+
+async def test_hold_mute_and_coaching_are_set_once_and_taken_back(phone: Telephone) -> None:
+    incident, leg, other = new_id(), new_id(), new_id()
+    await place(phone, incident, leg, "+81300000023", Party.OPERATOR)
+    await place(phone, incident, other, "+81300000024")
+    await phone.events.until(LegUp, count=2)
+
+    for mode in (LegMode(held=True), LegMode(muted=True), LegMode(coaching=LegId(other)), TALKING):
+        await phone.provider.set_mode(LegId(leg), mode)
+        await phone.provider.set_mode(LegId(leg), mode)
+
+        assert phone.mode(leg) == mode
+        assert phone.mode(other) == TALKING
+
+
+async def test_a_notice_is_played_to_one_leg_and_an_unknown_one_is_malformed(phone: Telephone) -> None:
+    incident, leg, other = new_id(), new_id(), new_id()
+    await place(phone, incident, leg, "+81300000025", Party.VEHICLE)
+    await place(phone, incident, other, "+81300000026")
+    await phone.events.until(LegUp, count=2)
+
+    await phone.provider.announce(LegId(leg), "wait")
+    await phone.provider.announce(LegId(new_id()), "wait")
+    with pytest.raises(Malformed):
+        await phone.provider.announce(LegId(leg), "no-such-notice")
+
+    assert (phone.announced(leg), phone.announced(other)) == (["wait"], [])
+
+
+async def test_pressed_keys_are_told_with_their_leg(phone: Telephone) -> None:
+    incident, leg = new_id(), new_id()
+    await place(phone, incident, leg, "+81300000027", Party.VEHICLE)
+    await phone.events.until(LegUp)
+    await phone.hears_keys(leg)
+
+    phone.press(leg, "1")
+    pressed = await phone.events.until(KeyPressed)
+
+    assert pressed == KeyPressed(incident=IncidentId(incident), leg=LegId(leg), keys="1")

@@ -1,6 +1,7 @@
 """The embedded provider when things go wrong: a failing disk, a full house, callers that never come, a third party."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 
 from recording.opus import RATE_HZ
-from recording.tracks import recover
 from sos.calls.adapters.capture import Recorder
-from sos.calls.adapters.embedded import EmbeddedProvider, disk_recorder
-from sos.calls.port import LegDown, LegUp, RecordingBegun, RecordingBroken, RecordingDone
+from sos.calls.adapters.notices import load_notice
+from sos.calls.adapters.plane import MediaPlane
+from sos.calls.port import LegDown, LegMode, LegUp, RecordingBegun, RecordingBroken, RecordingDone
 from sos.clock import ManualClock, SystemClock
 from sos.errors import Malformed, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, new_id
@@ -51,7 +52,7 @@ async def test_a_recorder_that_fails_or_stalls_is_told_within_3_seconds_and_the_
     def recorder(directory: Path, recording: str, key: bytes, started_at: str) -> Recorder:
         return FailingRecorder(gate)
 
-    async with EmbeddedProvider(tmp_path, clock=SystemClock(), recorder=recorder) as provider:
+    async with MediaPlane(tmp_path, clock=SystemClock(), recorder=recorder) as provider:
         events, incident = Events(provider), new_id()
         car, operator = new_peer(1), new_peer(2)
         await car.call(provider, incident=incident, leg=new_id(), party=Party.VEHICLE)
@@ -75,7 +76,7 @@ async def test_a_recorder_that_fails_or_stalls_is_told_within_3_seconds_and_the_
 
 
 async def test_three_parties_each_hear_the_other_two_and_two_go_on_when_one_leaves(
-    provider: EmbeddedProvider, new_peer: Callable[[int], Peer]
+    provider: MediaPlane, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident = Events(provider), new_id()
     parties = {Party.VEHICLE: new_peer(1), Party.OPERATOR: new_peer(2), Party.AGENCY: new_peer(3)}
@@ -104,7 +105,7 @@ async def test_three_parties_each_hear_the_other_two_and_two_go_on_when_one_leav
 async def test_an_offer_whose_sender_never_comes_is_cleaned_up_after_15_seconds(
     tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with EmbeddedProvider(tmp_path, clock=clock) as provider:
+    async with MediaPlane(tmp_path, clock=clock) as provider:
         events, ghost, leg = Events(provider), Peer(tmp_path, seed=1, seconds=1), LegId(new_id())
         await provider.accept(
             incident=IncidentId(new_id()),
@@ -127,7 +128,7 @@ async def test_an_offer_whose_sender_never_comes_is_cleaned_up_after_15_seconds(
 
 
 async def test_a_conference_without_anybody_is_sealed_after_5_seconds(tmp_path: Path, clock: ManualClock) -> None:
-    async with EmbeddedProvider(tmp_path / "recordings", clock=clock) as provider:
+    async with MediaPlane(tmp_path / "recordings", clock=clock) as provider:
         events, car, incident, leg = Events(provider), Peer(tmp_path, seed=1), new_id(), LegId(new_id())
         await car.call(provider, incident=incident, leg=leg, party=Party.VEHICLE)
         await events.until(LegUp)
@@ -142,13 +143,13 @@ async def test_a_conference_without_anybody_is_sealed_after_5_seconds(tmp_path: 
     assert still_open
     assert isinstance(done, RecordingDone)
     assert done.chunks > 0
-    assert provider.unsealed() == []
+    assert provider.writing() == ()
 
 
 async def test_more_legs_than_a_conference_holds_are_refused_as_unavailable(
     tmp_path: Path, new_peer: Callable[[int], Peer]
 ) -> None:
-    async with EmbeddedProvider(tmp_path, clock=SystemClock(), most_conferences=1, most_legs=1) as provider:
+    async with MediaPlane(tmp_path, clock=SystemClock(), most_conferences=1, most_legs=1) as provider:
         incident = new_id()
         await new_peer(1).call(provider, incident=incident, leg=new_id(), party=Party.VEHICLE)
 
@@ -158,41 +159,15 @@ async def test_more_legs_than_a_conference_holds_are_refused_as_unavailable(
 
 
 async def test_ids_that_could_name_another_directory_are_refused(
-    provider: EmbeddedProvider, new_peer: Callable[[int], Peer]
+    provider: MediaPlane, new_peer: Callable[[int], Peer]
 ) -> None:
     for incident, leg in (("../x", new_id()), (new_id(), "a/b"), (new_id(), ""), ("a" * 37, new_id())):
         with pytest.raises(Malformed):
             await new_peer(1).call(provider, incident=incident, leg=leg, party=Party.VEHICLE)
 
 
-async def test_what_a_killed_process_left_is_found_and_can_be_sealed(
-    tmp_path: Path, new_peer: Callable[[int], Peer]
-) -> None:
-    recorders: list[Recorder] = []
-
-    def keeping(directory: Path, recording: str, key: bytes, started_at: str) -> Recorder:
-        recorders.append(disk_recorder(directory, recording, key, started_at))
-        return recorders[-1]
-
-    killed = await EmbeddedProvider(tmp_path, clock=SystemClock(), recorder=keeping).__aenter__()
-    events, incident, car = Events(killed), new_id(), new_peer(1)
-    await car.call(killed, incident=incident, leg=new_id(), party=Party.VEHICLE)
-    await car.hears(2)
-    running = killed.unsealed()
-    found = EmbeddedProvider(tmp_path, clock=SystemClock()).unsealed()
-    recovered = recover(found[0][2], KEY)
-    begun = await events.until(RecordingBegun)
-    await killed.__aexit__(None, None, None)
-
-    assert running == []
-    assert isinstance(begun, RecordingBegun)
-    assert [(each, recording) for each, recording, _ in found] == [(incident, begun.recording)]
-    assert recovered.packets > 50
-    assert EmbeddedProvider(tmp_path, clock=SystemClock()).unsealed() == []
-
-
 async def test_a_flood_of_packets_from_one_party_is_cut_to_what_a_sender_can_mean(
-    provider: EmbeddedProvider, new_peer: Callable[[int], Peer]
+    provider: MediaPlane, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident, car, leg = Events(provider), IncidentId(new_id()), new_peer(1), LegId(new_id())
     await car.call(provider, incident=incident, leg=leg, party=Party.VEHICLE)
@@ -208,3 +183,114 @@ async def test_a_flood_of_packets_from_one_party_is_cut_to_what_a_sender_can_mea
     assert link.received - before <= 200
     await asyncio.wait_for(met(lambda: link._budget > 100), 3)
     assert np.isfinite(link.lost)
+
+
+CAR, DESK, FIRE, BOSS = Party.VEHICLE, Party.OPERATOR, Party.AGENCY, Party.SUPERVISOR
+
+CONTROLS: dict[str, tuple[dict[Party, LegMode], dict[Party, str]]] = {
+    # what is set, and for each listener the parties heard (by initial: c, d, f, b)
+    "all talk": ({}, {CAR: "dfb", DESK: "cfb", FIRE: "cdb", BOSS: "cdf"}),
+    "the desk is muted": ({DESK: LegMode(muted=True)}, {CAR: "fb", DESK: "cfb", FIRE: "cb", BOSS: "cf"}),
+    "the car is held": ({CAR: LegMode(held=True)}, {CAR: "", DESK: "fb", FIRE: "db", BOSS: "df"}),
+    "the supervisor coaches": (
+        {BOSS: LegMode(coaching=LegId("leg-d"))},
+        {CAR: "df", DESK: "cfb", FIRE: "cd", BOSS: "cdf"},
+    ),
+    "private talk of desk and brigade": (
+        {CAR: LegMode(held=True), BOSS: LegMode(muted=True)},
+        {CAR: "", DESK: "f", FIRE: "d", BOSS: "df"},
+    ),
+}
+INITIAL = {"c": CAR, "d": DESK, "f": FIRE, "b": BOSS}
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+async def test_four_parties_hear_exactly_whom_they_shall(
+    provider: MediaPlane, new_peer: Callable[[int], Peer], control: str
+) -> None:
+    """One speaks at a time, so that whoever is heard is heard alone and correlates to more than 0.85."""
+    modes, expected = CONTROLS[control]
+    events, incident = Events(provider), new_id()
+    peers = {party: new_peer(seed) for seed, party in enumerate(INITIAL.values(), 1)}
+    for initial, party in INITIAL.items():
+        peers[party].listen_only()
+        await peers[party].call(provider, incident=incident, leg=f"leg-{initial}", party=party)
+        await events.until(LegUp, party=party)
+    for initial, party in INITIAL.items():
+        if party in modes:
+            await provider.set_mode(LegId(f"leg-{initial}"), modes[party])
+
+    spoken = {}
+    for party, peer in peers.items():
+        peer.listen_only(False)
+        await peer.hears(0.3)
+        spoken[party] = peer.next_words(after_s=0.2, seconds=1.6)
+        await peer.hears(2.2)
+        peer.listen_only()
+    await peers[CAR].hears(0.5)
+    for peer in peers.values():
+        await peer.leave()
+
+    for listener, peer in peers.items():
+        scores = {p: correlate(words, wav(peer.heard), RATE_HZ)[0] for p, words in spoken.items()}
+        heard = {party for party, score in scores.items() if score >= 0.85}
+        unheard = {party for party, score in scores.items() if score < 0.35}  # what chance reaches over 12 s
+        assert heard == {INITIAL[initial] for initial in expected[listener]}, (listener, scores)
+        assert unheard == set(peers) - heard, (listener, scores)
+
+
+async def test_a_notice_is_heard_over_the_call_and_the_call_goes_on_after_it(
+    provider: MediaPlane, new_peer: Callable[[int], Peer]
+) -> None:
+    events, incident, car, operator = Events(provider), new_id(), new_peer(1), new_peer(2)
+    await car.call(provider, incident=incident, leg="leg-c", party=CAR)
+    await operator.call(provider, incident=incident, leg="leg-d", party=DESK)
+    await events.until(LegUp, count=2)
+    car.listen_only()
+    operator.listen_only()
+
+    await provider.announce(LegId("leg-c"), "lost")
+    await car.hears(load_notice("lost").size / RATE_HZ + 0.5)
+    operator.listen_only(False)
+    words = operator.next_words(after_s=0.3, seconds=1.5)
+    await car.hears(2.5)
+    await car.leave()
+    await operator.leave()
+
+    heard = wav(car.heard)
+    assert correlate(load_notice("lost")[RATE_HZ : 4 * RATE_HZ], heard, RATE_HZ)[0] >= 0.85
+    assert correlate(load_notice("lost")[RATE_HZ : 4 * RATE_HZ], wav(operator.heard), RATE_HZ)[0] < 0.2
+    assert correlate(words, heard, RATE_HZ)[0] >= 0.85
+
+
+async def test_an_unknown_notice_is_refused(provider: MediaPlane, new_peer: Callable[[int], Peer]) -> None:
+    events, car = Events(provider), new_peer(1)
+    await car.call(provider, incident=new_id(), leg="leg-c", party=CAR)
+    await events.until(LegUp)
+
+    with pytest.raises(Malformed):
+        await provider.announce(LegId("leg-c"), "../../etc/passwd")
+
+
+async def test_what_driver_and_brigade_say_after_the_last_own_leg_has_left_is_not_recorded(
+    provider: MediaPlane, new_peer: Callable[[int], Peer]
+) -> None:
+    events, incident = Events(provider), IncidentId(new_id())
+    peers = {party: new_peer(seed) for seed, party in enumerate((CAR, DESK, FIRE), 1)}
+    for initial, party in (("c", CAR), ("d", DESK), ("f", FIRE)):
+        await peers[party].call(provider, incident=incident, leg=f"leg-{initial}", party=party)
+        await events.until(LegUp, party=party)
+    await peers[CAR].hears(2)
+    await provider.end(LegId("leg-d"))
+    words = peers[CAR].next_words(after_s=0.5, seconds=2)
+    await peers[FIRE].hears(3)
+    await provider.finish(incident)
+    done = await events.until(RecordingDone)
+    for peer in peers.values():
+        await peer.leave()
+
+    assert isinstance(done, RecordingDone)
+    assert correlate(words, wav(peers[FIRE].heard), RATE_HZ)[0] >= 0.85  # they talk on
+    chunks = [chunk for chunk in json.loads(done.manifest)["chunks"] if chunk["track"] != "events"]
+    assert chunks
+    assert max(chunk["last"] for chunk in chunks) < (done.duration_ms - 2500) / 1000 * RATE_HZ  # and we keep none of it

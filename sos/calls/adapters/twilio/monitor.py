@@ -1,0 +1,134 @@
+"""Live level and instant replay of a leg, from the copy of its sound that Twilio streams to us (Media Streams).
+
+The copy is a fork (``<Start><Stream>``): when it breaks, or we are too slow for it, the call knows nothing of it.
+Frames are 20 ms of G.711 mu-law at 8 kHz in base64.
+"""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from sos.errors import Forbidden, Malformed
+
+RATE_HZ = 8_000
+FRAME_BYTES = 160
+REPLAY_S = 60
+"""What an operator can hear again at once; the recording has the rest."""
+MOST_FRAME_BYTES = 8_000
+"""A second: Twilio sends 20 ms; more is not Twilio."""
+SILENCE_DB = -96.0
+
+_KEYS = frozenset("0123456789*#ABCD")
+
+
+def _expanded() -> npt.NDArray[np.int16]:
+    """ITU-T G.711 table 2a: the linear value of each mu-law byte."""
+    code = ~np.arange(256, dtype=np.uint8)
+    magnitude = ((((code & 0x0F).astype(np.int32) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
+    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
+
+
+_LINEAR = _expanded()
+
+
+def linear(mu_law: bytes) -> npt.NDArray[np.int16]:
+    """16-bit samples at 8 kHz."""
+    return _LINEAR[np.frombuffer(mu_law, np.uint8)]
+
+
+class Media(Struct, frozen=True):
+    """One frame of sound."""
+
+    payload: str
+    track: str = "inbound"
+
+
+class _Dtmf(Struct, frozen=True):
+    digit: str
+
+
+class _Start(Struct, frozen=True, rename="camel"):
+    account_sid: str
+    call_sid: str
+
+
+class Message(Struct, frozen=True):
+    """One message of the WebSocket; ``event`` is connected, start, media, dtmf, mark or stop."""
+
+    event: str
+    start: _Start | None = None
+    media: Media | None = None
+    dtmf: _Dtmf | None = None
+
+
+_decoder = msgspec.json.Decoder(Message)
+
+
+def read(text: str | bytes) -> Message:
+    """``Malformed`` (Twilio's fault, or nobody's who should be here) when it is no message."""
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError as wrong:
+        raise Malformed("this is no Media Streams message") from wrong
+
+
+class Listening:
+    """What was heard of one leg lately."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._kept = 0
+        self.level_db = SILENCE_DB
+        """Of the newest frame, dB below full scale (RMS)."""
+
+    def hear(self, media: Media) -> None:
+        """Take one frame; ``Malformed`` when it is none."""
+        try:
+            frame = b64decode(media.payload, validate=True)
+        except (NotBase64, ValueError) as wrong:
+            raise Malformed("a frame is base64", field="$.media.payload") from wrong
+        if not 0 < len(frame) <= MOST_FRAME_BYTES:
+            raise Malformed("a frame has 1 to 8000 bytes", field="$.media.payload")
+        self._frames.append(frame)
+        self._kept += len(frame)
+        while self._kept > REPLAY_S * RATE_HZ:
+            self._kept -= len(self._frames.popleft())
+        level = float(np.sqrt(np.mean(np.square(linear(frame).astype(np.float64)))))
+        self.level_db = max(SILENCE_DB, 20 * float(np.log10(max(level, 1e-6) / 32_768)))
+
+    def replay(self, seconds: float = REPLAY_S) -> bytes:
+        """The newest ``seconds`` at most, mu-law."""
+        kept = b"".join(self._frames)
+        return kept[-round(seconds * RATE_HZ) :] if seconds > 0 else b""
+
+
+class Fork:
+    """One WebSocket of Twilio's.  ``own`` says whose sound a call is to be; ``pressed`` is told keys."""
+
+    def __init__(self, own: Callable[[str], Listening | None], pressed: Callable[[str], None], *, account: str) -> None:
+        self._own = own
+        self._pressed = pressed
+        self._account = account
+        self._listening: Listening | None = None
+
+    def take(self, text: str) -> bool:
+        """Use one message; False when nothing more is wanted of this socket.
+
+        ``Malformed`` for what is none; ``Forbidden`` for the stream of another account or another call.
+        """
+        message = read(text)
+        if message.start is not None:
+            self._listening = self._own(message.start.call_sid) if message.start.account_sid == self._account else None
+            if self._listening is None:
+                raise Forbidden("this stream is of no call of ours")
+        elif message.media is not None and self._listening is not None and message.media.track == "inbound":
+            self._listening.hear(message.media)
+        elif message.dtmf is not None and self._listening is not None and message.dtmf.digit in _KEYS:
+            self._pressed(message.dtmf.digit)
+        return message.event != "stop"

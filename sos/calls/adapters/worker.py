@@ -1,0 +1,214 @@
+"""A media worker: a process of its own that carries conferences, so that no web request can disturb a voice.
+
+Started by ``embedded`` and found again by it after a restart: a service that is killed leaves its callers talking and
+recorded, and finds them so.  One service at a time holds the local socket; a new connection takes it over.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import assert_never
+
+import structlog
+
+from sos.calls.adapters.control import (
+    PROTOCOL,
+    Accept,
+    Acknowledge,
+    Announce,
+    Ask,
+    End,
+    Finish,
+    FromWorker,
+    Hello,
+    Order,
+    Reply,
+    Retire,
+    SetMode,
+    Told,
+    fault,
+    frame,
+    order_from,
+)
+from sos.calls.adapters.plane import MediaPlane
+from sos.clock import Clock, SystemClock
+from sos.errors import SosError
+from sos.incident.model import new_id
+
+log = structlog.get_logger()
+
+IDLE_FOR = timedelta(seconds=10)
+"""How long a worker without a call waits for a service before it ends by itself."""
+
+ALONE_FOR = timedelta(minutes=10)
+"""How long callers are kept together while no service comes back; the people in them may still be talking."""
+
+_LOOK_EVERY = timedelta(seconds=1)
+_MOST_UNTOLD = 100_000
+"""Events kept for a service that is away: ten minutes of legs coming and going in every conference."""
+
+
+class Worker:
+    """Serves one ``MediaPlane`` on a Unix socket until it is retired or nobody needs it any more."""
+
+    def __init__(
+        self, plane: MediaPlane, *, clock: Clock, idle_for: timedelta = IDLE_FOR, alone_for: timedelta = ALONE_FOR
+    ) -> None:
+        self._plane = plane
+        self._clock = clock
+        self._idle_for = idle_for
+        self._alone_for = alone_for
+        self._boot = new_id()
+        self._untold: deque[Told] = deque(maxlen=_MOST_UNTOLD)
+        self._told = 0
+        self._service: asyncio.StreamWriter | None = None
+        self._orders: set[asyncio.Task[None]] = set()
+        self._over = asyncio.Event()
+
+    async def serve(self, path: Path) -> None:
+        """Until retired, or until idle and alone for too long."""
+        server = await asyncio.start_unix_server(self._serve_one, path=str(path))
+        work = [asyncio.create_task(each) for each in (self._follow_plane(), self._watch_loneliness())]
+        await self._over.wait()
+        server.close()
+        for task in (*work, *self._orders):
+            task.cancel()
+        await asyncio.gather(*work, *self._orders, return_exceptions=True)
+        if self._service is not None:
+            self._service.close()
+
+    async def _follow_plane(self) -> None:
+        async for event in self._plane.events():
+            self._told += 1
+            told = Told(self._told, event)
+            self._untold.append(told)
+            self._send(told)
+
+    async def _watch_loneliness(self) -> None:
+        alone = timedelta()
+        while not self._over.is_set():
+            await self._clock.wait(_LOOK_EVERY)
+            alone = timedelta() if self._service is not None else alone + _LOOK_EVERY
+            if alone >= (self._alone_for if self._plane.busy else self._idle_for):
+                log.info("worker_ends", reason="alone")
+                self._over.set()
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One service, from its connection to its end or until another takes over."""
+        if self._service is not None:
+            self._service.close()
+        self._service = writer
+        self._send(Hello(PROTOCOL, self._boot, os.getpid(), await self._plane.legs(), self._plane.writing()))
+        for told in tuple(self._untold):
+            self._send(told)
+        with suppress(EOFError, ValueError):
+            while True:
+                message = await order_from(reader)
+                if isinstance(message, Acknowledge):
+                    self._forget_to(message.number)
+                else:
+                    self._start(message, writer)
+        if self._service is writer:
+            self._service = None
+        writer.close()
+
+    def _start(self, order: Order, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._answer(order, writer))
+        self._orders.add(task)
+        task.add_done_callback(self._orders.discard)
+
+    async def _answer(self, order: Order, writer: asyncio.StreamWriter) -> None:
+        try:
+            reply = await self._obey(order)
+        except SosError as refused:
+            reply = fault(order.order, refused)
+        except Exception as failed:  # the edge of one order: the worker's other calls go on
+            log.exception("order_failed", order=type(order).__name__)
+            reply = Reply(order=order.order, fault="Unavailable", text=type(failed).__name__)
+        if self._service is writer:
+            self._send(reply)
+        if isinstance(order, Retire):
+            self._over.set()
+
+    async def _obey(self, order: Order) -> Reply:
+        number = order.order
+        match order:
+            case Accept():
+                answer = await self._plane.accept(
+                    incident=order.incident,
+                    leg=order.leg,
+                    party=order.party,
+                    who=order.who,
+                    offer=order.offer,
+                    key=order.key,
+                )
+                return Reply(order=number, answer=answer)
+            case SetMode(leg=leg, mode=mode):
+                await self._plane.set_mode(leg, mode)
+            case Announce(leg=leg, notice=notice):
+                await self._plane.announce(leg, notice)
+            case End(leg=leg):
+                await self._plane.end(leg)
+            case Finish(incident=incident):
+                await self._plane.finish(incident)
+            case Ask():
+                return Reply(order=number, legs=await self._plane.legs(), writing=self._plane.writing())
+            case Retire():
+                await self._plane.retire()
+            case _:
+                assert_never(order)
+        return Reply(order=number)
+
+    def _forget_to(self, number: int) -> None:
+        while self._untold and self._untold[0].number <= number:
+            self._untold.popleft()
+
+    def _send(self, message: FromWorker) -> None:
+        if self._service is not None and not self._service.is_closing():
+            self._service.write(frame(message))
+
+
+async def run(path: Path, recordings: Path) -> None:
+    """A worker on the system's clock."""
+    clock = SystemClock()
+    async with MediaPlane(recordings, clock=clock) as plane:
+        await Worker(plane, clock=clock).serve(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """``python -m sos.calls.adapters.worker SOCKET RECORDINGS``: started by the service, never by hand."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("socket", type=Path)
+    parser.add_argument("recordings", type=Path)
+    given = parser.parse_args(arguments)
+    os.umask(0o077)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer(),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    with given.socket.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another one is alive and has the socket
+            return
+        given.socket.unlink(missing_ok=True)
+        asyncio.run(run(given.socket, given.recordings))
+        given.socket.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The bridge over a provider that can dial: silent vehicles are called, agencies reached, nobody dialled twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from routing.categories import Category
+from sos.calls.adapters.simulated import SimulatedProvider
+from sos.calls.bridge import Bridge
+from sos.clock import ManualClock, SystemClock
+from sos.incident import commands as c
+from sos.incident.events import AgencyCallRequested, LegDialled, LegLeft, NoticePlayed
+from sos.incident.model import AgencyId, Incident, IncidentId, LegId, OperatorId, Party, TenantId, new_id
+from sos.incident.report import CallBack, canonical
+from sos.journal.journal import Journal
+from sos.journal.readers import Follower, Reader, pass_deadlines
+from tests.journeys import story as s
+
+TENANT = TenantId("acme")
+CAR = "+81300000001"
+FIRE_LINE = "+81300000119"
+
+_real = SystemClock()
+
+
+class House:
+    """A journal, a bridge that follows it, and a provider one can misuse."""
+
+    def __init__(self, journal: Journal, provider: SimulatedProvider, clock: ManualClock) -> None:
+        self.journal, self.provider, self.clock = journal, provider, clock
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        bridge = Bridge(self.journal, self.provider, number_of=number_of)
+        await bridge.settle()
+        follower = Follower(Reader(name="bridge", handle=bridge.handle), self.journal.store, clock=self.clock)
+        for work in (follower.run(), bridge.run(), pass_deadlines(self.journal)):
+            self._tasks.append(asyncio.create_task(work))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+
+    async def crash(self, number: int = 0, tel: str | None = CAR) -> IncidentId:
+        """A report without a voice."""
+        opened = await self.journal.open(
+            s.open_incident(), tenant=TENANT, receipt=f"{number:032}".encode(), received_at=self.clock.now()
+        )
+        parts = {Category.TEL: canonical(CallBack(tel=tel))} if tel else {}
+        filed = c.FileReport(sequence=1, located=False, parts=parts)
+        await self.journal.execute(opened.incident, filed, actor="system:filer")
+        return opened.incident
+
+    async def until(self, met: Callable[[], Awaitable[bool]], *, within_s: int = 30) -> None:
+        for _ in range(within_s * 4):
+            for _ in range(4):
+                await _real.wait(timedelta(milliseconds=3))  # the database answers in real time
+                if await met():
+                    return
+            await self.clock.advance(timedelta(milliseconds=250))
+        raise AssertionError(f"not within {within_s} s")
+
+    async def leg(self, incident: IncidentId, party: Party, *, up: bool = True) -> bool:
+        state = await self.journal.state(incident)
+        return any(leg.party is party and leg.up is up for leg in state.legs)
+
+    async def events(self, incident: IncidentId, kind: type) -> list[object]:
+        return [r.event for r in await self.journal.store.stream(incident) if isinstance(r.event, kind)]
+
+
+def number_of(agency: AgencyId, line: str) -> str | None:
+    return {("jp-13-fire", "first"): FIRE_LINE, ("jp-13-fire", "short"): "119"}.get((agency, line))
+
+
+@pytest.fixture
+async def provider(clock: ManualClock) -> AsyncIterator[SimulatedProvider]:
+    async with SimulatedProvider(clock=clock, misbehaviour=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def house(journal: Journal, provider: SimulatedProvider, clock: ManualClock) -> AsyncIterator[House]:
+    made = House(journal, provider, clock)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_data_without_a_voice_makes_us_call_the_vehicle_and_tell_it_to_wait(house: House):
+    incident = await house.crash()
+
+    await house.until(lambda: house.leg(incident, Party.VEHICLE))
+
+    assert list(house.provider.dialled.values()) == [CAR]
+    assert [e.line for e in await house.events(incident, LegDialled)] == ["callback"]
+    await house.until(lambda: _any(_announced(house.provider)))
+    assert [e.notice for e in await house.events(incident, NoticePlayed)] == ["wait"]
+    assert [notice for _, notice in house.provider.announced] == ["wait"]
+
+
+async def test_a_vehicle_that_is_busy_is_called_again_later_and_not_for_ever(house: House):
+    house.provider.busy.add(CAR)
+    incident = await house.crash()
+
+    await house.until(lambda: _count(house.events(incident, LegLeft), 3), within_s=120)
+    house.provider.busy.clear()
+    await house.until(lambda: house.leg(incident, Party.VEHICLE), within_s=300)
+
+    assert [left.reason for left in await house.events(incident, LegLeft)] == ["busy"] * 3
+    assert len(house.provider.dialled) == 4
+
+
+async def test_a_call_that_is_cut_off_is_called_back_at_once(house: House):
+    incident = await house.crash()
+    await house.until(lambda: house.leg(incident, Party.VEHICLE))
+    first = next(iter(house.provider.dialled))
+
+    house.provider.drop(first)
+    await house.until(lambda: _count(house.events(incident, LegDialled), 2), within_s=3)
+    await house.until(lambda: house.leg(incident, Party.VEHICLE))
+
+    assert len(house.provider.dialled) == 2
+
+
+async def test_without_a_number_nobody_is_dialled_and_that_is_on_the_record(house: House):
+    incident = await house.crash(tel=None)
+
+    await house.until(lambda: _left(house, incident, "cannot_dial"))
+
+    assert house.provider.dialled == {}
+
+
+@pytest.mark.parametrize("tel", ["119", "110", "112", "+81119", "tel:+81300000001", "not a number"])
+async def test_a_report_cannot_make_us_dial_an_emergency_number(house: House, tel: str):
+    incident = await house.crash(tel=tel)
+
+    await house.until(lambda: _left(house, incident, "cannot_dial"))
+
+    assert house.provider.dialled == {}
+
+
+async def test_the_line_of_an_agency_is_dialled_into_the_conference(house: House):
+    incident = await house.crash()
+    for order in (s.take(), s.disclose(), s.take_rung(1, line="first", leg="0190-leg")):
+        await house.journal.execute(incident, order, actor="operator:hanako")
+
+    await house.until(lambda: house.leg(incident, Party.AGENCY))
+
+    assert [e.line for e in await house.events(incident, AgencyCallRequested)] == ["first"]
+    assert house.provider.dialled[LegId("0190-leg")] == FIRE_LINE
+
+
+async def test_what_an_operator_holds_is_held_at_the_provider_and_stays_so_after_a_restart(house: House):
+    incident = await house.crash()
+    await house.until(lambda: house.leg(incident, Party.VEHICLE))
+    vehicle = next(leg.leg for leg in (await house.journal.state(incident)).legs)
+    await house.journal.execute(incident, s.take(), actor="operator:hanako")
+    hold = c.SetLegMode(leg=vehicle, operator=OperatorId("hanako"), held=True)
+    await house.stop()
+
+    await house.journal.execute(incident, hold, actor="operator:hanako")  # written, and then the process was killed
+    await house.start()
+
+    await house.until(lambda: _held(house.provider, vehicle))
+
+
+async def test_fifty_vehicles_that_only_sent_data_are_all_called_by_a_provider_that_misbehaves(
+    journal: Journal, clock: ManualClock
+):
+    async with SimulatedProvider(clock=clock, misbehaviour=0.05, seed=7) as provider:
+        house = House(journal, provider, clock)
+        await house.start()
+        incidents = [await house.crash(number, tel=f"+813000000{number:02}") for number in range(50)]
+
+        async def all_called() -> bool:
+            return len(set(provider.dialled.values())) == 50
+
+        await house.until(all_called, within_s=60)
+        for incident in incidents:
+            dialled = await house.events(incident, LegDialled)
+            assert dialled
+        await house.stop()
+
+
+async def test_a_service_killed_after_the_intent_dials_once(house: House, journal: Journal):
+    incident = await house.crash()
+    await house.stop()
+    dial = c.DialLeg(leg=LegId(new_id()), party=Party.VEHICLE, who="vehicle", line="callback")
+    await journal.execute(incident, dial, actor="system:bridge")
+    for _ in range(3):
+        await house.start()
+        await house.until(lambda: _any(_dialled(house.provider)), within_s=2)
+        await house.stop()
+
+    assert list(house.provider.dialled) == [dial.leg]
+
+
+# --- small questions ---
+
+
+async def _any(found: Awaitable[list[object]]) -> bool:
+    return bool(await found)
+
+
+async def _count(found: Awaitable[list[object]], least: int) -> bool:
+    return len(await found) >= least
+
+
+async def _dialled(provider: SimulatedProvider) -> list[object]:
+    return list(provider.dialled)
+
+
+async def _announced(provider: SimulatedProvider) -> list[object]:
+    return list(provider.announced)
+
+
+async def _left(house: House, incident: IncidentId, reason: str) -> bool:
+    state: Incident = await house.journal.state(incident)
+    return any(leg.left == reason for leg in state.legs)
+
+
+async def _held(provider: SimulatedProvider, leg: LegId) -> bool:
+    mode = provider.modes.get(leg)
+    return mode is not None and mode.held
