@@ -6,52 +6,65 @@ Read it as a parts list.  What runs for ever runs under ``Supervisor``: a task t
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
-from importlib import resources
+from datetime import datetime, timedelta
+from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 import structlog
 from aiohttp import web
 from msgspec import Struct
+from prometheus_client import CollectorRegistry
 
-from recording.errors import OutOfOrder, RecordingError
 from recording.keys import KeyStore
 from recording.note import Signer
 from recording.tiles import TileStore
-from recording.tracks import duration_ms, recover
 from routing.boundaries import PrefectureLayer
-from routing.categories import Category
+from routing.brief import Sender
 from routing.directory import Directory
+from routing.errors import RoutingError
+from routing.geocode import Geocoder
 from routing.law import RuleBook
-from routing.plan import PlanRules
+from routing.plan import Sources
+from sos import openapi
+from sos.calls import configured as telephony
 from sos.calls.adapters.embedded import EmbeddedProvider
-from sos.calls.bridge import OPEN, Bridge
-from sos.calls.http import VehicleDoor
+from sos.calls.adapters.twilio.provider import TwilioProvider
+from sos.calls.agency import AgencyDoor
+from sos.calls.bridge import Bridge
+from sos.calls.http import SenderOf, VehicleDoor
 from sos.clock import Clock, SystemClock
-from sos.console.access import Access, Operator
+from sos.console.access import COOKIE, Access, Operator
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
 from sos.console.http import Console
 from sos.console.hub import Hub
 from sos.console.outage import Outage, Unrecorded
 from sos.console.socket import Room
-from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
-from sos.dispatch.disclosure import Disclosures
-from sos.dispatch.handoff import Handoff
+from sos.dispatch.adapters.cards import Cards, SignedIn
+from sos.dispatch.adapters.portal import Links
+from sos.dispatch.addresses import Addresses
+from sos.dispatch.configured import handing_over
+from sos.dispatch.disclosure import Disclosures, Policy
+from sos.dispatch.ladder import number, numbers
+from sos.dispatch.lost import LostDoor
 from sos.dispatch.planner import Planner
-from sos.errors import Refused
+from sos.dispatch.sources import open_sources, open_towns
+from sos.errors import Misconfigured
 from sos.exports.http import Auditor, ExportDoor
 from sos.exports.package import Exporter
 from sos.health import Health
-from sos.incident.commands import FailRecording, SealRecording
-from sos.incident.model import IncidentId, Mode, OperatorId, RecordingId, TenantId, new_id
+from sos.incident.model import OperatorId, TenantId
 from sos.intake import http as intake_http
-from sos.intake.filer import read_report
+from sos.intake.configured import Intake, tls
+from sos.intake.findings import MAX_BODY_BYTES
+from sos.intake.formats import read_report
+from sos.intake.matching import warm_up
 from sos.intake.reader import Filer
-from sos.intake.tenants import Tenant, TenantKeys
-from sos.journal.journal import Journal, OnSpooled, digest
+from sos.journal.journal import Journal, OnSpooled
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.publisher import Publisher
@@ -59,7 +72,14 @@ from sos.journal.readers import Follower, Reader, drain_spool, pass_deadlines, u
 from sos.journal.spool import Spool, Spooled
 from sos.journal.sqlite import SqliteStore
 from sos.problems import problems_middleware
-from sos.settings import Settings
+from sos.registry.http import Registrar, RegistryDoor
+from sos.registry.index import Index
+from sos.registry.lifecycle import Role
+from sos.registry.pack import configured
+from sos.registry.recogniser import Recogniser
+from sos.registry.registry import Registry
+from sos.registry.triage import Triage
+from sos.settings import Settings, TenantSettings
 
 log = structlog.get_logger()
 
@@ -74,6 +94,7 @@ class Service(Struct, frozen=True, kw_only=True):
     exporter: Exporter
     links: Links
     directory: Directory
+    registry: Registry
     desks: Desks
     log_vkey: str
     seal_vkey: str
@@ -133,7 +154,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
 
 class _Voice(Struct, frozen=True, kw_only=True):
     recordings: Path
-    provider: EmbeddedProvider
+    provider: EmbeddedProvider | TwilioProvider
     bridge: Bridge
 
 
@@ -142,13 +163,19 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     """The whole service, listening, until the context is left."""
     async with AsyncExitStack() as stack:
         kept = await _open_journal(stack, settings, clock or SystemClock())
-        directory = Directory.read(_file(settings.directory)) if settings.directory else Directory.demo()
-        voice = await _open_voice(stack, kept, settings)
-        links = Links(kept.keys.secret("portal"), public_url=settings.url)
+        sources = open_sources(settings)
+        directory = sources.directory
+        voice = await _open_voice(stack, kept, settings, directory)
+        telling = await stack.enter_async_context(
+            handing_over(settings, kept.journal, kept.keys, directory=directory, dials=voice.provider.dials)
+        )
+        links = telling.links
+        intake = Intake.of(settings, kept.journal, secret=kept.keys.secret("intake"))
+        await warm_up(intake.matching)
         hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
         distribution = Distribution(kept.journal, desks)
         outage = Outage(kept.journal, hub)
-        kept.journal.on_spooled(rings(outage))
+        kept.journal.on_spooled(rings(outage, telling.cards))
         exporter = Exporter(
             kept.journal,
             kept.publisher,
@@ -158,6 +185,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             seal_signer=kept.seal_signer,
         )
 
+        registry = await _open_registry(kept, settings)
+
         supervisor = Supervisor(kept.clock)
         stack.push_async_callback(supervisor.stop)
         followers = _start_readers(
@@ -165,14 +194,21 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             kept,
             (
                 Reader(name="filer", handle=Filer(kept.journal).handle),
-                Reader(name="planner", handle=_planner(kept, directory).handle),
+                *intake.readers(),
+                Reader(name="planner", handle=_planner(kept, sources, settings).handle),
+                Reader(name="registry", handle=Recogniser(kept.journal, registry).handle),
+                Reader(name="registry-index", handle=registry.catch_up),
+                Reader(name="severity", handle=Triage(kept.journal, registry.packs.get).handle),
                 Reader(name="distribution", handle=distribution.handle),
-                Reader(name="handoff", handle=_handoff(kept, directory, links).handle),
+                Reader(name="cards", handle=telling.cards.handle),
+                Reader(name="handoff", handle=telling.handoff.handle),
                 Reader(name="bridge", handle=voice.bridge.handle),
+                *await _addresses(stack, kept, settings),
                 Reader(name="hub", handle=hub.handle, from_now=True),
             ),
+            within={"handoff": telling.handoff.run},
         )
-        health = Health(kept.journal, supervisor.failures, followers=followers, data=settings.data)
+        health = Health(kept.journal, supervisor.failures, followers=followers, data=settings.data, others=_figures(voice))
         for name, work in (
             ("voice", voice.bridge.run),
             ("deadlines", lambda: pass_deadlines(kept.journal)),
@@ -180,9 +216,14 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             ("publisher", lambda: kept.publisher.run(kept.clock)),
             ("desk-watch", distribution.watch),
             ("outage", outage.watch),
+            ("registry-periods", registry.keep_periods),
             ("health", lambda: health.watch(hub)),
+            *telling.work,
         ):
             supervisor.start(name, work)
+
+        if intake.mqtt is not None:
+            supervisor.start("mqtt", _once(kept, "mqtt", intake.mqtt.serve))
 
         room = Room(
             journal=kept.journal,
@@ -192,14 +233,23 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             distribution=distribution,
             voice=voice.bridge,
             disclose=_disclosures(kept, directory, settings),
+            agencies=telling.replies,
+            lines={agency.id: numbers(agency, directory) for agency in directory.agencies.values()},
             directory=directory,
             demo=settings.demo,
-            boot=new_id(),
+            boot=voice.provider.boot,
+            brands=registry.spoken,
+            dials=voice.provider.dials,
         )
         spare_the_collector()
-        app = _doors(kept, voice, room, settings)
-        app.add_routes(Portal(kept.journal, links, directory).routes())
+        app = _doors(kept, intake, voice, room, settings)
+        app.add_routes(telling.routes(signed_in=_signed_in(kept, settings)))
+        app.add_routes(AgencyDoor(voice.bridge, kept.journal, agency_of=telling.agency_of).routes())
+        lost = LostDoor.opened(settings, sources, clock=kept.clock, tenant_of=_tenant_of(intake, kept))
+        app.add_routes((await stack.enter_async_context(lost)).routes())
         app.add_routes(ExportDoor(exporter, _auditors(settings)).routes())
+        app.add_routes(RegistryDoor(registry, _registrars(settings), clock=kept.clock).routes())
+        app.add_routes(_exchange_routes(kept, intake, voice, settings))
         app.add_routes(health.routes())
         stack.callback(hub.close)
         await _listen(stack, app, settings)
@@ -210,6 +260,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             exporter=exporter,
             links=links,
             directory=directory,
+            registry=registry,
             desks=desks,
             log_vkey=kept.log_signer.verifier.vkey,
             seal_vkey=kept.seal_signer.verifier.vkey,
@@ -217,14 +268,26 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         )
 
 
-def _doors(kept: _Kept, voice: _Voice, room: Room, settings: Settings) -> web.Application:
+def _sender_of(intake: Intake, kept: _Kept) -> SenderOf:
+    return lambda request: intake.credentials.identify(request, at=kept.clock.now())
+
+
+def _tenant_of(intake: Intake, kept: _Kept) -> Callable[[web.Request], TenantId]:
+    return lambda request: intake.credentials.tenant(request, at=kept.clock.now()).id
+
+
+def _doors(kept: _Kept, intake: Intake, voice: _Voice, room: Room, settings: Settings) -> web.Application:
     """Where vehicles and operators come in."""
-    tenants = _tenants(settings)
     access = Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock)
     secure = settings.url.startswith("https://")
-    vehicles = VehicleDoor(voice.bridge, kept.journal, tenant_of=lambda header: tenants.tenant(header).id)
-    app = web.Application(middlewares=[problems_middleware], client_max_size=intake_http.MAX_BODY_BYTES + 1)
-    app.add_routes(intake_http.routes(kept.journal, tenants, kept.clock, kept.keys.secret("intake")))
+    vehicles = VehicleDoor(
+        voice.bridge, kept.journal, sender_of=_sender_of(intake, kept), incident_of_call=intake.incident_of_call
+    )
+    app = web.Application(middlewares=[problems_middleware], client_max_size=MAX_BODY_BYTES + 1)
+    app.add_routes(intake_http.routes(intake.acceptance, intake.credentials, kept.clock))
+    described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
+    app.add_routes(intake_http.SchemaDoor(described).routes())
+    app.add_routes(intake_http.IncidentDoor(kept.journal, intake.credentials, intake.answers).routes())
     app.add_routes(vehicles.routes())
     app.add_routes(Console(room, access, base_map=_base_map(), secure=secure).routes())
     return app
@@ -253,48 +316,125 @@ async def _open_journal(stack: AsyncExitStack, settings: Settings, clock: Clock)
     )
 
 
-async def _open_voice(stack: AsyncExitStack, kept: _Kept, settings: Settings) -> _Voice:
+async def _open_registry(kept: _Kept, settings: Settings) -> Registry:
+    """The registry with the brands' packs in force."""
+    registry = Registry(kept.store, Index(kept.store.engine), kept.keys, clock=kept.clock)
+    tenants = {TenantId(tenant.id) for tenant in settings.tenants}
+    packs = configured(Path(settings.brand_packs) if settings.brand_packs else None, tenants)
+    await registry.load_packs(packs, tenants)
+    return registry
+
+
+async def _open_voice(stack: AsyncExitStack, kept: _Kept, settings: Settings, directory: Directory) -> _Voice:
     """Voice, and what a killed process left of it: legs that are gone, recordings that are open."""
     recordings = settings.data / "recordings"
-    provider = await stack.enter_async_context(EmbeddedProvider(recordings, clock=kept.clock))
-    bridge = Bridge(kept.journal, provider)
+    provider = _provider(kept, settings, recordings)
+    await stack.enter_async_context(provider)
+    lines = telephony.with_desks(lambda agency, line: number(agency, line, directory), settings.twilio)
+    bridge = Bridge(kept.journal, provider, number_of=lines)
     await bridge.settle()
-    await _seal_left_open(kept.journal, provider, recordings)
     return _Voice(recordings=recordings, provider=provider, bridge=bridge)
 
 
-def _start_readers(supervisor: Supervisor, kept: _Kept, readers: Sequence[Reader]) -> list[Follower]:
+def _provider(kept: _Kept, settings: Settings, recordings: Path) -> EmbeddedProvider | TwilioProvider:
+    """Who carries voice."""
+    if settings.telephony == "twilio" and settings.twilio is not None:
+        return telephony.provider(settings, settings.twilio, recordings=recordings, clock=kept.clock)
+    return EmbeddedProvider(recordings, clock=kept.clock, workers=settings.media_workers)
+
+
+def _figures(voice: _Voice) -> tuple[CollectorRegistry, ...]:
+    return (voice.provider.metrics,) if isinstance(voice.provider, TwilioProvider) else ()
+
+
+def _exchange_routes(kept: _Kept, intake: Intake, voice: _Voice, settings: Settings) -> Sequence[web.AbstractRouteDef]:
+    """Where Twilio comes in, when it carries voice."""
+    if settings.twilio is None or not isinstance(voice.provider, TwilioProvider):
+        return ()
+    access = Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock)
+    door = telephony.door(
+        settings,
+        settings.twilio,
+        exchange=voice.provider,
+        bridge=voice.bridge,
+        incident_of_call=intake.incident_of_call,
+        operator_of=lambda request: access.operator(request.cookies.get(COOKIE)).id,
+        clock=kept.clock,
+    )
+    return door.routes()
+
+
+_ALONE = frozenset({"handoff", "addresses"})
+"""Readers that act on the world: of several replicas one runs them."""
+
+
+_Within = Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
+"""What a reader's following runs inside of, so that the work it began ends with it."""
+
+
+def _start_readers(
+    supervisor: Supervisor, kept: _Kept, readers: Sequence[Reader], *, within: Mapping[str, _Within]
+) -> list[Follower]:
     followers = [Follower(reader, kept.store, clock=kept.clock) for reader in readers]
     for follower in followers:
-        supervisor.start(follower.name, _alone(kept, follower) if follower.name == "handoff" else follower.run)
+        alone = _alone(kept, follower, within.get(follower.name))
+        supervisor.start(follower.name, alone if follower.name in _ALONE else follower.run)
     return followers
 
 
-def _alone(kept: _Kept, follower: Follower) -> Callable[[], Awaitable[None]]:
+def _once(kept: _Kept, role: str, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Awaitable[None]]:
+    """Of several replicas one does ``work``, and another when that one is gone."""
+    return lambda: under_lease(role, work, store=kept.store, clock=kept.clock)
+
+
+def _alone(kept: _Kept, follower: Follower, within: _Within | None) -> Callable[[], Awaitable[None]]:
     """Of several replicas one delivers: two would tell an agency twice."""
-    return lambda: under_lease(follower.name, follower.run, store=kept.store, clock=kept.clock)
+    work = follower.run if within is None else lambda: within(follower.run)
+    return lambda: under_lease(follower.name, work, store=kept.store, clock=kept.clock)
 
 
-def _planner(kept: _Kept, directory: Directory) -> Planner:
-    return Planner(kept.journal, layer=PrefectureLayer.load(), directory=directory, rules=PlanRules())
+def _planner(kept: _Kept, sources: Sources, settings: Settings) -> Planner:
+    return Planner(
+        kept.journal,
+        sources,
+        towns=open_towns(settings.towns),
+        prefectures=PrefectureLayer.load().names,
+    )
 
 
-def _handoff(kept: _Kept, directory: Directory, links: Links) -> Handoff:
-    return Handoff(kept.journal, directory=directory, channels={"portal": PortalChannel(links)})
+async def _addresses(stack: AsyncExitStack, kept: _Kept, settings: Settings) -> tuple[Reader, ...]:
+    """Names of places from the operator's own geocoder, where there is one."""
+    if not settings.geocoder:
+        return ()
+    try:
+        made = Geocoder(settings.geocoder, monotonic=time.monotonic, within_s=settings.geocoder_within_ms / 1000.0)
+    except RoutingError as fault:
+        raise Misconfigured(str(fault)) from fault
+    geocoder = await stack.enter_async_context(made)
+    return (Reader(name="addresses", handle=Addresses(kept.journal, geocoder, clock=kept.clock).handle),)
 
 
-def rings(outage: Outage) -> OnSpooled:
+def _signed_in(kept: _Kept, settings: Settings) -> SignedIn:
+    """Who asks for a card: the operator of the desk's session."""
+    access = Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock)
+    return lambda request: f"operator:{access.operator(request.cookies.get(COOKIE)).id}"
+
+
+def rings(outage: Outage, cards: Cards | None = None) -> OnSpooled:
     """A report that cannot reach the database yet is read here and rings at every desk."""
 
     async def ring(spooled: Spooled) -> None:
-        command = spooled.command
+        command, incident, at = spooled.command, spooled.incident, spooled.received_at
+        report = read_report(command.report, command.format, at=at)
+        if cards is not None:
+            cards.keep(report, incident=incident, mode=command.mode, reported_at=at)
         outage.ring(
             Unrecorded(
-                incident=spooled.incident,
-                received_at=spooled.received_at,
+                incident=incident,
+                received_at=at,
                 trigger=command.trigger,
                 mode=command.mode,
-                report=read_report(command.report, command.format),
+                report=report,
             )
         )
 
@@ -302,9 +442,35 @@ def rings(outage: Outage) -> OnSpooled:
 
 
 def _disclosures(kept: _Kept, directory: Directory, settings: Settings) -> Disclosures:
-    book = RuleBook.read(_file(settings.rules), source=settings.rules) if settings.rules else RuleBook.shipped()
-    domains = {TenantId(tenant.id): tenant.domain for tenant in settings.tenants}
-    return Disclosures(kept.journal, directory=directory, book=book, domains=domains)
+    return Disclosures(
+        kept.journal,
+        directory=directory,
+        book=_rules(directory, settings, now=kept.clock.now()),
+        domains={TenantId(tenant.id): tenant.domain for tenant in settings.tenants},
+        policies={TenantId(tenant.id): Policy(terms=tenant.terms) for tenant in settings.tenants},
+        senders={TenantId(tenant.id): _sender(tenant, settings) for tenant in settings.tenants},
+    )
+
+
+def _rules(directory: Directory, settings: Settings, *, now: datetime) -> RuleBook:
+    """The disclosure rules, with a table for each country an agency lies in and the terms of each tenant."""
+    countries = {agency.country for agency in directory.agencies.values()}
+    terms = {tenant.terms for tenant in settings.tenants if tenant.terms}
+    try:
+        book = RuleBook.load(Path(settings.rules)) if settings.rules else RuleBook.shipped()
+        book.require(countries, terms=terms, as_of=now.date())
+    except RoutingError as fault:
+        raise Misconfigured(f"rules: {fault}") from fault
+    return book
+
+
+def _sender(tenant: TenantSettings, settings: Settings) -> Sender:
+    return Sender(
+        domain=tenant.domain,
+        name_ja=settings.centre_ja,
+        name_en=settings.centre_en,
+        desk_uri=f"tel:{settings.desk_line}" if settings.desk_line else f"sip:desk@{tenant.domain}",
+    )
 
 
 def _store(settings: Settings) -> SqliteStore | PostgresStore:
@@ -319,7 +485,15 @@ def _file(path: str) -> bytes:
 
 def _operators(settings: Settings) -> tuple[Operator, ...]:
     return tuple(
-        Operator(id=OperatorId(each.id), name=each.name, token_digest=each.token_digest) for each in settings.operators
+        Operator(id=OperatorId(each.id), name=each.name, token_digest=each.token_digest, supervisor=each.supervisor)
+        for each in settings.operators
+    )
+
+
+def _registrars(settings: Settings) -> tuple[Registrar, ...]:
+    return tuple(
+        Registrar(id=each.id, tenant=TenantId(each.tenant), role=Role(each.role), token_digest=each.token_digest)
+        for each in settings.registrars
     )
 
 
@@ -327,59 +501,12 @@ def _auditors(settings: Settings) -> tuple[Auditor, ...]:
     return tuple(Auditor(id=each.id, token_digest=each.token_digest) for each in settings.auditors)
 
 
-def _tenants(settings: Settings) -> TenantKeys:
-    return TenantKeys(
-        {
-            bytes.fromhex(key): Tenant(
-                id=TenantId(tenant.id), domain=tenant.domain, mode=Mode.DRILL if tenant.drill else Mode.LIVE
-            )
-            for tenant in settings.tenants
-            for key in tenant.key_digests
-        }
-    )
-
-
 def _base_map() -> bytes:
     return (resources.files("routing") / "data" / "japan_base.geojson").read_bytes()
-
-
-async def _seal_left_open(journal: Journal, provider: EmbeddedProvider, recordings: Path) -> None:
-    """Recordings that the journal does not know to be sealed are sealed with what reached the disk."""
-    left = {(incident, recording): directory for incident, recording, directory in provider.unsealed()}
-    _, incidents = await journal.queue(limit=10_000, states=OPEN)
-    for incident in incidents:
-        for known in incident.recordings:
-            if not (known.sealed or known.failed):
-                left[incident.id, known.recording] = recordings / incident.id / known.recording
-    for (incident_id, recording), directory in left.items():
-        command = await _recovered(journal, incident_id, recording, directory)
-        try:
-            await journal.execute(incident_id, command, actor="system:recovery")
-        except Refused as refused:
-            log.warning("recording_left_open", incident=incident_id, recording=recording, reason=str(refused))
-
-
-async def _recovered(
-    journal: Journal, incident: IncidentId, recording: RecordingId, directory: Path
-) -> SealRecording | FailRecording:
-    try:
-        key = await journal.data_key(incident, Category.AUD)
-        kept = await asyncio.to_thread(recover, directory, key)
-    except (OutOfOrder, FileNotFoundError):  # killed within its first second: nothing of it had reached the disk
-        return FailRecording(recording=recording, reason="nothing_on_disk")
-    except (RecordingError, Refused, OSError) as lost:
-        return FailRecording(recording=recording, reason=type(lost).__name__)
-    return SealRecording(
-        recording=recording,
-        manifest=kept.manifest,
-        manifest_digest=digest(kept.manifest),
-        chunks=kept.chunks,
-        duration_ms=duration_ms(kept.manifest),
-    )
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+    await web.TCPSite(runner, settings.host, settings.port, backlog=1024, ssl_context=tls(settings)).start()

@@ -4,11 +4,16 @@ Its keys are made on the first start and kept beside its data, so that the same 
 """
 
 import json
+import logging
 import os
 import secrets
+import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from hashlib import sha256
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,7 +21,11 @@ from msgspec.structs import replace
 
 from sos.app import Service, running
 from sos.clock import Clock, SystemClock
-from sos.incident.model import AgencyId
+from sos.incident.model import AgencyId, TenantId
+from sos.registry.importing import import_sheet
+from sos.registry.lifecycle import Role
+from sos.registry.registry import By
+from sos.registry.sheet import read
 from sos.settings import AuditorSettings, OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
 from sos.vehicle.voice import CarVoice
@@ -45,16 +54,23 @@ def keys(data: Path) -> Keys:
     return Keys(**json.loads(file.read_text()))
 
 
-def settings(base: Settings, made: Keys) -> Settings:
-    """``base`` with the demonstration's brand, operator and auditor."""
+def settings(base: Settings, made: Keys, *, broker: str = "") -> Settings:
+    """``base`` with the demonstration's brand, operator and auditor, and its MQTT ``broker`` when there is one."""
     return replace(
         base,
         demo=True,
+        mqtt_url=base.mqtt_url or broker,
+        mqtt_version=base.mqtt_version if base.mqtt_url else 4,
         log_origin="demo.sos.example/journal",
-        tenants=(TenantSettings(id="demo", domain="demo.sos.example", key_digests=(_digest(made.tenant),)),),
+        tenants=(_tenant(made),),
         operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=_digest(made.desk)),),
         auditors=(AuditorSettings(id="auditor", token_digest=_digest(made.auditor)),),
     )
+
+
+def _tenant(made: Keys) -> TenantSettings:
+    digests = (_digest(made.tenant),)
+    return TenantSettings(id="demo", domain="demo.sos.example", terms="demo-terms", key_digests=digests, mqtt=True)
 
 
 def _digest(token: str) -> str:
@@ -65,7 +81,10 @@ async def run(base: Settings, *, tell: Callable[[str], None], crashes: bool = Tr
     """Serve until cancelled; once the operator is ready, a car crashes and calls."""
     made = keys(base.data)
     clock = SystemClock()
-    async with running(settings(base, made), clock=clock) as service:
+    async with AsyncExitStack() as stack:
+        broker = await _broker(stack)
+        service = await stack.enter_async_context(running(settings(base, made, broker=broker), clock=clock))
+        await _register_car(service)
         tell(guide(service, made))
         if not crashes:
             await clock.wait(timedelta(days=3650))
@@ -74,9 +93,31 @@ async def run(base: Settings, *, tell: Callable[[str], None], crashes: bool = Tr
         await _crash_and_call(service, made, clock)
 
 
+async def _broker(stack: AsyncExitStack) -> str:
+    """The address of an MQTT broker inside this process; empty without the extra ``broker`` (amqtt, MQTT 3.1.1)."""
+    if find_spec("amqtt") is None:
+        return ""
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+    logging.getLogger("transitions").setLevel(logging.CRITICAL)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    broker = import_module("amqtt.broker").Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    await broker.start()
+    stack.push_async_callback(broker.shutdown)
+    return f"mqtt://127.0.0.1:{port}"
+
+
 def guide(service: Service, made: Keys) -> str:
     """Where to click."""
     fire, police = (service.links.inbox(agency) for agency in AGENCIES)
+    broker = service.settings.mqtt_url
+    mqtt = f"\n  One by MQTT:      sos vehicle publish --broker {broker}" if broker else ""
     there = f"--url {service.url} --key-file {service.settings.data_dir}/demo-keys.json"
     return f"""
   SOS demonstration - nothing here is real.  Everything is kept in {service.settings.data_dir}
@@ -88,11 +129,24 @@ def guide(service: Service, made: Keys) -> str:
      (police: {police})
   4. Close the incident (Shift+F4).
 
-  Another crash:    sos vehicle crash {there}
+  Another crash:    sos vehicle crash {there}{mqtt}
   The record:       sos export INCIDENT package {there} --reveal all
                     sos verify package --log-key '{service.log_vkey}' --seal-key '{service.seal_vkey}'
   Stop with Ctrl+C; start again and everything is still there.
 """
+
+
+async def _register_car(service: Service) -> None:
+    """The simulated car and its invented owner, entitled to SOS without end; found again on the next start."""
+    brand = service.settings.tenants[0].id
+    sheet = (
+        "brand,vin,customer_ref,name,phone,service,begins\n"
+        f"{brand},{Car().vin},DEMO-1,架空 太郎,+81300001234,sos,2025-04-01\n"
+    )
+    tenant = TenantId(brand)
+    rows = read(sheet.encode(), brands=(tenant,), now=service.journal.clock.now())
+    by = By(tenant=tenant, role=Role.SYSTEM, id="demo")
+    await import_sheet(rows, service.registry, by=lambda _: by, dry_run=False)
 
 
 async def _operator_ready(service: Service, clock: Clock) -> None:

@@ -21,6 +21,10 @@ class Unknown(Refused):
     """There is no such thing here."""
 
 
+class Unconfirmed(Refused):
+    """This may be a mistake: read the warning and confirm it."""
+
+
 class Conflict(SosError):
     """Somebody else changed the incident at the same moment; reload and decide again."""
 

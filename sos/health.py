@@ -23,8 +23,16 @@ EVERY = timedelta(seconds=2)
 
 class Health:
     def __init__(
-        self, journal: Journal, failures: Mapping[str, str], *, followers: Sequence[Follower], data: Path
+        self,
+        journal: Journal,
+        failures: Mapping[str, str],
+        *,
+        followers: Sequence[Follower],
+        data: Path,
+        others: Sequence[CollectorRegistry] = (),
     ) -> None:
+        """``others``: figures that other parts keep."""
+        self._others = others
         self._journal = journal
         self._failures = failures
         self._followers = followers
@@ -98,4 +106,5 @@ class Health:
             self._passed_over.labels(follower.name).set(follower.passed_over)
         oldest = self._journal.spool_oldest
         self._spool_age.set((self._journal.clock.now() - oldest).total_seconds() if oldest else 0)
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        figures = b"".join(generate_latest(registry) for registry in (self._registry, *self._others))
+        return web.Response(body=figures, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -24,7 +24,17 @@ RETRY_AFTER_S = 1
 
 
 class Unauthenticated(Refused):
-    """Nobody known to us sent this."""
+    """Nobody known to us sent this.
+
+    ``rule`` names what it failed, such as ``created`` or ``exp``; ``field`` the header; ``tenant`` whose credential it
+    claims to be, when that is known.
+    """
+
+    def __init__(self, message: str, *, rule: str | None = None, field: str | None = None, tenant: str | None = None):
+        super().__init__(message)
+        self.rule = rule
+        self.field = field
+        self.tenant = tenant
 
 
 class TooLarge(Malformed):
@@ -49,6 +59,9 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     instance: str | None = None
     """Names this one occurrence; for a 500 it is also in our log."""
     field: str | None = None
+    rule: str | None = None
+    """The rule that was broken, by the name it has in its specification."""
+    tenant: str | None = None
 
 
 class Kind(Struct, frozen=True):
@@ -98,7 +111,9 @@ def problem(error: SosError, *, instance: str | None = None) -> Problem:
         status=kind.status,
         detail=None if kind.status == 500 else str(error) or None,
         instance=instance,
-        field=error.field if isinstance(error, Malformed) else None,
+        field=error.field if isinstance(error, Malformed | Unauthenticated) else None,
+        rule=error.rule if isinstance(error, Unauthenticated) else None,
+        tenant=error.tenant if isinstance(error, Unauthenticated) else None,
     )
 
 
@@ -108,7 +123,7 @@ def respond(told: Problem, *, headers: Mapping[str, str] = MappingProxyType({}))
     if told.status == 503:
         extra["Retry-After"] = str(RETRY_AFTER_S)
     if told.status == 401:
-        extra["WWW-Authenticate"] = "Bearer"
+        extra["WWW-Authenticate"] = "Bearer, Signature"
     return web.Response(
         status=told.status, body=msgspec.json.encode(told), headers=extra | {"Content-Type": MEDIA_TYPE}
     )

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -17,16 +18,47 @@ from msgspec.structs import replace
 from sos.errors import Misconfigured
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 _PASSWORD_OF_USER = re.compile(r"(://[^:/?@]*:).*@")
 _PASSWORD_PARAMETER = re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE)
+
+
+class SigningKeySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    id: str
+    """The ``keyid`` of its signatures (RFC 9421)."""
+    file: str
+    """File with the shared secret, at least 32 bytes; mode 0600."""
+
+
+class TokenSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    issuer: str
+    """``iss`` of its tokens (RFC 7519)."""
+    audience: str
+    """``aud``: what they call this service."""
+    key_file: str
+    """Public keys: a JWK set (RFC 7517) or one PEM."""
+    algorithm: str = "ES256"
+    """``ES256``, ``ES384``, ``RS256``, ``PS256`` or ``EdDSA``."""
 
 
 class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: str
     domain: str
     """DNS name that ends the URNs of its incidents."""
-    key_digests: tuple[str, ...]
+    terms: str = ""
+    """Name of the terms its customers agreed to, as in the rules; empty: the law alone decides."""
+    key_digests: tuple[str, ...] = ()
     """Hex SHA-256 of each key its cloud may present: two while one is being replaced."""
+    signing_keys: tuple[SigningKeySettings, ...] = ()
+    """Secrets under which its cloud signs requests (RFC 9421, hmac-sha256)."""
+    tokens: tuple[TokenSettings, ...] = ()
+    """Issuers whose signed tokens (JWT) speak for it."""
+    certificates: tuple[str, ...] = ()
+    """Hex SHA-256 of each client certificate (DER) its cloud may show."""
+    rate_per_s: float = 0.0
+    """Reports a second that were agreed; more are taken and flagged.  0: none was agreed."""
+    mqtt: bool = False
+    """Whether its vehicles may report under its id through the broker; the broker's rules bind each client to it."""
     drill: bool = False
     """Every report of this tenant is an exercise."""
 
@@ -36,12 +68,146 @@ class OperatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: str
     token_digest: str
     """Hex SHA-256 of the desk token (at least 32 random bytes)."""
+    supervisor: bool = False
+    """May decide what the law leaves to a supervisor; never about a wish of their own."""
 
 
 class AuditorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: str
     token_digest: str
     """Hex SHA-256 of the auditor's token."""
+
+
+class RegistrarSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may see and change one brand's registry; one entry per account, never shared."""
+
+    id: str
+    tenant: str
+    """The one brand it works for."""
+    role: Literal["oem", "dealer", "portal"]
+    """What it may do: ``sos.registry.lifecycle.MAY``."""
+    token_digest: str
+    """Hex SHA-256 of the registrar's token."""
+
+
+class LostPeerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    domain: str
+    """Its name in the paths of LoST messages (RFC 5222)."""
+    url: str
+    """Where it is asked: ``https://...``."""
+    areas: tuple[str, ...]
+    """ISO 3166-2 and municipality codes it is believed for; ``*``: wherever we have no boundary."""
+
+
+class LadderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an agency that does not answer is told louder (``sos.dispatch.ladder``); seconds since the decision."""
+
+    second_line_s: float = 20.0
+    """The second line is called."""
+    joint_centre_s: float = 45.0
+    """The joint command centre is called."""
+    others_s: float = 60.0
+    """Neighbours, police and the road operator are proposed to the operator."""
+    supervisor_s: float = 75.0
+    """People are alarmed."""
+    alarm_every_s: float = 30.0
+    """Between two alarms."""
+    heard_for_s: float = 90.0
+    """How long a human there may have heard before people are alarmed that nobody has taken over."""
+    talk_for_s: float = 30.0
+    """How long somebody may talk with the agency before its other lines are called all the same."""
+
+    def __post_init__(self) -> None:
+        rising = (self.second_line_s, self.joint_centre_s, self.others_s, self.supervisor_s)
+        if rising[0] <= 0 or list(rising) != sorted(rising):
+            raise Misconfigured("ladder: second_line_s, joint_centre_s, others_s, supervisor_s must rise from above 0")
+        if min(self.alarm_every_s, self.heard_for_s, self.talk_for_s) < 5:
+            raise Misconfigured("ladder: alarm_every_s, heard_for_s and talk_for_s must be at least 5")
+
+
+class MailSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The house's mail server, for agencies that are told by mail."""
+
+    host: str
+    """Name of the server; its certificate must be for it."""
+    port: int = 587
+    """587 with STARTTLS, 465 with implicit TLS."""
+    sender: str
+    """Envelope sender: delivery notices come back to it."""
+    user: str = ""
+    """Empty: no log-in."""
+    password_file: str = ""
+    """File that holds the password alone."""
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    """``none`` only for a server on this machine: briefs leave over TLS."""
+    notices: str = ""
+    """Maildir into which the mail server puts what comes back to ``sender``."""
+
+
+class TwilioNumberSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where vehicles call."""
+
+    called: str
+    """E.164 number, or the name of a SIP domain."""
+    tenant: str
+    """Whose vehicles they are."""
+
+
+class DeskLineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A desk that is joined by telephone."""
+
+    operator: str
+    number: str
+    """E.164."""
+
+
+class TwilioSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The account that telephones for us."""
+
+    account_sid: str
+    auth_token_file: str
+    """File with the auth token, by which Twilio signs what it sends."""
+    previous_auth_token_file: str = ""
+    """The one before, while it is being replaced."""
+    api_key_sid: str
+    """API key (``SK...``) for our requests and for desks' voice tokens; the auth token is for signatures alone."""
+    api_key_secret_file: str
+    """File with its secret."""
+    caller: str
+    """The account's own number (E.164) that people see who are called."""
+    numbers: tuple[TwilioNumberSettings, ...] = ()
+    """The numbers and SIP domains that vehicles call."""
+    desk_lines: tuple[DeskLineSettings, ...] = ()
+    """Desks that are called on a telephone when they answer; others join by the Voice SDK."""
+    desk_application_sid: str = ""
+    """TwiML application (``AP...``) of the Voice SDK, its voice URL ``/twilio/desk``; empty: desks have telephones."""
+    fallback: str = ""
+    """E.164 number where people sit, for calls that nothing here can take; empty: the number's own fallback URL."""
+    edge: str = ""
+    """Twilio edge location of our requests, such as ``tokyo``; always together with ``region``."""
+    region: str = ""
+    """Twilio region of the account's resources, such as ``jp1``."""
+    mixing_region: str = ""
+    """Where conferences are mixed, such as ``jp1``; empty: near most of the participants."""
+    within_s: float = 4.0
+    """How long one request may take."""
+    ring_s: int = 30
+    """How long it rings at an agency or a vehicle."""
+    base_url: str = ""
+    """Another address than Twilio's, for a test bench on this machine."""
+
+    def __post_init__(self) -> None:
+        if bool(self.edge) != bool(self.region):
+            raise Misconfigured("twilio: edge and region belong together (names with a region alone are switched off)")
+        if not 0.5 <= self.within_s <= 10:
+            raise Misconfigured("twilio.within_s must be between 0.5 and 10")
+        if not 5 <= self.ring_s <= 120:
+            raise Misconfigured("twilio.ring_s must be between 5 and 120")
+        for number in (self.caller, self.fallback, *(line.number for line in self.desk_lines)):
+            if number and not _E164.match(number):
+                raise Misconfigured("twilio: caller, fallback and desk_lines are full numbers, +country and number")
+        if self.base_url and not self.base_url.startswith("http://127.0.0.1:"):
+            raise Misconfigured("twilio.base_url is for a test bench on this machine: http://127.0.0.1:port")
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,13 +224,72 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Name of the log in its checkpoints (C2SP tlog-checkpoint); changing it begins another log."""
     accept_within_ms: int = 250
     """How long a report may wait for the database before it goes to the spool."""
+    media_workers: int = 1
+    """Processes that carry voice, each about 30 calls; one less than the machine has cores is a good number."""
     directory: str = ""
     """Agency directory (TOML); empty means the invented agencies that ship with the package."""
+    boundaries: str = ""
+    """Exact boundaries made by ``sos geo import``; empty means ``var/geo/municipalities.sosgeo`` where that exists, and
+    else the shipped prefectures, which are right to some three kilometres."""
+    routes: str = ""
+    """Folder of tables of expressways (``carriageways.csv``, ``duties.csv``, ``features.csv``) with their duty by
+    carriageway; empty means none are known."""
+    towns: str = ""
+    """Town points made by ``sos geo import-towns``, for saying a place in words; empty means municipalities only."""
+    hospitals: str = ""
+    """Hospitals and helicopter bases (GeoJSON as KSJ P04, or CSV), for suggestions; empty means none are suggested."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of TLS proxies whose ``certificate_header`` is believed; empty: none is."""
+    certificate_header: str = ""
+    """Header in which such a proxy shows the client certificate, PEM and percent-encoded."""
+    tls_certificate: str = ""
+    """Certificate chain (PEM) when this process ends TLS itself; empty: plain HTTP behind a proxy."""
+    tls_key: str = ""
+    """Its private key (PEM)."""
+    tls_client_ca: str = ""
+    """Authorities (PEM) of client certificates; empty: clients are asked for none."""
+    mqtt_url: str = ""
+    """``mqtt://`` or ``mqtts://[user@]host[:port]`` of the broker that vehicles report to; empty: no MQTT."""
+    mqtt_password_file: str = ""
+    """File with the broker's password for this service."""
+    mqtt_ca: str = ""
+    """Authorities (PEM) of the broker's certificate; empty: the system's."""
+    mqtt_version: int = 5
+    """5, or 4 for MQTT 3.1.1: then answers go to the command topic, without response topic or correlation data."""
+    lost_source: str = "lost.sos.example.com"
+    """Domain name under which the LoST door answers (RFC 5222); it stands in every answer and must hold a dot."""
+    lost_strangers_per_s: float = 20.0
+    """Questions a second that askers without a key share, so that a flood takes no time from calls; 0: only tenants."""
+    lost_peers: tuple[LostPeerSettings, ...] = ()
+    """LoST servers of others, for agencies and countries that run their own."""
+    geocoder: str = ""
+    """A geocoder of one's own that names places on the operator's screen: ``nominatim+http://host:port/path``, or with
+    ``photon+`` or ``pelias+``; empty: none.  Nothing waits for it."""
+    geocoder_within_ms: int = 400
+    """How long it may take for one place."""
     rules: str = ""
-    """Disclosure rules (TOML); empty means the shipped rules for Japan."""
+    """Folder of disclosure rules (TOML), the brands' terms in its folder ``terms``; empty means the shipped ones."""
+    centre_ja: str = "緊急通報センター"
+    """Name of the centre as agencies read it."""
+    centre_en: str = "Emergency call centre"
+    """The same in English."""
+    desk_line: str = ""
+    """E.164 number on which agencies reach a desk day and night; empty means ``sip:desk@`` and the tenant's domain."""
+    ladder: LadderSettings = LadderSettings()
+    """When an agency that does not answer is told louder."""
+    mail: MailSettings | None = None
+    """The house's mail server; none: agencies are not told by mail."""
+    telephony: Literal["embedded", "twilio"] = "embedded"
+    """Who carries voice: this machine (WebRTC, no telephone numbers), or Twilio as set in group ``twilio``."""
+    twilio: TwilioSettings | None = None
+    """The account that telephones for us; used with ``telephony = "twilio"``."""
     tenants: tuple[TenantSettings, ...] = ()
     operators: tuple[OperatorSettings, ...] = ()
     auditors: tuple[AuditorSettings, ...] = ()
+    registrars: tuple[RegistrarSettings, ...] = ()
+    """Who may use ``/v1/registry``."""
+    brand_packs: str = ""
+    """Directory of brand packs (TOML, one per brand); empty means the invented packs of configured tenants."""
     demo: bool = False
     """Tells the console that nothing here is real."""
 
@@ -73,13 +298,38 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise Misconfigured("port must be between 0 and 65535")
         if self.database_url and not self.database_url.startswith("postgresql://"):
             raise Misconfigured("database_url must begin with postgresql:// (or be empty for SQLite)")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise Misconfigured("tls_certificate and tls_key belong together")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise Misconfigured("tls_client_ca needs tls_certificate: who ends TLS asks for client certificates")
+        if bool(self.trusted_proxies) != bool(self.certificate_header):
+            raise Misconfigured("trusted_proxies and certificate_header belong together")
+        if self.mqtt_url and not self.mqtt_url.startswith(("mqtt://", "mqtts://")):
+            raise Misconfigured("mqtt_url must begin with mqtt:// or mqtts:// (or be empty)")
+        if self.mqtt_version not in (4, 5):
+            raise Misconfigured("mqtt_version must be 5, or 4 for MQTT 3.1.1")
         if not 10 <= self.accept_within_ms <= 10_000:
             raise Misconfigured("accept_within_ms must be between 10 and 10000")
+        if not 1 <= self.media_workers <= 256:
+            raise Misconfigured("media_workers must be between 1 and 256")
+        if self.telephony == "twilio" and self.twilio is None:
+            raise Misconfigured('telephony = "twilio" needs the group twilio')
+        if self.lost_strangers_per_s < 0.0:
+            raise Misconfigured("lost_strangers_per_s must be 0 or more")
+        if not 50 <= self.geocoder_within_ms <= 2_000:
+            raise Misconfigured("geocoder_within_ms must be between 50 and 2000")
         for tenant in self.tenants:
+            if not all(_DIGEST.match(each) for each in tenant.certificates):
+                raise Misconfigured(f"tenants.{tenant.id}.certificates must be hex SHA-256 digests")
             if not all(_DIGEST.match(each) for each in tenant.key_digests):
                 raise Misconfigured(f"tenants.{tenant.id}.key_digests must be hex SHA-256 digests")
         people = [(each.id, each.token_digest) for each in self.operators]
         people += [(each.id, each.token_digest) for each in self.auditors]
+        people += [(each.id, each.token_digest) for each in self.registrars]
+        tenants = {tenant.id for tenant in self.tenants}
+        for registrar in self.registrars:
+            if registrar.tenant not in tenants:
+                raise Misconfigured(f"registrars.{registrar.id}.tenant names no tenant of these settings")
         for person, token_digest in people:
             if not _DIGEST.match(token_digest):
                 raise Misconfigured(f"{person}: token_digest must be a hex SHA-256 digest")
@@ -94,7 +344,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def url(self) -> str:
-        return self.public_url or f"http://{self.host}:{self.port}"
+        scheme = "https" if self.tls_certificate else "http"
+        return self.public_url or f"{scheme}://{self.host}:{self.port}"
 
 
 _FROM_ENVIRONMENT: Mapping[str, type] = {
@@ -105,8 +356,28 @@ _FROM_ENVIRONMENT: Mapping[str, type] = {
     "public_url": str,
     "log_origin": str,
     "accept_within_ms": int,
+    "media_workers": int,
+    "brand_packs": str,
     "directory": str,
+    "boundaries": str,
+    "routes": str,
+    "towns": str,
+    "hospitals": str,
+    "tls_certificate": str,
+    "tls_key": str,
+    "tls_client_ca": str,
+    "mqtt_url": str,
+    "mqtt_password_file": str,
+    "mqtt_ca": str,
+    "mqtt_version": int,
+    "lost_source": str,
+    "lost_strangers_per_s": float,
+    "geocoder": str,
+    "geocoder_within_ms": int,
     "rules": str,
+    "centre_ja": str,
+    "centre_en": str,
+    "desk_line": str,
 }
 """Settings that the environment may give, as ``SOS_`` and the name in capitals."""
 

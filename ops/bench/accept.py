@@ -41,6 +41,10 @@ from sos.app import running, spare_the_collector  # noqa: E402
 from sos.clock import SystemClock  # noqa: E402
 from sos.intake import cloudevents  # noqa: E402
 from sos.intake import http as intake  # noqa: E402
+from sos.intake.acceptance import Acceptance  # noqa: E402
+from sos.intake.auth import Credentials  # noqa: E402
+from sos.intake.receipts import Receipts  # noqa: E402
+from sos.intake.recent import Recent  # noqa: E402
 from sos.intake.tenants import Tenant, TenantKeys  # noqa: E402
 from sos.journal.journal import Journal  # noqa: E402
 from sos.journal.migrate import upgrade  # noqa: E402
@@ -98,9 +102,10 @@ async def accept(port: int, data: Path, database: str) -> None:
         spool = Spool(data / "spool", keys.secret("spool"))
         journal = await stack.enter_async_context(Journal(store, keys, spool, clock=SystemClock()))
         spare_the_collector()
-        tenants = TenantKeys.of({KEY: Tenant(id="bench", domain="bench.sos.example")})
+        credentials = Credentials(TenantKeys.of({KEY: Tenant(id="bench", domain="bench.sos.example")}))
+        acceptance = Acceptance(journal, Receipts(keys.secret("intake")), Recent())
         app = web.Application(middlewares=[problems_middleware])
-        app.add_routes(intake.routes(journal, tenants, SystemClock(), keys.secret("intake")))
+        app.add_routes(intake.routes(acceptance, credentials, SystemClock()))
         await _serve(app, port)
 
 

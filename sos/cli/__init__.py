@@ -4,14 +4,11 @@ import asyncio
 import io
 import json
 import logging
-import secrets
-import signal
 import sys
 import tarfile
-from collections.abc import Coroutine, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import aiohttp
 import msgspec
@@ -22,26 +19,41 @@ from recording.verify import Report, verify_package
 from routing.categories import Category
 from sos import demo as demonstration
 from sos.app import running
-from sos.cli.options import LOCAL, AsJson, ConfigFile, Exit, Key, KeyFile, Seed, Url, held_key
+from sos.cli import followup, msd, registry, severity
+from sos.cli.directory import app as agencies
+from sos.cli.geo import geo
+from sos.cli.law import law
+from sos.cli.lost import lost
+from sos.cli.mqtt import publish
+from sos.cli.options import LOCAL, AsJson, ConfigFile, Exit, Key, KeyFile, Url, held_key, run
+from sos.cli.route import SETTINGS as NEGATIVE_NUMBERS
+from sos.cli.route import route
+from sos.cli.vehicle import vehicle_crash, vehicle_manual
 from sos.clock import SystemClock
 from sos.errors import Misconfigured, SosError
 from sos.settings import Settings, load
 from sos.vehicle.replay import run_replay
-from sos.vehicle.report import Car, VehicleEvent, crash, manual, report_once
-from sos.vehicle.voice import CarVoice
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A private emergency call centre for vehicles.")
 vehicle = typer.Typer(no_args_is_help=True, help="Be a vehicle: report, call, replay records.")
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(vehicle, name="vehicle")
 app.add_typer(config, name="config")
+app.add_typer(geo, name="geo")
+app.add_typer(law, name="law")
+app.add_typer(agencies, name="directory")
+app.command(context_settings=NEGATIVE_NUMBERS)(route)
+app.command(context_settings=NEGATIVE_NUMBERS)(lost)
+app.add_typer(msd.app, name="msd")
+app.add_typer(registry.app, name="registry")
+app.add_typer(severity.app, name="severity")
 
 
 @app.command()
 def serve(config_file: ConfigFile = None) -> None:
     """Run the service until it is told to stop (SIGTERM or Ctrl+C)."""
     settings = _settings(config_file)
-    _run(_serve(settings))
+    run(_serve(settings))
 
 
 @app.command()
@@ -52,45 +64,15 @@ def demo(
 ) -> None:
     """Run the service with an invented brand, agencies, operator and car, and print where to click."""
     base = Settings(data_dir=str(data), port=port)
-    _run(demonstration.run(base, tell=typer.echo, crashes=crashes))
+    run(demonstration.run(base, tell=typer.echo, crashes=crashes))
 
 
-@vehicle.command("crash")
-def vehicle_crash(
-    url: Url = LOCAL,
-    key: Key = "",
-    key_file: KeyFile = None,
-    lat: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().latitude or 0.0,
-    lon: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().longitude or 0.0,
-    seed: Seed = None,
-    test: Annotated[bool, typer.Option("--test", help="Say that it is a test: it never leaves the house.")] = False,
-    voice: Annotated[bool, typer.Option(help="Call after reporting, until hung up.")] = True,
-    play: Annotated[Path | None, typer.Option(help="Audio file the car plays; speech-like sounds without.")] = None,
-    record: Annotated[Path | None, typer.Option(help="WAV file of what the car hears.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Report a crash automatically, and call."""
-    event = crash(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=_seed(seed))
-    _run(_report(event, url=url, key=held_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
-
-
-@vehicle.command("manual")
-def vehicle_manual(
-    url: Url = LOCAL,
-    key: Key = "",
-    key_file: KeyFile = None,
-    lat: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().latitude or 0.0,
-    lon: Annotated[float, typer.Option(help="WGS-84 degrees.")] = Car().longitude or 0.0,
-    seed: Seed = None,
-    test: Annotated[bool, typer.Option("--test", help="Say that it is a test: it never leaves the house.")] = False,
-    voice: Annotated[bool, typer.Option(help="Call after reporting, until hung up.")] = True,
-    play: Annotated[Path | None, typer.Option(help="Audio file the car plays; speech-like sounds without.")] = None,
-    record: Annotated[Path | None, typer.Option(help="WAV file of what the car hears.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Press the SOS button, and call."""
-    event = manual(Car(latitude=lat, longitude=lon, test=test), at=_now(), seed=_seed(seed))
-    _run(_report(event, url=url, key=held_key(key, key_file), voice=voice, play=play, record=record, as_json=as_json))
+vehicle.command("crash")(vehicle_crash)
+vehicle.command("manual")(vehicle_manual)
+vehicle.command("publish")(publish)
+vehicle.command("update")(followup.update)
+vehicle.command("cancel")(followup.cancel)
+vehicle.command("receipt")(followup.receipt)
 
 
 @vehicle.command("replay")
@@ -128,7 +110,7 @@ def export(
         raise Misconfigured(f"{directory} exists already; name a new directory")
     categories = _categories(reveal or [])
     token = held_key(key, key_file, role="auditor")
-    _run(_export(incident, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
+    run(_export(incident, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
 
 
 @app.command()
@@ -170,18 +152,6 @@ def main() -> None:
 async def _serve(settings: Settings) -> None:
     async with running(settings):
         await asyncio.get_running_loop().create_future()
-
-
-async def _report(
-    event: VehicleEvent, *, url: str, key: str, voice: bool, play: Path | None, record: Path | None, as_json: bool
-) -> None:
-    clock = SystemClock()
-    taken = await report_once(event, base_url=url, key=key, clock=clock)
-    shown = msgspec.json.encode(taken).decode() if as_json else f"accepted as {taken.urn} ({taken.durability})"
-    typer.echo(shown)
-    if voice:
-        async with CarVoice(url, taken.incident, token=key, clock=clock, sound=play, heard=record) as car:
-            await car.until_stopped()
 
 
 async def _export(
@@ -228,30 +198,6 @@ def _categories(named: Sequence[str]) -> tuple[Category, ...]:
     if unknown := set(named) - {*Category, "all"}:
         raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(Category)}, all", param_hint="--reveal")
     return tuple(category for category in Category if category in named or "all" in named)
-
-
-def _seed(given: int | None) -> int:
-    return secrets.randbits(63) if given is None else given
-
-
-def _now() -> datetime:
-    return SystemClock().now()
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run until done; SIGTERM and Ctrl+C end it in order."""
-
-    async def until_told() -> None:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
-        try:
-            await task
-        except asyncio.CancelledError:
-            return
-
-    asyncio.run(until_told())
 
 
 def _log_to_standard_error() -> None:

@@ -1,9 +1,12 @@
 """Options and exit codes that several subcommands of ``sos`` share."""
 
+import asyncio
 import json
+import signal
+from collections.abc import Coroutine
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,3 +40,19 @@ def held_key(key: str, file: Path | None, *, role: str = "tenant") -> str:
     if not key:
         raise Misconfigured("give the key with --key, SOS_KEY or --key-file")
     return key
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run until done; SIGTERM and Ctrl+C end it in order."""
+
+    async def until_told() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            return
+
+    asyncio.run(until_told())

@@ -26,6 +26,8 @@ class Operator(Struct, frozen=True, kw_only=True):
     name: str
     token_digest: str
     """Hex SHA-256 of the desk token (32 random bytes, so a plain digest is enough)."""
+    supervisor: bool = False
+    """May decide what the law leaves to a supervisor."""
 
 
 class Access:

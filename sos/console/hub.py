@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from sos.clock import timestamp
-from sos.incident.events import Recorded
+from sos.incident.events import OF_THE_REGISTRY, Recorded
 
 MAILBOX = 4096
 """Messages a desk may lag behind: about 1 MiB, or two seconds of the worst minute of a great earthquake."""
@@ -60,7 +60,7 @@ class Hub:
         """As a reader: tell every desk."""
         for recorded in batch:
             self.seen = recorded.position if recorded.position is not None else self.seen
-            if self._mailboxes:
+            if self._mailboxes and type(recorded.event) not in OF_THE_REGISTRY:
                 self.tell(event_message(recorded))
 
     def tell(self, message: str) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from sos.incident.model import AgencyId, IncidentId, LegId, OperatorId, Party
+from sos.incident.model import AgencyId, DisclosureId, IncidentId, LegId, OperatorId, Party
+from sos.incident.wish import Wish
 from sos.journal.journal import Done
 
 
@@ -15,6 +16,12 @@ class Voice(Protocol):
 
 
 class Disclose(Protocol):
-    async def decide(
-        self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, necessity: str, consent: str
-    ) -> Done: ...
+    async def decide(self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, wish: Wish) -> Done: ...
+
+
+class Agencies(Protocol):
+    async def said(
+        self, operator: OperatorId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
+    ) -> None:
+        """Record what the operator heard an agency say on the telephone."""
+        ...

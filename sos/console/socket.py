@@ -16,18 +16,44 @@ from msgspec import Struct
 
 from routing.categories import Category
 from routing.directory import Directory
+from routing.law.codes import Fact, Path
 from sos.clock import timestamp
 from sos.console.access import Operator
 from sos.console.acd import OWNED, Distribution
+from sos.console.calls import CallOrder, CallOrders
 from sos.console.desks import Desks
 from sos.console.hub import Hub, Mailbox, event_message, message
 from sos.console.outage import Outage
-from sos.console.port import Disclose, Voice
-from sos.errors import Malformed, Refused, SosError, Unavailable
-from sos.incident.commands import AddNote, CloseIncident, ReopenIncident, TakeIncident
-from sos.incident.events import DisclosureDecided, NoteAdded
+from sos.console.port import Agencies, Disclose, Voice
+from sos.errors import Forbidden, Malformed, Refused, SosError, Unavailable
+from sos.incident.commands import (
+    AddNote,
+    AnswerReferral,
+    AnswerVehicle,
+    CloseIncident,
+    ConfirmMatch,
+    RecordConsent,
+    ReopenIncident,
+    TakeIncident,
+    UndoMatch,
+)
+from sos.incident.events import OF_THE_REGISTRY, AnswerGiven, CancelReceived, DisclosureDecided, NoteAdded
 from sos.incident.lifecycle import decide
-from sos.incident.model import AgencyId, DeskId, Disposition, IncidentId, State
+from sos.incident.model import (
+    AgencyId,
+    AnswerAction,
+    AnswerId,
+    ConsentAnswer,
+    DeskId,
+    DisclosureId,
+    Disposition,
+    IncidentId,
+    ReferralId,
+    Relation,
+    State,
+    new_id,
+)
+from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()
@@ -40,24 +66,36 @@ MISSED = 2000
 
 ARRIVE_AGAIN = timedelta(seconds=1)
 
-SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS)
+SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS, Category.OWN)
 """What an operator sees of an incident in work."""
 
 OPEN = tuple(state for state in State if state is not State.CLOSED)
 ANSWERABLE = (State.RINGING, State.RECEIVED, State.REOPENED)
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class Order(CallOrder, frozen=True, kw_only=True):
     id: int
     do: str
     incident: IncidentId | None = None
     category: Category = Category.OBS
     text: str = ""
-    agency: AgencyId | None = None
     necessity: str = ""
     consent: str = ""
+    path: Path | None = None
+    facts: frozenset[Fact] = frozenset()
+    update: bool = False
+    confirmed: bool = False
+    answer: ConsentAnswer | None = None
+    categories: tuple[Category, ...] = ()
+    referral: ReferralId | None = None
+    approved: bool = False
     disposition: Disposition | None = None
     reason: str = ""
+    disclosure: DisclosureId | None = None
+    said: str = ""
+    other: IncidentId | None = None
+    relation: Relation | None = None
+    action: AnswerAction | None = None
 
 
 _orders = msgspec.json.Decoder(Order)
@@ -77,6 +115,13 @@ class Room(Struct, frozen=True, kw_only=True):
     demo: bool
     boot: str
     """Differs after each start, so that a desk knows that the other end of its voice leg is gone."""
+    brands: Callable[[], Mapping[str, object]] = dict
+    """By tenant: the brand's name and what is said in it."""
+    agencies: Agencies
+    lines: Mapping[str, Mapping[str, str]] = {}
+    """By agency: the telephone numbers of its lines, for an operator who has to dial."""
+    dials: bool = False
+    """Whether the house itself reaches telephone numbers."""
 
 
 class DeskSocket:
@@ -89,6 +134,9 @@ class DeskSocket:
         self._mailbox: Mailbox | None = None
         self._shown: dict[IncidentId, int] = {}
         """Incidents opened here, with the number of the last event whose parts were shown."""
+        self._call_orders = CallOrders(
+            room.journal, room.voice, operator=operator.id, dials=room.dials, lines=room.lines
+        )
         self._orders: Mapping[str, Callable[[Order], Awaitable[object]]] = {
             "ready": self._ready,
             "away": self._away,
@@ -96,8 +144,13 @@ class DeskSocket:
             "open": self._open,
             "note": self._note,
             "disclose": self._disclose,
+            "agency_said": self._agency_said,
+            "consent": self._consent,
+            "approve": self._approve,
             "close": self._close,
             "reopen": self._reopen,
+            "match": self._match,
+            "tell_vehicle": self._tell_vehicle,
             "history": self._history,
         }
 
@@ -155,6 +208,7 @@ class DeskSocket:
                 "service": agency.service,
                 "exercise_partner": agency.exercise_partner,
                 "default": agency.default,
+                "lines": room.lines.get(agency.id, {}),
             }
             for agency in room.directory.agencies.values()
         }
@@ -162,13 +216,19 @@ class DeskSocket:
             message(
                 {
                     "t": "welcome",
-                    "operator": {"id": self._operator.id, "name": self._operator.name},
+                    "operator": {
+                        "id": self._operator.id,
+                        "name": self._operator.name,
+                        "supervisor": self._operator.supervisor,
+                    },
                     "desk": self._desk,
                     "now": timestamp(room.journal.clock.now()),
                     "demo": room.demo,
                     "boot": room.boot,
                     "agencies": agencies,
                     "languages": ["ja", "en"],
+                    "brands": room.brands(),
+                    "dials": room.dials,
                 }
             )
         )
@@ -180,7 +240,8 @@ class DeskSocket:
         if len(missed) == MISSED:
             return False
         for recorded in missed:
-            mailbox.put(event_message(recorded))
+            if type(recorded.event) not in OF_THE_REGISTRY:
+                mailbox.put(event_message(recorded))
         return True
 
     async def _snapshot(self, mailbox: Mailbox) -> None:
@@ -214,10 +275,12 @@ class DeskSocket:
         self._mailbox.put(await self._obey(order))
 
     async def _obey(self, order: Order) -> str:
-        obey = self._orders.get(order.do)
-        if obey is None:
-            return _reply(order.id, error=Malformed(f"there is no order {order.do[:32]!r}", field="$.do"))
+        obey, of_the_call = self._orders.get(order.do), self._call_orders.obey.get(order.do)
         try:
+            if of_the_call is not None:
+                return _reply(order.id, result=await of_the_call(_incident(order), order))
+            if obey is None:
+                raise Malformed(f"there is no order {order.do[:32]!r}", field="$.do")
             return _reply(order.id, result=await obey(order))
         except SosError as refused:
             return _reply(order.id, error=refused)
@@ -258,7 +321,7 @@ class DeskSocket:
         for part in parts:
             if isinstance(part.recorded.event, DisclosureDecided):
                 continue
-            text = isinstance(part.recorded.event, NoteAdded)
+            text = isinstance(part.recorded.event, NoteAdded | CancelReceived | AnswerGiven)
             item = items.setdefault(
                 part.recorded.id,
                 {
@@ -286,10 +349,48 @@ class DeskSocket:
             _incident(order),
             agency=order.agency,
             operator=self._operator.id,
-            necessity=order.necessity,
-            consent=order.consent,
+            wish=Wish(
+                path=order.path,
+                necessity=order.necessity,
+                consent=order.consent,
+                facts=order.facts,
+                reason=order.reason,
+                update=order.update,
+                confirmed=order.confirmed,
+            ),
         )
         return {"disclosures": [disclosure.disclosure for disclosure in done.incident.disclosures]}
+
+    async def _agency_said(self, order: Order) -> None:
+        """What somebody at an agency said on the telephone, as the operator heard it."""
+        if order.disclosure is None:
+            raise Malformed("about which disclosure?", field="$.disclosure")
+        await self._room.agencies.said(self._operator.id, _incident(order), order.disclosure, order.said, order.text)
+
+    async def _consent(self, order: Order) -> None:
+        """What the person said when asked whether somebody may be told."""
+        if order.answer is None:
+            raise Malformed("what did the person say?", field="$.answer")
+        incident = _incident(order)
+        await self._own(incident)
+        agencies = () if order.agency is None else (order.agency,)
+        command = RecordConsent(answer=order.answer, categories=order.categories, agencies=agencies)
+        await self._room.journal.execute(incident, command, actor=self._actor)
+
+    async def _approve(self, order: Order) -> None:
+        """A supervisor answers; who that is comes from the log-in."""
+        if not self._operator.supervisor:
+            raise Forbidden("only a supervisor decides this")
+        if order.referral is None:
+            raise Malformed("which question?", field="$.referral")
+        command = AnswerReferral(
+            referral=order.referral,
+            supervisor=self._operator.id,
+            approved=order.approved,
+            facts=tuple(sorted(order.facts)),
+            reason=order.reason,
+        )
+        await self._room.journal.execute(_incident(order), command, actor=self._actor)
 
     async def _close(self, order: Order) -> None:
         """End the call, wait for its recording to be sealed, close."""
@@ -304,6 +405,24 @@ class DeskSocket:
 
     async def _reopen(self, order: Order) -> None:
         await self._room.journal.execute(_incident(order), ReopenIncident(reason=order.reason), actor=self._actor)
+
+    async def _match(self, order: Order) -> None:
+        """Say that another incident belongs to this one, or (``approved`` is false) that it does not."""
+        if order.other is None or order.relation is None:
+            raise Malformed("which other incident, and why?", field="$.other")
+        kind = ConfirmMatch if order.approved else UndoMatch
+        command = kind(other=order.other, relation=order.relation)
+        await self._room.journal.execute(_incident(order), command, actor=self._actor)
+
+    async def _tell_vehicle(self, order: Order) -> dict[str, Any]:
+        """Give the vehicle an answer: an acknowledgement, a request for its data, or a message."""
+        if order.action is None:
+            raise Malformed("what shall the vehicle be told?", field="$.action")
+        incident = _incident(order)
+        await self._own(incident)
+        command = AnswerVehicle(answer=AnswerId(new_id()), action=order.action, text=order.text)
+        await self._room.journal.execute(incident, command, actor=self._actor)
+        return {"answer": command.answer}
 
     async def _history(self, order: Order) -> list[Any]:
         """The timeline of one incident, without personal data."""

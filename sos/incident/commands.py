@@ -14,14 +14,22 @@ from sos.incident.model import (
     Acknowledgement,
     AgencyId,
     AgencyStatus,
+    AnswerAction,
+    AnswerId,
+    ConsentAnswer,
     DeskId,
     DisclosureId,
     Disposition,
+    IncidentId,
     LegId,
     Mode,
     OperatorId,
     Party,
+    Question,
     RecordingId,
+    ReferralId,
+    Relation,
+    Rung,
     Trigger,
 )
 
@@ -38,6 +46,9 @@ class OpenIncident(Command, frozen=True, kw_only=True, gc=False):
     report_digest: str
     readable: bool
     findings: tuple[str, ...] = ()
+    channel: str = "http"
+    vehicle: bytes = b""
+    """The VEH part (canonical JSON) when the door knows the vehicle and the report does not name it."""
 
 
 class FileReport(Command, frozen=True, kw_only=True, gc=False):
@@ -47,6 +58,64 @@ class FileReport(Command, frozen=True, kw_only=True, gc=False):
     located: bool
     parts: Mapping[Category, bytes]
     findings: tuple[str, ...] = ()
+    report_digest: str = ""
+    """Of the bytes, so that each report is filed once; empty: the sequence alone decides."""
+
+
+class JoinReport(Command, frozen=True, kw_only=True, gc=False):
+    """A further report of the crash that this incident is about."""
+
+    reason: str
+    format: str
+    report: bytes
+    report_digest: str
+    readable: bool
+    findings: tuple[str, ...] = ()
+    trigger: Trigger = Trigger.UNKNOWN
+
+
+class RecordCancel(Command, frozen=True, kw_only=True, gc=False):
+    reason: str
+    words: str
+    """The reason as the sender wrote it; may be empty."""
+    format: str
+    report: bytes
+    report_digest: str
+
+
+class ProposeMatch(Command, frozen=True, kw_only=True, gc=False):
+    other: IncidentId
+    relation: Relation
+    reasons: tuple[str, ...]
+    distance_m: int | None = None
+    apart_s: int | None = None
+
+
+class ConfirmMatch(Command, frozen=True, kw_only=True, gc=False):
+    other: IncidentId
+    relation: Relation
+    reasons: tuple[str, ...] = ()
+
+
+class UndoMatch(Command, frozen=True, kw_only=True, gc=False):
+    other: IncidentId
+    relation: Relation
+
+
+class IssueReceipt(Command, frozen=True, kw_only=True, gc=False):
+    checks: tuple[tuple[str, bool], ...]
+
+
+class AnswerVehicle(Command, frozen=True, kw_only=True, gc=False):
+    answer: AnswerId
+    action: AnswerAction
+    text: str = ""
+    """Of a message; at most ``MESSAGE_CHARACTERS``."""
+
+
+class ConfirmAnswer(Command, frozen=True, kw_only=True, gc=False):
+    answer: AnswerId
+    channel: str
 
 
 class RecordPlan(Command, frozen=True, kw_only=True, gc=False):
@@ -58,6 +127,40 @@ class RecordPlan(Command, frozen=True, kw_only=True, gc=False):
     border_m: int | None
     datasets: tuple[str, ...]
     parts: Mapping[Category, bytes] = NO_PARTS
+
+
+class DescribePlace(Command, frozen=True, kw_only=True, gc=False):
+    """Record the address that a geocoder gave.  The fields are those of ``PlaceDescribed``."""
+
+    source: str
+    distance_m: int
+    parts: Mapping[Category, bytes]
+
+
+class RecogniseVehicle(Command, frozen=True, kw_only=True, gc=False):
+    """Say how the vehicle stands.  The fields are those of ``VehicleRecognised``."""
+
+    flags: tuple[str, ...]
+    pack: str
+    entitlement: str
+    opt_out: bool
+    profiling: bool
+    call_back_window_s: int
+    record: str | None = None
+    holder: str | None = None
+    clauses: tuple[str, ...] = ()
+    parts: Mapping[Category, bytes] = NO_PARTS
+
+
+class JudgeSeverity(Command, frozen=True, kw_only=True, gc=False):
+    """Record how severe the crash may be.  The fields are those of ``SeverityJudged``."""
+
+    judged_by: str
+    coefficients: str
+    scored: bool
+    report: int
+    judgement: bytes
+    """Canonical JSON, kept as the SEV part."""
 
 
 class OfferDesks(Command, frozen=True, kw_only=True, gc=False):
@@ -78,6 +181,50 @@ class InviteLeg(Command, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
+
+
+AUDIO = (Category.AUD,)
+"""What a leg seals before anything of it is written."""
+
+
+class DialLeg(Command, frozen=True, kw_only=True, gc=False):
+    """Call somebody into the conference; the provider is asked only once this stands."""
+
+    leg: LegId
+    party: Party
+    who: str
+    line: str
+    """Where the number stands: ``callback`` of the report, or a line of the agency's directory entry."""
+
+
+class RingLeg(Command, frozen=True, kw_only=True, gc=False):
+    """It rings at the other end."""
+
+    leg: LegId
+
+
+class SetLegMode(Command, frozen=True, kw_only=True, gc=False):
+    """Hold, mute, coach, or let talk again."""
+
+    leg: LegId
+    operator: OperatorId
+    held: bool = False
+    muted: bool = False
+    coaching: LegId | None = None
+
+
+class PressKeys(Command, frozen=True, kw_only=True, gc=False):
+    """Somebody pressed keys on this leg (DTMF)."""
+
+    leg: LegId
+    keys: str
+
+
+class PlayNotice(Command, frozen=True, kw_only=True, gc=False):
+    """Tell a leg something by machine, once."""
+
+    leg: LegId
+    notice: str
 
 
 class JoinLeg(Command, frozen=True, kw_only=True, gc=False):
@@ -108,9 +255,59 @@ class FailRecording(Command, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class KeepCopy(Command, frozen=True, kw_only=True, gc=False):
+    """A leg's recording was fetched from a provider."""
+
+    recording: RecordingId
+    leg: LegId
+    copy: str
+    digest: str
+    size: int
+
+
+class NoteCopyDeleted(Command, frozen=True, kw_only=True, gc=False):
+    """The provider has deleted its copy."""
+
+    recording: RecordingId
+    copy: str
+
+
+class QueueLeg(Command, frozen=True, kw_only=True, gc=False):
+    """A call waits at the provider for its turn."""
+
+    leg: LegId
+    queued_ms: int
+
+
 class AddNote(Command, frozen=True, kw_only=True, gc=False):
     category: Category
     text: str
+
+
+class RecordConsent(Command, frozen=True, kw_only=True, gc=False):
+    answer: ConsentAnswer
+    categories: tuple[Category, ...] = ()
+    agencies: tuple[AgencyId, ...] = ()
+    audio_ms: int | None = None
+
+
+class ReferDisclosure(Command, frozen=True, kw_only=True, gc=False):
+    referral: ReferralId
+    agency: AgencyId
+    rule: str
+    path: str
+    necessity: str
+    consent: str
+    reason: str
+    """The operator's own words."""
+
+
+class AnswerReferral(Command, frozen=True, kw_only=True, gc=False):
+    referral: ReferralId
+    supervisor: OperatorId
+    approved: bool
+    facts: tuple[str, ...] = ()
+    reason: str
 
 
 class DecideDisclosure(Command, frozen=True, kw_only=True, gc=False):
@@ -133,6 +330,20 @@ class DecideDisclosure(Command, frozen=True, kw_only=True, gc=False):
     withheld: tuple[Category, ...]
     brief: bytes
     """The document that leaves, exactly as it leaves."""
+    path: str = "life_protection"
+    facts: tuple[str, ...] = ()
+    grounds: tuple[str, ...] = ()
+    rules: str = ""
+    opt_out_clause: str = ""
+    review: bool = False
+    obligations: tuple[str, ...] = ()
+    referral: ReferralId | None = None
+    supervisor: OperatorId | None = None
+    supersedes: DisclosureId | None = None
+    brief_version: int = 1
+    forms: tuple[tuple[str, str], ...] = ()
+    confirmed: bool = False
+    """A person has seen the warning that this service was told before (``Unconfirmed``)."""
 
 
 class StartDelivery(Command, frozen=True, kw_only=True, gc=False):
@@ -168,6 +379,34 @@ class ReportStatus(Command, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     agency: AgencyId
     status: AgencyStatus
+
+
+class TakeRung(Command, frozen=True, kw_only=True, gc=False):
+    """Tell louder.  ``number`` is the one that comes next, so that a rung is never taken twice."""
+
+    disclosure: DisclosureId
+    number: int
+    rung: Rung
+    reason: str
+    elapsed_ms: int
+    next_after_ms: int | None
+    line: str | None = None
+    leg: LegId | None = None
+    """Of the call that the house places; None when the line is dialled by hand."""
+    proposed: tuple[AgencyId, ...] = ()
+
+
+class EndAgencyCall(Command, frozen=True, kw_only=True, gc=False):
+    disclosure: DisclosureId
+    leg: LegId
+    outcome: str
+
+
+class AskBack(Command, frozen=True, kw_only=True, gc=False):
+    disclosure: DisclosureId
+    agency: AgencyId
+    question: Question
+    text: str = ""
 
 
 class ReadParts(Command, frozen=True, kw_only=True, gc=False):

@@ -8,6 +8,7 @@ change of meaning is a new kind or a raised ``VERSIONS`` entry with an upcaster 
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -17,6 +18,9 @@ from sos.incident.model import (
     Acknowledgement,
     AgencyId,
     AgencyStatus,
+    AnswerAction,
+    AnswerId,
+    ConsentAnswer,
     DeskId,
     DisclosureId,
     Disposition,
@@ -26,7 +30,11 @@ from sos.incident.model import (
     Mode,
     OperatorId,
     Party,
+    Question,
     RecordingId,
+    ReferralId,
+    Relation,
+    Rung,
     TenantId,
     Trigger,
 )
@@ -37,7 +45,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class IncidentOpened(Event, frozen=True, kw_only=True, gc=False):
-    """A report came in and is durable.  Parts: RAW, the bytes as received."""
+    """A report came in and is durable.  Parts: RAW, the bytes as received; VEH, when only the door knows the car."""
 
     mode: Mode
     trigger: Trigger
@@ -50,6 +58,8 @@ class IncidentOpened(Event, frozen=True, kw_only=True, gc=False):
     """False: the bytes could not be read as a report; the operator sees «unreadable crash data»."""
     findings: tuple[str, ...] = ()
     """Codes of what was odd about the report, such as ``unknown_field:$.data.foo`` or ``spooled``."""
+    channel: str = "http"
+    """The door it came through, and by which the vehicle can be answered: ``http``, ``mqtt``, ``voice``."""
 
 
 class ReportFiled(Event, frozen=True, kw_only=True, gc=False):
@@ -58,6 +68,81 @@ class ReportFiled(Event, frozen=True, kw_only=True, gc=False):
     sequence: int
     located: bool
     findings: tuple[str, ...] = ()
+    report_digest: str = ""
+    """Of the bytes that were taken apart, as in ``IncidentOpened`` or ``ReportJoined``."""
+
+
+class ReportJoined(Event, frozen=True, kw_only=True, gc=False):
+    """A further report of the same crash came in and is durable.  Parts: RAW, the bytes as received."""
+
+    reason: str
+    """Why it belongs here: ``update``, ``changed_repeat``, ``data_for_call``."""
+    format: str
+    report_digest: str
+    report_bytes: int
+    readable: bool
+    findings: tuple[str, ...] = ()
+    trigger: Trigger = Trigger.UNKNOWN
+    """What this report says; ``automatic`` makes the incident one."""
+
+
+class CancelReceived(Event, frozen=True, kw_only=True, gc=False):
+    """The vehicle or its cloud asks that no help be sent.  It closes nothing.  Parts: RAW, and OBS, the reason."""
+
+    reason: str
+    """``false_alarm``, ``occupant_cancelled``, ``test``, ``other`` or ``not_given``; the sender's own words are OBS."""
+    format: str
+    report_digest: str
+    report_bytes: int
+
+
+class MatchProposed(Event, frozen=True, kw_only=True, gc=False):
+    """Another incident may belong to this one; a person says so."""
+
+    other: IncidentId
+    relation: Relation
+    reasons: tuple[str, ...]
+    """Codes such as ``vehicle``, ``callback``, ``near``, ``heading``."""
+    distance_m: int | None = None
+    """Rounded to 10 m."""
+    apart_s: int | None = None
+    """Between the two, in whole seconds."""
+
+
+class MatchConfirmed(Event, frozen=True, kw_only=True, gc=False):
+    """The two belong together: by a person's word, or by the same vehicle within the window."""
+
+    other: IncidentId
+    relation: Relation
+    reasons: tuple[str, ...] = ()
+
+
+class MatchUndone(Event, frozen=True, kw_only=True, gc=False):
+    """A person says that the two do not belong together; it is not proposed again."""
+
+    other: IncidentId
+    relation: Relation
+
+
+class ReceiptIssued(Event, frozen=True, kw_only=True, gc=False):
+    """A test call walked the real path; this is the vehicle's receipt."""
+
+    passed: bool
+    checks: tuple[tuple[str, bool], ...]
+    """Name and outcome, such as (``located``, True)."""
+
+
+class AnswerGiven(Event, frozen=True, kw_only=True, gc=False):
+    """The vehicle shall get this.  Stands before anything leaves.  Parts: OBS, the text of a message."""
+
+    answer: AnswerId
+    action: AnswerAction
+
+
+class AnswerDelivered(Event, frozen=True, kw_only=True, gc=False):
+    answer: AnswerId
+    channel: str
+    """``mqtt``: the broker has it; ``http``: the vehicle fetched it and said so."""
 
 
 class PlanMade(Event, frozen=True, kw_only=True, gc=False):
@@ -72,9 +157,18 @@ class PlanMade(Event, frozen=True, kw_only=True, gc=False):
     flags: tuple[str, ...]
     """``position_unknown``, ``default_agency``, ``near_border``, ``at_sea``, ``degraded`` ..."""
     border_m: int | None = None
-    """Distance to the nearest other prefecture, in metres, rounded to 100 m so that it does not tell the place."""
+    """Distance to the nearest other area, in metres, rounded to 100 m so that it does not tell the place."""
     datasets: tuple[str, ...] = ()
     """Name and digest of every data set and rule file the plan was made from, so that it can be made again."""
+
+
+class PlaceDescribed(Event, frozen=True, kw_only=True, gc=False):
+    """The operator's own geocoder named the place of a report, for the screen only.  Parts: LOC, the address."""
+
+    source: str
+    """``nominatim``, ``photon`` or ``pelias``."""
+    distance_m: int
+    """From the report's position to what was found, rounded to 10 m."""
 
 
 class DeskOffered(Event, frozen=True, kw_only=True, gc=False):
@@ -104,6 +198,43 @@ class LegInvited(Event, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
+
+
+class LegDialled(Event, frozen=True, kw_only=True, gc=False):
+    """Intent before effect: somebody is about to be called into the conference."""
+
+    leg: LegId
+    party: Party
+    who: str
+    line: str
+    """Where the number stands: ``callback`` of the report, or a line of the agency's directory entry."""
+
+
+class LegRinging(Event, frozen=True, kw_only=True, gc=False):
+    leg: LegId
+
+
+class LegModeSet(Event, frozen=True, kw_only=True, gc=False):
+    """Who hears whom is about to change: held legs hear nobody, muted ones are not heard, a coach by one alone."""
+
+    leg: LegId
+    held: bool
+    muted: bool
+    coaching: LegId | None = None
+
+
+class KeysPressed(Event, frozen=True, kw_only=True, gc=False):
+    """Keys of a telephone (DTMF): ``1`` yes and ``2`` no to a silent caller."""
+
+    leg: LegId
+    keys: str
+
+
+class NoticePlayed(Event, frozen=True, kw_only=True, gc=False):
+    """A leg is about to be told something by machine."""
+
+    leg: LegId
+    notice: str
 
 
 class LegJoined(Event, frozen=True, kw_only=True, gc=False):
@@ -138,10 +269,71 @@ class RecordingFailed(Event, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class RecordingFetched(Event, frozen=True, kw_only=True, gc=False):
+    """What a telephony provider recorded of one leg lies sealed in ``recording``; its own copy is deleted next."""
+
+    recording: RecordingId
+    leg: LegId
+    copy: str
+    """The provider's name of it."""
+    digest: str
+    """Hex SHA-256 of the file as it came."""
+    size: int
+    """Its bytes."""
+
+
+class ProviderCopyDeleted(Event, frozen=True, kw_only=True, gc=False):
+    """A provider has said that its copy of a recording is gone."""
+
+    recording: RecordingId
+    copy: str
+
+
+class LegQueued(Event, frozen=True, kw_only=True, gc=False):
+    """A call waits at the provider for its turn: it does not ring yet, and nobody there would say so."""
+
+    leg: LegId
+    queued_ms: int
+
+
 class NoteAdded(Event, frozen=True, kw_only=True, gc=False):
     """Parts: one, in ``category``, the text of the note."""
 
     category: Category
+
+
+class ConsentRecorded(Event, frozen=True, kw_only=True, gc=False):
+    """The person was asked whether somebody may be told, and answered."""
+
+    answer: ConsentAnswer
+    categories: tuple[Category, ...] = ()
+    """What was agreed to."""
+    agencies: tuple[AgencyId, ...] = ()
+    """Whom the person named; empty: whoever helps."""
+    audio_ms: int | None = None
+    """Where in the recording the answer is; None: as the times of this event and of ``RecordingStarted`` say."""
+
+
+class DisclosureReferred(Event, frozen=True, kw_only=True, gc=False):
+    """The law leaves it to a supervisor whether an agency is told.  Parts: OBS, the operator's reason."""
+
+    referral: ReferralId
+    agency: AgencyId
+    rule: str
+    """Row that referred it, such as ``JP-05``."""
+    path: str
+    necessity: str
+    consent: str
+
+
+class ReferralAnswered(Event, frozen=True, kw_only=True, gc=False):
+    """A supervisor has decided.  Parts: OBS, the reason."""
+
+    referral: ReferralId
+    supervisor: OperatorId
+    approved: bool
+    facts: tuple[str, ...] = ()
+    """What the supervisor takes to be so, such as ``capacity_in_doubt``."""
 
 
 class DisclosureDecided(Event, frozen=True, kw_only=True, gc=False):
@@ -166,6 +358,26 @@ class DisclosureDecided(Event, frozen=True, kw_only=True, gc=False):
     opt_out_overridden: bool
     categories: tuple[Category, ...]
     withheld: tuple[Category, ...]
+    path: str = "life_protection"
+    """What was taken as the reason (``routing.law.Path``); what is true of it stands in ``facts``."""
+    facts: tuple[str, ...] = ()
+    grounds: tuple[str, ...] = ()
+    """Every ground relied on, where there is more than ``ground``."""
+    rules: str = ""
+    """Name and digest of the rule tables, so that the verdict can be reached again."""
+    opt_out_clause: str = ""
+    """Clause of the customer's terms that sets the wish not to share aside; empty where it was not set aside."""
+    review: bool = False
+    """A second person looks at it within a day."""
+    obligations: tuple[str, ...] = ()
+    """What the record must hold and what is still to be done, by the law (``routing.law.Obligation``)."""
+    referral: ReferralId | None = None
+    supervisor: OperatorId | None = None
+    supersedes: DisclosureId | None = None
+    """The disclosure to the same agency that this newer brief follows."""
+    brief_version: int = 1
+    forms: tuple[tuple[str, str], ...] = ()
+    """Each form the brief was prepared in, and the hex SHA-256 of its bytes; ``json`` is the RAW part itself."""
 
 
 class DeliveryStarted(Event, frozen=True, kw_only=True, gc=False):
@@ -201,6 +413,52 @@ class AgencyAcknowledged(Event, frozen=True, kw_only=True, gc=False):
 class AgencyRejected(Event, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     reason: str
+
+
+class RungTaken(Event, frozen=True, kw_only=True, gc=False):
+    """The telling of an agency gets louder by one rung.  Stands before the rung's effect."""
+
+    disclosure: DisclosureId
+    number: int
+    """From 1 within the disclosure."""
+    rung: Rung
+    reason: str
+    """``decided``, ``due``, the outcome of the call before, ``answered``, ``clock_set_back`` ..."""
+    line: str | None = None
+    """``first``, ``second`` or ``joint``: the line that is called."""
+    by_hand: bool = False
+    """The house cannot dial: the operator is asked to."""
+    proposed: tuple[AgencyId, ...] = ()
+    elapsed_ms: int
+    """Since the decision, as the ladder counts it."""
+    next_after_ms: int | None
+    """When the next rung will be due; None: the ladder ends here."""
+
+
+class AgencyCallRequested(Event, frozen=True, kw_only=True, gc=False):
+    """Intent before effect: the agency is about to be called on one of its lines, into the incident's conference."""
+
+    disclosure: DisclosureId
+    agency: AgencyId
+    line: str
+    """Names the line in the directory; numbers are not in the journal."""
+    leg: LegId
+
+
+class AgencyCallEnded(Event, frozen=True, kw_only=True, gc=False):
+    """The call to the agency is over.  Only an acknowledgement says that a human was there."""
+
+    disclosure: DisclosureId
+    leg: LegId
+    outcome: str
+    """``no_answer``, ``busy``, ``machine``, ``failed``, ``ended`` ..."""
+
+
+class AgencyAsked(Event, frozen=True, kw_only=True, gc=False):
+    """A human at the agency asks back.  Parts: OBS, the words, when there are any."""
+
+    disclosure: DisclosureId
+    question: Question
 
 
 class HandoffCompleted(Event, frozen=True, kw_only=True, gc=False):
@@ -244,6 +502,65 @@ class ExportMade(Event, frozen=True, kw_only=True, gc=False):
     """Categories revealed in clear; the others stand as commitments only."""
     purpose: str
 
+
+class VehicleRecognised(Event, frozen=True, kw_only=True, gc=False):
+    """What the registry says of the vehicle.  It informs: whoever called is answered all the same.  Parts: OWN."""
+
+    flags: tuple[str, ...]
+    """``unknown_vehicle``, ``deactivated``, ``sold``, ``registry_unavailable`` ...: why to look twice."""
+    pack: str
+    """Brand pack in force, with its digest; empty when the brand has none."""
+    entitlement: str
+    """``entitled``, ``lapsed``, ``never`` or ``unknown``."""
+    opt_out: bool
+    """Provision to third parties has been stopped by the customer."""
+    profiling: bool
+    """False: severity is never scored for this brand, or nobody could say."""
+    call_back_window_s: int
+    record: str | None = None
+    """The vehicle's stream in the registry."""
+    holder: str | None = None
+    """The subscriber's."""
+    clauses: tuple[str, ...] = ()
+    """Clauses of the brand's terms in force, as ``ground=text/version#clause``."""
+
+
+class SeverityJudged(Event, frozen=True, kw_only=True, gc=False):
+    """How badly somebody may be hurt, as an aid.  Parts: SEV, level, risk, inputs and reasons under ``prediction``."""
+
+    judged_by: str
+    """Id of the model asked for."""
+    coefficients: str
+    """Hex SHA-256 of the model."""
+    scored: bool
+    """False: something the model needs is unknown, so there is no risk, only rules."""
+    report: int
+    """Number of the newest event whose facts were used."""
+
+
+class RegistryChanged(Event, frozen=True, kw_only=True, gc=False):
+    """A brand, vehicle or subscriber has changed; stands in the subject's own stream, never in an incident's.
+
+    Parts: what the change holds of personal data, by category.
+    """
+
+    subject: str
+    """``brand``, ``vehicle`` or ``subscriber``."""
+    change: dict[str, Any]
+    """One of ``sos.registry.changes``; ``kind`` names it."""
+
+
+class RegistryRead(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody is about to be shown personal data of the registry; written before the first byte is served."""
+
+    subject: str
+    reader: str
+    categories: tuple[Category, ...]
+    purpose: str
+
+
+OF_THE_REGISTRY: frozenset[type[Event]] = frozenset({RegistryChanged, RegistryRead})
+"""Kinds that no incident has: whoever follows incidents passes them over."""
 
 KINDS: Mapping[str, type[Event]] = MappingProxyType({kind.__name__: kind for kind in Event.__subclasses__()})
 """Every kind there is, by the name it has in the header."""

@@ -36,6 +36,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
+from sos.incident import belonging, consent, rungs, talk
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -44,9 +45,9 @@ from sos.incident.model import (
     DisclosureId,
     Disposition,
     Incident,
-    Leg,
     Mode,
     Recording,
+    Standing,
     State,
 )
 
@@ -91,20 +92,46 @@ TRANSITIONS: Mapping[State | None, Mapping[type[e.Event], State]] = MappingProxy
 ANYTIME: frozenset[type[e.Event]] = frozenset(
     {
         e.ReportFiled,
+        e.ReportJoined,
+        e.CancelReceived,
+        e.MatchProposed,
+        e.MatchConfirmed,
+        e.MatchUndone,
+        e.ReceiptIssued,
+        e.AnswerGiven,
+        e.AnswerDelivered,
         e.PlanMade,
+        e.PlaceDescribed,
+        e.VehicleRecognised,
+        e.SeverityJudged,
         e.LegInvited,
+        e.LegDialled,
+        e.LegRinging,
         e.LegJoined,
         e.LegLeft,
+        e.LegModeSet,
+        e.KeysPressed,
+        e.NoticePlayed,
         e.RecordingStarted,
         e.RecordingSealed,
         e.RecordingFailed,
+        e.RecordingFetched,
+        e.ProviderCopyDeleted,
+        e.LegQueued,
         e.NoteAdded,
+        e.ConsentRecorded,
+        e.DisclosureReferred,
+        e.ReferralAnswered,
         e.DeliveryStarted,
         e.DeliveryConfirmed,
         e.DeliveryFailed,
         e.AgencyAcknowledged,
         e.AgencyRejected,
         e.AgencyReported,
+        e.AgencyAsked,
+        e.RungTaken,
+        e.AgencyCallRequested,
+        e.AgencyCallEnded,
         e.PartsRead,
         e.HelpEscalated,
         e.ExportMade,
@@ -120,27 +147,37 @@ class Deadline(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+_CALL_VEHICLE = Deadline(name=talk.DUE, after=talk.CALLS[0], reason="data came and no voice, or the voice was lost")
+
 DEADLINES: Mapping[State, tuple[Deadline, ...]] = MappingProxyType(
     {
         State.RECEIVED: (
             Deadline(name="ring_anyway", after=timedelta(seconds=2), reason="no offer came: ring every desk"),
+            _CALL_VEHICLE,
         ),
         State.RINGING: (
             Deadline(name="ring_all", after=timedelta(seconds=5), reason="unclaimed: sound at every desk"),
             Deadline(name="unanswered", after=timedelta(seconds=15), reason="NENA-STA-020.1: 90 % within 15 s"),
+            _CALL_VEHICLE,
         ),
         State.IN_CALL: (
             Deadline(name="undecided", after=timedelta(seconds=60), reason="NFPA 1225: call processing within 60 s"),
+            _CALL_VEHICLE,
         ),
         State.HANDING_OVER: (
             Deadline(name="redeliver", after=timedelta(seconds=5), reason="a delivery that no machine confirmed"),
+            Deadline(name=rungs.DUE, after=rungs.UNTOUCHED, reason="the next rung of a ladder is due"),
             Deadline(name="handoff_overdue", after=timedelta(seconds=20), reason="no human there has taken over"),
+            _CALL_VEHICLE,
         ),
         State.HANDED_OVER: (
             Deadline(name="unclosed", after=timedelta(minutes=30), reason="handed over and still open"),
+            Deadline(name=rungs.DUE, after=rungs.UNTOUCHED, reason="one service took over, another refused"),
+            _CALL_VEHICLE,
         ),
         State.REOPENED: (
             Deadline(name="ring_anyway", after=timedelta(seconds=2), reason="no offer came: ring every desk"),
+            _CALL_VEHICLE,
         ),
     }
 )
@@ -160,6 +197,12 @@ def deadlines(incident: Incident) -> tuple[tuple[str, datetime], ...]:
         if deadline.name == _REDELIVER:
             if any(known.pending and known.reached is None for known in incident.disclosures):
                 found.append((deadline.name, (incident.tried_at or entered) + deadline.after))
+        elif deadline.name == talk.DUE:
+            if (call_at := talk.due(incident)) is not None:
+                found.append((deadline.name, call_at))
+        elif deadline.name == rungs.DUE:
+            if (due := rungs.due(incident)) is not None:
+                found.append((deadline.name, due))
         elif deadline.name not in incident.passed:
             found.append((deadline.name, entered + deadline.after))
     return tuple(found)
@@ -185,17 +228,37 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
         changes["opened_at"] = at
     if kind is e.DisclosureDecided or (isinstance(event, e.HelpEscalated) and event.rung == _REDELIVER):
         changes["tried_at"] = at
+    changes |= talk.silent(incident, event, at)
+    if (ladders := rungs.TIMES.get(kind)) is not None:
+        changes["ladders"] = ladders(incident, event, at)
     return replace(incident, version=incident.version + 1, **changes)
 
 
 def _opened(_: Incident, event: e.IncidentOpened) -> dict[str, Any]:
-    flags = () if event.readable else ("unreadable_report",)
-    return {"mode": event.mode, "trigger": event.trigger, "flags": flags}
+    flags = belonging.flags((), event.findings, readable=event.readable) if event.findings or not event.readable else ()
+    return {"mode": event.mode, "trigger": event.trigger, "flags": flags, "reports": (event.report_digest,)}
+
+
+_UNPLACED = ("position_unknown", "default_agency")
+"""Flags of a plan that a later one, made with a position, takes back."""
 
 
 def _planned(incident: Incident, event: e.PlanMade) -> dict[str, Any]:
-    flags = tuple(dict.fromkeys((*incident.flags, *event.flags)))
+    known = tuple(flag for flag in incident.flags if not (incident.planned and flag in _UNPLACED))
+    flags = tuple(dict.fromkeys((*known, *event.flags)))
     return {"planned": True, "prefecture": event.prefecture, "agencies": event.agencies, "flags": flags}
+
+
+def _recognised(incident: Incident, event: e.VehicleRecognised) -> dict[str, Any]:
+    others = tuple(flag for flag in incident.flags if flag not in (incident.registry_flags or ()))
+    return {
+        "flags": tuple(dict.fromkeys((*others, *event.flags))),
+        "registry_flags": event.flags,
+        "opt_out": event.opt_out,
+        "profiling": event.profiling,
+        "call_back_window_s": event.call_back_window_s,
+        "record": event.record,
+    }
 
 
 def _offered(incident: Incident, event: e.DeskOffered) -> dict[str, Any]:
@@ -206,23 +269,9 @@ def _assigned(_: Incident, event: e.OperatorAssigned) -> dict[str, Any]:
     return {"operator": event.operator, "desks": (event.desk,), "offers": 0}
 
 
-def _leg_known(incident: Incident, event: e.LegInvited | e.LegJoined, *, up: bool) -> dict[str, Any]:
-    others = tuple(leg for leg in incident.legs if leg.leg != event.leg)
-    return {"legs": (*others, Leg(leg=event.leg, party=event.party, who=event.who, up=up))}
-
-
-def _leg_left(incident: Incident, event: e.LegLeft) -> dict[str, Any]:
-    return {"legs": tuple(replace(leg, up=False) if leg.leg == event.leg else leg for leg in incident.legs)}
-
-
 def _recording(incident: Incident, recording: Recording) -> dict[str, Any]:
     others = tuple(known for known in incident.recordings if known.recording != recording.recording)
     return {"recordings": (*others, recording)}
-
-
-def _decided(incident: Incident, event: e.DisclosureDecided) -> dict[str, Any]:
-    made = Disclosure(disclosure=event.disclosure, agency=event.agency, service=event.service)
-    return {"disclosures": (*incident.disclosures, made)}
 
 
 def _disclosed(incident: Incident, disclosure: DisclosureId, **changes: Any) -> dict[str, Any]:
@@ -245,31 +294,45 @@ def _read(incident: Incident, event: e.PartsRead) -> dict[str, Any]:
 
 
 def _escalated(incident: Incident, event: e.HelpEscalated) -> dict[str, Any]:
-    return {"passed": (*incident.passed, event.rung)}
+    return {} if event.rung in incident.passed else {"passed": (*incident.passed, event.rung)}
 
 
 _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
     {
         e.IncidentOpened: _opened,
-        e.ReportFiled: lambda _, event: {"located": event.located, "sequence": event.sequence},
+        e.ReportFiled: belonging.filed,
+        e.ReportJoined: belonging.joined,
+        e.CancelReceived: belonging.cancelled,
+        e.MatchProposed: lambda i, event: belonging.matched(i, event, Standing.PROPOSED),
+        e.MatchConfirmed: lambda i, event: belonging.matched(i, event, Standing.CONFIRMED),
+        e.MatchUndone: lambda i, event: belonging.matched(i, event, Standing.UNDONE),
+        e.ReceiptIssued: lambda _, event: {"tested": event.passed},
+        e.AnswerGiven: belonging.given,
+        e.AnswerDelivered: belonging.answered,
         e.PlanMade: _planned,
+        e.VehicleRecognised: _recognised,
+        e.SeverityJudged: lambda _, event: {"judged": event.report},
         e.DeskOffered: _offered,
         e.OperatorAssigned: _assigned,
         e.OperatorLost: lambda *_: {"operator": None, "desks": (), "offers": 0},
-        e.LegInvited: lambda i, event: _leg_known(i, event, up=False),
-        e.LegJoined: lambda i, event: _leg_known(i, event, up=True),
-        e.LegLeft: _leg_left,
+        **talk.EFFECTS,
         e.RecordingStarted: lambda i, event: _recording(i, Recording(recording=event.recording, sealed=False)),
         e.RecordingSealed: lambda i, event: _recording(i, Recording(recording=event.recording, sealed=True)),
         e.RecordingFailed: lambda i, event: _recording(
             i, Recording(recording=event.recording, sealed=False, failed=True)
         ),
-        e.DisclosureDecided: _decided,
+        e.DisclosureDecided: consent.told,
         e.DeliveryStarted: lambda i, event: _disclosed(i, event.disclosure, attempts=event.attempt),
         e.DeliveryConfirmed: _reached,
         e.AgencyAcknowledged: _reached,
         e.AgencyRejected: lambda i, event: _disclosed(i, event.disclosure, rejected=event.reason),
         e.AgencyReported: lambda i, event: _disclosed(i, event.disclosure, status=event.status),
+        **consent.EFFECTS,
+        e.AgencyAsked: rungs.asked,
+        e.DeliveryFailed: rungs.delivery_failed,
+        e.RungTaken: rungs.rung_taken,
+        e.AgencyCallRequested: rungs.call_requested,
+        e.AgencyCallEnded: rungs.call_ended,
         e.PartsRead: _read,
         e.HelpEscalated: _escalated,
         e.IncidentClosed: lambda _, event: {"disposition": event.disposition, "read_by": (), "desks": ()},
@@ -326,20 +389,32 @@ def _open(incident: Incident, command: c.OpenIncident, _: datetime) -> Decision:
         report_bytes=len(command.report),
         readable=command.readable,
         findings=command.findings,
+        channel=command.channel,
     )
-    return (e.Draft(event=opened, parts={Category.RAW: command.report}),)
+    parts = {Category.RAW: command.report}
+    if command.vehicle:
+        parts[Category.VEH] = command.vehicle
+    return (e.Draft(event=opened, parts=parts),)
 
 
 def _file(incident: Incident, command: c.FileReport, _: datetime) -> Decision:
-    if incident.sequence is not None and command.sequence <= incident.sequence:  # filed before
+    if command.report_digest:
+        if command.report_digest in incident.filed:
+            return ()
+    elif incident.sequence is not None and command.sequence <= incident.sequence:  # filed before
         return ()
-    filed = e.ReportFiled(sequence=command.sequence, located=command.located, findings=command.findings)
+    filed = e.ReportFiled(
+        sequence=command.sequence,
+        located=command.located,
+        findings=command.findings,
+        report_digest=command.report_digest,
+    )
     return (e.Draft(event=filed, parts=command.parts),)
 
 
 def _plan(incident: Incident, command: c.RecordPlan, _: datetime) -> Decision:
-    if incident.planned:
-        return ()
+    if incident.planned and (incident.prefecture is not None or command.prefecture is None):
+        return ()  # planned again only when a further report brought the position that was missing
     made = e.PlanMade(
         prefecture=command.prefecture,
         services=command.services,
@@ -350,6 +425,44 @@ def _plan(incident: Incident, command: c.RecordPlan, _: datetime) -> Decision:
         datasets=command.datasets,
     )
     return (e.Draft(event=made, parts=command.parts),)
+
+
+def _describe(_incident: Incident, command: c.DescribePlace, _: datetime) -> Decision:
+    described = e.PlaceDescribed(source=command.source, distance_m=command.distance_m)
+    return (e.Draft(event=described, parts=command.parts),)
+
+
+def _recognise(incident: Incident, command: c.RecogniseVehicle, _: datetime) -> Decision:
+    recognised = e.VehicleRecognised(
+        flags=command.flags,
+        pack=command.pack,
+        entitlement=command.entitlement,
+        opt_out=command.opt_out,
+        profiling=command.profiling,
+        call_back_window_s=command.call_back_window_s,
+        record=command.record,
+        holder=command.holder,
+        clauses=command.clauses,
+    )
+    known = (incident.registry_flags, incident.opt_out, incident.profiling, incident.call_back_window_s)
+    told = (command.flags, command.opt_out, command.profiling, command.call_back_window_s)
+    if (known, incident.record) == (told, command.record):
+        return ()
+    return (e.Draft(event=recognised, parts=command.parts),)
+
+
+def _judge(incident: Incident, command: c.JudgeSeverity, _: datetime) -> Decision:
+    if incident.profiling is not True:
+        raise Refused("this brand does no profiling, or nobody could say: severity is not scored")
+    if command.report <= incident.judged:
+        return ()
+    judged = e.SeverityJudged(
+        judged_by=command.judged_by,
+        coefficients=command.coefficients,
+        scored=command.scored,
+        report=command.report,
+    )
+    return (e.Draft(event=judged, parts={Category.SEV: command.judgement}),)
 
 
 def _offer(incident: Incident, command: c.OfferDesks, _: datetime) -> Decision:
@@ -392,7 +505,7 @@ def _join(incident: Incident, command: c.JoinLeg, _: datetime) -> Decision:
 
 def _leave(incident: Incident, command: c.LeaveLeg, _: datetime) -> Decision:
     known = incident.leg(command.leg)
-    if known is None or not known.up:
+    if known is None or known.left is not None:
         return ()
     return _facts(e.LegLeft(leg=command.leg, reason=command.reason))
 
@@ -428,6 +541,25 @@ def _fail_recording(incident: Incident, command: c.FailRecording, _: datetime) -
     return _facts(e.RecordingFailed(recording=command.recording, reason=command.reason))
 
 
+def _keep_copy(incident: Incident, command: c.KeepCopy, _: datetime) -> Decision:
+    if _recorded(incident, command.recording) is None:
+        raise Refused("there is no such recording")
+    fetched = e.RecordingFetched(
+        recording=command.recording,
+        leg=command.leg,
+        copy=command.copy,
+        digest=command.digest,
+        size=command.size,
+    )
+    return _facts(fetched)
+
+
+def _note_copy_deleted(incident: Incident, command: c.NoteCopyDeleted, _: datetime) -> Decision:
+    if _recorded(incident, command.recording) is None:
+        raise Refused("there is no such recording")
+    return _facts(e.ProviderCopyDeleted(recording=command.recording, copy=command.copy))
+
+
 def _note(incident: Incident, command: c.AddNote, _: datetime) -> Decision:
     if not command.text.strip():
         raise Refused("an empty note says nothing")
@@ -447,8 +579,11 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
         raise Refused(f"{command.agency} takes no part in drills")
     if Category.RAW in command.sections:
         raise Refused("the raw report is never disclosed")
-    if any(known.agency == command.agency and known.pending for known in incident.disclosures):
+    waiting = [known for known in incident.disclosures if known.agency == command.agency and known.pending]
+    if any(known.disclosure != command.supersedes for known in waiting):
         raise Refused(f"{command.agency} has been told and has not answered yet")
+    consent.check(incident, command)
+    rungs.warn_of_second(incident, command)
     decided = e.DisclosureDecided(
         disclosure=command.disclosure,
         agency=command.agency,
@@ -462,6 +597,18 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
         opt_out_overridden=command.opt_out_overridden,
         categories=tuple(command.sections),
         withheld=command.withheld,
+        path=command.path,
+        facts=command.facts,
+        grounds=command.grounds,
+        rules=command.rules,
+        opt_out_clause=command.opt_out_clause,
+        review=command.review,
+        obligations=command.obligations,
+        referral=command.referral,
+        supervisor=command.supervisor,
+        supersedes=command.supersedes,
+        brief_version=command.brief_version,
+        forms=command.forms,
     )
     return (e.Draft(event=decided, parts={**command.sections, Category.RAW: command.brief}),)
 
@@ -491,7 +638,7 @@ def _confirm_delivery(incident: Incident, command: c.ConfirmDelivery, _: datetim
 
 def _fail_delivery(incident: Incident, command: c.FailDelivery, _: datetime) -> Decision:
     known = _known_disclosure(incident, command.disclosure)
-    if known.reached is not None:
+    if known.reached is not None and known.reached.rank > Acknowledgement.TRANSPORT.rank:
         return ()
     return _facts(e.DeliveryFailed(disclosure=command.disclosure, attempt=command.attempt, reason=command.reason))
 
@@ -533,11 +680,16 @@ def _reject(incident: Incident, command: c.Reject, now: datetime) -> Decision:
     return _complete(incident, e.AgencyRejected(disclosure=command.disclosure, reason=command.reason), now)
 
 
-def _report_status(incident: Incident, command: c.ReportStatus, _: datetime) -> Decision:
+def _report_status(incident: Incident, command: c.ReportStatus, now: datetime) -> Decision:
+    """Whoever has sent somebody has taken over, whether they said so first or not."""
     known = _own_disclosure(incident, command)
     if known.status is command.status:
         return ()
-    return _facts(e.AgencyReported(disclosure=command.disclosure, status=command.status))
+    reported = _facts(e.AgencyReported(disclosure=command.disclosure, status=command.status))
+    if known.taken_over or known.rejected is not None:
+        return reported
+    taken = e.AgencyAcknowledged(disclosure=command.disclosure, level=Acknowledgement.TAKEN_OVER)
+    return (*_complete(incident, taken, now), *reported)
 
 
 def _read_parts(incident: Incident, command: c.ReadParts, _: datetime) -> Decision:
@@ -597,16 +749,23 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
     {
         c.OpenIncident: _open,
         c.FileReport: _file,
+        **belonging.DECIDERS,
         c.RecordPlan: _plan,
+        c.DescribePlace: _describe,
+        c.RecogniseVehicle: _recognise,
+        c.JudgeSeverity: _judge,
         c.OfferDesks: _offer,
         c.TakeIncident: _take,
         c.ReleaseOperator: _release,
         c.InviteLeg: _invite,
+        **talk.DECIDERS,
         c.JoinLeg: _join,
         c.LeaveLeg: _leave,
         c.StartRecording: _start_recording,
         c.SealRecording: _seal_recording,
         c.FailRecording: _fail_recording,
+        c.KeepCopy: _keep_copy,
+        c.NoteCopyDeleted: _note_copy_deleted,
         c.AddNote: _note,
         c.DecideDisclosure: _disclose,
         c.StartDelivery: _start_delivery,
@@ -615,6 +774,8 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         c.Acknowledge: _acknowledge,
         c.Reject: _reject,
         c.ReportStatus: _report_status,
+        **consent.DECIDERS,
+        **rungs.DECIDERS,
         c.ReadParts: _read_parts,
         c.CloseIncident: _close,
         c.ReopenIncident: _reopen,

@@ -22,7 +22,9 @@ DisclosureId = NewType("DisclosureId", str)
 OperatorId = NewType("OperatorId", str)
 DeskId = NewType("DeskId", str)
 AgencyId = NewType("AgencyId", str)
+ReferralId = NewType("ReferralId", str)
 TenantId = NewType("TenantId", str)
+AnswerId = NewType("AnswerId", str)
 
 
 def new_id() -> str:
@@ -91,12 +93,117 @@ class AgencyStatus(StrEnum):
     CLOSED = "closed"
 
 
+class Rung(StrEnum):
+    """How loudly an agency is being told; ``sos.dispatch.ladder`` says which follows which, and when."""
+
+    PUSH = "push"
+    """The brief goes out over a data channel."""
+    FIRST_LINE = "first_line"
+    SECOND_LINE = "second_line"
+    JOINT_CENTRE = "joint_centre"
+    """The joint command centre (共同指令センター) that answers for the agency."""
+    OTHERS = "others"
+    """Nobody answers there: others are proposed to the operator, who alone decides."""
+    SUPERVISOR = "supervisor"
+    """An alarm to people, repeated."""
+    HEARD = "heard"
+    """A human there has heard; what is waited for now is the taking over."""
+    REFUSED = "refused"
+    """The agency refused: others are proposed."""
+
+
+class Question(StrEnum):
+    """What an agency may ask back."""
+
+    CALL_ME = "call_me"
+    WHERE = "where"
+    HOW_MANY_HURT = "how_many_hurt"
+    WHICH_VEHICLE = "which_vehicle"
+    OTHER = "other"
+
+
+class AgencyCall(Struct, frozen=True, kw_only=True, gc=False):
+    """A telephone call to an agency.  That it was answered is in the legs; a call by hand has no leg."""
+
+    leg: LegId
+    line: str
+    outcome: str | None = None
+    """How it ended: ``no_answer``, ``busy``, ``machine``, ``failed``, ``ended`` ...; None while it lasts."""
+
+
+class Relation(StrEnum):
+    """Why two incidents may belong together."""
+
+    SAME_CALL = "same_call"
+    """The data and the voice of one vehicle, which came apart."""
+    SAME_CRASH = "same_crash"
+    """Two vehicles of one collision, or one crash reported twice."""
+
+
+class Standing(StrEnum):
+    """How far a proposal has come."""
+
+    PROPOSED = "proposed"
+    CONFIRMED = "confirmed"
+    UNDONE = "undone"
+
+
+class Match(Struct, frozen=True, kw_only=True, gc=False):
+    """That another incident may be part of this one; both stay incidents of their own."""
+
+    other: IncidentId
+    relation: Relation
+    standing: Standing
+
+
+class AnswerAction(StrEnum):
+    """What a vehicle can be told or asked (RFC 8147 14.4: ``ack``, ``send-data``; RFC 8148 9: ``msg-dynamic``)."""
+
+    ACK = "ack"
+    REQUEST_DATA = "requestData"
+    CALL_BACK = "callBack"
+    """Ours: call us again by voice; no standard has an action for it."""
+    MESSAGE = "message"
+
+
+class Answer(Struct, frozen=True, kw_only=True, gc=False):
+    """Something an operator wants the vehicle to get."""
+
+    answer: AnswerId
+    action: AnswerAction
+    delivered: str | None = None
+    """The channel that took it to the vehicle; None while it waits."""
+
+
 class Leg(Struct, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
     """Operator id, agency id, or ``vehicle``."""
     up: bool
+    ringing: bool = False
+    held: bool = False
+    muted: bool = False
+    coaching: LegId | None = None
+    """The one leg that hears this one."""
+    left: str | None = None
+    """Why it is gone; None while it is up or on its way."""
+    notices: tuple[str, ...] = ()
+    """What it has been told by the machine."""
+
+    @property
+    def alive(self) -> bool:
+        return self.left is None
+
+
+class Silence(Struct, frozen=True, kw_only=True, gc=False):
+    """The vehicle does not speak and is looked for."""
+
+    since: datetime
+    cut_off: bool = False
+    """It spoke and was cut off; otherwise it has not spoken yet."""
+    calls: int = 0
+    """How often it was called since then."""
 
 
 class Recording(Struct, frozen=True, kw_only=True, gc=False):
@@ -105,15 +212,57 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     failed: bool = False
 
 
+class ConsentAnswer(StrEnum):
+    AGREED = "agreed"
+    REFUSED = "refused"
+
+
+class Consent(Struct, frozen=True, kw_only=True, gc=False):
+    """What the person said last when asked whether somebody may be told."""
+
+    answer: ConsentAnswer
+    categories: tuple[Category, ...] = ()
+    """What was agreed to."""
+    agencies: tuple[AgencyId, ...] = ()
+    """Whom the person named; empty: whoever helps."""
+
+
+class Referral(Struct, frozen=True, kw_only=True, gc=False):
+    """A wish to tell an agency that a supervisor has to decide."""
+
+    referral: ReferralId
+    agency: AgencyId
+    approved: bool | None = None
+    supervisor: OperatorId | None = None
+    facts: tuple[str, ...] = ()
+    """What the supervisor takes to be so (``routing.law.Fact``)."""
+
+
 class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     agency: AgencyId
     service: Service
+    brief_version: int = 1
+    superseded: bool = False
+    """A newer brief has been decided for the same agency, so nothing is waited for here."""
     reached: Acknowledgement | None = None
     rejected: str | None = None
     """Reason code of the agency, when it refused."""
     attempts: int = 0
     status: AgencyStatus | None = None
+    rung: Rung | None = None
+    """The last rung of the ladder that was taken."""
+    line: str | None = None
+    """Which line that rung calls: ``first``, ``second`` or ``joint``."""
+    by_hand: bool = False
+    """The operator has to dial that line: the house has no telephone of its own for it."""
+    alarms: int = 0
+    """How often people have been alarmed because nobody there answers."""
+    proposed: tuple[AgencyId, ...] = ()
+    """Whom the ladder proposes to tell as well; only the operator decides."""
+    calls: tuple[AgencyCall, ...] = ()
+    asked: Question | None = None
+    """What the agency has asked back last."""
 
     @property
     def taken_over(self) -> bool:
@@ -121,7 +270,27 @@ class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def pending(self) -> bool:
-        return not self.taken_over and self.rejected is None
+        return not self.taken_over and self.rejected is None and not self.superseded
+
+
+class Ladder(Struct, frozen=True, kw_only=True, gc=False):
+    """Where the telling of one disclosure stands in time; what the service waits for, not what happened."""
+
+    disclosure: DisclosureId
+    number: int = 0
+    """How many rungs have been taken."""
+    rung: Rung | None = None
+    turned: Rung | None = None
+    """HEARD or REFUSED once a human there has answered."""
+    began_at: datetime
+    """The ladder's time zero: the decision, moved when a clock was set back."""
+    taken_at: datetime
+    next_at: datetime | None
+    """When the next rung is due; None: the ladder has ended."""
+    woken_at: datetime | None = None
+    """When the timer last said so."""
+    answered_at: datetime | None = None
+    """When somebody last picked up a call to the agency."""
 
 
 class Incident(Struct, frozen=True, kw_only=True, gc=False):
@@ -145,13 +314,39 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     located: bool | None = None
     sequence: int | None = None
     """Of the newest report that has been filed: one that is not newer is a repeat."""
+    reports: tuple[str, ...] = ()
+    """Digests of the newest reports that belong to the incident: what is among them came before."""
+    filed: tuple[str, ...] = ()
+    """Digests of the newest reports that have been taken apart."""
+    cancelled: str | None = None
+    """Reason code of the vehicle's last wish to cancel; only an operator closes."""
+    matches: tuple[Match, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    tested: bool | None = None
+    """Whether a test call has passed; None while it has not been judged or is none."""
     prefecture: str | None = None
     """ISO 3166-2 code such as ``JP-13``; None while unknown."""
     agencies: tuple[AgencyId, ...] = ()
     disclosures: tuple[Disclosure, ...] = ()
+    consent: Consent | None = None
+    referrals: tuple[Referral, ...] = ()
+    ladders: tuple[Ladder, ...] = ()
     legs: tuple[Leg, ...] = ()
+    silence: Silence | None = None
+    """None while the vehicle speaks, or hung up by itself."""
     recordings: tuple[Recording, ...] = ()
     flags: tuple[str, ...] = ()
+    registry_flags: tuple[str, ...] | None = None
+    """Those of ``flags`` that the registry gave; None until it was asked."""
+    opt_out: bool | None = None
+    """The customer has stopped provision to third parties; None until the registry was asked."""
+    profiling: bool | None = None
+    """Whether severity may be scored; None until the registry was asked."""
+    call_back_window_s: int | None = None
+    record: str | None = None
+    """The vehicle's stream in the registry."""
+    judged: int = 0
+    """Number of the newest event whose facts are in the last judgement of severity."""
     passed: tuple[str, ...] = ()
     """Deadlines of the present state that have passed already."""
     tried_at: datetime | None = None
@@ -163,8 +358,20 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     def leg(self, leg: LegId) -> Leg | None:
         return next((known for known in self.legs if known.leg == leg), None)
 
+    def match(self, other: IncidentId, relation: Relation) -> Match | None:
+        return next((known for known in self.matches if (known.other, known.relation) == (other, relation)), None)
+
+    def answer(self, answer: AnswerId) -> Answer | None:
+        return next((known for known in self.answers if known.answer == answer), None)
+
     def disclosure(self, disclosure: DisclosureId) -> Disclosure | None:
         return next((known for known in self.disclosures if known.disclosure == disclosure), None)
+
+    def referral(self, referral: str) -> Referral | None:
+        return next((known for known in self.referrals if known.referral == referral), None)
+
+    def ladder(self, disclosure: DisclosureId) -> Ladder | None:
+        return next((known for known in self.ladders if known.disclosure == disclosure), None)
 
     def opened_by(self, reader: str) -> frozenset[Category]:
         """The categories ``reader`` may be served without a further access event."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from routing.categories import Category
+from routing.plan import Facts, Plan
 
 
 class Fix(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -68,6 +69,11 @@ class Crash(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     delta_v_x: float | None = None
     """km/h, forward positive."""
     delta_v_y: float | None = None
+    """km/h, to the right positive."""
+    delta_v: float | None = None
+    """km/h: its length, where the sender tells no direction."""
+    delta_v_limit: float | None = None
+    """km/h: what the sensor can measure; a component that reaches it may have been more."""
     principal_direction_clock: int | None = None
     multiple_impacts: bool | None = None
     rollover: str | None = None
@@ -76,6 +82,8 @@ class Crash(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     """km/h."""
     fire: bool | None = None
     submersed: bool | None = None
+    severe_injury: bool | None = None
+    """The sender's own verdict (RFC 8148 SevereInjuryIndicator), never ours and never mixed with it."""
     summary: str | None = None
     """Free text of the sender, such as a police record's own words."""
 
@@ -89,6 +97,14 @@ class CallBack(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     """BCP 47."""
 
 
+class Planning(Struct, frozen=True, kw_only=True):
+    """A plan with the facts it was made from, for the operator alone: it can be made again from these two and the data
+    sets it names (``routing.plan.again``)."""
+
+    facts: Facts
+    plan: Plan
+
+
 class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The LOC part of a plan: the place in words and numbers, for the screen and for reading aloud."""
 
@@ -97,6 +113,25 @@ class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     prefecture_name: str | None = None
     border_distance_m: float | None = None
     runner_up: str | None = None
+    """Code of the area beyond the nearest border."""
+    runner_up_name: str | None = None
+    municipality: str | None = None
+    """5-digit code."""
+    municipality_name: str | None = None
+    aloud_ja: str | None = None
+    """The place to be read aloud, in the order a dispatcher writes it down."""
+    aloud_en: str | None = None
+    mgrs: str | None = None
+    """MGRS reference to a metre (UTMグリッド)."""
+    plus_code: str | None = None
+    planning: Planning | None = None
+
+
+class NamedPlace(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The LOC part of a described place: what stands there by the geocoder's word, unverified."""
+
+    address: str
+    address_distance_m: float
 
 
 class EmergencyReport(Struct, frozen=True, kw_only=True):

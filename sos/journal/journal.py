@@ -96,6 +96,7 @@ class Journal:
         self._on_spooled: list[OnSpooled] = []
         self._watch: asyncio.Task[None] | None = None
         self._draining = asyncio.Lock()
+        store.on_follow(self._outgrow)
 
     async def __aenter__(self) -> "Journal":
         await self._spool.open()
@@ -110,9 +111,19 @@ class Journal:
 
     # --- commands ---
 
-    async def execute(self, incident: IncidentId, command: Command, *, actor: str, answers: str | None = None) -> Done:
+    async def execute(
+        self,
+        incident: IncidentId,
+        command: Command,
+        *,
+        actor: str,
+        answers: str | None = None,
+        receipt: bytes | None = None,
+    ) -> Done:
         """Decide ``command`` on the present state and write what it leads to.
 
+        With ``receipt`` it is written once for ever: when the receipt is known nothing is, and ``Done`` holds the
+        incident that it belongs to.
         ``Refused`` when it may not happen, ``Unknown`` when there is no such incident, ``Unavailable`` when the
         database does not answer: then it may or may not have been written, and asking again is safe.
         """
@@ -131,14 +142,18 @@ class Journal:
                 continue
             if not drafts:
                 return Done(incident=state, recorded=())
-            append, after, keys = await self._prepare(state, drafts, actor=actor, answers=answers, now=now)
+            append, after, keys = await self._prepare(
+                state, drafts, actor=actor, answers=answers, now=now, receipt=receipt
+            )
             try:
-                await self.store.append(append)
+                outcome = await self.store.append(append)
             except SosError as failed:
                 self._forget(incident)
                 if isinstance(failed, Conflict):
                     continue
                 raise
+            if isinstance(outcome, Repeated):
+                return Done(incident=await self.state(outcome.stream), recorded=())
             if append.keys:  # only now: what is sealed under a key that was never kept cannot be opened again
                 self._keyring.remember(incident, keys)
             self._keep(after, append, drafts)
@@ -185,7 +200,10 @@ class Journal:
         stored = await self.store.load(incident)
         if stored is None:
             raise Unknown("there is no such incident")
-        state = _incident.decode(stored.snapshot)
+        try:
+            state = _incident.decode(stored.snapshot)
+        except msgspec.ValidationError as other:  # a stream of the registry, say
+            raise Unknown("there is no such incident") from other
         self._remember(state)
         return state
 
@@ -314,10 +332,17 @@ class Journal:
         return append, after, drafts, keys
 
     async def _prepare(
-        self, state: Incident, drafts: Sequence[Draft], *, actor: str, answers: str | None, now: datetime
+        self,
+        state: Incident,
+        drafts: Sequence[Draft],
+        *,
+        actor: str,
+        answers: str | None,
+        now: datetime,
+        receipt: bytes | None = None,
     ) -> tuple[Append, Incident, Keys]:
         keys = await self._keys(state.id) if any(draft.parts or draft.seals for draft in drafts) else {}
-        return self._seal(state, drafts, keys, actor=actor, answers=answers, now=now, receipt=None)
+        return self._seal(state, drafts, keys, actor=actor, answers=answers, now=now, receipt=receipt)
 
     def _seal(
         self,
@@ -390,6 +415,17 @@ class Journal:
         self._states.move_to_end(state.id)
         while len(self._states) > CACHED_STATES:
             self._states.popitem(last=False)
+
+    def _outgrow(self, events: Sequence[Recorded]) -> None:
+        """Forget states that are older than what a reader is about to be told.
+
+        A reader may be told of an event before whoever wrote it has brought the remembered state up to date, and of
+        events of other replicas always.
+        """
+        for recorded in events:
+            known = self._states.get(recorded.incident)
+            if known is not None and known.version < recorded.n:
+                self._forget(recorded.incident)
 
     def _forget(self, incident: IncidentId) -> None:
         self._states.pop(incident, None)

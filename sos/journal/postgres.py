@@ -144,7 +144,7 @@ class PostgresStore(Queries):
 
     async def follow(self, after: int, *, limit: int) -> Sequence[Recorded]:
         hot = self._tail.slice(after, limit)
-        return hot if hot is not None else await self.positioned(after, limit=limit)
+        return self._seen(hot if hot is not None else await self.positioned(after, limit=limit))
 
     # --- writing ---
 
@@ -204,16 +204,22 @@ class PostgresStore(Queries):
             versions = {row["id"]: row["version"] for row in await connection.fetch(locked, older)}
         accepted: list[Append] = []
         settled: list[Settled] = []
+        too_late: set[bytes] = set()
         for append, future in batch:
-            if append.receipt is not None and (append.receipt in taken or first_with[append.receipt] is not append):
+            if append.receipt in too_late:
+                settled.append((future, conflict(append)))
+            elif append.receipt is not None and (append.receipt in taken or first_with[append.receipt] is not append):
                 stream = taken.get(append.receipt) or first_with[append.receipt].stream
                 settled.append((future, Repeated(IncidentId(stream))))
             elif versions.get(append.stream, 0) != append.expected:
                 settled.append((future, conflict(append)))
+                too_late |= {append.receipt} if append.receipt else set()
             else:
                 versions[append.stream] = append.version
                 accepted.append(append)
                 settled.append((future, Appended()))
+        if too_late:  # what was not written has no receipt, or its next try would be taken for a repeat
+            await connection.execute("DELETE FROM receipts WHERE receipt = ANY($1::bytea[])", sorted(too_late))
         return accepted, settled
 
     async def _take_receipts(self, connection: asyncpg.Connection, wanted: Mapping[bytes, Append]) -> dict[bytes, str]:

@@ -18,7 +18,7 @@ from sos.incident.codec import read_header
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId
 from sos.journal.schema import cursors, data_keys, deadlines, events, incidents, incoming, leases, parts, tree
-from sos.journal.store import KeyRow, Sequenced, Stored
+from sos.journal.store import KeyRow, See, Sequenced, Stored
 
 
 class Queries:
@@ -26,6 +26,7 @@ class Queries:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._see: list[See] = []
         self._dialect_insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
     @asynccontextmanager
@@ -35,6 +36,15 @@ class Queries:
                 yield connection
         except (SQLAlchemyError, OSError) as failed:
             raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
+
+    def on_follow(self, see: See) -> None:
+        """Call ``see`` with events before any follower gets them."""
+        self._see.append(see)
+
+    def _seen(self, events: Sequence[Recorded]) -> Sequence[Recorded]:
+        for see in self._see:
+            see(events)
+        return events
 
     async def ping(self) -> None:
         """Does the database answer?"""

@@ -134,9 +134,9 @@ class SqliteStore(Queries):
 
     async def follow(self, after: int, *, limit: int) -> Sequence[Recorded]:
         hot = self._tail.slice(after, limit)
-        if hot is not None:
-            return hot
-        return [] if after == self._tail.end and after else await self.positioned(after, limit=limit)
+        if hot is None:
+            hot = [] if after == self._tail.end and after else await self.positioned(after, limit=limit)
+        return self._seen(hot)
 
     # --- the writer thread ---
 

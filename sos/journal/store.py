@@ -140,6 +140,10 @@ class Stored(Struct, frozen=True):
     snapshot: bytes
 
 
+See = Callable[[Sequence[Recorded]], None]
+"""Is shown events before a follower handles them, so that nothing older is remembered than a reader knows of."""
+
+
 class Store(Protocol):
     """A database that keeps the journal.  Every method raises ``Unavailable`` when the database does not answer."""
 
@@ -166,7 +170,11 @@ class Store(Protocol):
         ...
 
     async def follow(self, after: int, *, limit: int) -> Sequence[Recorded]:
-        """Events from position ``after`` on, in order."""
+        """Events from position ``after`` on, in order; ``on_follow`` has seen them before they are given."""
+        ...
+
+    def on_follow(self, see: "See") -> None:
+        """Call ``see`` with events before any follower gets them."""
         ...
 
     async def load(self, stream: IncidentId) -> Stored | None: ...

@@ -22,7 +22,17 @@ from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.lifecycle import decide, evolve
-from sos.incident.model import Acknowledgement, Disposition, Incident, Mode, Party, State, Trigger, new_id
+from sos.incident.model import (
+    Acknowledgement,
+    ConsentAnswer,
+    Disposition,
+    Incident,
+    Mode,
+    Party,
+    State,
+    Trigger,
+    new_id,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "sos" / "console" / "static"
@@ -259,6 +269,9 @@ class ScriptedService:
                 note = e.NoteAdded(category=Category(order["category"]))
                 await self.happen(incident, note, actor=me, parts={order["category"]: {"text": order["text"]}})
                 await socket.send_json({"t": "parts", "incident": incident, "items": self.parts[incident]})
+            case "consent":
+                answer, named = ConsentAnswer(order["answer"]), tuple(map(Category, order["categories"]))
+                await self.decide(incident, c.RecordConsent(answer=answer, categories=named), actor=me)
             case "disclose":
                 await self._disclose(incident, order, actor=me)
             case "close":
@@ -289,8 +302,8 @@ class ScriptedService:
         disclosure = new_id()
         decided = e.DisclosureDecided(
             disclosure=disclosure, agency=order["agency"], service=AGENCIES[order["agency"]][2], rule="JP-01",
-            ground="JP-27-1-ii", law_version="2026-04-01", clause="27(1)(ii)", necessity=order["necessity"],
-            consent=order["consent"], opt_out_overridden=False, categories=(Category.LOC,), withheld=(),
+            ground="JP-27-1-ii", law_version="2026-04-01", clause="27(1)(ii)", necessity=order.get("necessity", ""),
+            consent=order.get("consent", ""), opt_out_overridden=False, categories=(Category.LOC,), withheld=(),
         )  # fmt: skip
         await self.happen(incident, decided, actor=actor)
         await self.happen(incident, e.DeliveryStarted(disclosure=disclosure, channel="portal", attempt=1))

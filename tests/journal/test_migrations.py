@@ -4,6 +4,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sos.journal.migrate import upgrade
 from sos.journal.schema import metadata
 from sos.journal.store import Store
+from sos.registry import schema as registry_schema
+
+assert registry_schema.metadata is metadata  # its tables are migrated by the same scripts
 
 
 def _shape(connection) -> dict:

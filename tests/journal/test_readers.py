@@ -156,6 +156,7 @@ async def _deadlines_pass(journal: Journal, clock: ManualClock, done) -> None:
 
 async def test_deadlines_are_armed_again_by_a_restart(journal: Journal, store: Store, keys, spool, clock):
     stream = await incident(journal)
+    await journal.execute(stream, s.join(), actor="provider:embedded")  # it speaks, so nobody calls it
     assert await store.due(epoch_ms(clock.now()), limit=9) == []
 
     async with Journal(store, keys, spool, clock=clock) as restarted:
@@ -174,6 +175,7 @@ async def test_deadlines_are_armed_again_by_a_restart(journal: Journal, store: S
 
 async def test_a_deadline_that_asks_for_nothing_any_more_is_dropped(journal: Journal, store: Store, clock):
     stream = await incident(journal)
+    await journal.execute(stream, s.join(), actor="provider:embedded")  # it speaks, so nobody calls it
     await journal.execute(stream, s.take(), actor="operator:hanako")
     async with store.engine.begin() as connection:
         await connection.exec_driver_sql(f"INSERT INTO deadlines VALUES ('{stream}', 'ring_all', 5)")
@@ -189,6 +191,7 @@ async def test_a_deadline_that_asks_for_nothing_any_more_is_dropped(journal: Jou
 
 async def test_a_deadline_set_anew_is_not_dropped_with_the_old_one(journal: Journal, store: Store):
     stream = await incident(journal)
+    await journal.execute(stream, s.join(), actor="provider:embedded")  # it speaks, so nobody calls it
     (due,) = await store.due(2**53, limit=9)
     at = epoch_ms(journal.clock.now()) + 2_000
 
@@ -196,3 +199,19 @@ async def test_a_deadline_set_anew_is_not_dropped_with_the_old_one(journal: Jour
     assert await store.due(2**53, limit=9) == [(stream, "ring_anyway")]
     await store.drop_deadline(*due, due_ms=at)
     assert await store.due(2**53, limit=9) == []
+
+
+async def test_a_reader_never_finds_a_state_older_than_the_event_it_is_told_of(
+    journal: Journal, store: Store, keys, spool, clock
+):
+    stream = await incident(journal)
+    known = await journal.state(stream)
+    behind = Journal(store, keys, spool, clock=clock)  # as another replica, or a writer cut short
+    assert await behind.state(stream) == known
+
+    await journal.execute(stream, s.take(), actor="operator:hanako")
+    await store.sequence()
+    newest = (await store.follow(0, limit=100))[-1]
+
+    assert (await behind.state(stream)).version >= newest.n
+    assert (await behind.state(stream)).operator == "hanako"

@@ -9,17 +9,45 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from routing.categories import Category
+from routing.law.codes import Path as GroundPath
 from sos.clock import timestamp
 from sos.incident import commands as c
-from sos.incident.model import Acknowledgement, AgencyStatus, Disposition, Incident, Mode, Party, Trigger
+from sos.incident.model import (
+    Acknowledgement,
+    AgencyStatus,
+    ConsentAnswer,
+    Disposition,
+    Incident,
+    LegId,
+    Mode,
+    Party,
+    Rung,
+    Trigger,
+)
 from tests.journeys import story as s
 from tests.journeys.story import Story
 
 HERE = Path(__file__).resolve().parent
 
-NOT_EXPECTED = frozenset({"id", "sequence", "tenant", "tried_at"})
+NOT_EXPECTED = frozenset(
+    {
+        "call_back_window_s",
+        "filed",
+        "id",
+        "ladders",
+        "opt_out",
+        "profiling",
+        "record",
+        "reports",
+        "sequence",
+        "silence",
+        "tenant",
+        "tried_at",
+    }
+)
 """Fields that the events of a journey do not tell, or that only the service needs."""
 
 
@@ -45,7 +73,53 @@ def manual_false_alarm() -> Story:
 
 
 def test_call() -> Story:
-    return _closed(_answered(Story(3), mode=Mode.TEST, trigger=Trigger.MANUAL), Disposition.TEST)
+    told = _answered(Story(3), mode=Mode.TEST, trigger=Trigger.MANUAL)
+    told.do(s.issue_receipt(), actor="system:receipts")
+    return _closed(told, Disposition.TEST)
+
+
+def updated_matched_and_answered() -> Story:
+    """More comes in than the report that opened it; the car asks to cancel, and the operator goes on."""
+    told = _answered(Story(9))
+    told.do(s.join_report(), actor="vehicle", after_s=2)
+    told.do(s.file_report(sequence=2, located=False), actor="system:filer", after_s=0.02)
+    told.do(s.propose_match(), actor="system:matching")
+    told.do(s.confirm_match(), actor="operator:hanako", after_s=4)
+    told.do(s.undo_match(), actor="operator:hanako", after_s=3)
+    told.do(s.answer_vehicle(), actor="operator:hanako", after_s=1)
+    told.do(s.confirm_answer(), actor="channel:mqtt", after_s=0.1)
+    told.do(s.answer_vehicle("answer-2", text="help is coming"), actor="operator:hanako", after_s=5)
+    told.do(s.cancel(), actor="vehicle", after_s=8)
+    return told
+
+
+def planned_again_with_a_position() -> Story:
+    """The first report had no position; a further one brings it, and the plan is made again."""
+    told = Story(18)
+    told.do(s.open_incident(), actor="vehicle")
+    told.do(s.file_report(located=False), actor="system:filer", after_s=0.1)
+    told.do(replace(s.plan(), prefecture=None, flags=("position_unknown", "degraded")), actor="system:planner")
+    told.do(s.join_report(), actor="vehicle", after_s=3)
+    told.do(s.file_report(sequence=2), actor="system:filer")
+    told.do(s.plan(), actor="system:planner")
+    return told
+
+
+def consulted_and_called_back() -> Story:
+    """The fire brigade is called, spoken to in private and joined; the car is cut off and called back."""
+    told = _answered(Story(0xB))
+    told.do(s.dial(), actor="system:bridge", after_s=9)
+    told.do(c.RingLeg(leg=LegId("leg-5")), actor="provider:twilio", after_s=1)
+    told.do(s.set_mode(), actor="operator:hanako", after_s=2)
+    told.do(c.PlayNotice(leg=LegId("leg-vehicle"), notice="please_hold"), actor="system:bridge")
+    told.do(s.join("leg-5", Party.AGENCY, s.FIRE), actor="provider:twilio", after_s=3)
+    told.do(s.set_mode(held=False), actor="operator:hanako", after_s=8)
+    told.do(c.PressKeys(leg=LegId("leg-vehicle"), keys="1"), actor="provider:twilio", after_s=4)
+    told.do(c.LeaveLeg(leg=LegId("leg-vehicle"), reason="media_lost"), actor="provider:twilio", after_s=5)
+    told.do(c.PassDeadline(name="call_vehicle"), actor="timer", after_s=5)
+    told.do(s.dial("leg-6", "vehicle", Party.VEHICLE), actor="system:bridge")
+    told.do(s.join("leg-6"), actor="provider:twilio", after_s=6)
+    return told
 
 
 def drill() -> Story:
@@ -91,13 +165,78 @@ def rejected_then_another_takes_over() -> Story:
     return _closed(told, Disposition.HANDED_OVER)
 
 
+def agreed_updated_and_refused() -> Story:
+    """The person agrees and new facts follow; then withdraws, and a supervisor decides about the police."""
+    told = _answered(Story(12))
+    told.do(s.consent(ConsentAnswer.AGREED, Category.LOC, Category.SEV), actor="operator:hanako", after_s=8)
+    told.do(s.disclose("d-fire", s.FIRE, path=GroundPath.AGREED), actor="operator:hanako", after_s=2)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.confirm("d-fire"), actor="channel:portal", after_s=0.2)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=5)
+    told.do(s.report_status("d-fire"), actor=f"agency:{s.FIRE}", after_s=2)
+    again = s.disclose("d-fire-2", s.FIRE, path=GroundPath.AGREED, supersedes="d-fire", confirmed=True)
+    told.do(again, actor="operator:hanako", after_s=20)
+    told.do(s.start_delivery("d-fire-2"), actor="system:handoff")
+    told.do(s.confirm("d-fire-2"), actor="channel:portal", after_s=0.2)
+    told.do(s.acknowledge("d-fire-2"), actor=f"agency:{s.FIRE}", after_s=4)
+    told.do(s.consent(ConsentAnswer.REFUSED), actor="operator:hanako", after_s=10)
+    told.do(s.refer("r-police", s.POLICE), actor="operator:hanako", after_s=3)
+    told.do(s.answer_referral("r-police"), actor="operator:jiro", after_s=12)
+    last = s.disclose("d-police", s.POLICE, path=GroundPath.REFUSED, referral="r-police", confirmed=True)
+    told.do(last, actor="operator:hanako", after_s=2)
+    told.do(s.refer("r-late", s.FIRE), actor="operator:hanako", after_s=1)
+    told.do(s.answer_referral("r-late", approved=False), actor="operator:jiro", after_s=2)
+    return told
+
+
+def nobody_answers_and_the_ladder_climbs() -> Story:
+    """Busy, then a machine, then nobody: another is proposed, people are alarmed, and a question is asked back."""
+    told = _answered(Story(10))
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=10)
+    told.do(s.take_rung(1, Rung.PUSH, "d-fire", next_after_ms=0), actor="system:handoff")
+    told.do(s.take_rung(2, Rung.FIRST_LINE, "d-fire", line="first", leg="leg-fire"), actor="system:handoff")
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.confirm("d-fire"), actor="channel:portal", after_s=0.2)
+    told.do(s.end_call("leg-fire", "busy", "d-fire"), actor="system:bridge", after_s=3)
+    told.do(s.take_rung(3, Rung.SECOND_LINE, "d-fire", line="second", leg="leg-2"), actor="system:handoff")
+    told.do(s.invite("leg-2", Party.AGENCY, s.FIRE), actor="system:bridge")
+    told.do(s.join("leg-2", Party.AGENCY, s.FIRE), actor="provider:embedded", after_s=6)
+    told.do(s.leave("leg-2"), actor="provider:embedded", after_s=9)
+    told.do(s.end_call("leg-2", "machine", "d-fire"), actor="system:bridge")
+    told.do(c.PassDeadline(name="rung"), actor="timer", after_s=20)
+    told.do(s.take_rung(4, Rung.JOINT_CENTRE, "d-fire", line="joint"), actor="system:handoff")
+    told.do(c.PassDeadline(name="rung"), actor="timer", after_s=20)
+    told.do(s.take_rung(5, Rung.OTHERS, "d-fire", proposed=(s.POLICE,)), actor="system:handoff")
+    told.do(s.take_rung(6, Rung.SUPERVISOR, "d-fire"), actor="system:handoff", after_s=15)
+    told.do(s.ask_back("d-fire", s.FIRE), actor=f"agency:{s.FIRE}", after_s=4)
+    told.do(s.take_rung(7, Rung.HEARD, "d-fire"), actor="system:handoff")
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=12)
+    return told
+
+
 def reopened() -> Story:
-    told = _closed(_answered(Story(7), trigger=Trigger.MANUAL), Disposition.NO_HELP_NEEDED)
+    told = _answered(Story(7), trigger=Trigger.MANUAL)
+    told.do(s.describe(), actor="system:addresses", after_s=0.1)
+    told = _closed(told, Disposition.NO_HELP_NEEDED)
     told.do(c.ReopenIncident(reason="called_again"), actor="operator:jiro", after_s=600)
     told.do(c.PassDeadline(name="ring_anyway"), actor="timer", after_s=2)
     told.do(s.take("jiro"), actor="operator:jiro", after_s=3)
     told.do(s.read_parts("operator:jiro"), actor="operator:jiro")
     return told
+
+
+def sold_and_recognised_again() -> Story:
+    """The registry says that the car was sold; a later report names another one.  Help comes all the same."""
+    told = _answered(Story(11))
+    told.do(s.recognise("sold", "not_entitled"), actor="system:registry")
+    told.do(s.judge(2), actor="system:severity", after_s=0.01)
+    told.do(s.recognise("opted_out", opt_out=True), actor="system:registry", after_s=3)
+    told.do(s.judge(9), actor="system:severity", after_s=0.01)
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=10)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.confirm("d-fire"), actor="channel:portal", after_s=0.2)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=7)
+    return _closed(told, Disposition.HANDED_OVER)
 
 
 def unreadable_and_unlocated() -> Story:
@@ -148,8 +287,14 @@ JOURNEYS = (
     drill,
     operator_lost_mid_call,
     rejected_then_another_takes_over,
+    nobody_answers_and_the_ladder_climbs,
+    agreed_updated_and_refused,
     reopened,
     unreadable_and_unlocated,
+    sold_and_recognised_again,
+    updated_matched_and_answered,
+    planned_again_with_a_position,
+    consulted_and_called_back,
 )
 
 

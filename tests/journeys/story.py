@@ -7,6 +7,7 @@ Nothing here decides anything: every event comes out of ``decide`` and goes thro
 from datetime import UTC, datetime, timedelta
 
 from routing.categories import Category
+from routing.law.codes import Path
 from routing.services import Service
 from sos.incident import commands as c
 from sos.incident.events import Draft, Recorded
@@ -15,6 +16,9 @@ from sos.incident.model import (
     Acknowledgement,
     AgencyId,
     AgencyStatus,
+    AnswerAction,
+    AnswerId,
+    ConsentAnswer,
     DeskId,
     DisclosureId,
     EventId,
@@ -24,10 +28,17 @@ from sos.incident.model import (
     Mode,
     OperatorId,
     Party,
+    Question,
     RecordingId,
+    ReferralId,
+    Relation,
+    Rung,
     TenantId,
     Trigger,
 )
+
+OTHER = IncidentId("019b7890-0000-7000-8000-0000aa000000")
+"""Another incident, which may belong to the one told of."""
 
 START = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 FIRE, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-13-police")
@@ -89,6 +100,53 @@ def file_report(sequence: int = 0, located: bool = True) -> c.FileReport:
     return c.FileReport(sequence=sequence, located=located, parts={Category.LOC: PERSONAL, Category.TEL: PERSONAL})
 
 
+def join_report(digest: str = "cd" * 32, reason: str = "update") -> c.JoinReport:
+    return c.JoinReport(
+        reason=reason,
+        format="application/cloudevents+json",
+        report=PERSONAL,
+        report_digest=digest,
+        readable=True,
+    )
+
+
+def cancel(digest: str = "ef" * 32) -> c.RecordCancel:
+    return c.RecordCancel(
+        reason="occupant_cancelled",
+        words=PERSONAL.decode(),
+        format="application/cloudevents+json",
+        report=PERSONAL,
+        report_digest=digest,
+    )
+
+
+def propose_match(other: IncidentId = OTHER) -> c.ProposeMatch:
+    return c.ProposeMatch(
+        other=other, relation=Relation.SAME_CRASH, reasons=("near", "soon"), distance_m=40, apart_s=12
+    )
+
+
+def confirm_match(other: IncidentId = OTHER) -> c.ConfirmMatch:
+    return c.ConfirmMatch(other=other, relation=Relation.SAME_CRASH)
+
+
+def undo_match(other: IncidentId = OTHER) -> c.UndoMatch:
+    return c.UndoMatch(other=other, relation=Relation.SAME_CRASH)
+
+
+def issue_receipt() -> c.IssueReceipt:
+    return c.IssueReceipt(checks=(("readable", True), ("located", True)))
+
+
+def answer_vehicle(answer: str = "answer-1", text: str = "") -> c.AnswerVehicle:
+    action = AnswerAction.MESSAGE if text else AnswerAction.REQUEST_DATA
+    return c.AnswerVehicle(answer=AnswerId(answer), action=action, text=text)
+
+
+def confirm_answer(answer: str = "answer-1") -> c.ConfirmAnswer:
+    return c.ConfirmAnswer(answer=AnswerId(answer), channel="mqtt")
+
+
 def plan() -> c.RecordPlan:
     return c.RecordPlan(
         prefecture="JP-13",
@@ -99,6 +157,31 @@ def plan() -> c.RecordPlan:
         border_m=1200,
         datasets=("jp_prefectures:0123456789abcdef",),
         parts={Category.LOC: PERSONAL},
+    )
+
+
+def describe() -> c.DescribePlace:
+    return c.DescribePlace(source="nominatim", distance_m=10, parts={Category.LOC: PERSONAL})
+
+
+def recognise(*flags: str, opt_out: bool = False, profiling: bool = True) -> c.RecogniseVehicle:
+    return c.RecogniseVehicle(
+        flags=flags,
+        pack="demo@0123456789abcdef",
+        entitlement="never" if "not_entitled" in flags else "entitled",
+        opt_out=opt_out,
+        profiling=profiling,
+        call_back_window_s=3600,
+        record="019b7890-0000-7000-8000-00000000feed",
+        holder="019b7890-0000-7000-8000-00000000beef",
+        clauses=("life_protection=demo-terms/1#4.2",),
+        parts={Category.OWN: PERSONAL},
+    )
+
+
+def judge(report: int = 2) -> c.JudgeSeverity:
+    return c.JudgeSeverity(
+        judged_by="wang-2022-all", coefficients="ef" * 32, scored=True, report=report, judgement=PERSONAL
     )
 
 
@@ -116,6 +199,16 @@ def release(operator: str = "hanako") -> c.ReleaseOperator:
 
 def invite(leg: str = "leg-vehicle", party: Party = Party.VEHICLE, who: str = "vehicle") -> c.InviteLeg:
     return c.InviteLeg(leg=LegId(leg), party=party, who=who)
+
+
+def dial(leg: str = "leg-5", who: str = "jp-13-fire", party: Party = Party.AGENCY) -> c.DialLeg:
+    return c.DialLeg(leg=LegId(leg), party=party, who=who, line="first")
+
+
+def set_mode(
+    leg: str = "leg-vehicle", operator: str = "hanako", *, held: bool = True, muted: bool = False
+) -> c.SetLegMode:
+    return c.SetLegMode(leg=LegId(leg), operator=OperatorId(operator), held=held, muted=muted)
 
 
 def join(leg: str = "leg-vehicle", party: Party = Party.VEHICLE, who: str = "vehicle") -> c.JoinLeg:
@@ -153,12 +246,17 @@ def disclose(
     agency: AgencyId = FIRE,
     *,
     partner: bool = False,
+    confirmed: bool = False,
     sections: tuple[Category, ...] = (Category.LOC, Category.SEV),
+    path: Path = Path.LIFE_PROTECTION,
+    referral: str | None = None,
+    supersedes: str | None = None,
 ) -> c.DecideDisclosure:
     return c.DecideDisclosure(
         disclosure=DisclosureId(disclosure),
         agency=agency,
         exercise_partner=partner,
+        confirmed=confirmed,
         service=SERVICES.get(agency, Service.MEDICAL),
         rule="JP-01",
         ground="JP-27-1-ii",
@@ -170,6 +268,39 @@ def disclose(
         sections=dict.fromkeys(sections, PERSONAL),
         withheld=(Category.MED,),
         brief=PERSONAL,
+        path=path,
+        referral=ReferralId(referral) if referral else None,
+        supervisor=OperatorId("jiro") if referral else None,
+        supersedes=DisclosureId(supersedes) if supersedes else None,
+        brief_version=2 if supersedes else 1,
+    )
+
+
+def consent(
+    answer: ConsentAnswer = ConsentAnswer.AGREED, *categories: Category, agencies: tuple[AgencyId, ...] = ()
+) -> c.RecordConsent:
+    return c.RecordConsent(answer=answer, categories=categories, agencies=agencies, audio_ms=41_000)
+
+
+def refer(referral: str = "r1", agency: AgencyId = FIRE) -> c.ReferDisclosure:
+    return c.ReferDisclosure(
+        referral=ReferralId(referral),
+        agency=agency,
+        rule="JP-05",
+        path=Path.REFUSED,
+        necessity="automatic_crash",
+        consent="refused",
+        reason="sounds confused",
+    )
+
+
+def answer_referral(referral: str = "r1", *, approved: bool = True, supervisor: str = "jiro") -> c.AnswerReferral:
+    return c.AnswerReferral(
+        referral=ReferralId(referral),
+        supervisor=OperatorId(supervisor),
+        approved=approved,
+        facts=("capacity_in_doubt",),
+        reason="in shock",
     )
 
 
@@ -199,6 +330,39 @@ def report_status(
     disclosure: str = "d1", agency: AgencyId = FIRE, status: AgencyStatus = AgencyStatus.DISPATCHED
 ) -> c.ReportStatus:
     return c.ReportStatus(disclosure=DisclosureId(disclosure), agency=agency, status=status)
+
+
+def take_rung(
+    number: int = 1,
+    rung: Rung = Rung.PUSH,
+    disclosure: str = "d1",
+    *,
+    line: str | None = None,
+    leg: str | None = None,
+    proposed: tuple[AgencyId, ...] = (),
+    next_after_ms: int | None = 20_000,
+) -> c.TakeRung:
+    return c.TakeRung(
+        disclosure=DisclosureId(disclosure),
+        number=number,
+        rung=rung,
+        reason="due",
+        elapsed_ms=0,
+        next_after_ms=next_after_ms,
+        line=line,
+        leg=None if leg is None else LegId(leg),
+        proposed=proposed,
+    )
+
+
+def end_call(leg: str = "leg-fire", outcome: str = "no_answer", disclosure: str = "d1") -> c.EndAgencyCall:
+    return c.EndAgencyCall(disclosure=DisclosureId(disclosure), leg=LegId(leg), outcome=outcome)
+
+
+def ask_back(
+    disclosure: str = "d1", agency: AgencyId = FIRE, question: Question = Question.WHERE, text: str = "which lane?"
+) -> c.AskBack:
+    return c.AskBack(disclosure=DisclosureId(disclosure), agency=agency, question=question, text=text)
 
 
 def read_parts(reader: str = "operator:hanako") -> c.ReadParts:

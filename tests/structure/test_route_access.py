@@ -20,6 +20,9 @@ PUBLIC = {
     ("GET", "/console/assets/{name}"): "the page's scripts",
     ("GET", "/console/map/base.geojson"): "a public-domain map",
     ("POST", "/console/session"): "where one logs in",
+    ("GET", "/v1/openapi.json"): "describes the interface, holds nobody's data",
+    ("GET", "/v1/schemas/{name}"): "describes what is sent",
+    ("POST", "/lost"): "which agency answers for a place; strangers share a rate and learn no unlisted line",
 }
 """Routes that answer anybody, and why that is right."""
 

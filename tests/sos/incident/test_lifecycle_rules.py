@@ -4,13 +4,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident import talk
 from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, decide, diagram, retention
-from sos.incident.model import Acknowledgement, Disposition, Mode, State
+from sos.incident.model import Acknowledgement, Disposition, LegId, Mode, Rung, State
 from tests.journeys import story as s
 from tests.journeys.story import Story
 
@@ -45,7 +47,8 @@ def test_the_diagram_names_every_state_and_every_step():
 def test_every_event_kind_is_a_step_of_the_table_or_a_fact_of_any_time_and_not_both():
     steps = {kind for row in TRANSITIONS.values() for kind in row}
 
-    assert steps | ANYTIME == set(e.KINDS.values())
+    assert steps | ANYTIME | e.OF_THE_REGISTRY == set(e.KINDS.values())
+    assert not e.OF_THE_REGISTRY & (steps | ANYTIME)
     assert not steps & ANYTIME
 
 
@@ -61,7 +64,14 @@ def test_every_deadline_does_something_once_it_is_due_and_nothing_before(state: 
         State.RINGING: (s.offer("desk-a"),),
         State.IN_CALL: (s.take(),),
         State.HANDING_OVER: (s.take(), s.disclose()),
-        State.HANDED_OVER: (s.take(), s.disclose(), s.acknowledge()),
+        State.HANDED_OVER: (
+            s.take(),
+            s.disclose(),
+            s.disclose("d2", s.POLICE),
+            s.reject("d2", s.POLICE),
+            s.take_rung(1, Rung.REFUSED, "d2"),
+            s.acknowledge(),
+        ),
         State.REOPENED: (
             s.take(),
             c.CloseIncident(disposition=Disposition.FALSE_ALARM),
@@ -89,7 +99,7 @@ def test_an_unanswered_incident_rings_at_every_desk_and_is_then_an_alarm():
     assert made.incident.desks == ()
     assert made.do(c.PassDeadline(name="ring_all"), after_s=5) == ()
     assert made.do(c.PassDeadline(name="unanswered"), after_s=5) == ("HelpEscalated",)
-    assert names(made) == []
+    assert set(names(made)) <= {talk.DUE}  # nothing that rings: only the silent vehicle is still called
 
 
 def test_what_rings_everywhere_is_not_narrowed_to_one_desk():
@@ -108,7 +118,7 @@ def test_a_delivery_that_no_machine_confirmed_is_tried_again_every_five_seconds_
     assert made.do(c.PassDeadline(name="redeliver"), after_s=4) == ()
     assert made.do(c.PassDeadline(name="redeliver"), after_s=1) == ("HelpEscalated",)
     made.do(s.confirm())
-    assert names(made) == ["handoff_overdue"]
+    assert "redeliver" not in names(made)
     assert made.do(c.PassDeadline(name="redeliver"), after_s=60) == ()
 
 
@@ -200,7 +210,7 @@ def test_an_operator_lost_before_the_decision_makes_it_ring_everywhere():
     made = told(s.offer("desk-a"), s.take(), s.release())
 
     assert (made.incident.state, made.incident.operator, made.incident.desks) == (State.RINGING, None, ())
-    assert set(names(made)) == {"ring_all", "unanswered"}
+    assert set(names(made)) == {"ring_all", "unanswered", talk.DUE}
     assert made.do(s.take("jiro")) == ("OperatorAssigned",)
 
 
@@ -296,3 +306,55 @@ def test_a_note_is_kept_in_a_category_that_an_operator_can_hear(category: Catego
         kept = False
 
     assert kept is (category in (Category.OBS, Category.PER, Category.FAM, Category.TEL))
+
+
+def test_a_vehicle_that_sent_data_and_is_silent_is_called_ever_more_rarely_within_the_window():
+    made = told()
+    called = [made.now]
+
+    while talk.DUE in names(made):
+        due = dict(deadlines(made.incident))[talk.DUE]
+        assert made.do(c.PassDeadline(name=talk.DUE), after_s=(due - made.now).total_seconds()) == ("HelpEscalated",)
+        called.append(made.now)
+
+    assert len(called) == 1 + len(talk.CALLS)
+    assert called[-1] - called[0] < timedelta(minutes=60)
+
+
+def test_a_vehicle_that_speaks_is_not_called_and_one_that_is_cut_off_is():
+    made = told(s.join())
+    assert talk.DUE not in names(made)
+
+    made.do(c.LeaveLeg(leg=LegId("leg-vehicle"), reason="media_lost"))
+
+    assert talk.DUE in names(made)
+
+
+def test_a_vehicle_that_hung_up_is_left_to_the_operator():
+    made = told(s.join(), s.leave())
+
+    assert talk.DUE not in names(made)
+
+
+def test_a_call_back_window_of_the_brand_ends_the_calls_sooner():
+    made = told()
+    made.incident = replace(made.incident, call_back_window_s=30)
+
+    for after_s in (5, 15):
+        made.do(c.PassDeadline(name=talk.DUE), after_s=after_s)
+
+    assert made.incident.silence is not None
+    assert made.incident.silence.calls == 2
+    assert talk.DUE not in names(made)
+
+
+def test_only_the_operator_of_the_incident_holds_a_leg_and_only_while_it_is_there():
+    made = told(s.join(), s.take())
+
+    with pytest.raises(Refused, match="only the operator"):
+        made.do(s.set_mode(operator="jiro"))
+    assert made.do(s.set_mode()) == ("LegModeSet",)
+    assert made.do(s.set_mode()) == ()
+    made.do(s.leave())
+    with pytest.raises(Refused, match="not in the conference"):
+        made.do(s.set_mode(held=False))

@@ -14,6 +14,7 @@ from sos.intake.filer import file_report
 from sos.vehicle import npa
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
+RECEIVED = datetime(2026, 1, 1, 9, 0, 4, tzinfo=UTC)
 real_data = pytest.mark.skipif(
     not (DATA / "npa_crashes.csv").exists(), reason="the NPA sample files are not beside the clone"
 )
@@ -139,7 +140,7 @@ def test_a_row_with_a_bad_position_is_sent_as_it_is(tmp_path: Path, change: dict
     (row,) = npa.read(raw_file(tmp_path / "honhyo.csv", RAW_ROW | change))
 
     assert finding in peek(row.event.body).findings
-    assert not file_report(row.event.body, MEDIA_TYPE).located
+    assert not file_report(row.event.body, MEDIA_TYPE, at=RECEIVED).located
 
 
 def test_a_row_that_cannot_be_understood_is_still_an_event(tmp_path: Path) -> None:
@@ -188,9 +189,9 @@ def test_every_real_row_is_an_event_the_service_can_read() -> None:
     findings = Counter(finding for row in good for finding in peek(row.event.body).findings)
 
     assert (len(good), len(bad), len(findings)) == (2300, 74, 0)
-    assert all(file_report(row.event.body, MEDIA_TYPE).located for row in good)
+    assert all(file_report(row.event.body, MEDIA_TYPE, at=RECEIVED).located for row in good)
     assert all(peek(row.event.body).findings == ("position_impossible:$.data.location",) for row in bad)
-    assert not any(file_report(row.event.body, MEDIA_TYPE).located for row in bad)
+    assert not any(file_report(row.event.body, MEDIA_TYPE, at=RECEIVED).located for row in bad)
     assert all(row.prefecture_code is not None for row in (*good, *bad))
     assert len({row.prefecture_code for row in good}) == 47
     airbags = sum(decode(row.event.body).crash.airbag_deployed is True for row in good)

@@ -14,7 +14,11 @@ from aiohttp.test_utils import TestServer
 from sos.clock import ManualClock, SystemClock
 from sos.errors import Malformed, Unavailable
 from sos.incident.model import TenantId
+from sos.intake.acceptance import Acceptance
+from sos.intake.auth import Credentials
 from sos.intake.http import routes
+from sos.intake.receipts import Receipts
+from sos.intake.recent import Recent
 from sos.intake.simulated import MemoryReception
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.problems import problems_middleware
@@ -32,7 +36,9 @@ DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 
 def application(reception: MemoryReception) -> web.Application:
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(routes(reception, KEYS, SystemClock(), b"a secret for tests"))
+    app.add_routes(
+        routes(Acceptance(reception, Receipts(b"a secret for tests"), Recent()), Credentials(KEYS), SystemClock())
+    )
     return app
 
 

@@ -12,12 +12,17 @@ from aiohttp.test_utils import TestServer
 from sos.clock import ManualClock
 from sos.errors import Unavailable
 from sos.incident.model import Mode, TenantId, Trigger
+from sos.intake.acceptance import Acceptance
+from sos.intake.arrival import Kind
+from sos.intake.auth import Credentials
 from sos.intake.cloudevents import decode, peek
 from sos.intake.http import routes
+from sos.intake.receipts import Receipts
+from sos.intake.recent import Recent
 from sos.intake.simulated import MemoryReception
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.problems import problems_middleware
-from sos.vehicle.report import Car, NotAccepted, Patience, Sender, crash, manual, report_once
+from sos.vehicle.report import Car, NotAccepted, Patience, Sender, cancel, crash, manual, report_once, update
 
 NOW = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 KEYS = TenantKeys.of({"acme-key": Tenant(id=TenantId("acme"), domain="acme.example")})
@@ -42,7 +47,9 @@ async def reception() -> MemoryReception:
 @pytest.fixture
 async def service(reception: MemoryReception) -> AsyncIterator[str]:
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(routes(reception, KEYS, ManualClock(NOW), b"a secret for tests"))
+    app.add_routes(
+        routes(Acceptance(reception, Receipts(b"a secret for tests"), Recent()), Credentials(KEYS), ManualClock(NOW))
+    )
     async with TestServer(app) as server:
         yield str(server.make_url(""))
 
@@ -141,3 +148,16 @@ async def test_an_answer_that_is_no_acknowledgement_is_not_taken_for_one() -> No
             await report_once(crash(Car(), at=NOW, seed=1), base_url=str(server.make_url("")), key="k", clock=clock)
 
     assert len(clock.waited) == Patience().attempts - 1
+
+
+def test_what_a_car_sends_later_is_about_the_same_car() -> None:
+    car = Car(vin="JTMZZ3TESTEC00042")
+    at = datetime(2026, 1, 1, 9, 5, tzinfo=UTC)
+
+    later = peek(update(car, at=at, seed=1, sequence=3, incident="the-incident").body)
+    gone = peek(cancel(car, at=at, seed=1, reason="all is well").body)
+
+    assert (later.kind, later.about.sequence, later.about.incident) == (Kind.UPDATE, 3, "the-incident")
+    assert (gone.kind, gone.about.reason, gone.about.incident) == (Kind.CANCEL, "all is well", None)
+    assert later.about.vehicle == gone.about.vehicle == ("vin", "JTMZZ3TESTEC00042")
+    assert later.findings == gone.findings == ()

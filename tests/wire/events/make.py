@@ -7,10 +7,13 @@ versions stay: what was once in a journal must be readable for ever.
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from routing.categories import Category
 from sos.incident import commands as c
 from sos.incident.codec import write_header
-from sos.incident.events import VERSIONS
-from sos.incident.model import Disposition
+from sos.incident.events import VERSIONS, Recorded, RegistryChanged, RegistryRead
+from sos.incident.model import ConsentAnswer, Disposition, LegId, Mode, RecordingId, Rung
 from tests.journeys import story as s
 
 HERE = Path(__file__).resolve().parent
@@ -23,6 +26,9 @@ def samples() -> Mapping[str, bytes]:
         s.open_incident(readable=False),
         s.file_report(),
         s.plan(),
+        s.describe(),
+        s.recognise("unknown_vehicle"),
+        s.judge(),
         s.offer("desk-a"),
         c.PassDeadline(name="ring_all"),
         s.take(),
@@ -33,16 +39,31 @@ def samples() -> Mapping[str, bytes]:
         s.note(),
         s.release(),
         s.take("jiro"),
+        s.consent(ConsentAnswer.AGREED, Category.LOC),
+        s.refer(),
+        s.answer_referral(supervisor="hanako"),
         s.disclose(),
         s.start_delivery(),
         s.fail_delivery(),
         s.confirm(),
+        s.take_rung(1, Rung.PUSH),
+        s.take_rung(2, Rung.FIRST_LINE, line="first", leg="leg-fire"),
+        s.end_call("leg-fire"),
+        s.ask_back(),
         s.disclose("d2", s.POLICE),
         s.reject("d2", s.POLICE),
         s.acknowledge(),
         s.report_status(),
+        s.dial(),
+        c.QueueLeg(leg=LegId("leg-5"), queued_ms=2000),
+        c.RingLeg(leg=LegId("leg-5")),
+        c.PlayNotice(leg=LegId("leg-5"), notice="wait"),
+        s.set_mode(operator="jiro"),
+        c.PressKeys(leg=LegId("leg-vehicle"), keys="1"),
         s.leave(),
         s.seal_recording(),
+        c.KeepCopy(recording=RecordingId("rec-1"), leg=LegId("leg-vehicle"), copy="RE0", digest="0" * 64, size=320_044),
+        c.NoteCopyDeleted(recording=RecordingId("rec-1"), copy="RE0"),
         s.start_recording("rec-2"),
         s.fail_recording("rec-2"),
         c.CloseIncident(disposition=Disposition.HANDED_OVER),
@@ -50,8 +71,33 @@ def samples() -> Mapping[str, bytes]:
         s.export(),
     ):
         told.do(command, actor="operator:hanako", after_s=6)
+    tested = s.Story(0xF)
+    for command in (
+        s.open_incident(Mode.TEST),
+        s.issue_receipt(),
+        s.join_report(),
+        s.cancel(),
+        s.propose_match(),
+        s.confirm_match(),
+        s.undo_match(),
+        s.answer_vehicle(),
+        s.confirm_answer(),
+    ):
+        tested.do(command, actor="vehicle", after_s=1)
+    told.recorded += tested.recorded[1:]
+    told.recorded += _of_the_registry(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}
+
+
+def _of_the_registry(told: s.Story) -> list[Recorded]:
+    """Events of a registry stream, which no command of an incident leads to."""
+    change = {"kind": "VehicleSuspended", "reason": "sanctions", "document": "doc-1"}
+    events = (
+        RegistryChanged(subject="vehicle", change=change),
+        RegistryRead(subject="vehicle", reader="registrar:dealer", categories=(Category.VEH,), purpose="inquiry"),
+    )
+    return [replace(told.recorded[0], event=event, actor="registrar:dealer", commitments={}) for event in events]
 
 
 if __name__ == "__main__":

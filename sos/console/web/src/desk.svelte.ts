@@ -4,8 +4,9 @@
  */
 
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
+import { alone, consulting, legUp } from "./calls";
 import { everyWord, t, word, type Key } from "./i18n.svelte";
-import type { Agency, Consent, Disposition, EventFrame, FromServer, Happened, Health, Incident, Necessity, Order, Service, Welcome } from "./protocol";
+import type { Agency, AgencySaid, AnswerAction, Disposition, EventFrame, FromServer, Happened, Health, Incident, Leg, Match, Order, Service, Welcome, Wish } from "./protocol";
 import { Ringer } from "./ringer";
 import { QUESTIONS, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
 import { answerable, talking } from "./state";
@@ -14,7 +15,7 @@ import { Voice, legOf, type VoiceState } from "./voice";
 
 export type Phase = "checking" | "login" | "start" | "work";
 export type Dialog =
-  | { of: "forward"; agency: string }
+  | { of: "forward"; agency: string; update?: boolean }
   | { of: "close" }
   | { of: "reopen" }
   | { of: "keys" }
@@ -36,6 +37,8 @@ class Desk {
   selected = $state<string | null>(null);
   dialog = $state.raw<Dialog>(null);
   fault = $state<string | null>(null);
+  /** The agency that may be told only after a second look, and why. */
+  warned = $state<{ agency: string; why: string } | null>(null);
   loginFault = $state<string | null>(null);
   announced = $state("");
   said = $state("");
@@ -43,6 +46,8 @@ class Desk {
   level = $state(0);
   muted = $state(false);
   microphone = $state(false);
+  /** Incidents of this operator whose call goes on without this desk. */
+  out = $state.raw<ReadonlySet<string>>(leftBefore());
   sound = $state(false);
   now = $state(Date.now());
 
@@ -175,10 +180,38 @@ class Desk {
     if (found) this.dialog = { of: "forward", agency: found.agency };
   }
 
-  async disclose(agency: string, limbs: { necessity: Necessity; consent: Consent }): Promise<void> {
+  async disclose(agency: string, wish: Wish): Promise<void> {
     if (this.selected === null) return;
+    const confirmed = this.warned?.agency === agency; // the warning was on the screen when it was pressed again
     this.dialog = null;
-    await this.#ask({ do: "disclose", incident: this.selected, agency, ...limbs });
+    this.warned = null;
+    try {
+      await this.#socket.order({ do: "disclose", incident: this.selected, agency, ...wish, confirmed });
+    } catch (refused) {
+      if (!(refused instanceof OrderRefused)) throw refused;
+      if (refused.fault.type === "Unconfirmed") {
+        this.warned = { agency, why: refused.fault.detail ?? refused.message };
+        this.dialog = { of: "forward", agency };
+      } else this.#complain(refused.fault.type === "offline" ? t("fault.offline") : refused.message);
+    }
+  }
+
+  /** Record what somebody at the agency said on the telephone. */
+  async agencySaid(disclosure: string, said: AgencySaid): Promise<void> {
+    if (this.selected === null) return;
+    await this.#ask({ do: "agency_said", incident: this.selected, disclosure, said });
+  }
+
+  /** What the person said when asked, and then the wish that stands on it. */
+  async discloseAs(answer: "agreed" | "refused", categories: readonly string[], agency: string, wish: Wish): Promise<void> {
+    if (this.selected === null) return;
+    const said = await this.#ask({ do: "consent", incident: this.selected, answer, categories });
+    if (said !== null) await this.disclose(agency, wish);
+  }
+
+  async approve(referral: string, approved: boolean, facts: readonly string[], reason: string): Promise<void> {
+    if (this.selected === null) return;
+    await this.#ask({ do: "approve", incident: this.selected, referral, approved, facts, reason });
   }
 
   async close(disposition: Disposition): Promise<void> {
@@ -193,6 +226,116 @@ class Desk {
     if (this.selected === null) return;
     this.dialog = null;
     await this.#ask({ do: "reopen", incident: this.selected, reason });
+  }
+
+  /** Say that another incident belongs to this one, or that it does not. */
+  async match(match: Match, approved: boolean): Promise<void> {
+    if (this.selected === null) return;
+    await this.#ask({ do: "match", incident: this.selected, other: match.other, relation: match.relation, approved });
+  }
+
+  async tellVehicle(action: AnswerAction, text = ""): Promise<boolean> {
+    if (this.selected === null) return false;
+    const words = action === "message" ? { text: text.trim() } : {};
+    return (await this.#ask({ do: "tell_vehicle", incident: this.selected, action, ...words })) !== null;
+  }
+
+  hold(leg: Leg): void {
+    this.#mode(leg, { held: !leg.held });
+  }
+
+  muteLeg(leg: Leg): void {
+    this.#mode(leg, { muted: !leg.muted });
+  }
+
+  /** The key for it: hold the vehicle, or let it talk again. */
+  holdVehicle(): void {
+    const vehicle = this.mine && this.incident !== null ? legUp(this.incident, "vehicle") : undefined;
+    if (vehicle !== undefined) this.hold(vehicle);
+  }
+
+  /** Talk with one leg alone; by key with the first agency in the call. */
+  consult(leg?: string): void {
+    if (this.incident === null || !this.mine) return;
+    const whom = leg ?? legUp(this.incident, "agency")?.leg;
+    if (whom === undefined) this.#complain(t("call.no_agency"));
+    else this.#modes(consulting(this.incident, whom, this.me?.operator.id ?? ""));
+  }
+
+  /** Everybody hears everybody again. */
+  together(): void {
+    const held = this.mine ? (this.incident?.legs.filter((leg) => leg.up && leg.held) ?? []) : [];
+    this.#modes(held.map(({ leg }) => ({ leg, held: false })));
+  }
+
+  invite(agency: string): void {
+    if (this.selected !== null) void this.#ask({ do: "invite", incident: this.selected, agency });
+  }
+
+  dial(agency: string, line: string): void {
+    if (this.selected !== null) void this.#ask({ do: "dial", incident: this.selected, agency, line });
+  }
+
+  callVehicle(): void {
+    if (this.selected !== null && this.mine) void this.#ask({ do: "call_vehicle", incident: this.selected });
+  }
+
+  /** Ask a caller who does not speak to press 1 for yes and 2 for no. */
+  silent(): void {
+    const vehicle = this.mine && this.incident !== null ? legUp(this.incident, "vehicle") : undefined;
+    if (this.selected === null || vehicle === undefined) return;
+    void this.#ask({ do: "notice", incident: this.selected, leg: vehicle.leg, notice: "silent" });
+  }
+
+  endLeg(leg: string): void {
+    if (this.selected !== null) void this.#ask({ do: "end_leg", incident: this.selected, leg });
+  }
+
+  /** Leave vehicle and agency to each other; the incident stays this operator's. */
+  async leaveCall(): Promise<void> {
+    const left = this.selected;
+    if (left === null || !this.mine || this.out.has(left)) return;
+    this.#voice.closing(true); // the service hangs up first: that is no reason to call again
+    const done = await this.#ask({ do: "leave_call", incident: left });
+    if (done === null) return this.#voice.closing(false);
+    this.#goOut(left, true);
+    if (this.#voice.incident === left) this.#voice.leave();
+  }
+
+  rejoin(): void {
+    if (this.selected === null) return;
+    this.#goOut(this.selected, false);
+    this.#voice.join(this.selected);
+  }
+
+  #goOut(incident: string, out: boolean): void {
+    this.out = new Set([...this.out].filter((one) => one !== incident).concat(out ? [incident] : []));
+    sessionStorage.setItem(OUT, JSON.stringify([...this.out]));
+  }
+
+  /** The operator left, and the vehicle has nobody any more: back at once. */
+  #backToTheVehicle(incident: Incident): void {
+    if (!this.out.has(incident.id)) return;
+    if (incident.state === "closed" || incident.operator !== this.me?.operator.id) this.#goOut(incident.id, false);
+    else if (alone(incident) && this.#voice.incident === null) {
+      this.#goOut(incident.id, false);
+      this.announced = t("call.alone");
+      this.#complain(t("call.alone"));
+      this.#taken(incident.id);
+    }
+  }
+
+  #mode(leg: Leg, changes: { held?: boolean; muted?: boolean }): void {
+    const { held, muted, coaching } = { ...leg, ...changes };
+    if (this.selected !== null)
+      void this.#ask({ do: "mode", incident: this.selected, leg: leg.leg, held, muted, coaching });
+  }
+
+  #modes(wanted: readonly { leg: string; held: boolean }[]): void {
+    for (const { leg, held } of wanted) {
+      const known = this.incident?.legs.find((one) => one.leg === leg);
+      if (known !== undefined) this.#mode(known, { held });
+    }
   }
 
   mute(): void {
@@ -304,6 +447,10 @@ class Desk {
   /** After a reload or a restart: take up the incident that is still ours, voice leg included. */
   #resume(): void {
     if (this.phase !== "work") return;
+    for (const id of this.out) {
+      const left = this.board.incidents.get(id);
+      if (left !== undefined) this.#backToTheVehicle(left);
+    }
     const mine = this.sections.mine;
     const going = mine.find((one) => one.id === this.#voice.incident) ?? mine[0];
     const joined = this.#voice.incident;
@@ -325,6 +472,7 @@ class Desk {
     const ours = incident.operator === this.me?.operator.id && incident.state !== "closed";
     if (event.kind === "OperatorAssigned" && ours && this.phase === "work") this.#taken(incident.id);
     if (this.#voice.incident === incident.id && (!ours || !talking(incident))) this.#voice.leave();
+    this.#backToTheVehicle(incident);
     const own = event.actor === `operator:${this.me?.operator.id}`;
     if (!own && ADDS_PARTS.has(event.kind) && this.board.parts.has(incident.id)) this.#refreshed(incident.id);
     if (ours && WORTH_SAYING.has(event.kind)) {
@@ -335,7 +483,7 @@ class Desk {
 
   #taken(id: string): void {
     this.select(id);
-    this.#voice.join(id);
+    if (!this.out.has(id)) this.#voice.join(id);
     if (!this.board.parts.has(id)) this.#refreshed(id);
   }
 
@@ -364,15 +512,32 @@ class Desk {
   }
 }
 
-const ADDS_PARTS: ReadonlySet<string> = new Set(["ReportFiled", "PlanMade", "NoteAdded"]);
+const OUT = "sos.out";
+
+function leftBefore(): ReadonlySet<string> {
+  return new Set(JSON.parse(sessionStorage.getItem(OUT) ?? "[]") as string[]);
+}
+
+const ADDS_PARTS: ReadonlySet<string> = new Set([
+  "ReportFiled",
+  "PlanMade",
+  "PlaceDescribed",
+  "NoteAdded",
+  "CancelReceived",
+  "VehicleRecognised",
+  "SeverityJudged",
+]);
 const WORTH_SAYING: ReadonlySet<string> = new Set([
   "AgencyAcknowledged",
   "AgencyRejected",
   "DeliveryFailed",
   "HandoffCompleted",
   "AgencyReported",
+  "AgencyAsked",
+  "RungTaken",
   "HelpEscalated",
   "RecordingFailed",
+  "KeysPressed",
 ]);
 
 async function entered(token: string): Promise<"ok" | "refused" | "unreachable"> {

@@ -14,6 +14,12 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["Alt+L", "key.place"],
   ["Alt+T", "key.timeline"],
   ["Ctrl+Shift+M", "key.mute"],
+  ["Ctrl+Shift+H", "key.hold"],
+  ["Ctrl+Shift+K", "key.consult"],
+  ["Ctrl+Shift+E", "key.together"],
+  ["Ctrl+Shift+Y", "key.silent"],
+  ["Ctrl+Shift+F", "key.call_vehicle"],
+  ["Ctrl+Shift+L", "key.leave"],
   ["Ctrl+Shift+S", "key.silence"],
   ["F1 / ?", "key.sheet"],
 ];

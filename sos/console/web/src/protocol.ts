@@ -25,17 +25,44 @@ export type Disposition = (typeof DISPOSITIONS)[number];
 export const ACKNOWLEDGEMENTS = ["transport", "delivered", "heard", "taken_over"] as const;
 export type Acknowledgement = (typeof ACKNOWLEDGEMENTS)[number];
 
+/** What an operator takes as the reason; the law knows more, each with a workflow of its own. */
+export const PATHS = ["life_protection", "agreed", "refused", "third_party"] as const;
+export type Path = (typeof PATHS)[number];
+
+/** What a person can agree to have told. */
+export const TELLABLE = ["LOC", "VEH", "SEV", "TEL", "PER", "OBS"] as const;
+
 export const NECESSITIES = ["automatic_crash", "call_for_help", "silence_after_crash", "sounds"] as const;
-export type Necessity = (typeof NECESSITIES)[number];
+/** Reasons to help somebody else than our customer. */
+export const OTHERS_NECESSITIES = ["third_person", "traffic"] as const;
+export type Necessity = (typeof NECESSITIES)[number] | (typeof OTHERS_NECESSITIES)[number];
 
 export const CONSENTS = ["no_answer", "unintelligible", "unconscious", "minor", "delay"] as const;
-export type Consent = (typeof CONSENTS)[number];
+export type Consent = (typeof CONSENTS)[number] | "refused";
+
+/** A wish to tell an agency, as the law is asked about it. */
+export interface Wish {
+  path: Path;
+  necessity?: Necessity;
+  consent?: Consent;
+  facts?: readonly string[];
+  reason?: string;
+  /** A newer brief for an agency that was told before. */
+  update?: boolean;
+  confirmed?: boolean;
+}
 
 export interface Leg {
   leg: string;
   party: Party;
   who: string;
   up: boolean;
+  ringing: boolean;
+  held: boolean;
+  muted: boolean;
+  coaching: string | null;
+  left: string | null;
+  notices: readonly string[];
 }
 
 export interface Recording {
@@ -44,14 +71,69 @@ export interface Recording {
   failed: boolean;
 }
 
+/** What the person said last when asked whether somebody may be told. */
+export interface ConsentGiven {
+  answer: "agreed" | "refused";
+  categories: readonly string[];
+  agencies: readonly string[];
+}
+
+/** A wish to tell an agency that a supervisor has to decide; `approved` is null until then. */
+export interface Referral {
+  referral: string;
+  agency: string;
+  approved: boolean | null;
+  supervisor: string | null;
+  facts: readonly string[];
+}
+
 export interface Disclosure {
   disclosure: string;
   agency: string;
   service: Service;
+  brief_version: number;
+  /** A newer brief has been decided for the same agency. */
+  superseded: boolean;
   reached: Acknowledgement | null;
   rejected: string | null;
   attempts: number;
   status: "dispatched" | "on_scene" | "closed" | null;
+  /** How loudly the agency is being told: `push`, `first_line` ... `supervisor`; `heard` or `refused` once it answered. */
+  rung: string | null;
+  line: string | null;
+  /** The operator has to dial that line. */
+  by_hand: boolean;
+  alarms: number;
+  /** Whom the ladder proposes to tell as well; only the operator decides. */
+  proposed: readonly string[];
+  calls: readonly AgencyCall[];
+  asked: string | null;
+}
+
+/** What an operator can record that an agency said on the telephone. */
+export const AGENCY_SAID = ["heard", "taken_over", "dispatched", "not_our_area", "no_unit_free", "withdrawn"] as const;
+export type AgencySaid = (typeof AGENCY_SAID)[number];
+
+export interface AgencyCall {
+  leg: string;
+  line: string;
+  outcome: string | null;
+}
+
+/** Another incident that may belong to this one; both stay incidents of their own. */
+export interface Match {
+  other: string;
+  relation: "same_call" | "same_crash";
+  standing: "proposed" | "confirmed" | "undone";
+}
+
+export type AnswerAction = "ack" | "requestData" | "callBack" | "message";
+
+/** Something the vehicle shall get; `delivered` is the channel that took it there. */
+export interface Answer {
+  answer: string;
+  action: AnswerAction;
+  delivered: string | null;
 }
 
 /** What the server's `evolve` has computed so far; `state.ts` continues it with the same rules. */
@@ -72,12 +154,24 @@ export interface Incident {
   prefecture: string | null;
   agencies: readonly string[];
   disclosures: readonly Disclosure[];
+  consent: ConsentGiven | null;
+  referrals: readonly Referral[];
   legs: readonly Leg[];
   recordings: readonly Recording[];
   flags: readonly string[];
+  /** Those of `flags` that the registry gave; null until it was asked. */
+  registry_flags: readonly string[] | null;
+  /** Number of the newest event in the last judgement of severity; 0 without one. */
+  judged: number;
   passed: readonly string[];
   disposition: Disposition | null;
   read_by: readonly (readonly [string, readonly string[]])[];
+  /** Why the vehicle asked that no help be sent; only an operator closes. */
+  cancelled: string | null;
+  matches: readonly Match[];
+  answers: readonly Answer[];
+  /** Whether a test call has passed. */
+  tested: boolean | null;
 }
 
 /** One thing that happened.  `data` holds the event's fields; fields at their default may be missing. */
@@ -94,6 +188,8 @@ export interface Agency {
   name_en: string;
   service: Service;
   exercise_partner: boolean;
+  /** Telephone numbers by line, for an operator who has to dial. */
+  lines?: Readonly<Record<string, string>>;
 }
 
 export interface Fix {
@@ -117,8 +213,30 @@ export interface Place {
   latitude?: number;
   longitude?: number;
   prefectureName?: string;
+  municipalityName?: string;
   borderDistanceM?: number;
   runnerUp?: string;
+  runnerUpName?: string;
+  /** The place as a dispatcher writes it down: road or town first, then coordinates and grid. */
+  aloudJa?: string;
+  aloudEn?: string;
+  planning?: { plan: { hospitals?: readonly Hospital[] } };
+}
+
+/** A suggestion; the fire service decides. */
+export interface Hospital {
+  id: string;
+  name: string;
+  phone: string | null;
+  minutes: number;
+  distance_m: number;
+  bearing_deg: number;
+}
+
+/** What a geocoder says stands there; nobody has verified it. */
+export interface NamedPlace {
+  address: string;
+  addressDistanceM: number;
 }
 
 export interface Vehicle {
@@ -149,6 +267,28 @@ export interface Crash {
   summary?: string;
 }
 
+/** The aid's judgement of one crash; `routing/severity.py` made it.  Absent where the brand does no profiling. */
+export interface Prediction {
+  level: "severe" | "attention" | "not_raised" | "unknown";
+  reasons: readonly string[];
+  chosen: string;
+  score: { model: string; outcome: string; risk: number; flags?: readonly string[] } | null;
+}
+
+/** The contract's holder, copied from the registry into the incident. */
+export interface Owner {
+  ownerName?: string;
+  ownerTel?: string;
+}
+
+/** What is said in a brand's name. */
+export interface Brand {
+  name_ja: string;
+  name_en: string;
+  operator: string;
+  words: Readonly<Record<string, { greeting: string; recording_notice?: string; script?: readonly string[] }>>;
+}
+
 export interface CallBack {
   tel?: string;
   language?: string;
@@ -167,14 +307,18 @@ export type Health = "ok" | "degraded" | "down" | "failed";
 
 export interface Welcome {
   t: "welcome";
-  operator: { id: string; name: string };
+  operator: { id: string; name: string; supervisor?: boolean };
   desk: string;
   now: string;
   demo: boolean;
   agencies: Readonly<Record<string, Agency>>;
   languages: readonly string[];
+  /** By tenant; a brand without a pack is missing. */
+  brands?: Readonly<Record<string, Brand>>;
   /** Changes with every start of the server; when it does, voice legs are offered again at once. */
   boot?: string;
+  /** Whether the house reaches telephone numbers; otherwise the operator dials by hand. */
+  dials?: boolean;
 }
 
 /** A report that came in while the database was away: safe on disk, and an incident as soon as it is back. */
@@ -213,8 +357,20 @@ export type Order =
   | { do: "answer"; incident?: string }
   | { do: "open"; incident: string }
   | { do: "note"; incident: string; category: "OBS" | "PER" | "FAM" | "TEL"; text: string }
-  | { do: "disclose"; incident: string; agency: string; necessity: Necessity; consent: Consent }
+  | ({ do: "disclose"; incident: string; agency: string } & Wish)
+  | { do: "consent"; incident: string; answer: "agreed" | "refused"; categories: readonly string[] }
+  | { do: "approve"; incident: string; referral: string; approved: boolean; facts: readonly string[]; reason: string }
+  | { do: "agency_said"; incident: string; disclosure: string; said: AgencySaid }
   | { do: "close"; incident: string; disposition: Disposition }
   | { do: "reopen"; incident: string; reason: string }
+  | { do: "match"; incident: string; other: string; relation: Match["relation"]; approved: boolean }
+  | { do: "tell_vehicle"; incident: string; action: AnswerAction; text?: string }
+  | { do: "mode"; incident: string; leg: string; held: boolean; muted: boolean; coaching: string | null }
+  | { do: "invite"; incident: string; agency: string }
+  | { do: "dial"; incident: string; agency: string; line: string }
+  | { do: "call_vehicle"; incident: string }
+  | { do: "notice"; incident: string; leg: string; notice: "silent" | "joining" | "hold" | "wait" }
+  | { do: "end_leg"; incident: string; leg: string }
+  | { do: "leave_call"; incident: string }
   | { do: "history"; incident: string }
   | { do: "beat" };

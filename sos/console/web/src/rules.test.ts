@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Agency, Degraded, Disclosure, Incident } from "./protocol";
+import type { Agency, Degraded, Disclosure, Incident, PartsItem } from "./protocol";
 import {
   barred,
   byUrgency,
@@ -27,9 +27,18 @@ const disclosure = (changes: Partial<Disclosure> = {}): Disclosure => ({
   disclosure: "d",
   agency: "fire",
   service: "fire",
+  brief_version: 1,
+  superseded: false,
   reached: null,
   rejected: null,
   attempts: 0,
+  rung: null,
+  line: null,
+  by_hand: false,
+  alarms: 0,
+  proposed: [],
+  calls: [],
+  asked: null,
   status: null,
   ...changes,
 });
@@ -109,7 +118,20 @@ test("what is likely is chosen beforehand, and nothing where nothing is likely",
   const talking = incident({
     state: "in_call",
     trigger: "automatic",
-    legs: [{ leg: "v", party: "vehicle", who: "vehicle", up: true }],
+    legs: [
+      {
+        leg: "v",
+        party: "vehicle",
+        who: "vehicle",
+        up: true,
+        ringing: false,
+        held: false,
+        muted: false,
+        coaching: null,
+        left: null,
+        notices: [],
+      },
+    ],
   });
   expect(likelyNecessity(talking, null, {})).toBe("automatic_crash");
   expect(likelyNecessity(incident({ trigger: "manual" }), null, {})).toBe("call_for_help");
@@ -126,11 +148,38 @@ test("a later report wins over an earlier one, and the place of the plan stands 
     { event: "2", kind: "PlanMade", n: 3, at: "", parts: { LOC: { prefectureName: "東京都" } } },
     { event: "3", kind: "ReportFiled", n: 4, at: "", parts: { LOC: { latitude: 2, longitude: 2 } } },
     { event: "4", kind: "NoteAdded", n: 5, at: "", parts: { OBS: { text: "heard" } } },
+    { event: "6", kind: "PlaceDescribed", n: 5, at: "", parts: { LOC: { address: "架空一丁目", addressDistanceM: 14 } } },
     { event: "5", kind: "DisclosureDecided", n: 6, at: "", parts: { LOC: { latitude: 9 } } },
   ];
   expect(known(items)).toMatchObject({
     location: { latitude: 2 },
     place: { prefectureName: "東京都" },
+    named: { address: "架空一丁目" },
     notes: [{ category: "OBS", text: "heard" }],
   });
+  const moved = { event: "7", kind: "ReportFiled", n: 7, at: "", parts: { LOC: { latitude: 3, longitude: 3 } } };
+  expect(known([...items, moved]).named).toBeNull();
+});
+
+test("the newest judgement of severity and the contract's holder are known, and neither is mixed with the report", () => {
+  const item = (n: number, kind: string, parts: Record<string, unknown>): PartsItem => ({
+    event: `e${n}`,
+    kind,
+    n,
+    at: "2026-01-01T00:00:00.000Z",
+    parts,
+  });
+  const judged = (level: string): Record<string, unknown> => ({
+    SEV: { prediction: { level, reasons: [], chosen: "wang-2022-all", score: null } },
+  });
+  const items = [
+    item(2, "ReportFiled", { SEV: { impact: "front" } }),
+    item(3, "VehicleRecognised", { OWN: { ownerName: "架空 太郎" } }),
+    item(4, "SeverityJudged", judged("unknown")),
+    item(9, "SeverityJudged", judged("severe")),
+  ];
+
+  expect(known(items)).toMatchObject({ crash: { impact: "front" }, owner: { ownerName: "架空 太郎" } });
+  expect(known(items).prediction?.level).toBe("severe");
+  expect(known(items.slice(0, 2)).prediction).toBeNull();
 });

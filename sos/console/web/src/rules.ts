@@ -1,6 +1,6 @@
 /** What the screen says first, suggests and forbids, as functions of the incident.  The server decides in the end. */
 
-import type { CallBack, Consent, Crash, Degraded, Disposition, Incident, Location, Necessity, PartsItem, Place, Service, Vehicle } from "./protocol";
+import type { CallBack, Consent, Crash, Degraded, Disposition, Incident, Location, NamedPlace, Necessity, Owner, PartsItem, Path, Place, Prediction, Service, Vehicle } from "./protocol";
 import type { Agency } from "./protocol";
 import { answerable, fresh, pending, talking } from "./state";
 
@@ -76,9 +76,12 @@ export function ring(waitingIncidents: readonly Incident[], desk: string): Ring 
 export interface Known {
   location: Location | null;
   place: Place | null;
+  named: NamedPlace | null;
   vehicle: Vehicle | null;
   crash: Crash | null;
   callBack: CallBack | null;
+  prediction: Prediction | null;
+  owner: Owner | null;
   notes: readonly { n: number; at: string; category: string; text: string }[];
 }
 
@@ -91,23 +94,34 @@ export function known(items: readonly PartsItem[]): Known {
     Crash | null,
     CallBack | null,
   ] = [null, null, null, null, null];
+  let [prediction, owner]: [Prediction | null, Owner | null] = [null, null];
+  let named: NamedPlace | null = null;
   const notes: { n: number; at: string; category: string; text: string }[] = [];
   for (const { kind, n, at, parts } of items) {
     if (kind === "ReportFiled") {
       location = (parts["LOC"] as Location | undefined) ?? location;
+      if (parts["LOC"] !== undefined) named = null; // the name was of the earlier place
       vehicle = (parts["VEH"] as Vehicle | undefined) ?? vehicle;
       crash = (parts["SEV"] as Crash | undefined) ?? crash;
       callBack = (parts["TEL"] as CallBack | undefined) ?? callBack;
+    } else if (kind === "SeverityJudged") {
+      prediction = (parts["SEV"] as { prediction?: Prediction } | undefined)?.prediction ?? prediction;
+    } else if (kind === "VehicleRecognised") {
+      owner = (parts["OWN"] as Owner | undefined) ?? owner;
     } else if (kind === "PlanMade") {
       place = (parts["LOC"] as Place | undefined) ?? place;
-    } else if (kind === "NoteAdded") {
+    } else if (kind === "PlaceDescribed") {
+      named = (parts["LOC"] as NamedPlace | undefined) ?? named;
+    } else if (kind === "IncidentOpened") {
+      vehicle = (parts["VEH"] as Vehicle | undefined) ?? vehicle; // only the door knew which car it was
+    } else if (kind === "NoteAdded" || kind === "CancelReceived" || kind === "AnswerGiven") {
       for (const [category, part] of Object.entries(parts)) {
         const words = typeof part === "string" ? part : (part as { text?: string }).text;
         if (words) notes.push({ n, at, category, text: words });
       }
     }
   }
-  return { location, place, vehicle, crash, callBack, notes };
+  return { location, place, named, vehicle, crash, callBack, prediction, owner, notes };
 }
 
 export const located = (location: Location | null): location is Location & { latitude: number; longitude: number } =>
@@ -137,12 +151,25 @@ export function choices(incident: Incident, agencies: Readonly<Record<string, Ag
 }
 
 /** Why `agency` cannot be told now, as a key of the catalogue; null when it can. */
-export function barred(incident: Incident, agency: string, partner: boolean): Barrier | null {
+export function barred(incident: Incident, agency: string, partner: boolean, update = false): Barrier | null {
   if (!talking(incident)) return "barred.not_answered";
   if (incident.mode === "test") return "barred.test";
   if (incident.mode === "drill" && !partner) return "barred.no_partner";
-  if (incident.disclosures.some((one) => one.agency === agency && pending(one))) return "barred.pending";
+  if (!update && incident.disclosures.some((one) => one.agency === agency && pending(one))) return "barred.pending";
   return null;
+}
+
+/** What is still to be said before somebody is told on `path`. */
+export function unsaid(path: Path, agreed: readonly string[], reason: string, approved: boolean): Barrier | null {
+  if (path === "agreed" && agreed.length === 0) return "barred.nothing_agreed";
+  if (path === "refused" && !approved && reason.trim() === "") return "barred.no_reason";
+  return null;
+}
+
+/** What the person has said decides which path comes first. */
+export function likelyPath(incident: Incident): Path {
+  if (incident.consent === null) return "life_protection";
+  return incident.consent.answer === "agreed" ? "agreed" : "refused";
 }
 
 export type Barrier =
@@ -153,7 +180,9 @@ export type Barrier =
   | "barred.nobody_took_over"
   | "barred.agency_pending"
   | "barred.test_only"
-  | "barred.drill_only";
+  | "barred.drill_only"
+  | "barred.nothing_agreed"
+  | "barred.no_reason";
 
 /** Why the incident cannot be closed as `disposition`; null when it can. */
 export function unclosable(incident: Incident, disposition: Disposition): Barrier | null {

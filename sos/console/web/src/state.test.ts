@@ -45,10 +45,12 @@ describe("the reducer agrees with the service", () => {
     expect(TRANSITIONS).toEqual(theirs);
   });
 
-  test("every effect of lifecycle.py has its twin", () => {
-    const python = readFileSync(new URL("sos/incident/lifecycle.py", ROOT), "utf8");
-    const table = /^_EFFECTS[\s\S]*?^\)/m.exec(python)?.[0] ?? "";
-    const kinds = [...table.matchAll(/^ {8}e\.(\w+):/gm)].map(([, kind]) => kind);
+  test("every effect of lifecycle.py and its parts has its twin", () => {
+    const folder = new URL("sos/incident/", ROOT);
+    const kinds = readdirSync(folder).filter((name) => name.endsWith(".py")).flatMap((name) => {
+      const table = /^_?EFFECTS[\s\S]*?^\)/m.exec(readFileSync(new URL(name, folder), "utf8"))?.[0] ?? "";
+      return [...table.matchAll(/^ {8}e\.(\w+):/gm)].map(([, kind]) => kind);
+    });
     expect([...KINDS_WITH_EFFECT].sort()).toEqual(kinds.sort());
   });
 });

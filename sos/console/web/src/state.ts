@@ -9,10 +9,14 @@
 import {
   ACKNOWLEDGEMENTS,
   type Acknowledgement,
+  type AnswerAction,
+  type ConsentGiven,
   type Disclosure,
   type Disposition,
   type Happened,
   type Incident,
+  type Leg,
+  type Match,
   type Mode,
   type Party,
   type Recording,
@@ -62,12 +66,20 @@ export function fresh(id: string, tenant: string): Incident {
     prefecture: null,
     agencies: [],
     disclosures: [],
+    consent: null,
+    referrals: [],
     legs: [],
     recordings: [],
     flags: [],
+    registry_flags: null,
+    judged: 0,
     passed: [],
     disposition: null,
     read_by: [],
+    cancelled: null,
+    matches: [],
+    answers: [],
+    tested: null,
   };
 }
 
@@ -92,37 +104,118 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   IncidentOpened: (_, data) => ({
     mode: data["mode"] as Mode,
     trigger: data["trigger"] as Trigger,
-    flags: data["readable"] === false ? ["unreadable_report"] : [],
+    flags: flagged([], data),
   }),
-  ReportFiled: (_, data) => ({ located: data["located"] as boolean }),
+  ReportFiled: (incident, data) => ({ located: (data["located"] as boolean) || incident.located === true }),
+  ReportJoined: (incident, data) => ({
+    flags: flagged(incident.flags, data),
+    trigger: data["trigger"] === "automatic" ? "automatic" : incident.trigger,
+  }),
+  CancelReceived: (incident, data) => ({
+    cancelled: text(data, "reason"),
+    flags: [...new Set([...incident.flags, "cancel_requested"])],
+  }),
+  MatchProposed: (incident, data) => matched(incident, data, "proposed"),
+  MatchConfirmed: (incident, data) => matched(incident, data, "confirmed"),
+  MatchUndone: (incident, data) => matched(incident, data, "undone"),
+  ReceiptIssued: (_, data) => ({ tested: data["passed"] as boolean }),
+  AnswerGiven: (incident, data) => ({
+    answers: [
+      ...incident.answers,
+      { answer: text(data, "answer"), action: data["action"] as AnswerAction, delivered: null },
+    ],
+  }),
+  AnswerDelivered: (incident, data) => ({
+    answers: incident.answers.map((known) =>
+      known.answer === data["answer"] ? { ...known, delivered: text(data, "channel") } : known,
+    ),
+  }),
   PlanMade: (incident, data) => ({
     planned: true,
     prefecture: (data["prefecture"] as string | null | undefined) ?? null,
     agencies: texts(data, "agencies"),
-    flags: [...new Set([...incident.flags, ...texts(data, "flags")])],
+    flags: [
+      ...new Set([
+        ...incident.flags.filter((flag) => !(incident.planned && UNPLACED.has(flag))),
+        ...texts(data, "flags"),
+      ]),
+    ],
   }),
+  SeverityJudged: (_, data) => ({ judged: data["report"] as number }),
+  VehicleRecognised: (incident, data) => {
+    const others = incident.flags.filter((flag) => !(incident.registry_flags ?? []).includes(flag));
+    const told = texts(data, "flags");
+    return { flags: [...new Set([...others, ...told])], registry_flags: told };
+  },
   DeskOffered: (_, data) => ({ offers: data["round"] as number, desks: texts(data, "desks") }),
   OperatorAssigned: (_, data) => ({ operator: text(data, "operator"), desks: [text(data, "desk")], offers: 0 }),
   OperatorLost: () => ({ operator: null, desks: [], offers: 0 }),
-  LegInvited: (incident, data) => legKnown(incident, data, false),
-  LegJoined: (incident, data) => legKnown(incident, data, true),
-  LegLeft: (incident, data) => ({
-    legs: incident.legs.map((known) => (known.leg === data["leg"] ? { ...known, up: false } : known)),
-  }),
+  LegInvited: (incident, data) => legKnown(incident, data, { up: false }),
+  LegDialled: (incident, data) => legKnown(incident, data, { up: false }),
+  LegJoined: (incident, data) => legKnown(incident, data, { up: true, ringing: false }),
+  LegRinging: (incident, data) => legChanged(incident, data, { ringing: true }),
+  LegLeft: (incident, data) =>
+    legChanged(incident, data, { up: false, ringing: false, left: text(data, "reason") }),
+  LegModeSet: (incident, data) =>
+    legChanged(incident, data, {
+      held: data["held"] as boolean,
+      muted: data["muted"] as boolean,
+      coaching: (data["coaching"] as string | null | undefined) ?? null,
+    }),
+  NoticePlayed: (incident, data) => {
+    const told = incident.legs.find((known) => known.leg === data["leg"])?.notices ?? [];
+    return legChanged(incident, data, { notices: [...told, text(data, "notice")] });
+  },
   RecordingStarted: (incident, data) => recorded(incident, data, { sealed: false, failed: false }),
   RecordingSealed: (incident, data) => recorded(incident, data, { sealed: true, failed: false }),
   RecordingFailed: (incident, data) => recorded(incident, data, { sealed: false, failed: true }),
+  ConsentRecorded: (_, data) => ({
+    consent: {
+      answer: data["answer"] as ConsentGiven["answer"],
+      categories: texts(data, "categories"),
+      agencies: texts(data, "agencies"),
+    },
+  }),
+  DisclosureReferred: (incident, data) => ({
+    referrals: [
+      ...incident.referrals,
+      { referral: text(data, "referral"), agency: text(data, "agency"), approved: null, supervisor: null, facts: [] },
+    ],
+  }),
+  ReferralAnswered: (incident, data) => ({
+    referrals: incident.referrals.map((known) =>
+      known.referral === data["referral"]
+        ? {
+            ...known,
+            approved: data["approved"] as boolean,
+            supervisor: text(data, "supervisor"),
+            facts: texts(data, "facts"),
+          }
+        : known,
+    ),
+  }),
   DisclosureDecided: (incident, data) => ({
     disclosures: [
-      ...incident.disclosures,
+      ...incident.disclosures.map((known) =>
+        known.disclosure === data["supersedes"] ? { ...known, superseded: true } : known,
+      ),
       {
         disclosure: text(data, "disclosure"),
         agency: text(data, "agency"),
         service: data["service"] as Service,
+        brief_version: (data["brief_version"] as number | undefined) ?? 1,
+        superseded: false,
         reached: null,
         rejected: null,
         attempts: 0,
-        status: null,
+        rung: null,
+        line: null,
+        by_hand: false,
+        alarms: 0,
+        proposed: [],
+        calls: [],
+        asked: null,
+        status: incident.disclosures.find((known) => known.disclosure === data["supersedes"])?.status ?? null,
       },
     ],
   }),
@@ -131,10 +224,35 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   AgencyAcknowledged: reached,
   AgencyRejected: (incident, data) => disclosed(incident, data, { rejected: text(data, "reason") }),
   AgencyReported: (incident, data) => disclosed(incident, data, { status: data["status"] as Disclosure["status"] }),
+  AgencyAsked: (incident, data) => disclosed(incident, data, { asked: text(data, "question") }),
+  DeliveryFailed: (incident, data) =>
+    told(incident, data)?.reached === "transport" ? disclosed(incident, data, { reached: null }) : {},
+  RungTaken: (incident, data) => {
+    const known = told(incident, data);
+    if (known === undefined) return {};
+    return disclosed(incident, data, {
+      rung: text(data, "rung"),
+      line: (data["line"] as string | null | undefined) ?? null,
+      by_hand: data["by_hand"] === true,
+      alarms: known.alarms + (data["rung"] === "supervisor" ? 1 : 0),
+      proposed: [...new Set([...known.proposed, ...texts(data, "proposed")])],
+    });
+  },
+  AgencyCallRequested: (incident, data) =>
+    disclosed(incident, data, {
+      calls: [...(told(incident, data)?.calls ?? []), { leg: text(data, "leg"), line: text(data, "line"), outcome: null }],
+    }),
+  AgencyCallEnded: (incident, data) =>
+    disclosed(incident, data, {
+      calls: (told(incident, data)?.calls ?? []).map((call) =>
+        call.leg === data["leg"] ? { ...call, outcome: text(data, "outcome") } : call,
+      ),
+    }),
   PartsRead: (incident, data) => ({
     read_by: [...incident.read_by, [text(data, "reader"), texts(data, "categories")]],
   }),
-  HelpEscalated: (incident, data) => ({ passed: [...incident.passed, text(data, "rung")] }),
+  HelpEscalated: (incident, data) =>
+    incident.passed.includes(text(data, "rung")) ? {} : { passed: [...incident.passed, text(data, "rung")] },
   IncidentClosed: (_, data) => ({ disposition: data["disposition"] as Disposition, read_by: [], desks: [] }),
   IncidentReopened: () => ({ disposition: null, operator: null, offers: 0, desks: [] }),
 };
@@ -142,10 +260,36 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
 /** What an event changes besides the state.  Kinds that are not here change nothing else. */
 export const KINDS_WITH_EFFECT = Object.keys(EFFECTS);
 
-function legKnown(incident: Incident, data: Data, up: boolean): Partial<Incident> {
+/** Flags of a plan that a later one, made with a position, takes back. */
+const UNPLACED = new Set(["position_unknown", "default_agency"]);
+
+/** Findings of a report that an operator should see at a glance, as in `sos/incident/belonging.py`. */
+const FLAGGED = new Set(["no_data", "over_rate", "id_reused", "incident_closed", "vehicle_mismatch"]);
+
+function flagged(known: readonly string[], data: Data): readonly string[] {
+  const codes = texts(data, "findings").map((finding) => finding.split(":", 1)[0] ?? "");
+  const unread = data["readable"] === false ? ["unreadable_report"] : [];
+  return [...new Set([...known, ...unread, ...codes.filter((code) => FLAGGED.has(code))])];
+}
+
+function matched(incident: Incident, data: Data, standing: Match["standing"]): Partial<Incident> {
+  const made: Match = { other: text(data, "other"), relation: data["relation"] as Match["relation"], standing };
+  const others = incident.matches.filter((one) => one.other !== made.other || one.relation !== made.relation);
+  return { matches: [...others, made] };
+}
+
+const FRESH_LEG = { up: false, ringing: false, held: false, muted: false, coaching: null, left: null, notices: [] };
+
+function legKnown(incident: Incident, data: Data, changes: Partial<Leg>): Partial<Incident> {
   const leg = text(data, "leg");
-  const others = incident.legs.filter((known) => known.leg !== leg);
-  return { legs: [...others, { leg, party: data["party"] as Party, who: text(data, "who"), up }] };
+  const known = incident.legs.find((one) => one.leg === leg) ?? FRESH_LEG;
+  const others = incident.legs.filter((one) => one.leg !== leg);
+  const who = { leg, party: data["party"] as Party, who: text(data, "who"), left: null };
+  return { legs: [...others, { ...known, ...who, ...changes }] };
+}
+
+function legChanged(incident: Incident, data: Data, changes: Partial<Leg>): Partial<Incident> {
+  return { legs: incident.legs.map((known) => (known.leg === data["leg"] ? { ...known, ...changes } : known)) };
 }
 
 function recorded(incident: Incident, data: Data, how: Omit<Recording, "recording">): Partial<Incident> {
@@ -153,6 +297,9 @@ function recorded(incident: Incident, data: Data, how: Omit<Recording, "recordin
   const others = incident.recordings.filter((known) => known.recording !== recording);
   return { recordings: [...others, { recording, ...how }] };
 }
+
+const told = (incident: Incident, data: Data): Disclosure | undefined =>
+  incident.disclosures.find((known) => known.disclosure === data["disclosure"]);
 
 function disclosed(incident: Incident, data: Data, changes: Partial<Disclosure>): Partial<Incident> {
   return {
@@ -174,7 +321,7 @@ function reached(incident: Incident, data: Data): Partial<Incident> {
 }
 
 export const pending = (disclosure: Disclosure): boolean =>
-  disclosure.reached !== "taken_over" && disclosure.rejected === null;
+  disclosure.reached !== "taken_over" && disclosure.rejected === null && !disclosure.superseded;
 
 export const waiting = (incident: Incident): boolean =>
   incident.state === "received" || incident.state === "ringing" || incident.state === "reopened";

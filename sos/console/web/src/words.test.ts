@@ -4,7 +4,7 @@ import en from "./en.json";
 import { age, coordinates, halfWidth, heading, spoken } from "./format";
 import ja from "./ja.json";
 import { chord } from "./keys";
-import { ACKNOWLEDGEMENTS, CONSENTS, DISPOSITIONS, NECESSITIES } from "./protocol";
+import { ACKNOWLEDGEMENTS, CONSENTS, DISPOSITIONS, NECESSITIES, OTHERS_NECESSITIES, PATHS, TELLABLE } from "./protocol";
 import { QUESTIONS } from "./rules";
 import { TRANSITIONS } from "./state";
 
@@ -25,7 +25,9 @@ test("every code that the service may send has a word", () => {
     ...ACKNOWLEDGEMENTS.map((code) => `ack.${code}`),
     ...CONSENTS.map((code) => `consent.${code}`),
     ...DISPOSITIONS.map((code) => `disposition.${code}`),
-    ...NECESSITIES.map((code) => `necessity.${code}`),
+    ...[...NECESSITIES, ...OTHERS_NECESSITIES].map((code) => `necessity.${code}`),
+    ...PATHS.map((code) => `path.${code}`),
+    ...TELLABLE.map((code) => `category.${code}`),
     ...QUESTIONS.map((code) => `script.${code}`),
     ...Object.keys(TRANSITIONS).flatMap((code) => (code === "none" ? [] : [`state.${code}`])),
     ...[...kinds].map(([, kind]) => `event.${kind}`),

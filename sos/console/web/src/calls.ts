@@ -1,0 +1,66 @@
+/** The call as its legs tell it: who is in it and how, and what can be done about it.  Pure; the server decides. */
+
+import type { Happened, Incident, Leg } from "./protocol";
+
+export type Standing = "up" | "held" | "muted" | "coaching" | "ringing" | "invited" | "left";
+
+/** One shape for each standing, so that it can be told without its colour. */
+export const STANDING_SHAPES: Readonly<Record<Standing, string>> = {
+  up: "●",
+  held: "‖",
+  muted: "⊘",
+  coaching: "◐",
+  ringing: "◌",
+  invited: "○",
+  left: "✕",
+};
+
+export function standing(leg: Leg): Standing {
+  if (leg.left !== null) return "left";
+  if (!leg.up) return leg.ringing ? "ringing" : "invited";
+  if (leg.held) return "held";
+  if (leg.muted) return "muted";
+  return leg.coaching === null ? "up" : "coaching";
+}
+
+const ORDER = ["vehicle", "operator", "supervisor", "agency"] as const;
+
+/** The legs to show: those that live, and of each party that is gone altogether the last one, with why. */
+export function shown(incident: Incident): Leg[] {
+  const living = incident.legs.filter((leg) => leg.left === null);
+  const last = new Map(incident.legs.filter((leg) => leg.left !== null).map((leg) => [`${leg.party} ${leg.who}`, leg]));
+  for (const leg of living) last.delete(`${leg.party} ${leg.who}`);
+  return [...living, ...last.values()].sort((a, b) => ORDER.indexOf(a.party) - ORDER.indexOf(b.party));
+}
+
+export const legUp = (incident: Incident, party: Leg["party"]): Leg | undefined =>
+  incident.legs.find((leg) => leg.party === party && leg.up);
+
+/** Whom a private talk with `leg` puts on hold, and whom it lets talk. */
+export function consulting(incident: Incident, leg: string, own: string): { leg: string; held: boolean }[] {
+  return incident.legs
+    .filter((one) => one.up && one.who !== own && one.party !== "supervisor" && one.held !== (one.leg !== leg))
+    .map((one) => ({ leg: one.leg, held: one.leg !== leg }));
+}
+
+/** Whether the vehicle speaks with nobody: no agency is left, and the operator of this desk has gone out. */
+export const alone = (incident: Incident): boolean =>
+  legUp(incident, "vehicle") !== undefined && legUp(incident, "agency") === undefined;
+
+/** Whether the operator may leave vehicle and agency to each other. */
+export const mayLeave = (incident: Incident): boolean => incident.state === "handed_over" && !alone(incident);
+
+/** The keys pressed on a leg so far, in order. */
+export function keysOf(events: readonly Happened[], leg: string): string {
+  return events
+    .filter((event) => event.kind === "KeysPressed" && event.data["leg"] === leg)
+    .map((event) => String(event.data["keys"]))
+    .join("");
+}
+
+/** Agencies that were told and can be let in: nobody of them is in the call or on the way. */
+export function outside(incident: Incident): string[] {
+  const inside = new Set(incident.legs.filter((leg) => leg.left === null).map((leg) => leg.who));
+  const told = incident.disclosures.filter((one) => one.rejected === null && !one.superseded).map((one) => one.agency);
+  return [...new Set(told)].filter((agency) => !inside.has(agency));
+}

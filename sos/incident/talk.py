@@ -1,0 +1,171 @@
+"""What voice leaves behind: legs dialled and ringing, held, muted or coached, keys pressed, notices played, and the
+search for a vehicle that sent data and does not speak.
+
+Part of ``lifecycle``: its deciders, effects and the one deadline, pure like all of it.
+
+*A vehicle is looked for* from the moment a report is durable, and again from the moment its leg is lost, until it
+speaks, the incident is closed or the brand's call-back window is over.  The first look is soon, since a car that has
+data coverage mostly calls by itself; the later ones are further and further apart.  A vehicle that hung up is not
+looked for: an operator calls it back by hand.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from msgspec.structs import replace
+
+from sos.errors import Forbidden, Refused
+from sos.incident import commands as c
+from sos.incident import events as e
+from sos.incident.model import Incident, Leg, Party, Silence, State
+
+DUE = "call_vehicle"
+"""Name of the deadline."""
+
+AT_ONCE = timedelta(seconds=1)
+"""After which a vehicle that was cut off is called: no connection is lost and back in less."""
+
+CALLS = tuple(timedelta(seconds=seconds) for seconds in (5, 20, 60, 180, 600, 1800))
+"""When the vehicle is called after it fell silent: at once as soon as it could have called by itself, then rarely."""
+
+WINDOW = timedelta(minutes=60)
+"""Call-back window of a brand that names none."""
+
+_MEANT = ("ended", "hung_up")
+"""Reasons of a leg's end that somebody wanted."""
+
+Decision = tuple[e.Draft, ...]
+
+
+def due(incident: Incident) -> datetime | None:
+    """When the vehicle is to be called (again); None while it speaks or is no longer looked for."""
+    silence = incident.silence
+    if silence is None or incident.state is State.CLOSED or silence.calls >= len(CALLS):
+        return None
+    after = AT_ONCE if silence.cut_off and not silence.calls else CALLS[silence.calls]
+    window = WINDOW if incident.call_back_window_s is None else timedelta(seconds=incident.call_back_window_s)
+    return silence.since + after if after <= window else None
+
+
+# --- deciders ---
+
+
+def _facts(*happened: e.Event) -> Decision:
+    return tuple(e.Draft(event=event) for event in happened)
+
+
+def _dial(incident: Incident, command: c.DialLeg, _: datetime) -> Decision:
+    if incident.leg(command.leg) is not None:
+        return ()
+    if incident.state is State.CLOSED:
+        raise Refused("the incident is closed")
+    if command.party is Party.VEHICLE and any(leg.party is Party.VEHICLE and leg.alive for leg in incident.legs):
+        return ()
+    dialled = e.LegDialled(leg=command.leg, party=command.party, who=command.who, line=command.line)
+    return (e.Draft(event=dialled, seals=c.AUDIO),)
+
+
+def _ring(incident: Incident, command: c.RingLeg, _: datetime) -> Decision:
+    known = incident.leg(command.leg)
+    if known is None or known.up or known.ringing or known.left is not None:
+        return ()
+    return _facts(e.LegRinging(leg=command.leg))
+
+
+def _queue(incident: Incident, command: c.QueueLeg, _: datetime) -> Decision:
+    known = incident.leg(command.leg)
+    if known is None or known.up or known.ringing or known.left is not None:
+        return ()
+    return _facts(e.LegQueued(leg=command.leg, queued_ms=command.queued_ms))
+
+
+def _set_mode(incident: Incident, command: c.SetLegMode, _: datetime) -> Decision:
+    if incident.operator != command.operator:
+        raise Forbidden("only the operator who has the incident may hold or mute: answer it first")
+    known = incident.leg(command.leg)
+    if known is None or not known.alive:
+        raise Refused("this leg is not in the conference any more")
+    if command.coaching is not None and incident.leg(command.coaching) is None:
+        raise Refused("there is no such leg to coach")
+    if (known.held, known.muted, known.coaching) == (command.held, command.muted, command.coaching):
+        return ()
+    return _facts(e.LegModeSet(leg=command.leg, held=command.held, muted=command.muted, coaching=command.coaching))
+
+
+def _press(incident: Incident, command: c.PressKeys, _: datetime) -> Decision:
+    if incident.leg(command.leg) is None:
+        raise Refused("there is no such leg")
+    return _facts(e.KeysPressed(leg=command.leg, keys=command.keys))
+
+
+def _play(incident: Incident, command: c.PlayNotice, _: datetime) -> Decision:
+    known = incident.leg(command.leg)
+    if known is None or command.notice in known.notices:
+        return ()
+    return _facts(e.NoticePlayed(leg=command.leg, notice=command.notice))
+
+
+DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(
+    {
+        c.DialLeg: _dial,
+        c.RingLeg: _ring,
+        c.QueueLeg: _queue,
+        c.SetLegMode: _set_mode,
+        c.PressKeys: _press,
+        c.PlayNotice: _play,
+    }
+)
+
+# --- effects ---
+
+
+def _known(incident: Incident, event: e.LegInvited | e.LegDialled | e.LegJoined, **changes: Any) -> dict[str, Any]:
+    known = incident.leg(event.leg) or Leg(leg=event.leg, party=event.party, who=event.who, up=False)
+    others = tuple(leg for leg in incident.legs if leg.leg != event.leg)
+    return {"legs": (*others, replace(known, party=event.party, who=event.who, left=None, **changes))}
+
+
+def _changed(incident: Incident, leg: str, **changes: Any) -> dict[str, Any]:
+    return {"legs": tuple(replace(known, **changes) if known.leg == leg else known for known in incident.legs)}
+
+
+def _joined(incident: Incident, event: e.LegJoined) -> dict[str, Any]:
+    spoken = {"silence": None} if event.party is Party.VEHICLE else {}
+    return _known(incident, event, up=True, ringing=False) | spoken
+
+
+def _noticed(incident: Incident, event: e.NoticePlayed) -> dict[str, Any]:
+    known = incident.leg(event.leg)
+    return _changed(incident, event.leg, notices=(*known.notices, event.notice)) if known else {}
+
+
+EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
+    {
+        e.LegInvited: lambda i, event: _known(i, event, up=False),
+        e.LegDialled: lambda i, event: _known(i, event, up=False),
+        e.LegRinging: lambda i, event: _changed(i, event.leg, ringing=True),
+        e.LegJoined: _joined,
+        e.LegLeft: lambda i, event: _changed(i, event.leg, up=False, ringing=False, left=event.reason),
+        e.LegModeSet: lambda i, event: _changed(
+            i, event.leg, held=event.held, muted=event.muted, coaching=event.coaching
+        ),
+        e.NoticePlayed: _noticed,
+    }
+)
+
+
+def silent(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
+    """How ``event`` changes the search for a vehicle that does not speak."""
+    match event:
+        case e.IncidentOpened():
+            return {"silence": Silence(since=at)}
+        case e.LegLeft(leg=leg, reason=reason):
+            known = incident.leg(leg)
+            if known is None or known.party is not Party.VEHICLE or not known.up:
+                return {}
+            return {"silence": None if reason in _MEANT else Silence(since=at, cut_off=True)}
+        case e.HelpEscalated(rung=rung) if rung == DUE and incident.silence is not None:
+            return {"silence": replace(incident.silence, calls=incident.silence.calls + 1)}
+    return {}
