@@ -36,6 +36,7 @@ from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.agency import AgencyDoor
 from sos.calls.bridge import Bridge
 from sos.calls.http import SenderOf, VehicleDoor
+from sos.calls.turn import IceDoor, Turn
 from sos.clock import Clock, SystemClock
 from sos.console.access import COOKIE, Access, Operator
 from sos.console.acd import Distribution
@@ -208,7 +209,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             ),
             within={"handoff": telling.handoff.run},
         )
-        health = Health(kept.journal, supervisor.failures, followers=followers, data=settings.data, others=_figures(voice))
+        health = Health(
+            kept.journal, supervisor.failures, followers=followers, data=settings.data, others=_figures(voice)
+        )
         for name, work in (
             ("voice", voice.bridge.run),
             ("deadlines", lambda: pass_deadlines(kept.journal)),
@@ -249,7 +252,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         app.add_routes((await stack.enter_async_context(lost)).routes())
         app.add_routes(ExportDoor(exporter, _auditors(settings)).routes())
         app.add_routes(RegistryDoor(registry, _registrars(settings), clock=kept.clock).routes())
-        app.add_routes(_exchange_routes(kept, intake, voice, settings))
+        _open_exchange(app, kept, intake, voice, settings)
+        app.add_routes(_ice_routes(kept, intake, settings))
         app.add_routes(health.routes())
         stack.callback(hub.close)
         await _listen(stack, app, settings)
@@ -340,17 +344,24 @@ def _provider(kept: _Kept, settings: Settings, recordings: Path) -> EmbeddedProv
     """Who carries voice."""
     if settings.telephony == "twilio" and settings.twilio is not None:
         return telephony.provider(settings, settings.twilio, recordings=recordings, clock=kept.clock)
-    return EmbeddedProvider(recordings, clock=kept.clock, workers=settings.media_workers)
+    turn = _turn(kept, settings)
+    return EmbeddedProvider(
+        recordings, clock=kept.clock, workers=settings.media_workers, relays=lambda: turn.servers("worker")
+    )
+
+
+def _turn(kept: _Kept, settings: Settings) -> Turn:
+    return Turn(settings.turn_urls, kept.keys.secret("turn").hex(), clock=kept.clock)
 
 
 def _figures(voice: _Voice) -> tuple[CollectorRegistry, ...]:
     return (voice.provider.metrics,) if isinstance(voice.provider, TwilioProvider) else ()
 
 
-def _exchange_routes(kept: _Kept, intake: Intake, voice: _Voice, settings: Settings) -> Sequence[web.AbstractRouteDef]:
+def _open_exchange(app: web.Application, kept: _Kept, intake: Intake, voice: _Voice, settings: Settings) -> None:
     """Where Twilio comes in, when it carries voice."""
     if settings.twilio is None or not isinstance(voice.provider, TwilioProvider):
-        return ()
+        return
     access = Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock)
     door = telephony.door(
         settings,
@@ -361,7 +372,8 @@ def _exchange_routes(kept: _Kept, intake: Intake, voice: _Voice, settings: Setti
         operator_of=lambda request: access.operator(request.cookies.get(COOKIE)).id,
         clock=kept.clock,
     )
-    return door.routes()
+    app.add_routes(door.routes())
+    app.on_shutdown.append(door.close)
 
 
 _ALONE = frozenset({"handoff", "addresses"})
@@ -412,6 +424,11 @@ async def _addresses(stack: AsyncExitStack, kept: _Kept, settings: Settings) -> 
         raise Misconfigured(str(fault)) from fault
     geocoder = await stack.enter_async_context(made)
     return (Reader(name="addresses", handle=Addresses(kept.journal, geocoder, clock=kept.clock).handle),)
+
+
+def _ice_routes(kept: _Kept, intake: Intake, settings: Settings) -> Sequence[web.AbstractRouteDef]:
+    door = IceDoor(_turn(kept, settings), sender_of=_sender_of(intake, kept), operator_of=_signed_in(kept, settings))
+    return door.routes()
 
 
 def _signed_in(kept: _Kept, settings: Settings) -> SignedIn:

@@ -3,18 +3,20 @@
 Its keys are made on the first start and kept beside its data, so that the same links work after a restart.
 """
 
+import asyncio
 import json
 import logging
 import os
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -109,8 +111,15 @@ async def _broker(stack: AsyncExitStack) -> str:
         }
     )
     await broker.start()
-    stack.push_async_callback(broker.shutdown)
+    stack.push_async_callback(_shut_down, broker)
     return f"mqtt://127.0.0.1:{port}"
+
+
+async def _shut_down(broker: Any) -> None:
+    """amqtt sometimes waits for its clients for ever; the demonstration does not."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await broker.shutdown()
 
 
 def guide(service: Service, made: Keys) -> str:

@@ -185,6 +185,15 @@ _VOICE: Mapping[str, Mapping[str, Operation]] = {
             refuses=(400, 401, 403, 409, 503),
         )
     },
+    "/v1/ice": {
+        "get": _operation(
+            "Relays for the vehicle's call, with credentials for some hours",
+            tag="vehicles",
+            security=_TENANT,
+            answers={"200": _reply("For `RTCPeerConnection`", "IceServers")},
+            refuses=(401, 403),
+        )
+    },
     "/v1/incidents/{incident}/voice": {
         "post": _operation(
             "The vehicle's call (WHIP, RFC 9725)",
@@ -363,6 +372,15 @@ _CONSOLE: Mapping[str, Mapping[str, Operation]] = {
             refuses=(400, 403),
         )
     },
+    "/console/ice": {
+        "get": _operation(
+            "Relays for the operator's leg, with credentials for some hours",
+            tag="console",
+            security=_DESK,
+            answers={"200": _reply("For `RTCPeerConnection`", "IceServers")},
+            refuses=(403,),
+        )
+    },
     "/console/incidents/{incident}/voice": {
         "post": _operation(
             "The operator's leg (WHIP, RFC 9725)",
@@ -460,6 +478,25 @@ _SCHEMAS: Mapping[str, Any] = {
             "voice": {"type": "string", "description": "Path at which the vehicle offers its call"},
             "joined": {"enum": ["update", "changed_repeat", "data_for_call", "cancel"]},
             "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
+        },
+    },
+    "IceServers": {
+        "type": "object",
+        "required": ["iceServers", "lastsSeconds"],
+        "properties": {
+            "iceServers": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["urls"],
+                    "properties": {
+                        "urls": {"type": "array", "items": _STRING},
+                        "username": _STRING,
+                        "credential": _STRING,
+                    },
+                },
+            },
+            "lastsSeconds": {"type": "number"},
         },
     },
     "Receipt": {

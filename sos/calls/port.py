@@ -136,6 +136,23 @@ class LegMode(Struct, frozen=True, kw_only=True):
 TALKING = LegMode()
 
 
+class IceServer(Struct, frozen=True, kw_only=True):
+    """One ``RTCIceServer`` of WebRTC: a STUN or TURN server, with credentials where it wants them."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: str = ""
+
+
+class Level(Struct, frozen=True):
+    """How loud a leg was in the last tenth of a second; dBov, 0 the loudest there can be, -127 nothing."""
+
+    incident: IncidentId
+    leg: LegId
+    rms: int
+    peak: int
+
+
 class TelephonyProvider(Protocol):
     name: str
     dials: bool

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Struct
 from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import VoiceGrant
@@ -141,6 +141,7 @@ class TwilioDoor:
         self._voice_keys = voice_keys
         self._clock = clock
         self._later: set[asyncio.Task[Any]] = set()
+        self._streams: set[web.WebSocketResponse] = set()
 
     def routes(self) -> list[web.RouteDef]:
         signed = {
@@ -160,6 +161,11 @@ class TwilioDoor:
             web.get("/twilio/stream/{incident}/{leg}", self._stream),
             web.get("/console/voice-token", self._voice_token),
         ]
+
+    async def close(self, _: web.Application | None = None) -> None:
+        """End the streams, so that nobody waits for them when the service stops; the calls go on."""
+        for socket in tuple(self._streams):
+            await socket.close(code=WSCloseCode.GOING_AWAY)
 
     # --- who asks ---------------------------------------------------------------------------------------------------
 
@@ -295,8 +301,9 @@ class TwilioDoor:
         """A copy of a leg's sound (Media Streams); whatever happens to it, the call goes on at Twilio."""
         self._check(request, {})
         leg = LegId(request.match_info["leg"])
-        socket = web.WebSocketResponse(max_msg_size=MOST_FRAME, heartbeat=20.0)
+        socket = web.WebSocketResponse(max_msg_size=MOST_FRAME, heartbeat=20.0, timeout=1.0)
         await socket.prepare(request)
+        self._streams.add(socket)
         fork = self._exchange.fork(leg)
         try:
             async for message in socket:
@@ -304,6 +311,8 @@ class TwilioDoor:
                     break
         except SosError as refused:
             log.warning("twilio_stream_refused", leg=leg, reason=str(refused))
+        finally:
+            self._streams.discard(socket)
         await socket.close()
         return socket
 
@@ -336,7 +345,7 @@ def _leg_of(call: str) -> LegId:
 def _called(to: str) -> str:
     """The number, or the domain of a SIP address."""
     if to.startswith(("sip:", "sips:")):
-        return urlsplit(f"//{to.split(':', 1)[1]}").hostname or ""
+        return urlsplit(f"//{to.split(':', 1)[1].split(';', maxsplit=1)[0]}").hostname or ""
     return to
 
 

@@ -22,6 +22,9 @@ DATA_AND_VOICE_WITHIN = timedelta(minutes=10)
 KEPT = 16_384
 """Incidents remembered: the first minutes of a great earthquake, about 10 MB."""
 
+PER_VEHICLE = 8
+"""Incidents remembered of one vehicle: a sender gone mad must not make each of its reports dearer than the last."""
+
 
 class Seen(Struct, frozen=True, kw_only=True, gc=False):
     """One incident as intake remembers it."""
@@ -46,7 +49,9 @@ class Recent:
         self.forget(seen.incident)
         self._seen[seen.incident] = seen
         if seen.about.vehicle is not None:
-            self._by_vehicle.setdefault((seen.tenant, seen.about.vehicle), []).append(seen.incident)
+            of_vehicle = self._by_vehicle.setdefault((seen.tenant, seen.about.vehicle), [])
+            of_vehicle.append(seen.incident)
+            del of_vehicle[:-PER_VEHICLE]
         while len(self._seen) > KEPT:
             self.forget(next(iter(self._seen)))
 
@@ -56,11 +61,11 @@ class Recent:
         if known is None or known.about.vehicle is None:
             return
         place = (known.tenant, known.about.vehicle)
-        left = [other for other in self._by_vehicle[place] if other != incident]
+        left = [other for other in self._by_vehicle.get(place, ()) if other != incident]
         if left:
             self._by_vehicle[place] = left
         else:
-            del self._by_vehicle[place]
+            self._by_vehicle.pop(place, None)
 
     def seen(self, incident: IncidentId) -> Seen | None:
         return self._seen.get(incident)
@@ -96,4 +101,5 @@ class Recent:
         """Incidents of one vehicle, the newest first."""
         if vehicle is None:
             return ()
-        return tuple(self._seen[known] for known in reversed(self._by_vehicle.get((tenant, vehicle), ())))
+        found = (self._seen.get(known) for known in reversed(self._by_vehicle.get((tenant, vehicle), ())))
+        return tuple(known for known in found if known is not None)

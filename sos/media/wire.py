@@ -8,7 +8,7 @@ This rests on private names of aiortc 1.16.0 and aioice 0.13.0, which are theref
 ``tests/sos/calls/test_aiortc_hook.py``.
 """
 
-import random
+import secrets
 from collections.abc import Callable
 from functools import partial
 from struct import Struct as Layout
@@ -104,8 +104,8 @@ class Wire:
         self._payload_type = payload_type
         self._level_id = 0
         self._extension = b""
-        self._sequence = random.randrange(1 << 15)  # the lower half, as aiortc: a wrap in SRTP's first packets is lost
-        self._origin = random.randrange(1 << 32)
+        self._sequence = secrets.randbelow(1 << 15)  # the lower half, as aiortc: a wrap in SRTP's first packets is lost
+        self._origin = secrets.randbelow(1 << 32)
         self._ssrc: int = transceiver.sender._ssrc
         self._packets = self._octets = 0
         self._latest = 0
@@ -113,6 +113,11 @@ class Wire:
         self._dtls: Any = None
         self._ice: Any = None
         self._closed = False
+
+    def gather_within(self, seconds: int) -> None:
+        """How long STUN and TURN servers may take to answer; aioice waits 5 s."""
+        ice: Any = self._transceiver.receiver.transport.transport._connection
+        ice.get_component_candidates = partial(ice.get_component_candidates, timeout=seconds)
 
     def attach(self) -> None:
         """Take over the packets."""
@@ -185,9 +190,7 @@ class Wire:
         """aiortc has registered this stream for RTCP; from now on it goes the short way."""
         if packet.ssrc in self._streams or len(self._streams) < _MOST_STREAMS:
             self._streams.setdefault(packet.ssrc, StreamStatistics(RATE_HZ))
-        self._hand_over(
-            Rtp(packet.payload_type, packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload)
-        )
+        self._hand_over(Rtp(packet.payload_type, packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload))
 
     def _hand_over(self, packet: Rtp) -> None:
         """No exception may reach aiortc or the event loop: it would cost the caller's line."""

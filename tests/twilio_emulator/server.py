@@ -101,7 +101,7 @@ class Emulator:
                 web.delete(f"{root}/Recordings/{{recording}}.json", self._delete),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
         await site.start()

@@ -16,11 +16,13 @@ from recording.opus import RATE_HZ
 from sos.calls.adapters.capture import Capture, Timeline
 from sos.calls.adapters.link import Link
 from sos.calls.adapters.matrix import heard_by
-from sos.calls.port import TALKING, LegDown, LegMode, LegUp, ProviderEvent
+from sos.calls.port import TALKING, LegDown, LegMode, LegUp, Level, ProviderEvent
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 from sos.media import opus
 from sos.media.jitter import Packet
+from sos.media.meter import Meter
 from sos.media.voice import Voice
+from sos.media.wire import Rtp
 
 TICKS_PER_S = 4
 SILENT_AFTER_TICKS = 11
@@ -43,6 +45,7 @@ class Seat:
     received: int = 0
     silent_ticks: int = 0
     timeline: Timeline = field(default_factory=Timeline)
+    meter: Meter = field(default_factory=Meter)
     mode: LegMode = TALKING
     sources: tuple["Seat", ...] = ()
     """Whom it hears just now."""
@@ -124,11 +127,19 @@ class Conference:
         for other in seat.passed_to:
             other.link.playout.play(link, timestamp=packet.timestamp, payload=packet.payload)
 
-    def arrived(self, link: Link, timestamp: int, payload: bytes) -> None:
+    def arrived(self, link: Link, packet: Rtp) -> None:
         """One packet as it came off the network, in whatever order: the mixer has a buffer of its own."""
         seat = self._seat_of.get(link)
-        if seat is not None and seat.voice is not None:
-            seat.voice.hear(timestamp, payload)
+        if seat is None:
+            return
+        seat.meter.hear(packet.payload, packet.level)
+        if seat.voice is not None:
+            seat.voice.hear(packet.timestamp, packet.payload)
+
+    def levels(self) -> tuple[Level, ...]:
+        """How loud everybody who is up was since this was last asked."""
+        readings = ((seat, seat.meter.read()) for seat in self.seats.values() if seat.up)
+        return tuple(Level(self.incident, seat.leg, reading.rms, reading.peak) for seat, reading in readings)
 
     def _is_ours(self) -> bool:
         """Whether this is still our own conversation, which alone we may record.

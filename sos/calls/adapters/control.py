@@ -12,11 +12,11 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from sos.calls.port import LegMode, LegUp, ProviderEvent
+from sos.calls.port import IceServer, LegMode, LegUp, Level, ProviderEvent
 from sos.errors import Malformed, Refused, SosError, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised with every change of a message below: a worker of another protocol is told to finish and is replaced."""
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -42,6 +42,7 @@ class Accept(Struct, frozen=True, tag=True, kw_only=True):
     who: str
     offer: str
     key: bytes
+    relays: tuple[IceServer, ...] = ()
 
 
 class SetMode(Struct, frozen=True, tag=True, kw_only=True):
@@ -105,7 +106,13 @@ class Told(Struct, frozen=True, tag=True):
     event: ProviderEvent
 
 
-FromWorker: TypeAlias = Hello | Reply | Told
+class Loud(Struct, frozen=True, tag=True):
+    """How loud every leg was just now.  Told once and never again: only the newest is of use."""
+
+    levels: tuple[Level, ...]
+
+
+FromWorker: TypeAlias = Hello | Reply | Told | Loud
 
 _FAULTS: dict[str, type[SosError]] = {each.__name__: each for each in (Malformed, Refused, Unavailable)}
 

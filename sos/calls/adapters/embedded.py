@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
@@ -33,6 +33,7 @@ from sos.calls.adapters.control import (
     End,
     Finish,
     Hello,
+    Loud,
     Order,
     Reply,
     Retire,
@@ -43,9 +44,11 @@ from sos.calls.adapters.control import (
     raised,
 )
 from sos.calls.port import (
+    IceServer,
     LegDown,
     LegMode,
     LegUp,
+    Level,
     ProviderEvent,
     RecordingBegun,
     RecordingBroken,
@@ -83,11 +86,26 @@ class EmbeddedProvider:
     name = "embedded"
     dials = False
 
-    def __init__(self, recordings: Path, *, clock: Clock, workers: int = 1, outlive: bool = True) -> None:
+    def __init__(
+        self,
+        recordings: Path,
+        *,
+        clock: Clock,
+        workers: int = 1,
+        outlive: bool = True,
+        relays: Callable[[], tuple[IceServer, ...]] = tuple,
+        on_levels: Callable[[tuple[Level, ...]], None] = lambda _: None,
+    ) -> None:
+        """``relays`` gives STUN and TURN servers for a leg of ours; ``on_levels`` hears how loud every leg is, ten times
+        a second."""
         self._recordings = recordings
+        self._relays = relays
         self._events: asyncio.Queue[tuple[ProviderEvent, _Shard | None, int] | None] = asyncio.Queue()
         self._outlive = outlive
-        self._shards = [_Shard(number, recordings, clock=clock, events=self._events) for number in range(workers)]
+        self._shards = [
+            _Shard(number, recordings, clock=clock, events=self._events, on_levels=on_levels)
+            for number in range(workers)
+        ]
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -117,7 +135,14 @@ class EmbeddedProvider:
         shard = self._shard(incident)
         elsewhere = next((each for each in self._shards if each is not shard and leg in each.legs), None)
         order = Accept(
-            order=next(_numbers), incident=incident, leg=leg, party=party, who=who, offer=offer, key=key
+            order=next(_numbers),
+            incident=incident,
+            leg=leg,
+            party=party,
+            who=who,
+            offer=offer,
+            key=key,
+            relays=self._relays(),
         )  # a leg of another worker's incident is refused there, by its own check
         if elsewhere is not None:
             return (await elsewhere.ask(order)).answer
@@ -206,12 +231,14 @@ class _Shard:
         *,
         clock: Clock,
         events: "asyncio.Queue[tuple[ProviderEvent, _Shard | None, int] | None]",
+        on_levels: Callable[[tuple[Level, ...]], None],
     ) -> None:
         self.legs: dict[LegId, LegUp] = {}
         self.boot = ""
         self._recordings = recordings
         self._clock = clock
         self._events = events
+        self._on_levels = on_levels
         self._path = socket_path(recordings, number)
         self._log = self._path.with_suffix(".log")
         self._writing: dict[RecordingId, IncidentId] = {}
@@ -315,6 +342,8 @@ class _Shard:
                         asked.set_result(reply)
                 case Told(number=number, event=event):
                     self._hear(number, event)
+                case Loud(levels=levels):
+                    self._on_levels(levels)
 
     async def _met(self, hello: Hello) -> None:
         self._pid = hello.pid

@@ -21,6 +21,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from recording.errors import Malformed as NotOpus
 from recording.opus import RATE_HZ, samples
 from sos.calls.adapters.sdp import Offer
+from sos.calls.port import IceServer
 from sos.errors import Malformed, Unavailable
 from sos.media import opus
 from sos.media.jitter import Packet, ReorderBuffer
@@ -38,6 +39,8 @@ _UNUSABLE = (
 )  # fmt: skip
 """What aiortc's SDP reader raises on text that is not usable SDP: it has no error of its own."""
 _ANSWER_WITHIN_S = 5.0
+_GATHER_WITHIN_S = 1
+"""A relay that does not answer must not keep a caller waiting: the answer then goes without it."""
 _CLOSE_WITHIN_S = 5.0
 _SAME_STREAM_SAMPLES = RATE_HZ
 _PACKETS_PER_TICK = 200
@@ -121,16 +124,15 @@ class Playout:
 class Link:
     """A connection from offer to close.
 
-    In the event loop, ``arrived`` is called with timestamp and payload of each packet as it comes, ``heard`` with each
-    packet in order.
+    In the event loop, ``arrived`` is called with each packet as it comes, ``heard`` with each packet in order.
     """
 
     def __init__(
         self,
         heard: Callable[["Link", Packet], None],
-        arrived: Callable[["Link", int, bytes], None],
+        arrived: Callable[["Link", Rtp], None],
         *,
-        ice_servers: tuple[str, ...],
+        relays: tuple[IceServer, ...],
     ) -> None:
         self.playout = Playout(self._send)
         self.received = 0
@@ -145,7 +147,10 @@ class Link:
         self._wire: Wire | None = None
         self._closed = False
         # An empty list, not None: None makes aiortc ask a public STUN server.
-        servers = [RTCIceServer(urls=[url]) for url in ice_servers]
+        servers = [
+            RTCIceServer(urls=list(each.urls), username=each.username or None, credential=each.credential or None)
+            for each in relays
+        ]
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
 
     @property
@@ -178,8 +183,10 @@ class Link:
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
         self._payload_type = offer.payload_type
         await self._connection.setRemoteDescription(RTCSessionDescription(sdp=offer.audio, type="offer"))
-        await self._connection.setLocalDescription(await self._connection.createAnswer())
+        answer = await self._connection.createAnswer()
         self._wire = Wire(transceiver, self._take, payload_type=offer.payload_type)
+        self._wire.gather_within(_GATHER_WITHIN_S)
+        await self._connection.setLocalDescription(answer)
         self._wire.attach()
         self.playout.begin()
         return offer.answered(self._connection.localDescription.sdp)
@@ -216,7 +223,7 @@ class Link:
             samples(packet.payload)
         except NotOpus:
             return
-        self._arrived(self, packet.timestamp, packet.payload)
+        self._arrived(self, packet)
         ready = self._buffer.push(
             packet.sequence_number, timestamp=packet.timestamp, payload=packet.payload, now=self._loop.time()
         )

@@ -25,11 +25,21 @@ from sos.calls.adapters.conference import TICKS_PER_S, Conference
 from sos.calls.adapters.link import Link
 from sos.calls.adapters.notices import load_notice
 from sos.calls.adapters.sdp import Offer
-from sos.calls.port import LegMode, LegUp, ProviderEvent, RecordingBegun, RecordingBroken, RecordingDone
+from sos.calls.port import (
+    IceServer,
+    LegMode,
+    LegUp,
+    Level,
+    ProviderEvent,
+    RecordingBegun,
+    RecordingBroken,
+    RecordingDone,
+)
 from sos.clock import Clock, timestamp
 from sos.errors import Malformed, Refused, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, RecordingId, new_id
 from sos.media import opus
+from sos.media.wire import Rtp
 
 log = structlog.get_logger()
 
@@ -57,14 +67,12 @@ class MediaPlane:
         *,
         clock: Clock,
         recorder: RecorderFactory = disk_recorder,
-        ice_servers: tuple[str, ...] = (),
         most_conferences: int = MOST_CONFERENCES,
         most_legs: int = MOST_LEGS,
     ) -> None:
         self._recordings = recordings
         self._clock = clock
         self._recorder = recorder
-        self._ice_servers = ice_servers
         self._most_conferences = most_conferences
         self._most_legs = most_legs
         self._conferences: dict[IncidentId, Conference] = {}
@@ -101,13 +109,23 @@ class MediaPlane:
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._events.put_nowait(None)
 
-    async def accept(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, offer: str, key: bytes) -> str:
+    async def accept(
+        self,
+        *,
+        incident: IncidentId,
+        leg: LegId,
+        party: Party,
+        who: str,
+        offer: str,
+        key: bytes,
+        relays: tuple[IceServer, ...] = (),
+    ) -> str:
         """See the port; also ``Refused`` when ``leg`` is already somebody else's."""
         if not (_NAME.match(leg) and _NAME.match(incident)):
             raise Malformed("leg and incident ids have up to 36 letters, digits and hyphens", field="Leg-Id")
         wanted = Offer.read(offer)
         self._check_room(incident, leg=leg, party=party, who=who)
-        link = Link(partial(self._heard, incident), partial(self._arrived, incident), ice_servers=self._ice_servers)
+        link = Link(partial(self._heard, incident), partial(self._arrived, incident), relays=relays)
         self._answering += 1
         try:
             answer = await link.answer(wanted)
@@ -148,6 +166,10 @@ class MediaPlane:
 
     async def legs(self) -> tuple[LegUp, ...]:
         return tuple(up for conference in self._conferences.values() for up in conference.up())
+
+    def levels(self) -> tuple[Level, ...]:
+        """How loud everybody was since this was last asked."""
+        return tuple(level for conference in self._conferences.values() for level in conference.levels())
 
     async def events(self) -> AsyncIterator[ProviderEvent]:
         while (event := await self._events.get()) is not None:
@@ -192,9 +214,9 @@ class MediaPlane:
         if (conference := self._conferences.get(incident)) is not None:
             conference.heard(link, packet)
 
-    def _arrived(self, incident: IncidentId, link: Link, timestamp: int, payload: bytes) -> None:
+    def _arrived(self, incident: IncidentId, link: Link, packet: Rtp) -> None:
         if (conference := self._conferences.get(incident)) is not None:
-            conference.arrived(link, timestamp, payload)
+            conference.arrived(link, packet)
 
     def _begin_recording(self, conference: Conference) -> tuple[RecordingId, Capture]:
         recording = RecordingId(new_id())

@@ -7,6 +7,7 @@ recorded, and finds them so.  One service at a time holds the local socket; a ne
 import argparse
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import sys
@@ -29,6 +30,7 @@ from sos.calls.adapters.control import (
     Finish,
     FromWorker,
     Hello,
+    Loud,
     Order,
     Reply,
     Retire,
@@ -52,6 +54,8 @@ ALONE_FOR = timedelta(minutes=10)
 """How long callers are kept together while no service comes back; the people in them may still be talking."""
 
 _LOOK_EVERY = timedelta(seconds=1)
+_LEVELS_EVERY = timedelta(milliseconds=100)
+_LEVELS_BEHIND_BYTES = 64 * 1024
 _MOST_UNTOLD = 100_000
 """Events kept for a service that is away: ten minutes of legs coming and going in every conference."""
 
@@ -76,7 +80,8 @@ class Worker:
     async def serve(self, path: Path) -> None:
         """Until retired, or until idle and alone for too long."""
         server = await asyncio.start_unix_server(self._serve_one, path=str(path))
-        work = [asyncio.create_task(each) for each in (self._follow_plane(), self._watch_loneliness())]
+        works = (self._follow_plane(), self._watch_loneliness(), self._tell_levels())
+        work = [asyncio.create_task(each) for each in works]
         await self._over.wait()
         server.close()
         for task in (*work, *self._orders):
@@ -91,6 +96,17 @@ class Worker:
             told = Told(self._told, event)
             self._untold.append(told)
             self._send(told)
+
+    async def _tell_levels(self) -> None:
+        while True:
+            await self._clock.wait(_LEVELS_EVERY)
+            levels = self._plane.levels()
+            if levels and self._keeps_up():
+                self._send(Loud(levels))
+
+    def _keeps_up(self) -> bool:
+        """Whether the service reads what it is told; levels are the first thing to be left out."""
+        return self._service is not None and self._service.transport.get_write_buffer_size() < _LEVELS_BEHIND_BYTES
 
     async def _watch_loneliness(self) -> None:
         alone = timedelta()
@@ -149,6 +165,7 @@ class Worker:
                     who=order.who,
                     offer=order.offer,
                     key=order.key,
+                    relays=order.relays,
                 )
                 return Reply(order=number, answer=answer)
             case SetMode(leg=leg, mode=mode):
@@ -183,6 +200,15 @@ async def run(path: Path, recordings: Path) -> None:
         await Worker(plane, clock=clock).serve(path)
 
 
+def _favour_the_voice() -> None:
+    """Threads that write recordings give way to the loop that carries voices within a millisecond, not five, and the
+    cyclic collector leaves alone what lives as long as the process."""
+    sys.setswitchinterval(0.001)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """``python -m sos.calls.adapters.worker SOCKET RECORDINGS``: started by the service, never by hand."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -206,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except BlockingIOError:  # another one is alive and has the socket
             return
         given.socket.unlink(missing_ok=True)
+        _favour_the_voice()
         asyncio.run(run(given.socket, given.recordings))
         given.socket.unlink(missing_ok=True)
 

@@ -72,8 +72,12 @@ class Voice(ABC):
         """Say the words; returns when they are said."""
 
     @abstractmethod
+    async def forget(self) -> None:
+        """Begin to listen anew."""
+
+    @abstractmethod
     async def heard(self) -> Pcm:
-        """Everything heard so far, 48 kHz."""
+        """Everything heard since, 48 kHz."""
 
     @abstractmethod
     async def leave(self) -> None: ...
@@ -100,6 +104,9 @@ class AiortcVoice(Voice):
         self._mouth.say(self.words)
         while self._mouth.speaking:
             await clock.wait(timedelta(milliseconds=20))
+
+    async def forget(self) -> None:
+        self._ears.clear()
 
     async def heard(self) -> Pcm:
         return np.concatenate(self._ears) if self._ears else np.zeros(0, np.int16)
@@ -130,6 +137,7 @@ class NodeVoice(Voice):
         self._words, self._heard = directory / f"{stack}-{seed}.words", directory / f"{stack}-{seed}.heard"
         self._words.write_bytes(self.words.tobytes() if stack == "wrtc" else _packets(self.words))
         self._heard.touch()
+        self._forgotten = 0
         self._process: asyncio.subprocess.Process | None = None
 
     async def offer(self) -> str:
@@ -148,8 +156,11 @@ class NodeVoice(Voice):
     async def say(self) -> None:
         await self._ask({"do": "say"})
 
+    async def forget(self) -> None:
+        self._forgotten = self._heard.stat().st_size
+
     async def heard(self) -> Pcm:
-        kept = self._heard.read_bytes()
+        kept = self._heard.read_bytes()[self._forgotten :]
         return np.frombuffer(kept[: len(kept) // 2 * 2], np.int16) if self._stack == "wrtc" else _decoded(kept)
 
     async def leave(self) -> None:
@@ -185,6 +196,9 @@ class ChromiumVoice(Voice):
 
     async def say(self) -> None:
         await self._page.evaluate("() => peer.say()")
+
+    async def forget(self) -> None:
+        await self._page.evaluate("() => peer.forget()")
 
     async def heard(self) -> Pcm:
         return np.frombuffer(base64.b64decode(await self._page.evaluate("() => peer.heard()")), np.int16)
@@ -301,6 +315,7 @@ _OFFER = """async (words) => {
       source.onended = resolve;
       source.start();
     }),
+    forget: () => void (kept.length = 0),
     heard: () => {
       const whole = new Int16Array(kept.length * 2048);
       kept.forEach((part, at) => part.forEach((one, sample) => {

@@ -95,11 +95,12 @@ class Room:
         scores: dict[tuple[str, str], float] = {}
         for speaker in self.voices:
             others = [voice for voice in self.voices if voice is not speaker]
-            before = {voice.name: (await voice.heard()).size for voice in others}
+            for listener in others:
+                await listener.forget()
             await speaker.say()
             await SystemClock().wait(ECHO)
             for listener in others:
-                heard = (await listener.heard())[before[listener.name] :]
+                heard = await listener.heard()
                 measured = likeness if may_hear(listener.name, speaker.name, control) else leak
                 scores[listener.name, speaker.name] = await asyncio.to_thread(measured, heard, speaker.words)
         return scores
@@ -109,7 +110,7 @@ def likeness(heard: Pcm, words: Pcm) -> float:
     """The best second of ``heard`` against ``words``: a browser stretches time to stay near the present."""
     pieces = [heard[at : at + PIECE] for at in range(0, max(1, heard.size - PIECE), STEP)]
     padded = np.concatenate((np.zeros(PIECE, np.int16), words, np.zeros(PIECE, np.int16)))
-    whole = [piece for piece in pieces if piece.size == PIECE]
+    whole = [piece for piece in pieces if piece.size == PIECE and np.any(piece)]
     return max((correlate(piece, padded, RATE_HZ)[0] * loudness(piece) for piece in whole), default=0.0)
 
 

@@ -27,6 +27,7 @@ CAR = "+81300000001"
 FIRE = "+81300000002"
 DESK = "+81300000003"
 FALLBACK = "+81300000004"
+VOICE_SECRET = "a secret of the voice key, 32 bytes and more"
 
 DESCRIBED = Path(__file__).resolve().parents[4] / "shared" / "data" / "twilio" / "twilio_api_v2010.json"
 """Twilio's own description of its interface; where it is absent the emulator's answers are not judged."""
@@ -58,15 +59,22 @@ class Switchboard:
 
 
 class TwilioHouse:
-    """Opened, it telephones.  ``restart`` is a killed and newly started service at the same address."""
+    """Opened, it telephones; not ``watchful``, it learns from callbacks alone.  ``restart`` is a killed and newly started service at the same address."""
 
     def __init__(
-        self, tmp_path: Path, *, outlive: bool = True, within_s: float = 4.0, clock: Clock | None = None
+        self,
+        tmp_path: Path,
+        *,
+        outlive: bool = True,
+        within_s: float = 4.0,
+        clock: Clock | None = None,
+        watchful: bool = True,
     ) -> None:
         self._tmp = tmp_path
+        self._watchful = watchful
         self._outlive = outlive
         self._within_s = within_s
-        self._clock = clock or SystemClock()
+        self._clock: Clock = SystemClock()
         self._port = free_port()
         self.emulator = Emulator(described=DESCRIBED)
         self.switchboard = Switchboard()
@@ -110,14 +118,15 @@ class TwilioHouse:
             voice_keys=VoiceKeys(
                 account=self.emulator.account,
                 key=self.emulator.user,
-                secret="voice-secret",
+                secret=VOICE_SECRET,
                 application="AP" + "0" * 32,
             ),
             clock=self._clock,
         )
         app = web.Application(middlewares=[problems_middleware])
         app.add_routes(self.door.routes())
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        app.on_shutdown.append(self.door.close)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
 
@@ -140,9 +149,9 @@ class TwilioHouse:
             caller=CALLER,
             fallback=FALLBACK,
             urls=Urls(base=self.base),
-            watch_every=timedelta(seconds=0.3),
+            watch_every=timedelta(seconds=0.3) if self._watchful else timedelta(hours=1),
             look_after=timedelta(seconds=0.1),
-            empty_for=timedelta(seconds=0.5),
+            empty_for=timedelta(seconds=0.5) if self._watchful else timedelta(hours=1),
         )
 
     async def place(
@@ -152,11 +161,9 @@ class TwilioHouse:
             incident=incident, leg=leg, party=party, who=who or party.value, number=number, key=KEY
         )
 
-    async def book(self, leg: LegId, *, call: str) -> None:
+    async def book(self, leg: LegId, *, call: str, incident: IncidentId) -> None:
         """As if Twilio had taken the call on, with nobody told of it."""
-        await self.provider.admit(
-            incident=self.switchboard.incident, leg=leg, party=Party.AGENCY, who="agency", call=call, key=KEY
-        )
+        await self.provider.admit(incident=incident, leg=leg, party=Party.AGENCY, who="agency", call=call, key=KEY)
 
     def state(self, leg: LegId) -> LegState:
         """What the provider believes of a leg."""

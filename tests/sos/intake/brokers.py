@@ -51,7 +51,12 @@ class BrokerProcess:
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
-            await self._process.wait()
+            try:
+                async with asyncio.timeout(3):
+                    await self._process.wait()
+            except TimeoutError:  # amqtt's orderly end sometimes waits for its clients for ever
+                self._process.kill()
+                await self._process.wait()
         self._process = None
 
     def _command(self) -> tuple[str, ...]:

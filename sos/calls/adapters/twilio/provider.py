@@ -122,6 +122,7 @@ class TwilioProvider:
         self._listening: dict[LegId, Listening] = {}
         self._heard: dict[str, None] = {}
         self._absent: set[LegId] = set()
+        self._unsaved: set[RecordingId] = set()
         self._again_at: dict[RecordingId, datetime] = {}
         self._open = False
         self.boot = new_id()
@@ -475,7 +476,7 @@ class TwilioProvider:
             self._came_up(room, booked)
         elif now.reach is Reach.OVER and before.reach is not Reach.OVER:
             self._went_down(room, booked)
-        self._start(self._save(room), name="twilio book")
+        self._save_soon(room)
 
     def _came_up(self, room: Room, booked: Booked) -> None:
         if not room.begun:
@@ -520,7 +521,7 @@ class TwilioProvider:
                 wanted.get("call_sid_to_coach", ""),
             ):
                 booked.mode_set = True
-                self._start(self._save(room), name="twilio book")
+                self._save_soon(room)
                 return
         raise Unavailable("Twilio does not do what it says it did")
 
@@ -575,7 +576,7 @@ class TwilioProvider:
     def _over(self, room: Room) -> None:
         """Nobody is left: what was recorded is fetched, or left to ``recover`` when we have no key for it."""
         if not room.begun:
-            self._start(self._save(room), name="twilio book")
+            self._save_soon(room)
         elif room.incident in self._keys:
             self._seal_later(room)
         else:
@@ -756,7 +757,7 @@ class TwilioProvider:
             log.error("twilio_recording_broken", incident=room.incident, recording=room.recording, reason=reason)
             self._events.put_nowait(broken)
         self._again_at[room.recording] = self._clock.now() + SEAL_EVERY
-        self._start(self._save(room), name="twilio book")
+        self._save_soon(room)
         return broken
 
     def _on_disk(self, incident: IncidentId, recording: RecordingId) -> RecordingDone | RecordingBroken:
@@ -805,7 +806,14 @@ class TwilioProvider:
 
     # --- work beside the call ----------------------------------------------------------------------------------------
 
+    def _save_soon(self, room: Room) -> None:
+        """Once for everything that happens until the disk has been asked."""
+        if room.recording not in self._unsaved:
+            self._unsaved.add(room.recording)
+            self._start(self._save(room), name="twilio book")
+
     async def _save(self, room: Room) -> None:
+        self._unsaved.discard(room.recording)
         try:
             await self._book.save(room)
         except OSError as full:

@@ -118,7 +118,10 @@ export class Voice {
       if (current()) this.#moved(pc.connectionState);
     };
     try {
-      const microphone = (await this.prepare()) ? this.#microphone : null;
+      const [prepared, iceServers] = await Promise.all([this.prepare(), relays()]);
+      if (!current()) return;
+      pc.setConfiguration({ iceServers });
+      const microphone = prepared ? this.#microphone : null;
       const [track] = microphone?.getAudioTracks() ?? [];
       if (microphone && track) pc.addTrack(track, microphone);
       else pc.addTransceiver("audio", { direction: "recvonly" });
@@ -195,6 +198,16 @@ export class Voice {
   #become(state: VoiceState): void {
     this.#state = state;
     this.#listener.changed(this.#state, this.#pc);
+  }
+}
+
+/** Relays for whom UDP does not reach; without an answer in time the call goes without them. */
+async function relays(): Promise<RTCIceServer[]> {
+  try {
+    const answer = await fetch("/console/ice", { signal: AbortSignal.timeout(1000) });
+    return answer.ok ? ((await answer.json()) as { iceServers: RTCIceServer[] }).iceServers : [];
+  } catch {
+    return [];
   }
 }
 

@@ -1,0 +1,75 @@
+"""Relays for those whom UDP does not reach: time-limited TURN credentials (RFC 8656), as coturn checks them.
+
+The user name is the Unix time of its expiry and a name, the password ``base64(HMAC-SHA1(secret, user name))``
+(draft-uberti-behave-turn-rest-00).  coturn needs only the same secret, no list of users; ``ops/coturn`` runs one.
+"""
+
+import hmac
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import timedelta
+from secrets import token_hex
+
+import msgspec
+from aiohttp import web
+
+from sos.calls.http import SenderOf
+from sos.calls.port import IceServer
+from sos.clock import Clock
+from sos.errors import Misconfigured
+
+LASTS = timedelta(hours=4)
+"""Longer than any call, since an allocation is refreshed under the credentials it was made with."""
+
+
+class Turn:
+    """The relays of this house; ``urls`` as ``turn:host:port?transport=udp`` (RFC 7065), none when it has none."""
+
+    def __init__(self, urls: tuple[str, ...], secret: str, *, clock: Clock) -> None:
+        if wrong := [url for url in urls if not url.startswith(("stun:", "turn:", "turns:"))]:
+            raise Misconfigured(f"turn_urls: {wrong[0]!r} begins with none of stun:, turn:, turns:")
+        self._urls = urls
+        self._secret = secret.encode()
+        self._clock = clock
+
+    def servers(self, party: str) -> tuple[IceServer, ...]:
+        """For one leg.  The name in it is new each time, so a relay's log tells nobody apart and quotas count legs."""
+        relays = tuple(url for url in self._urls if not url.startswith("stun:"))
+        found = [IceServer(urls=(url,)) for url in self._urls if url.startswith("stun:")]
+        if relays:
+            expiry = int((self._clock.now() + LASTS).timestamp())
+            username = f"{expiry}:{party}-{token_hex(6)}"
+            found.append(IceServer(urls=relays, username=username, credential=password(self._secret, username)))
+        return tuple(found)
+
+
+def password(secret: bytes, username: str) -> str:
+    """What coturn expects of ``username`` under ``static-auth-secret``."""
+    return b64encode(hmac.digest(secret, username.encode(), "sha1")).decode()
+
+
+class IceDoor:
+    """Where a vehicle and an operator's page ask for relays before they call.
+
+    Whoever gets no answer calls without: a relay makes a call possible, it is never a condition of one.
+    """
+
+    def __init__(self, turn: Turn, *, sender_of: SenderOf, operator_of: Callable[[web.Request], object]) -> None:
+        self._turn = turn
+        self._sender_of = sender_of
+        self._operator_of = operator_of
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/v1/ice", self._vehicle), web.get("/console/ice", self._operator)]
+
+    async def _vehicle(self, request: web.Request) -> web.Response:
+        self._sender_of(request).check(b"")
+        return self._answer("vehicle")
+
+    async def _operator(self, request: web.Request) -> web.Response:
+        self._operator_of(request)
+        return self._answer("operator")
+
+    def _answer(self, party: str) -> web.Response:
+        body = msgspec.json.encode({"iceServers": self._turn.servers(party), "lastsSeconds": LASTS.total_seconds()})
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})

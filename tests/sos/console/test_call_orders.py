@@ -1,0 +1,188 @@
+"""What an operator may do with the call, and what is refused in words."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from sos.clock import ManualClock
+from sos.console.calls import CallOrder, CallOrders
+from sos.errors import Forbidden, Malformed, Refused
+from sos.incident import commands as c
+from sos.incident.events import AnswerGiven, LegDialled, LegInvited, LegModeSet, NoticePlayed
+from sos.incident.model import Acknowledgement, AgencyId, IncidentId, LegId, OperatorId, Party, TenantId
+from sos.journal.journal import Journal
+from tests.journeys import story as s
+
+LINES: Mapping[str, Mapping[str, str]] = {"jp-13-fire": {"first": "+81300000119"}}
+FIRE = AgencyId("jp-13-fire")
+VEHICLE, AGENCY, OWN = LegId("leg-vehicle"), LegId("leg-fire"), LegId("leg-own")
+
+
+class Ears:
+    """The bridge as the console knows it."""
+
+    def __init__(self) -> None:
+        self.hung_up: list[LegId] = []
+
+    async def connect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str, offer: str) -> str:
+        return ""
+
+    async def hang_up(self, leg: LegId) -> None:
+        self.hung_up.append(leg)
+
+    async def finish(self, incident: IncidentId) -> None: ...
+
+
+class Desk:
+    """An incident with a vehicle in the call, and the orders of the operator who has it."""
+
+    def __init__(self, journal: Journal, incident: IncidentId, *, dials: bool) -> None:
+        self.journal, self.incident, self.voice = journal, incident, Ears()
+        self.dials = dials
+
+    async def order(self, do: str, *, by: str = "hanako", **fields: object) -> object:
+        orders = CallOrders(self.journal, self.voice, operator=OperatorId(by), dials=self.dials, lines=LINES)
+        return await orders.obey[do](self.incident, CallOrder(**fields))
+
+    async def happen(self, *commands: c.Command) -> None:
+        for command in commands:
+            await self.journal.execute(self.incident, command, actor="system:test")
+
+    async def hand_over(self) -> None:
+        """Fire is told, takes over and is in the call."""
+        await self.happen(s.disclose(), s.acknowledge(level=Acknowledgement.TAKEN_OVER))
+        await self.happen(s.invite(AGENCY, Party.AGENCY, FIRE), s.join(AGENCY, Party.AGENCY, FIRE))
+
+    async def events(self, kind: type) -> list[object]:
+        return [r.event for r in await self.journal.store.stream(self.incident) if isinstance(r.event, kind)]
+
+    async def leg(self, leg: LegId) -> object:
+        return (await self.journal.state(self.incident)).leg(leg)
+
+
+@pytest.fixture(params=[False, True], ids=["no-telephone", "telephone"])
+async def desk(request: pytest.FixtureRequest, journal: Journal, clock: ManualClock) -> Desk:
+    opened = await journal.open(s.open_incident(), tenant=TenantId("acme"), receipt=b"r" * 32, received_at=clock.now())
+    made = Desk(journal, opened.incident, dials=request.param)
+    await made.happen(s.take(), s.invite(VEHICLE), s.join(VEHICLE))
+    await made.happen(s.invite(OWN, Party.OPERATOR, "hanako"), s.join(OWN, Party.OPERATOR, "hanako"))
+    return made
+
+
+async def test_a_leg_is_held_and_muted_and_let_talk_by_the_operator_alone(desk: Desk):
+    await desk.order("mode", leg=VEHICLE, held=True)
+    await desk.order("mode", leg=VEHICLE, held=True, muted=True)
+    await desk.order("mode", leg=VEHICLE)
+
+    with pytest.raises(Forbidden):
+        await desk.order("mode", by="taro", leg=VEHICLE, held=True)
+    with pytest.raises(Malformed):
+        await desk.order("mode")
+
+    modes = [(event.held, event.muted) for event in await desk.events(LegModeSet)]  # type: ignore[attr-defined]
+    assert modes == [(True, False), (True, True), (False, False)]
+
+
+async def test_an_agency_is_let_in_only_under_a_decision_to_tell_it_and_once(desk: Desk):
+    with pytest.raises(Refused, match="decide first"):
+        await desk.order("invite", agency=FIRE)
+    await desk.happen(s.disclose())
+
+    first = await desk.order("invite", agency=FIRE)
+    again = await desk.order("invite", agency=FIRE)
+    with pytest.raises(Refused):
+        await desk.order("invite", by="taro", agency=FIRE)
+
+    assert first == again
+    invited = [event for event in await desk.events(LegInvited) if event.party is Party.AGENCY]  # type: ignore[attr-defined]
+    assert [event.who for event in invited] == [FIRE]
+
+
+async def test_an_agency_that_refused_is_not_let_in(desk: Desk):
+    await desk.happen(s.disclose(), s.reject())
+
+    with pytest.raises(Refused):
+        await desk.order("invite", agency=FIRE)
+
+
+async def test_the_line_of_an_agency_is_dialled_where_there_is_a_telephone_and_told_where_not(desk: Desk):
+    await desk.happen(s.disclose())
+
+    if desk.dials:
+        await desk.order("dial", agency=FIRE, line="first")
+        with pytest.raises(Refused):
+            await desk.order("dial", agency=FIRE, line="first")
+    else:
+        with pytest.raises(Refused, match=r"\+81300000119"):
+            await desk.order("dial", agency=FIRE, line="first")
+    with pytest.raises(Refused, match="no such line"):
+        await desk.order("dial", agency=FIRE, line="third")
+
+    assert len(await desk.events(LegDialled)) == int(desk.dials)
+
+
+async def test_a_vehicle_that_is_gone_is_called_back_by_telephone_or_asked_to_call(desk: Desk):
+    with pytest.raises(Refused, match="in the call"):
+        await desk.order("call_vehicle")
+    await desk.happen(s.leave(VEHICLE))
+
+    await desk.order("call_vehicle")
+
+    dialled, answers = await desk.events(LegDialled), await desk.events(AnswerGiven)
+    assert (len(dialled), len(answers)) == ((1, 0) if desk.dials else (0, 1))
+    assert all(event.action == "callBack" for event in answers)  # type: ignore[attr-defined]
+    assert all((event.party, event.line) == (Party.VEHICLE, "callback") for event in dialled)  # type: ignore[attr-defined]
+
+
+async def test_a_silent_caller_is_asked_to_press_keys(desk: Desk):
+    await desk.order("notice", leg=VEHICLE, notice="silent")
+
+    assert [event.notice for event in await desk.events(NoticePlayed)] == ["silent"]  # type: ignore[attr-defined]
+    with pytest.raises(Malformed):
+        await desk.order("notice", leg=VEHICLE, notice="a text of one's own")
+    with pytest.raises(Refused):
+        await desk.order("notice", leg=LegId("leg-nobody"), notice="silent")
+
+
+async def test_nobody_leaves_the_vehicle_alone(desk: Desk):
+    with pytest.raises(Refused, match="nobody has taken over"):
+        await desk.order("leave_call")
+    await desk.happen(s.disclose(), s.acknowledge(level=Acknowledgement.TAKEN_OVER))
+
+    with pytest.raises(Refused, match="alone"):
+        await desk.order("leave_call")
+    assert desk.voice.hung_up == []
+
+
+async def test_who_was_held_is_let_go_before_the_operator_leaves(desk: Desk):
+    await desk.hand_over()
+    await desk.order("mode", leg=VEHICLE, held=True)
+
+    await desk.order("leave_call")
+
+    assert not (await desk.leg(VEHICLE)).held  # type: ignore[attr-defined]
+    assert desk.voice.hung_up == [OWN]
+    state = await desk.journal.state(desk.incident)
+    assert (state.state, state.operator) == ("handed_over", "hanako")
+
+
+async def test_an_invitation_is_taken_back_and_an_agency_taken_out_but_never_the_vehicle(desk: Desk):
+    await desk.happen(s.disclose())
+    invited = await desk.order("invite", agency=FIRE)
+    assert isinstance(invited, dict)
+
+    await desk.order("end_leg", leg=invited["leg"])
+    with pytest.raises(Refused, match="only an agency"):
+        await desk.order("end_leg", leg=VEHICLE)
+
+    assert (await desk.leg(invited["leg"])).left == "withdrawn"  # type: ignore[attr-defined]
+    assert await desk.order("invite", agency=FIRE) != invited
+
+
+async def test_nothing_is_done_with_the_call_of_a_closed_incident(desk: Desk):
+    await desk.hand_over()
+    await desk.happen(c.CloseIncident(disposition="handed_over"))  # type: ignore[arg-type]
+
+    for do in ("invite", "dial", "call_vehicle", "notice", "end_leg", "leave_call"):
+        with pytest.raises(Refused):
+            await desk.order(do, agency=FIRE, leg=VEHICLE, notice="silent")
