@@ -227,7 +227,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     media_workers: int = 1
     """Processes that carry voice, each about 30 calls; one less than the machine has cores is a good number."""
     turn_urls: tuple[str, ...] = ()
-    """TURN servers for whom UDP does not reach (``turn:host:3478?transport=udp``, ``turns:host:443?transport=tcp``); the
+    """TURN servers (``turn:host:3478?transport=udp``, ``turns:host:443?transport=tcp``), where UDP does not reach; the
     secret they share with us is ``turn.secret`` in the key directory, in hexadecimal.  Empty: there are none."""
     directory: str = ""
     """Agency directory (TOML); empty means the invented agencies that ship with the package."""

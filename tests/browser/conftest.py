@@ -74,7 +74,10 @@ class Desk:
 @pytest.fixture(scope="session")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """What the operator says and what the car says: two different signals."""
-    directory = tmp_path_factory.mktemp("sounds")
+    return make_sounds(tmp_path_factory.mktemp("sounds"))
+
+
+def make_sounds(directory: Path) -> dict[str, Path]:
     return {
         who: _write(directory / f"{who}.wav", speech_like(10.0, seed=seed))
         for who, seed in (("operator", 7), ("car", 8))

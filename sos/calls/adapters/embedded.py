@@ -96,7 +96,7 @@ class EmbeddedProvider:
         relays: Callable[[], tuple[IceServer, ...]] = tuple,
         on_levels: Callable[[tuple[Level, ...]], None] = lambda _: None,
     ) -> None:
-        """``relays`` gives STUN and TURN servers for a leg of ours; ``on_levels`` hears how loud every leg is, ten times
+        """``relays`` gives STUN and TURN servers for a leg of ours; ``on_levels`` hears how loud each leg is, ten times
         a second."""
         self._recordings = recordings
         self._relays = relays

@@ -1,5 +1,6 @@
 """A house that telephones through the emulated Twilio: provider, door and emulator, all over loopback."""
 
+import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -59,7 +60,10 @@ class Switchboard:
 
 
 class TwilioHouse:
-    """Opened, it telephones; not ``watchful``, it learns from callbacks alone.  ``restart`` is a killed and newly started service at the same address."""
+    """Opened, it telephones; not ``watchful``, it learns from callbacks alone.
+
+    ``restart`` is a killed and newly started service at the same address.
+    """
 
     def __init__(
         self,
@@ -84,13 +88,13 @@ class TwilioHouse:
         await self.emulator.__aenter__()
         self.emulator.voice_url = f"{self.base}/twilio/voice#ct=2000&rt=3000&rc=2&rp=all"
         self.emulator.desk_url = f"{self.base}/twilio/desk"
-        await self._open()
+        await self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._close()
+        await self.stop()
         await self.emulator.__aexit__(None, None, None)
 
     @property
@@ -98,10 +102,10 @@ class TwilioHouse:
         return f"http://127.0.0.1:{self._port}"
 
     async def restart(self) -> None:
-        await self._close()
-        await self._open()
+        await self.stop()
+        await self.start()
 
-    async def _open(self) -> None:
+    async def start(self) -> None:
         self.provider = TwilioProvider(
             self.options(), recordings=self.recordings, book=self._tmp / "twilio", clock=self._clock,
             outlive=self._outlive,
@@ -130,7 +134,7 @@ class TwilioHouse:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
 
-    async def _close(self) -> None:
+    async def stop(self) -> None:
         await self.provider.__aexit__(None, None, None)
         await self.events.ended()
         await self._runner.cleanup()
@@ -160,6 +164,17 @@ class TwilioHouse:
         await self.provider.place(
             incident=incident, leg=leg, party=party, who=who or party.value, number=number, key=KEY
         )
+
+    def kill_after(self, seconds: float, *, back_after: float) -> "asyncio.Task[None]":
+        """Twilio's edge goes away so much later and comes back after that; the task ends with its return."""
+
+        async def kill() -> None:
+            await self.emulator.world.pass_time(seconds)
+            await self.emulator.down()
+            await self.emulator.world.pass_time(back_after)
+            await self.emulator.up()
+
+        return asyncio.create_task(kill())
 
     async def book(self, leg: LegId, *, call: str, incident: IncidentId) -> None:
         """As if Twilio had taken the call on, with nobody told of it."""

@@ -40,18 +40,26 @@ FINAL = frozenset({"completed", "absent", "failed"})
 """States of a recording after which nothing follows."""
 
 
-def of_call(form: Mapping[str, str]) -> Report | None:
-    """What a status callback of a call says; None: nothing we know."""
-    return CALL.get(form.get("CallStatus", ""))
+def of_status(status: str) -> tuple[Report, ...]:
+    """What a ``CallStatus`` says.  ``completed`` is said only of calls that were answered, so it says that as well."""
+    told = CALL.get(status)
+    if told is None:
+        return ()
+    return (Report(reach=Reach.UP), told) if status == "completed" else (told,)
 
 
-def of_conference(form: Mapping[str, str]) -> Report | None:
-    """What a conference callback says of the participant it names; None: nothing about whether it is there."""
+def of_call(form: Mapping[str, str]) -> tuple[Report, ...]:
+    """What a status callback of a call says."""
+    return of_status(form.get("CallStatus", ""))
+
+
+def of_conference(form: Mapping[str, str]) -> tuple[Report, ...]:
+    """What a conference callback says of the participant it names: nothing, or whether it is there."""
     match form.get("StatusCallbackEvent", ""):
         case "participant-join":
-            return Report(reach=Reach.UP)
-        case "participant-leave":
+            return (Report(reach=Reach.UP),)
+        case "participant-leave":  # who leaves was there
             told = CALL.get(form.get("ParticipantCallStatus", ""))
             over = told is not None and told.reach is Reach.OVER
-            return told if over else Report(reach=Reach.OVER, why="ended")
-    return None
+            return (Report(reach=Reach.UP), told if over and told else Report(reach=Reach.OVER, why="ended"))
+    return ()

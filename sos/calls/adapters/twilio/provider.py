@@ -270,21 +270,20 @@ class TwilioProvider:
 
     def heard_of_leg(self, leg: LegId, form: Mapping[str, str]) -> None:
         """A status callback of a call."""
-        report, call = callbacks.of_call(form), form.get("CallSid", "")
-        if report is not None and (found := self._own(leg, call)) is not None:
-            self._tell(*found, report)
+        reports = callbacks.of_call(form)
+        if reports and (found := self._own(leg, form.get("CallSid", ""))) is not None:
+            self._tell(*found, *reports)
 
     def heard_of_conference(self, recording: RecordingId, form: Mapping[str, str]) -> None:
         """A conference callback, about one participant or the whole."""
         room = self._book.rooms.get(recording)
         if room is None:
             return
-        label, report = LegId(form.get("ParticipantLabel", "")), callbacks.of_conference(form)
-        if label in room.legs and report is not None:
-            if report.reach is Reach.UP:
-                room.conference = form.get("ConferenceSid", "") or room.conference
+        label, reports = LegId(form.get("ParticipantLabel", "")), callbacks.of_conference(form)
+        if label in room.legs and reports:
             if (found := self._own(label, form.get("CallSid", ""))) is not None:
-                self._tell(*found, report)
+                room.conference = form.get("ConferenceSid", "") or room.conference
+                self._tell(*found, *reports)
         elif form.get("StatusCallbackEvent") == "conference-end":
             self._start(self._look_at(room), name="twilio look")
 
@@ -413,8 +412,7 @@ class TwilioProvider:
         for call, status in await self._rest.calls_to(number, since=since):  # over already, so in no conference
             if call not in known:
                 self._has_call(room, booked, call)
-                if (report := callbacks.CALL.get(status)) is not None:
-                    self._tell(room, booked, report)
+                self._tell(room, booked, *callbacks.of_status(status))
                 return True
         return False
 
@@ -464,19 +462,23 @@ class TwilioProvider:
             self._has_call(*found, call)
         return found
 
-    def _tell(self, room: Room, booked: Booked, report: Report) -> None:
-        """Fold one report in and tell what is new by it."""
-        before = booked.state
-        booked.state = now = after(before, report)
-        if now == before:
-            return
-        if now.reach is Reach.RINGING:
-            self._events.put_nowait(LegRinging(incident=room.incident, leg=booked.leg))
-        elif now.reach is Reach.UP:
-            self._came_up(room, booked)
-        elif now.reach is Reach.OVER and before.reach is not Reach.OVER:
-            self._went_down(room, booked)
-        self._save_soon(room)
+    def _tell(self, room: Room, booked: Booked, *reports: Report) -> None:
+        """Fold reports in and tell what is new by them."""
+        for report in reports:
+            before = booked.state
+            booked.state = now = after(before, report)
+            if now == before:
+                continue
+            self._save_soon(room)
+            if now.reach is before.reach:
+                continue
+            match now.reach:
+                case Reach.RINGING:
+                    self._events.put_nowait(LegRinging(incident=room.incident, leg=booked.leg))
+                case Reach.UP:
+                    self._came_up(room, booked)
+                case Reach.OVER:
+                    self._went_down(room, booked)
 
     def _came_up(self, room: Room, booked: Booked) -> None:
         if not room.begun:
@@ -645,9 +647,8 @@ class TwilioProvider:
     async def _ask_after(self, room: Room, booked: Booked) -> None:
         """What its call says of a leg; a call that Twilio does not know is over."""
         status = await self._rest.call_status(booked.call)
-        report = Report(reach=Reach.OVER, why="failed") if status is None else callbacks.CALL.get(status)
-        if report is not None:
-            self._tell(room, booked, report)
+        gone = (Report(reach=Reach.OVER, why="failed"),)
+        self._tell(room, booked, *(gone if status is None else callbacks.of_status(status)))
 
     async def _up_at_twilio(self) -> AsyncIterator[LegUp]:
         names_of = {room.incident for room in self._book.rooms.values()}
