@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
@@ -23,12 +24,21 @@ from msgspec.structs import replace
 
 from sos.app import Service, running
 from sos.clock import Clock, SystemClock
+from sos.errors import Misconfigured
 from sos.incident.model import AgencyId, TenantId
 from sos.registry.importing import import_sheet
 from sos.registry.lifecycle import Role
 from sos.registry.registry import By
 from sos.registry.sheet import read
-from sos.settings import AuditorSettings, OperatorSettings, Settings, TenantSettings
+from sos.settings import (
+    AuditorSettings,
+    DeskLineSettings,
+    OperatorSettings,
+    Settings,
+    TenantSettings,
+    TwilioNumberSettings,
+    TwilioSettings,
+)
 from sos.vehicle.report import Car, crash, report_once
 from sos.vehicle.voice import CarVoice
 
@@ -79,11 +89,16 @@ def _digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
 
 
-async def run(base: Settings, *, tell: Callable[[str], None], crashes: bool = True) -> None:
-    """Serve until cancelled; once the operator is ready, a car crashes and calls."""
+async def run(base: Settings, *, tell: Callable[[str], None], crashes: bool = True, twilio: bool = False) -> None:
+    """Serve until cancelled; once the operator is ready, a car crashes and calls.
+
+    With ``twilio`` telephones are called instead, at an emulated Twilio; ``Misconfigured`` where that is not there.
+    """
     made = keys(base.data)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        if twilio:
+            base = replace(base, telephony="twilio", twilio=await _exchange(stack, base))
         broker = await _broker(stack)
         service = await stack.enter_async_context(running(settings(base, made, broker=broker), clock=clock))
         await _register_car(service)
@@ -93,6 +108,33 @@ async def run(base: Settings, *, tell: Callable[[str], None], crashes: bool = Tr
         await _operator_ready(service, clock)
         tell("The operator is ready: a car crashes now.")
         await _crash_and_call(service, made, clock)
+
+
+async def _exchange(stack: AsyncExitStack, base: Settings) -> TwilioSettings:
+    """An account at the emulated Twilio, in a process of its own.  It is no part of the service."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "tests" / "twilio_emulator" / "__main__.py").is_file():
+        raise Misconfigured("--twilio needs the emulator (tests/twilio_emulator), which a checkout has and a wheel not")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.twilio_emulator", "--voice-url", f"{base.url}/twilio/voice",
+        cwd=root, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    stack.push_async_callback(process.wait)
+    stack.callback(process.terminate)
+    assert process.stdout is not None
+    told = json.loads(await process.stdout.readline())
+    for name in ("token", "secret"):
+        (base.data / f"demo-twilio-{name}").write_text(told[name])
+    return TwilioSettings(
+        account_sid=told["account"],
+        auth_token_file=str(base.data / "demo-twilio-token"),
+        api_key_sid=told["key"],
+        api_key_secret_file=str(base.data / "demo-twilio-secret"),
+        caller="+81300000100",
+        numbers=(TwilioNumberSettings(called="+81300000199", tenant="demo"),),
+        desk_lines=(DeskLineSettings(operator="hanako", number="+81300000003"),),
+        base_url=told["base"],
+    )
 
 
 async def _broker(stack: AsyncExitStack) -> str:
@@ -166,5 +208,7 @@ async def _operator_ready(service: Service, clock: Clock) -> None:
 async def _crash_and_call(service: Service, made: Keys, clock: Clock) -> None:
     event = crash(Car(), at=clock.now(), seed=secrets.randbits(63))
     taken = await report_once(event, base_url=service.url, key=made.tenant, clock=clock)
+    if service.settings.telephony == "twilio":  # the car has a telephone, and the service calls it
+        await clock.wait(timedelta(days=3650))
     async with CarVoice(service.url, taken.incident, token=made.tenant, clock=clock) as car:
         await car.until_stopped()

@@ -15,7 +15,15 @@ from sos.settings import Settings, TwilioSettings
 
 
 def provider(settings: Settings, group: TwilioSettings, *, recordings: Path, clock: Clock) -> TwilioProvider:
-    """The exchange, to be opened.  ``Misconfigured`` names a secret that cannot be read."""
+    """The exchange, to be opened.  ``Misconfigured`` names a secret that cannot be read, or a tenant that is not there.
+
+    All that the door needs is looked at here, before anything runs.
+    """
+    _trust(settings, group)
+    known = {tenant.id for tenant in settings.tenants}
+    for number in group.numbers:
+        if number.tenant not in known:
+            raise Misconfigured(f"twilio.numbers: there is no tenant {number.tenant}")
     account = Account(
         sid=group.account_sid,
         user=group.api_key_sid,
@@ -46,12 +54,7 @@ def door(
     operator_of: OperatorOf,
     clock: Clock,
 ) -> TwilioDoor:
-    """Where Twilio comes in.  ``Misconfigured`` names a secret or a tenant that is not there."""
-    known = {tenant.id for tenant in settings.tenants}
-    for number in group.numbers:
-        if number.tenant not in known:
-            raise Misconfigured(f"twilio.numbers: there is no tenant {number.tenant}")
-    files = {"auth_token_file": group.auth_token_file, "previous_auth_token_file": group.previous_auth_token_file}
+    """Where Twilio comes in."""
     secret = _secret("api_key_secret_file", group.api_key_secret_file)
     keys = VoiceKeys(
         account=group.account_sid, key=group.api_key_sid, secret=secret, application=group.desk_application_sid
@@ -59,16 +62,21 @@ def door(
     return TwilioDoor(
         exchange,
         bridge,
-        trust=Trust(
-            account=group.account_sid,
-            tokens=tuple(_secret(name, file) for name, file in files.items() if file),
-            base=settings.url.rstrip("/"),
-        ),
+        trust=_trust(settings, group),
         tenants={number.called: TenantId(number.tenant) for number in group.numbers},
         incident_of_call=incident_of_call,
         operator_of=operator_of,
         voice_keys=keys if group.desk_application_sid else None,
         clock=clock,
+    )
+
+
+def _trust(settings: Settings, group: TwilioSettings) -> Trust:
+    files = {"auth_token_file": group.auth_token_file, "previous_auth_token_file": group.previous_auth_token_file}
+    return Trust(
+        account=group.account_sid,
+        tokens=tuple(_secret(name, file) for name, file in files.items() if file),
+        base=settings.url.rstrip("/"),
     )
 
 

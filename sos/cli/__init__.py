@@ -61,10 +61,11 @@ def demo(
     data: Annotated[Path, typer.Option(help="Where the demonstration keeps everything.")] = Path("var/demo"),
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8080,
     crashes: Annotated[bool, typer.Option(help="Let a car crash once the operator is ready.")] = True,
+    twilio: Annotated[bool, typer.Option("--twilio", help="Call telephones, at an emulated Twilio.")] = False,
 ) -> None:
     """Run the service with an invented brand, agencies, operator and car, and print where to click."""
     base = Settings(data_dir=str(data), port=port)
-    run(demonstration.run(base, tell=typer.echo, crashes=crashes))
+    run(demonstration.run(base, tell=typer.echo, crashes=crashes, twilio=twilio))
 
 
 vehicle.command("crash")(vehicle_crash)

@@ -26,6 +26,9 @@ from sos.registry.changes import Change, KeyAdded, KeyRetired, PackSet, Subscrib
 from sos.registry.model import Kind, SubjectId
 from sos.registry.schema import keys, subjects
 
+ASKED_AT_ONCE = 500
+"""Questions in one statement: two keys each, well below what the databases take as parameters."""
+
 
 class _Changed(NamedTuple):
     recorded: Recorded
@@ -37,6 +40,8 @@ class Index:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._writing = asyncio.Lock()
+        self._asked: list[tuple[Sequence[bytes], asyncio.Future[dict[bytes, SubjectId]]]] = []
+        self._looking: asyncio.Task[None] | None = None
         self._waiting: list[tuple[list[_Changed], asyncio.Future[None]]] = []
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
@@ -49,10 +54,36 @@ class Index:
             raise Unavailable(f"the registry's database does not answer ({type(failed).__name__})") from failed
 
     async def find(self, digests: Sequence[bytes]) -> dict[bytes, SubjectId]:
-        """Whose are these keys now?"""
-        query = select(keys.c.digest, keys.c.subject).where(keys.c.digest.in_(digests))
-        async with self._begin() as connection:
-            return {bytes(row.digest): SubjectId(row.subject) for row in await connection.execute(query)}
+        """Whose are these keys now?  Questions asked at the same time share one statement."""
+        answer: asyncio.Future[dict[bytes, SubjectId]] = asyncio.get_running_loop().create_future()
+        self._asked.append((digests, answer))
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_up(), name="registry-look-up")
+        return await answer
+
+    async def _look_up(self) -> None:
+        try:
+            while self._asked:
+                await asyncio.sleep(0)  # take along what this turn of the loop still asks
+                lot, self._asked = self._asked[:ASKED_AT_ONCE], self._asked[ASKED_AT_ONCE:]
+                await self._answer(lot)
+        finally:
+            self._looking = None
+
+    async def _answer(self, lot: Sequence[tuple[Sequence[bytes], "asyncio.Future[dict[bytes, SubjectId]]"]]) -> None:
+        wanted = sorted({digest for digests, _ in lot for digest in digests})
+        query = select(keys.c.digest, keys.c.subject).where(keys.c.digest.in_(wanted))
+        try:
+            async with self._begin() as connection:
+                found = {bytes(row.digest): SubjectId(row.subject) for row in await connection.execute(query)}
+        except Unavailable as away:
+            for _, answer in lot:
+                if not answer.done():
+                    answer.set_exception(away)
+            return
+        for digests, answer in lot:
+            if not answer.done():
+                answer.set_result({digest: found[digest] for digest in digests if digest in found})
 
     async def of_brand(
         self, tenant: TenantId, kind: Kind, *, after: str = "", limit: int = 1000

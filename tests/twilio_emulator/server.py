@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
@@ -47,6 +47,9 @@ class Emulator:
         self.told: list[tuple[str, Mapping[str, str]]] = []
         """Every callback, before anything went wrong with it."""
         self.posted: list[str] = []
+        self.refuse_deletions = 0
+        self.damage: Callable[[bytes], bytes] = lambda wav: wav
+        """What becomes of a recording on its way."""
         self._described = Described(described) if described is not None and described.exists() else None
         self._port = port
         self._open = False
@@ -431,9 +434,12 @@ class Emulator:
         found = self.world.recordings.get(request.match_info["recording"])
         if found is None or found.status != "completed":
             return _missing()
-        return web.Response(body=found.wav, content_type="audio/x-wav")
+        return web.Response(body=self.damage(found.wav), content_type="audio/x-wav")
 
     async def _delete(self, request: web.Request) -> web.Response:
+        if self.refuse_deletions > 0:
+            self.refuse_deletions -= 1
+            return _error(500, 20500, "Internal Server Error")
         if self.world.recordings.pop(request.match_info["recording"], None) is None:
             return _missing()
         self.world.deleted.append(request.match_info["recording"])

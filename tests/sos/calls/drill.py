@@ -1,4 +1,4 @@
-"""A drill of the whole bridge by script: answer, consult, fire joins, police joins, the operator leaves, ends, call-back.
+"""A drill of the whole bridge: answer, consult, fire and police join, the operator leaves, agencies end, call-back.
 
 Everything is real but the rooms people sit in: the journal, the bridge, the console's orders, media workers and sound.
 Everybody speaks all the time, each with a voice of its own, so that the recording can be laid beside what was said.
@@ -29,7 +29,6 @@ from sos.clock import SystemClock
 from sos.console.calls import CallOrder, CallOrders
 from sos.incident import commands as c
 from sos.incident.model import (
-    Acknowledgement,
     AgencyId,
     Incident,
     IncidentId,
@@ -44,7 +43,7 @@ from sos.journal.migrate import upgrade
 from sos.journal.readers import Follower, Reader, pass_deadlines
 from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
-from sos.media.opus import Decoder, Pcm
+from sos.media.opus import FRAME, Decoder, Pcm
 from tests.audio import correlate
 from tests.journeys import story as s
 from tests.sos.calls.peers import Peer
@@ -53,6 +52,9 @@ FIRE, POLICE, HANAKO = s.FIRE, s.POLICE, OperatorId("hanako")
 PIECE_S = 1.0
 LOOK_S = 0.6
 """How far around its expected place a piece of speech is looked for."""
+
+EVERY = 3
+"""Of so many pieces one is looked for."""
 
 SURE = 0.8
 """A piece that is found less well says nothing about its time (a pause, a concealed loss)."""
@@ -81,8 +83,6 @@ class Result(Struct, frozen=True, kw_only=True):
     found: tuple[Found, ...]
     tracks: tuple[str, ...]
     recordings: int
-    heard: Mapping[str, float]
-    """By what was to be heard, how long it was, in seconds."""
     state: Incident
 
     @property
@@ -106,6 +106,11 @@ class Speaker(Peer):
 
         self._mouth.next = next_frame  # type: ignore[method-assign]
 
+    def said_at(self, sample: int) -> float:
+        """When it said ``sample``, by its own steady clock: a frame that was sent late was not said late."""
+        begun = min(time - frame * FRAME / RATE_HZ for frame, time in enumerate(self.times))
+        return begun + sample / RATE_HZ
+
 
 class Drill:
     """The house, the people, and the script they follow."""
@@ -116,6 +121,8 @@ class Drill:
         self.orders = CallOrders(journal, self.bridge, operator=HANAKO, dials=False, lines={})
         self.pause = pause
         self.people: dict[str, Speaker] = {}
+        self.spoke: dict[str, Speaker] = {}
+        """Everybody who ever spoke, those who left as well."""
         self.incident = IncidentId("")
         self.done: list[str] = []
 
@@ -160,7 +167,7 @@ class Drill:
     async def operator_leaves(self) -> None:
         for disclosure in ("d1", "d2"):
             await self.journal.execute(
-                self.incident, s.acknowledge(disclosure, Acknowledgement.TAKEN_OVER), actor="agency:test"
+                self.incident, s.acknowledge(disclosure, FIRE if disclosure == "d1" else POLICE), actor="agency:test"
             )
         await self.order("leave_call")
         await self.until(lambda state: not _up(state, Party.OPERATOR))
@@ -194,11 +201,6 @@ class Drill:
         )
         await speaker.take(answer)
         await self.until(lambda state: any(known.up and known.who == who for known in state.legs))
-
-    @property
-    def spoke(self) -> dict[str, Speaker]:
-        """Everybody who ever spoke, those who left as well."""
-        return self.__dict__.setdefault("_spoke", {})
 
     async def _tell(self, agency: AgencyId, disclosure: str) -> None:
         decided = s.disclose(agency=agency, disclosure=disclosure)
@@ -262,40 +264,51 @@ async def play(directory: Path, *, seconds: float) -> Result:
     tracks: list[str] = []
     for recording in state.recordings:
         sealed = drill.directory / "recordings" / drill.incident / recording.recording
-        names = sorted({path.name.rsplit("-", 1)[0] for path in sealed.glob("*.chunk")} - {"marks", "events"})
-        tracks += names
-        for name in names:
-            packets = read_track(sealed, key, name, manifest=(sealed / "manifest.json").read_bytes())
-            found += await asyncio.to_thread(laid_beside, name, packets, drill.spoke)
-    return Result(found=tuple(found), tracks=tuple(tracks), recordings=len(state.recordings), heard={}, state=state)
+        manifest = (sealed / "manifest.json").read_bytes()
+        names = sorted({path.name.rsplit("-", 1)[0] for path in sealed.glob("*.chunk")})
+        placed = {name: _placed(read_track(sealed, key, name, manifest=manifest)) for name in names}
+        tracks += [name for name in names if placed[name].size]
+        found += await asyncio.to_thread(laid_beside, placed, drill.spoke)
+    return Result(found=tuple(found), tracks=tuple(tracks), recordings=len(state.recordings), state=state)
 
 
-def laid_beside(track: str, packets: Any, spoke: Mapping[str, Speaker]) -> list[Found]:
-    """Each second that somebody said on ``track``, where it was recorded."""
-    pcm = _placed(packets)
+PARTY = {"vehicle": "vehicle", "operator": "operator", "fire": "agency", "police": "agency"}
+
+
+def laid_beside(tracks: Mapping[str, Pcm], spoke: Mapping[str, Speaker]) -> list[Found]:
+    """Where in one recording each piece of everybody's speech is.
+
+    The vehicle was first, so its first words say where the recording begins; everybody else is looked for near there,
+    and who is recorded at another time is not found at all.
+    """
+    epoch = _epoch(tracks["vehicle"], spoke["vehicle"])
     found: list[Found] = []
     for name, speaker in spoke.items():
-        if speaker.times:
-            found += _pieces(name, pcm, speaker)
-    best = {name: sum(each.who == name for each in found) for name in spoke}
-    return found if max(best.values(), default=0) else []
+        party = PARTY[name.rstrip("0123456789")]
+        for track, pcm in tracks.items():
+            if track.partition("-")[0] == party and speaker.times:
+                found += _pieces(name, pcm, speaker, epoch)
+    return found
 
 
-def _pieces(name: str, pcm: Pcm, speaker: Speaker) -> list[Found]:
-    """Pieces of one speaker, looked for near where the first sure one says that they must be."""
-    frame = RATE_HZ // 50
-    said = np.tile(speaker.said, 1 + len(speaker.times) * frame // speaker.said.size)
+def _epoch(pcm: Pcm, speaker: Speaker) -> float:
+    """The recording's time less the loop's, from the first piece that is found for sure."""
     size = round(PIECE_S * RATE_HZ)
-    first = _first(pcm, said, speaker, size)
-    if first is None:
-        return []
-    found = []
-    for at in range(0, len(speaker.times) * frame - size, 5 * size):
-        when = speaker.times[at // frame]
-        expected = round((when + first) * RATE_HZ)
-        low = max(0, expected - round(LOOK_S * RATE_HZ))
-        window = pcm[low : expected + size + round(LOOK_S * RATE_HZ)]
-        if window.size < size:
+    for at in range(2 * size, 12 * size, size):
+        score, lag = correlate(speaker.said[at : at + size], pcm[: 30 * RATE_HZ], RATE_HZ)
+        if score >= SURE:
+            return lag - speaker.said_at(at)
+    raise AssertionError("what the vehicle said is not in its track")
+
+
+def _pieces(name: str, pcm: Pcm, speaker: Speaker, epoch: float) -> list[Found]:
+    size, found = round(PIECE_S * RATE_HZ), []
+    said = np.tile(speaker.said, 1 + len(speaker.times) * FRAME // speaker.said.size)
+    for at in range(0, len(speaker.times) * FRAME - size, EVERY * size):
+        when = speaker.said_at(at)
+        low = max(0, round((when + epoch - LOOK_S) * RATE_HZ))
+        window = pcm[low : low + size + 2 * round(LOOK_S * RATE_HZ)]
+        if window.size < size or not np.any(window):
             continue
         score, lag = correlate(said[at : at + size], window, RATE_HZ)
         if score >= SURE:
@@ -303,20 +316,11 @@ def _pieces(name: str, pcm: Pcm, speaker: Speaker) -> list[Found]:
     return found
 
 
-def _first(pcm: Pcm, said: Pcm, speaker: Speaker, size: int) -> float | None:
-    """Recording time less the loop's, from the first piece that is found for sure anywhere."""
-    for at in range(2 * size, min(len(speaker.times) * 960 - size, 12 * size), 2 * size):
-        score, lag = correlate(said[at : at + size], pcm[: 60 * RATE_HZ], RATE_HZ)
-        if score >= SURE:
-            return lag - speaker.times[at // 960]
-    return None
-
-
 def _placed(packets: Any) -> Pcm:
     """A track as PCM with every packet in its place."""
     if not packets:
         return np.zeros(0, np.int16)
-    decoder, whole = Decoder(), np.zeros(packets[-1][0] + 6 * 960, np.int16)
+    decoder, whole = Decoder(), np.zeros(packets[-1][0] + 6 * FRAME, np.int16)
     for timestamp, payload in packets:
         pcm = decoder.decode(payload)
         whole[timestamp : timestamp + pcm.size] = pcm[: max(0, whole.size - timestamp)]

@@ -74,7 +74,7 @@ class TwilioHouse:
         clock: Clock | None = None,
         watchful: bool = True,
     ) -> None:
-        self._tmp = tmp_path
+        self.tmp = tmp_path
         self._watchful = watchful
         self._outlive = outlive
         self._within_s = within_s
@@ -107,7 +107,7 @@ class TwilioHouse:
 
     async def start(self) -> None:
         self.provider = TwilioProvider(
-            self.options(), recordings=self.recordings, book=self._tmp / "twilio", clock=self._clock,
+            self.options(), recordings=self.recordings, book=self.tmp / "twilio", clock=self._clock,
             outlive=self._outlive,
         )  # fmt: skip
         await self.provider.__aenter__()

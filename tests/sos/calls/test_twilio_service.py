@@ -1,0 +1,156 @@
+"""The whole service telephoning through the emulated Twilio: from a car's call to the deletion of the last copy."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from msgspec.structs import replace
+
+from sos.app import Service, running
+from sos.errors import Misconfigured
+from sos.incident import events as e
+from sos.incident.codec import write_header
+from sos.incident.commands import CloseIncident, DialLeg, TakeIncident
+from sos.incident.events import Event, Recorded
+from sos.incident.model import DeskId, Disposition, IncidentId, LegId, OperatorId, Party, State
+from sos.settings import (
+    DeskLineSettings,
+    OperatorSettings,
+    Settings,
+    TenantSettings,
+    TwilioNumberSettings,
+    TwilioSettings,
+)
+from tests.house import free_port
+from tests.sos.calls.peers import met
+from tests.sos.calls.twilio_rig import CALLER, CAR, DESCRIBED, DESK, VEHICLES
+from tests.twilio_emulator.server import Emulator
+
+TOKEN = sha256(b"desk").hexdigest()
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(described=DESCRIBED) as opened:
+        yield opened
+
+
+def settings(tmp_path: Path, emulator: Emulator) -> Settings:
+    port = free_port()
+    for name, secret in (("token", emulator.token), ("key", emulator.secret)):
+        (tmp_path / name).write_text(secret + "\n")
+    emulator.voice_url = f"http://127.0.0.1:{port}/twilio/voice"
+    return Settings(
+        data_dir=str(tmp_path / "data"),
+        port=port,
+        telephony="twilio",
+        twilio=TwilioSettings(
+            account_sid=emulator.account,
+            auth_token_file=str(tmp_path / "token"),
+            api_key_sid=emulator.user,
+            api_key_secret_file=str(tmp_path / "key"),
+            caller=CALLER,
+            numbers=(TwilioNumberSettings(called=VEHICLES, tenant="acme"),),
+            desk_lines=(DeskLineSettings(operator="hanako", number=DESK),),
+            base_url=emulator.base,
+        ),
+        tenants=(TenantSettings(id="acme", domain="acme.sos.example", key_digests=(sha256(b"key").hexdigest(),)),),
+        operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=TOKEN),),
+    )
+
+
+class Story:
+    """The journal of one incident, waited for."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def incident(self) -> IncidentId:
+        async with asyncio.timeout(10):
+            while True:
+                _, waiting = await self._service.journal.queue(limit=10, states=tuple(State))
+                if waiting:
+                    return waiting[0].id
+                await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=0.02)
+
+    async def until(self, incident: IncidentId, kind: type[Event], **fields: Any) -> list[Recorded]:
+        """The incident's journal once it holds such an event."""
+        async with asyncio.timeout(20):
+            while True:
+                recorded = list(await self._service.journal.store.stream(incident))
+                for each in recorded:
+                    if isinstance(each.event, kind) and all(getattr(each.event, k) == v for k, v in fields.items()):
+                        return recorded
+                await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=0.02)
+
+
+async def test_a_car_s_call_from_the_first_ring_to_the_last_deletion(tmp_path: Path, emulator: Emulator):
+    async with running(settings(tmp_path, emulator)) as service:
+        story, journal = Story(service), service.journal
+        await emulator.call_in(CAR, to=VEHICLES)
+        incident = await story.incident()
+        await story.until(incident, e.LegJoined, party=Party.VEHICLE)
+
+        take = TakeIncident(operator=OperatorId("hanako"), desk=DeskId("desk-1"))
+        await journal.execute(incident, take, actor="operator:hanako")
+        await story.until(incident, e.LegJoined, party=Party.OPERATOR)
+        dial = DialLeg(leg=LegId("agency-leg-1"), party=Party.AGENCY, who="jp-13-fire", line="first")
+        await journal.execute(incident, dial, actor="system:test")
+        await story.until(incident, e.LegJoined, party=Party.AGENCY)
+        assert len(next(iter(emulator.world.conferences.values())).participants) == 3
+
+        close = CloseIncident(disposition=Disposition.FALSE_ALARM)
+        await journal.execute(incident, close, actor="operator:hanako")
+        await story.until(incident, e.RecordingSealed)
+        await met(lambda: len(emulator.world.deleted) == 3)
+        recorded = await story.until(incident, e.ProviderCopyDeleted)
+        async with aiohttp.ClientSession() as session, session.get(f"{service.url}/metrics") as answer:
+            assert "sos_twilio_queued_legs_total 0.0" in await answer.text()
+
+    kinds = [type(each.event).__name__ for each in recorded]
+    order = ["IncidentOpened", "LegInvited", "LegJoined", "OperatorAssigned", "LegDialled", "LegRinging"]
+    places = [kinds.index(kind) for kind in order]
+    assert places == sorted(places)
+    assert kinds.index("RecordingSealed") < kinds.index("RecordingFetched") < kinds.index("ProviderCopyDeleted")
+    assert [number for _, number in emulator.world.dialled].count(DESK) == 1
+    assert not [each for each in recorded if b"+813" in write_header(each)]
+    assert emulator.faults == []
+
+
+async def test_a_wrong_setting_stops_the_start_with_its_name(tmp_path: Path, emulator: Emulator):
+    good = settings(tmp_path, emulator)
+    assert good.twilio is not None
+    strange = (TwilioNumberSettings(called="+81300000009", tenant="x"),)
+    wrong = {
+        "auth_token_file": replace(good, twilio=replace(good.twilio, auth_token_file=str(tmp_path / "nowhere"))),
+        "no tenant": replace(good, twilio=replace(good.twilio, numbers=strange)),
+    }
+
+    for name, each in wrong.items():
+        with pytest.raises(Misconfigured, match=name):
+            async with running(each):
+                pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"edge": "tokyo"}, {"caller": "119"}, {"within_s": 60.0}, {"base_url": "https://evil.example"}, {"ring_s": 0}],
+)
+def test_a_setting_that_cannot_work_is_refused(tmp_path: Path, change: dict[str, Any]):
+    good: dict[str, Any] = {
+        "account_sid": "AC0",
+        "auth_token_file": "t",
+        "api_key_sid": "SK0",
+        "api_key_secret_file": "k",
+        "caller": CALLER,
+    }
+    TwilioSettings(**good)
+
+    with pytest.raises(Misconfigured):
+        TwilioSettings(**{**good, **change})
+    with pytest.raises(Misconfigured):
+        Settings(telephony="twilio")
