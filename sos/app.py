@@ -35,8 +35,9 @@ from sos.calls.adapters.embedded import EmbeddedProvider
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.agency import AgencyDoor
 from sos.calls.bridge import Bridge
-from sos.calls.http import SenderOf, VehicleDoor
-from sos.calls.turn import IceDoor, Turn
+from sos.calls.http import IceDoor, SenderOf, VehicleDoor
+from sos.calls.port import Level
+from sos.calls.turn import Turn
 from sos.clock import Clock, SystemClock
 from sos.console.access import COOKIE, Access, Operator
 from sos.console.acd import Distribution
@@ -58,7 +59,7 @@ from sos.errors import Misconfigured
 from sos.exports.http import Auditor, ExportDoor
 from sos.exports.package import Exporter
 from sos.health import Health
-from sos.incident.model import OperatorId, TenantId
+from sos.incident.model import IncidentId, LegId, OperatorId, TenantId
 from sos.intake import http as intake_http
 from sos.intake.configured import Intake, tls
 from sos.intake.findings import MAX_BODY_BYTES
@@ -153,7 +154,21 @@ class _Kept(Struct, frozen=True, kw_only=True):
     publisher: Publisher
 
 
+class _Loudness:
+    """How loud each leg is, from the workers to whoever wants to know; nobody while the service opens."""
+
+    def __init__(self) -> None:
+        self.tell: Callable[[Mapping[IncidentId, Mapping[LegId, tuple[int, int]]]], None] = lambda _: None
+
+    def hear(self, levels: tuple[Level, ...]) -> None:
+        by_incident: dict[IncidentId, dict[LegId, tuple[int, int]]] = {}
+        for level in levels:
+            by_incident.setdefault(level.incident, {})[level.leg] = (level.rms, level.peak)
+        self.tell(by_incident)
+
+
 class _Voice(Struct, frozen=True, kw_only=True):
+    loudness: _Loudness
     recordings: Path
     provider: EmbeddedProvider | TwilioProvider
     bridge: Bridge
@@ -174,6 +189,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         intake = Intake.of(settings, kept.journal, secret=kept.keys.secret("intake"))
         await warm_up(intake.matching)
         hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
+        voice.loudness.tell = hub.sound
         distribution = Distribution(kept.journal, desks)
         outage = Outage(kept.journal, hub)
         kept.journal.on_spooled(rings(outage, telling.cards))
@@ -332,21 +348,28 @@ async def _open_registry(kept: _Kept, settings: Settings) -> Registry:
 async def _open_voice(stack: AsyncExitStack, kept: _Kept, settings: Settings, directory: Directory) -> _Voice:
     """Voice, and what a killed process left of it: legs that are gone, recordings that are open."""
     recordings = settings.data / "recordings"
-    provider = _provider(kept, settings, recordings)
+    loudness = _Loudness()
+    provider = _provider(kept, settings, recordings, loudness)
     await stack.enter_async_context(provider)
     lines = telephony.with_desks(lambda agency, line: number(agency, line, directory), settings.twilio)
     bridge = Bridge(kept.journal, provider, number_of=lines)
     await bridge.settle()
-    return _Voice(recordings=recordings, provider=provider, bridge=bridge)
+    return _Voice(loudness=loudness, recordings=recordings, provider=provider, bridge=bridge)
 
 
-def _provider(kept: _Kept, settings: Settings, recordings: Path) -> EmbeddedProvider | TwilioProvider:
+def _provider(
+    kept: _Kept, settings: Settings, recordings: Path, loudness: _Loudness
+) -> EmbeddedProvider | TwilioProvider:
     """Who carries voice."""
     if settings.telephony == "twilio" and settings.twilio is not None:
         return telephony.provider(settings, settings.twilio, recordings=recordings, clock=kept.clock)
     turn = _turn(kept, settings)
     return EmbeddedProvider(
-        recordings, clock=kept.clock, workers=settings.media_workers, relays=lambda: turn.servers("worker")
+        recordings,
+        clock=kept.clock,
+        workers=settings.media_workers,
+        relays=lambda: turn.servers("worker"),
+        on_levels=loudness.hear,
     )
 
 

@@ -46,6 +46,13 @@ AGENCIES = (AgencyId("jp-13-fire"), AgencyId("jp-13-police"))
 """Where the demonstration's crash leads: the simulated car stands at Tokyo station."""
 
 
+EMULATOR = Path(__file__).resolve().parents[1] / "tests" / "twilio_emulator" / "__main__.py"
+"""Beside the package in a checkout of the repository; started as a process, never imported."""
+
+CAR_LINE = "+81300000001"
+"""The invented telephone of the simulated car."""
+
+
 class Keys(Struct, frozen=True, kw_only=True):
     """Secrets of one demonstration; only digests of them go into its settings."""
 
@@ -103,6 +110,8 @@ async def run(base: Settings, *, tell: Callable[[str], None], crashes: bool = Tr
         service = await stack.enter_async_context(running(settings(base, made, broker=broker), clock=clock))
         await _register_car(service)
         tell(guide(service, made))
+        if twilio:
+            tell("  Voice goes over an emulated Twilio: car, desk and agencies are telephones.\n")
         if not crashes:
             await clock.wait(timedelta(days=3650))
         await _operator_ready(service, clock)
@@ -112,19 +121,20 @@ async def run(base: Settings, *, tell: Callable[[str], None], crashes: bool = Tr
 
 async def _exchange(stack: AsyncExitStack, base: Settings) -> TwilioSettings:
     """An account at the emulated Twilio, in a process of its own.  It is no part of the service."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / "tests" / "twilio_emulator" / "__main__.py").is_file():
+    if not EMULATOR.is_file():
         raise Misconfigured("--twilio needs the emulator (tests/twilio_emulator), which a checkout has and a wheel not")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.twilio_emulator", "--voice-url", f"{base.url}/twilio/voice",
-        cwd=root, stdout=asyncio.subprocess.PIPE,
+        cwd=EMULATOR.parents[2], stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     stack.push_async_callback(process.wait)
     stack.callback(process.terminate)
     assert process.stdout is not None
     told = json.loads(await process.stdout.readline())
     for name in ("token", "secret"):
-        (base.data / f"demo-twilio-{name}").write_text(told[name])
+        file = base.data / f"demo-twilio-{name}"
+        file.touch(mode=0o600)
+        file.write_text(told[name])
     return TwilioSettings(
         account_sid=told["account"],
         auth_token_file=str(base.data / "demo-twilio-token"),
@@ -206,7 +216,8 @@ async def _operator_ready(service: Service, clock: Clock) -> None:
 
 
 async def _crash_and_call(service: Service, made: Keys, clock: Clock) -> None:
-    event = crash(Car(), at=clock.now(), seed=secrets.randbits(63))
+    car_of = Car(tel=CAR_LINE) if service.settings.telephony == "twilio" else Car()
+    event = crash(car_of, at=clock.now(), seed=secrets.randbits(63))
     taken = await report_once(event, base_url=service.url, key=made.tenant, clock=clock)
     if service.settings.telephony == "twilio":  # the car has a telephone, and the service calls it
         await clock.wait(timedelta(days=3650))

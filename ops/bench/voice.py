@@ -1,7 +1,9 @@
 """What a call costs and how late it is heard, beside Janus audiobridge, in one run.
 
     python ops/bench/voice.py --node-modules DIR [--calls 10] [--seconds 8] [--rounds 2] [--full 40]
-        [--janus-rate 16000] [--only two three full]
+        [--janus-rate 16000] [--only two three full] [--first]
+
+``--first``: product, peer and load go before everything else on the machine (SCHED_FIFO), for one that others use too.
 
 Needs root (a network namespace joined by a veth pair, since Janus refuses a machine that has only loopback), Debian's
 ``janus``, ``node`` and in DIR the npm package ``node-datachannel``.  No packet leaves the machine.
@@ -248,8 +250,12 @@ async def start(*words: str, output: Path, **more: Any) -> asyncio.subprocess.Pr
         return await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log, **more)
 
 
-def inside(core: str, *words: str) -> tuple[str, ...]:
-    return ("ip", "netns", "exec", SPACE, "taskset", "-c", core, *words)
+def on_core(core: str, *words: str, first: bool) -> tuple[str, ...]:
+    return ("taskset", "-c", core, *(("chrt", "-f", "1") if first else ()), *words)
+
+
+def inside(core: str, *words: str, first: bool) -> tuple[str, ...]:
+    return ("ip", "netns", "exec", SPACE, *on_core(core, *words, first=first))
 
 
 async def stopped(process: asyncio.subprocess.Process) -> None:
@@ -258,11 +264,11 @@ async def stopped(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def product(stack: AsyncExitStack, place: Path) -> Product:
+async def product(stack: AsyncExitStack, place: Path, *, first: bool) -> Product:
     socket, recordings = place / "worker.sock", place / "recordings"
     recordings.mkdir()
     module = (sys.executable, "-m", "sos.calls.adapters.worker", str(socket), str(recordings))
-    process = await start(*inside(SERVER_CORE, *module), output=place / "worker.log", cwd=HERE.parents[1])
+    process = await start(*inside(SERVER_CORE, *module, first=first), output=place / "worker.log", cwd=HERE.parents[1])
     stack.push_async_callback(stopped, process)
     for _ in range(100):
         try:
@@ -277,7 +283,7 @@ async def product(stack: AsyncExitStack, place: Path) -> Product:
     return engine
 
 
-async def janus(stack: AsyncExitStack, place: Path, *, rate: int) -> Janus:
+async def janus(stack: AsyncExitStack, place: Path, *, rate: int, first: bool) -> Janus:
     configuration = place / "janus"
     configuration.mkdir()
     shell("cp", "-r", "/etc/janus/.", str(configuration))
@@ -294,7 +300,8 @@ async def janus(stack: AsyncExitStack, place: Path, *, rate: int) -> Janus:
     (configuration / "janus.plugin.audiobridge.jcfg").write_text("general: { }\n")
     recordings = place / "mjr"
     recordings.mkdir()
-    process = await start(*inside(SERVER_CORE, "janus", "-F", str(configuration)), output=place / "janus.log")
+    command = inside(SERVER_CORE, "janus", "-F", str(configuration), first=first)
+    process = await start(*command, output=place / "janus.log")
     stack.push_async_callback(stopped, process)
     engine = Janus(process.pid, aiohttp.ClientSession(), recordings=recordings, rate=rate)
     stack.push_async_callback(engine.close)
@@ -307,11 +314,11 @@ async def janus(stack: AsyncExitStack, place: Path, *, rate: int) -> Janus:
     raise RuntimeError("janus did not start: " + (place / "janus.log").read_text()[-500:])
 
 
-async def load(stack: AsyncExitStack, place: Path, modules: Path) -> Load:
+async def load(stack: AsyncExitStack, place: Path, modules: Path, *, first: bool) -> Load:
     clips = place / "clips.json"
     clips.write_text(json.dumps([[base64.b64encode(each).decode() for each in clip] for clip in _clips()]))
     process = await asyncio.create_subprocess_exec(
-        "taskset", "-c", LOAD_CORE, "node", str(HERE / "voice_load.cjs"), str(clips),
+        *on_core(LOAD_CORE, "node", str(HERE / "voice_load.cjs"), str(clips), first=first),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**28,
         env=os.environ | {"NODE_PATH": str(modules)},
     )  # fmt: skip
@@ -430,9 +437,9 @@ async def run(given: argparse.Namespace) -> None:
     async with AsyncExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         await stack.enter_async_context(namespace())
-        playing = await load(stack, place, given.node_modules)
-        ours = await product(stack, place)
-        theirs = await janus(stack, place, rate=given.janus_rate)
+        playing = await load(stack, place, given.node_modules, first=given.first)
+        ours = await product(stack, place, first=given.first)
+        theirs = await janus(stack, place, rate=given.janus_rate, first=given.first)
         for case, parties in (("two", 2), ("three", 3)):
             if given.only and case not in given.only:
                 continue
@@ -461,6 +468,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--full", type=int, default=40)
     parser.add_argument("--janus-rate", type=int, default=16_000)
+    parser.add_argument("--first", action="store_true")
     parser.add_argument("--only", nargs="*", choices=("two", "three", "full"))
     asyncio.run(run(parser.parse_args()))
 

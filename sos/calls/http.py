@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from sos.calls.bridge import Bridge
+from sos.calls.turn import LASTS, Turn
 from sos.errors import Malformed, Refused, Unknown
 from sos.incident.commands import PressKeys
 from sos.incident.model import IncidentId, LegId, Party, TenantId
@@ -146,6 +147,33 @@ def _keys(body: bytes) -> str:
     if not _KEYS.match(keys):
         raise Malformed("keys are 0 to 9, *, # and A to D, at most 32", field="$.keys")
     return keys
+
+
+class IceDoor:
+    """Where a vehicle and an operator's page ask for relays before they call.
+
+    Whoever gets no answer calls without: a relay makes a call possible, it is never a condition of one.
+    """
+
+    def __init__(self, turn: Turn, *, sender_of: SenderOf, operator_of: Callable[[web.Request], object]) -> None:
+        self._turn = turn
+        self._sender_of = sender_of
+        self._operator_of = operator_of
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/v1/ice", self._vehicle), web.get("/console/ice", self._operator)]
+
+    async def _vehicle(self, request: web.Request) -> web.Response:
+        self._sender_of(request).check(b"")
+        return self._answer("vehicle")
+
+    async def _operator(self, request: web.Request) -> web.Response:
+        self._operator_of(request)
+        return self._answer("operator")
+
+    def _answer(self, party: str) -> web.Response:
+        body = msgspec.json.encode({"iceServers": self._turn.servers(party), "lastsSeconds": LASTS.total_seconds()})
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def _plain(request: web.Request, name: str, longest: int) -> str | None:

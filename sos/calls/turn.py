@@ -6,14 +6,9 @@ The user name is the Unix time of its expiry and a name, the password ``base64(H
 
 import hmac
 from base64 import b64encode
-from collections.abc import Callable
 from datetime import timedelta
 from secrets import token_hex
 
-import msgspec
-from aiohttp import web
-
-from sos.calls.http import SenderOf
 from sos.calls.port import IceServer
 from sos.clock import Clock
 from sos.errors import Misconfigured
@@ -46,30 +41,3 @@ class Turn:
 def password(secret: bytes, username: str) -> str:
     """What coturn expects of ``username`` under ``static-auth-secret``."""
     return b64encode(hmac.digest(secret, username.encode(), "sha1")).decode()
-
-
-class IceDoor:
-    """Where a vehicle and an operator's page ask for relays before they call.
-
-    Whoever gets no answer calls without: a relay makes a call possible, it is never a condition of one.
-    """
-
-    def __init__(self, turn: Turn, *, sender_of: SenderOf, operator_of: Callable[[web.Request], object]) -> None:
-        self._turn = turn
-        self._sender_of = sender_of
-        self._operator_of = operator_of
-
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/v1/ice", self._vehicle), web.get("/console/ice", self._operator)]
-
-    async def _vehicle(self, request: web.Request) -> web.Response:
-        self._sender_of(request).check(b"")
-        return self._answer("vehicle")
-
-    async def _operator(self, request: web.Request) -> web.Response:
-        self._operator_of(request)
-        return self._answer("operator")
-
-    def _answer(self, party: str) -> web.Response:
-        body = msgspec.json.encode({"iceServers": self._turn.servers(party), "lastsSeconds": LASTS.total_seconds()})
-        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})

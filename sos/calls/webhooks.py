@@ -6,16 +6,18 @@ matched against the calls we know (``Exchange``), so that even a signed callback
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
-from urllib.parse import urlsplit
+from functools import partial
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Struct
+from multidict import MultiDict
 from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import VoiceGrant
 from twilio.request_validator import SIGNATURE_SETTINGS_HEADER, RequestValidator, get_signature_algorithm
@@ -27,16 +29,15 @@ from sos.incident.model import IncidentId, LegId, OperatorId, Party, RecordingId
 
 log = structlog.get_logger()
 
-Result = TypeVar("Result")
-
 SIGNATURE = "X-Twilio-Signature"
 IDEMPOTENCY = "I-Twilio-Idempotency-Token"
 OVERRIDES = "#ct=2000&rt=3000&rc=2&rp=all"
 """Connection overrides on our addresses.  Whether the fragment is part of what is signed is said differently in
 different places, so both are taken; either needs the token."""
 
-WRITE_WITHIN_S = 0.15
-"""How long a caller waits for the journal; after that the call is connected and the journal follows."""
+WRITE_WITHIN_S = 0.05
+"""How long a caller waits for the leg's own entry in the journal, the incident being kept already; after that the call
+is connected and the entry follows."""
 
 TOKEN_LASTS_S = 3600
 """Of a desk's voice token; the SDK asks for the next before it ends."""
@@ -48,7 +49,7 @@ MOST_FRAME = 64 * 1024
 class Expects(Protocol):
     """Puts on the record that somebody is about to be taken in (``sos.calls.bridge``)."""
 
-    async def expect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> bytes: ...
+    def expect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> Coroutine[Any, Any, bytes]: ...
 
 
 class Fork(Protocol):
@@ -61,6 +62,8 @@ class Exchange(Protocol):
     async def admit(
         self, *, incident: IncidentId, leg: LegId, party: Party, who: str, call: str, key: bytes | None
     ) -> str: ...
+
+    def keep_key(self, incident: IncidentId, key: bytes) -> None: ...
 
     def new_to_us(self, token: str) -> bool: ...
 
@@ -140,7 +143,7 @@ class TwilioDoor:
         self._operator_of = operator_of
         self._voice_keys = voice_keys
         self._clock = clock
-        self._later: set[asyncio.Task[Any]] = set()
+        self._later: set[asyncio.Task[bytes]] = set()
         self._streams: set[web.WebSocketResponse] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -183,10 +186,14 @@ class TwilioDoor:
 
     async def _believed(self, request: web.Request) -> Mapping[str, str]:
         """The form of a request of Twilio's for our account; ``Forbidden`` for any other."""
-        as_json = request.content_type == "application/json"
-        body: Any = await request.text() if as_json else await request.post()
-        self._check(request, body)
-        form = msgspec.json.decode(body, type=dict[str, Any]) if as_json and body else dict(body or {})
+        text = await _text(request)
+        form: Mapping[str, Any]
+        if request.content_type == "application/json" and "bodySHA256" in request.query:
+            self._check(request, text)
+            form = msgspec.json.decode(text, type=dict[str, Any])
+        else:  # JSON without its digest in the address is signed by nobody, and the validator cannot read it
+            form = MultiDict(parse_qsl(text, keep_blank_values=True))
+            self._check(request, form)
         if form.get("AccountSid", self._trust.account) != self._trust.account:
             log.warning("twilio_webhook_of_another_account", path=_route(request))
             raise Forbidden("this is not our account")
@@ -228,7 +235,7 @@ class TwilioDoor:
                 received_at=self._clock.now(),
             )
             expected = self._bridge.expect(incident, leg=leg, party=Party.VEHICLE, who="vehicle")
-            key = await self._in_time(expected)
+            key = await self._key_in_time(incident, expected)
             return _twiml(
                 await self._exchange.admit(
                     incident=incident, leg=leg, party=Party.VEHICLE, who="vehicle", call=call, key=key
@@ -253,20 +260,24 @@ class TwilioDoor:
             log.warning("twilio_desk_refused", leg=leg, reason=str(refused))
             return _twiml(self._exchange.turned_away())
 
-    async def _in_time(self, writing: Awaitable[Result]) -> Result | None:
-        """The result, or None when the journal is slow or away; what was begun goes on."""
-        task = asyncio.ensure_future(writing)
+    async def _key_in_time(self, incident: IncidentId, writing: Coroutine[Any, Any, bytes]) -> bytes | None:
+        """The key, or None when the journal is slow or away; what was begun goes on, and the key follows."""
+        task = asyncio.create_task(writing)
         self._later.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(partial(self._written, incident))
         with suppress(TimeoutError, SosError):
             async with asyncio.timeout(WRITE_WITHIN_S):
                 return await asyncio.shield(task)
         return None
 
-    def _done(self, task: "asyncio.Future[Any]") -> None:
+    def _written(self, incident: IncidentId, task: "asyncio.Task[bytes]") -> None:
         self._later.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("twilio_leg_unwritten", error=type(error).__name__)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.warning("twilio_leg_unwritten", incident=incident, error=type(error).__name__)
+        else:
+            self._exchange.keep_key(incident, task.result())
 
     # --- what is told -----------------------------------------------------------------------------------------------
 
@@ -326,6 +337,14 @@ class TwilioDoor:
         token.add_grant(VoiceGrant(outgoing_application_sid=keys.application, incoming_allow=False))
         body = msgspec.json.encode({"token": token.to_jwt(), "identity": operator, "lasts_s": TOKEN_LASTS_S})
         return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+async def _text(request: web.Request) -> str:
+    """The body; ``Forbidden`` for one that is no text, since Twilio sends none such."""
+    try:
+        return (await request.read()).decode()
+    except UnicodeDecodeError as wrong:
+        raise Forbidden("this webhook is not signed by Twilio for this address") from wrong
 
 
 def _repeat_of(request: web.Request, form: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from sos.console.access import COOKIE, Access, Operator
-from sos.console.socket import DeskSocket, Room
+from sos.console.socket import OPEN, DeskSocket, Room
 from sos.errors import Malformed, Unavailable
 from sos.incident.model import IncidentId, LegId, Party
 from sos.whip import leg_id, sdp_answer, sdp_offer
@@ -107,8 +107,13 @@ class Console:
         return sdp_answer(answer, location=f"/console/legs/{leg}")
 
     async def _hang_up(self, request: web.Request) -> web.Response:
-        self._operator(request)
-        await self._room.voice.hang_up(LegId(request.match_info["leg"]))
+        """Only a leg of the operator's own: nobody ends another's call, or the vehicle's, from here."""
+        operator = self._operator(request)
+        leg = LegId(request.match_info["leg"])
+        _, incidents = await self._room.journal.queue(limit=10_000, states=OPEN)
+        legs = (known for incident in incidents for known in incident.legs if known.leg == leg)
+        if any(known.party is Party.OPERATOR and known.who == operator.id for known in legs):
+            await self._room.voice.hang_up(leg)
         return web.Response(status=204)
 
     def _operator(self, request: web.Request) -> Operator:

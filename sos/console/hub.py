@@ -5,15 +5,19 @@ position it has seen.  A message is encoded once for all desks.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from sos.clock import timestamp
 from sos.incident.events import OF_THE_REGISTRY, Recorded
+from sos.incident.model import IncidentId, LegId
 
 MAILBOX = 4096
 """Messages a desk may lag behind: about 1 MiB, or two seconds of the worst minute of a great earthquake."""
+
+GLANCES_UNTIL = 64
+"""Messages waiting for a desk above which it is not told how loud it is just now."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,6 +28,13 @@ class Mailbox:
     def __init__(self) -> None:
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
         self.overflowed = False
+        self.watching: Collection[IncidentId] = ()
+        """Incidents that are open at this desk: it is told how loud their legs are."""
+
+    def glance(self, message: str) -> None:
+        """Something that is old in a moment: left out while the desk has enough to read."""
+        if self._messages.qsize() < GLANCES_UNTIL:
+            self.put(message)
 
     def put(self, message: str) -> None:
         if self.overflowed:
@@ -62,6 +73,15 @@ class Hub:
             self.seen = recorded.position if recorded.position is not None else self.seen
             if self._mailboxes and type(recorded.event) not in OF_THE_REGISTRY:
                 self.tell(event_message(recorded))
+
+    def sound(self, loudness: Mapping[IncidentId, Mapping[LegId, tuple[int, int]]]) -> None:
+        """How loud the legs of each incident are (mean and peak, dBov), to the desks that have it open."""
+        for incident, legs in loudness.items():
+            desks = [mailbox for mailbox in self._mailboxes if incident in mailbox.watching]
+            if desks:
+                text = message({"t": "levels", "incident": incident, "legs": legs})
+                for mailbox in desks:
+                    mailbox.glance(text)
 
     def tell(self, message: str) -> None:
         for mailbox in self._mailboxes:

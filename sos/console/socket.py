@@ -40,7 +40,6 @@ from sos.incident.commands import (
 from sos.incident.events import OF_THE_REGISTRY, AnswerGiven, CancelReceived, DisclosureDecided, NoteAdded
 from sos.incident.lifecycle import decide
 from sos.incident.model import (
-    AgencyId,
     AnswerAction,
     AnswerId,
     ConsentAnswer,
@@ -159,6 +158,7 @@ class DeskSocket:
         await socket.prepare(request)
         self._room.desks.arrive(self._desk, self._operator.id)
         self._mailbox = mailbox = self._room.hub.join()
+        mailbox.watching = self._shown.keys()
         after = request.query.get("after", "")
         tasks = [asyncio.create_task(self._send(socket, mailbox), name=f"desk-{self._operator.id}")]
         try:

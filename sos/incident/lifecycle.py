@@ -500,7 +500,9 @@ def _join(incident: Incident, command: c.JoinLeg, _: datetime) -> Decision:
     known = incident.leg(command.leg)
     if known is not None and known.up:
         return ()
-    return _facts(e.LegJoined(leg=command.leg, party=command.party, who=command.who))
+    joined = e.LegJoined(leg=command.leg, party=command.party, who=command.who)
+    seals = (Category.AUD,) if known is None else ()  # taken in while the journal was away: nobody invited it
+    return (e.Draft(event=joined, seals=seals),)
 
 
 def _leave(incident: Incident, command: c.LeaveLeg, _: datetime) -> Decision:

@@ -1,9 +1,9 @@
-"""How loud a sender is, for the waveform on the operator's screen: cheap, and good to a few decibels.
+"""How loud a sender is, for the waveform on the operator's screen: cheap, and good enough to see who speaks.
 
 A sender that states its level in each packet, as browsers do (RFC 6464), is believed: the figure is authenticated with
-the packet, and what was really said is in the recording.  Of any other, one packet in five is decoded at 8 kHz, a
-twentieth of a per cent of a core.  Speech packets carry their gains in full (RFC 6716 4.2.7.4), so the four that are
-left out cost little precision.
+the packet, and what was really said is in the recording.  Of any other, two packets in five are decoded at 8 kHz and
+the second of them is measured: a speech packet carries its gains in full (RFC 6716 4.2.7.4) but leans on the pitch of
+the one before it.  That shows loud voices some 5 dB too low and takes 0.07 % of a core; decoding all takes 0.18 %.
 """
 
 from math import log10
@@ -42,13 +42,13 @@ class Meter:
         if level is not None:
             self._powers.append(10.0 ** (-level / 10))
             return
-        self._count += 1
-        if self._count % _DECODE_EVERY:
+        self._count = (self._count + 1) % _DECODE_EVERY
+        if self._count > 1:
             return
         if self._decoder is None:
             self._decoder = Decoder(_RATE_HZ)
         pcm = self._decoder.decode(payload).astype(np.float32)
-        if pcm.size:
+        if self._count == 1 and pcm.size:
             self._powers.append(float(np.dot(pcm, pcm)) / pcm.size / _FULL_SCALE**2)
 
     def read(self) -> Reading:

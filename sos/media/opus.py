@@ -2,7 +2,7 @@
 
 libopus is called directly, since PyAV gives neither loss concealment nor the in-band error correction.
 
-All PCM here is 48 kHz, 16 bit, mono.
+All PCM here is 16 bit, mono, at 48 kHz unless a rate is given.
 """
 
 from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_void_p, create_string_buffer
@@ -19,8 +19,11 @@ from opuslib_next._loader import load_libopus
 from recording.opus import RATE_HZ
 from sos.errors import Unavailable
 
-FRAME = 960
+FRAMES_PER_S = 50
+FRAME = RATE_HZ // FRAMES_PER_S
 """Samples in 20 ms, the frame every WebRTC sender uses by default."""
+MIX_RATE_HZ = 16_000
+"""What mixing works at: wideband, the best a telephone carries, for two thirds of the time that 48 kHz takes."""
 TIME_BASE = Fraction(1, RATE_HZ)
 
 Pcm = npt.NDArray[np.int16]
@@ -55,14 +58,15 @@ class Tuning(Struct, frozen=True, kw_only=True):
 
     application: int
     complexity: int
+    rate_hz: int = RATE_HZ
 
 
 MICROPHONE = Tuning(application=_VOIP, complexity=5)
 """Fresh speech: rumble below the voice is taken out.  5 takes a third of the time of 10, with no difference to hear."""
 
-MIX = Tuning(application=_AUDIO, complexity=1)
-"""Speech that went through a microphone's encoder already: no second high-pass, which would smear the low voices, and
-two fifths of the time of 5 (61 instead of 164 us a frame), since every listener of a mix needs an encoder here."""
+MIX = Tuning(application=_AUDIO, complexity=1, rate_hz=MIX_RATE_HZ)
+"""Speech that went through a microphone's encoder already: no second high-pass, which would smear low voices, and a
+third of the time of 48 kHz and 5 (52 instead of 164 us a frame), since every listener of a mix needs an encoder."""
 
 
 class Encoder:
@@ -70,7 +74,8 @@ class Encoder:
 
     def __init__(self, tuning: Tuning = MICROPHONE) -> None:
         failed = c_int()
-        self._state = _lib.opus_encoder_create(RATE_HZ, 1, tuning.application, byref(failed))
+        self._frame = tuning.rate_hz // FRAMES_PER_S
+        self._state = _lib.opus_encoder_create(tuning.rate_hz, 1, tuning.application, byref(failed))
         if failed.value:
             raise Unavailable(f"libopus makes no encoder ({failed.value})")
         self._packet = create_string_buffer(_MOST_BYTES)
@@ -88,9 +93,9 @@ class Encoder:
             _lib.opus_encoder_destroy(state)
 
     def encode(self, pcm: Pcm) -> bytes:
-        """One packet; ``pcm`` has ``FRAME`` samples."""
+        """One packet; ``pcm`` has 20 ms."""
         size = _lib.opus_encode(
-            self._state, pcm.astype(np.int16, copy=False).tobytes(), FRAME, self._packet, _MOST_BYTES
+            self._state, pcm.astype(np.int16, copy=False).tobytes(), self._frame, self._packet, _MOST_BYTES
         )
         return self._packet.raw[:size] if size > 0 else b""
 
@@ -100,6 +105,7 @@ class Decoder:
 
     def __init__(self, rate_hz: int = RATE_HZ) -> None:
         failed = c_int()
+        self._frame = rate_hz // FRAMES_PER_S
         self._state = _lib.opus_decoder_create(rate_hz, 1, byref(failed))
         if failed.value:
             raise Unavailable(f"libopus makes no decoder ({failed.value})")
@@ -116,11 +122,11 @@ class Decoder:
 
     def recover(self, following: bytes) -> Pcm:
         """The 20 ms before ``following``, from the error correction in it; concealed where it carries none."""
-        return self._take(following, FRAME, fec=1)
+        return self._take(following, self._frame, fec=1)
 
     def conceal(self) -> Pcm:
         """20 ms in place of a packet that never came; after a few in a row it fades to silence."""
-        return self._take(None, FRAME, fec=0)
+        return self._take(None, self._frame, fec=0)
 
     def _take(self, payload: bytes | None, samples: int, *, fec: int) -> Pcm:
         length = len(payload) if payload else 0

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from recording.opus import RATE_HZ, samples
-from sos.media.opus import FRAME, Decoder, Pcm
+from sos.media.opus import FRAME, FRAMES_PER_S, Decoder, Pcm
 
 LEAST_DEPTH = 2 * FRAME
 """40 ms: what the 20 ms tick and a network's ordinary jitter need."""
@@ -29,8 +29,6 @@ _RAISE_WITHIN = 100
 _LOWER_EVERY = 250
 _WRAP = 1 << 32
 
-_RAMP = np.linspace(0.0, 1.0, FRAME, dtype=np.float32)
-
 
 class _Held(Struct, frozen=True, order=True):
     timestamp: int
@@ -38,10 +36,15 @@ class _Held(Struct, frozen=True, order=True):
 
 
 class Voice:
-    """``hear`` what arrives, ``take`` what is due."""
+    """``hear`` what arrives, ``take`` what is due, as PCM of ``rate_hz``; all other samples here are of 48 kHz."""
 
-    def __init__(self) -> None:
-        self._decoder = Decoder()
+    def __init__(self, rate_hz: int = RATE_HZ) -> None:
+        self._frame = rate_hz // FRAMES_PER_S
+        """Samples of PCM in 20 ms."""
+        self._step = RATE_HZ // rate_hz
+        """Samples of 48 kHz for each of PCM."""
+        self._ramp = np.linspace(0.0, 1.0, self._frame, dtype=np.float32)
+        self._decoder = Decoder(rate_hz)
         self._held: list[_Held] = []
         self._pcm = np.zeros(0, np.int16)
         self._next: int | None = None
@@ -63,9 +66,9 @@ class Voice:
     def buffered(self) -> int:
         """Samples between what is played next and the newest packet: the delay this buffer adds."""
         if self._next is None or not self._held:
-            return self._pcm.size
+            return self._pcm.size * self._step
         last = self._held[-1]
-        return max(0, self._pcm.size + last.timestamp + samples(last.payload) - self._next)
+        return max(0, self._pcm.size * self._step + last.timestamp + samples(last.payload) - self._next)
 
     def hear(self, timestamp: int, payload: bytes) -> None:
         """Take one packet; ``timestamp`` is the 32-bit one of RTP, ``payload`` valid Opus."""
@@ -82,14 +85,14 @@ class Voice:
         """The next 20 ms; silence while there is nothing to say."""
         self.taken += 1
         if self._waiting and self.buffered < self._depth and self._next is None and self._span() < self._depth:
-            return np.zeros(FRAME, np.int16)
+            return np.zeros(self._frame, np.int16)
         self._waiting = False
         self._review()
-        self._fill(FRAME)
-        if self._pcm.size < FRAME:
+        self._fill(self._frame)
+        if self._pcm.size < self._frame:
             return self._underrun()
         self._in_a_row = 0
-        frame, self._pcm = self._pcm[:FRAME], self._pcm[FRAME:]
+        frame, self._pcm = self._pcm[: self._frame], self._pcm[self._frame :]
         return frame
 
     def _span(self) -> int:
@@ -111,7 +114,7 @@ class Voice:
     def _decode(self, held: _Held) -> None:
         self._owed = 0
         pcm = self._decoder.decode(held.payload)
-        length = samples(held.payload)
+        length = samples(held.payload) // self._step
         if pcm.size != length:  # libopus cannot read it: its place in time stays
             pcm = np.zeros(length, np.int16)
         self._append(pcm)
@@ -130,7 +133,7 @@ class Voice:
     def _append(self, pcm: Pcm) -> None:
         assert self._next is not None
         self._pcm = np.concatenate((self._pcm, pcm))
-        self._next += pcm.size
+        self._next += pcm.size * self._step
 
     def _underrun(self) -> Pcm:
         """Nothing is here: conceal, and remember that it may have been late rather than lost."""
@@ -141,10 +144,10 @@ class Voice:
             self._underrun_at = self.taken
         if self._in_a_row > _GONE_AFTER:
             self._begin_anew()
-            return np.zeros(FRAME, np.int16)
+            return np.zeros(self._frame, np.int16)
         self.concealed += 1
-        missing = FRAME - self._pcm.size
-        self._owed += missing
+        missing = self._frame - self._pcm.size
+        self._owed += missing * self._step
         pcm = np.concatenate((self._pcm, self._decoder.conceal()[:missing]))
         self._pcm = np.zeros(0, np.int16)
         return pcm
@@ -168,11 +171,12 @@ class Voice:
 
     def _melt(self) -> None:
         """Two frames become one."""
-        self._fill(2 * FRAME)
-        if self._pcm.size >= 2 * FRAME:
-            first, second = self._pcm[:FRAME], self._pcm[FRAME : 2 * FRAME]
-            melted = (first * (1 - _RAMP) + second * _RAMP).astype(np.int16)
-            self._pcm = np.concatenate((melted, self._pcm[2 * FRAME :]))
+        frame = self._frame
+        self._fill(2 * frame)
+        if self._pcm.size >= 2 * frame:
+            first, second = self._pcm[:frame], self._pcm[frame : 2 * frame]
+            melted = (first * (1 - self._ramp) + second * self._ramp).astype(np.int16)
+            self._pcm = np.concatenate((melted, self._pcm[2 * frame :]))
 
     def _skip_to(self, timestamp: int) -> None:
         if self._next is not None:

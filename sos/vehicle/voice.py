@@ -21,7 +21,7 @@ import av
 import msgspec
 import numpy as np
 import structlog
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtp import RtpPacket
@@ -44,6 +44,7 @@ _LOOK_EVERY = timedelta(milliseconds=250)
 _SILENT_AFTER_LOOKS = 12
 """3 s: the service always sends something, a tone at least."""
 _ANSWER_WITHIN = aiohttp.ClientTimeout(total=5)
+_RELAYS_WITHIN = aiohttp.ClientTimeout(total=1)
 _ASK_FOR = timedelta(seconds=20)
 """How long the service may keep the question open what the car shall do."""
 _SAID_LOOK_EVERY = timedelta(milliseconds=50)
@@ -71,6 +72,19 @@ class _Commands(Struct, frozen=True):
 
 
 _commands = msgspec.json.Decoder(_Commands)
+
+
+class _IceServer(Struct, frozen=True):
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: str = ""
+
+
+class _Relays(Struct, frozen=True, rename="camel"):
+    ice_servers: tuple[_IceServer, ...] = ()
+
+
+_relays = msgspec.json.Decoder(_Relays)
 
 
 class CarStats(Struct, frozen=True, kw_only=True):
@@ -112,6 +126,7 @@ class CarVoice:
         self.leg = leg or new_id()
         self._incident_url = f"{base.rstrip('/')}/v1/incidents/{incident}"
         self._voice_url = f"{self._incident_url}/voice"
+        self._ice_url = f"{base.rstrip('/')}/v1/ice"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._sound = sound
         self._once = once
@@ -291,7 +306,7 @@ class CarVoice:
 
     async def _call(self, http: aiohttp.ClientSession) -> None:
         """One call, until hung up or lost."""
-        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=await self._relays(http)))
         try:
             location = await self._offer(http, connection)
             self._calls += 1
@@ -301,6 +316,19 @@ class CarVoice:
         finally:
             self._connected.clear()
             await connection.close()
+
+    async def _relays(self, http: aiohttp.ClientSession) -> list[RTCIceServer]:
+        """For where UDP does not reach; whoever does not say in time is called without."""
+        try:
+            async with http.get(self._ice_url, timeout=_RELAYS_WITHIN) as answer:
+                answer.raise_for_status()
+                told = _relays.decode(await answer.read())
+        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
+            return []
+        return [
+            RTCIceServer(urls=list(each.urls), username=each.username or None, credential=each.credential or None)
+            for each in told.ice_servers
+        ]
 
     async def _offer(self, http: aiohttp.ClientSession, connection: RTCPeerConnection) -> str:
         transceiver = connection.addTransceiver(Microphone(self._mouth))

@@ -172,6 +172,7 @@ class ScriptedService:
         app.router.add_get("/console/map/base.geojson", self.map)
         app.router.add_post("/console/incidents/{incident}/voice", self.voice)
         app.router.add_delete("/console/legs/{leg}", self.hang_up)
+        app.router.add_get("/console/ice", self.ice)
         app.router.add_static("/console/assets", STATIC / "assets")
         app.on_shutdown.append(self.shut_down)
         return app
@@ -322,6 +323,9 @@ class ScriptedService:
         await peer.setLocalDescription(await peer.createAnswer())
         await self.happen(incident, e.LegJoined(leg=leg, party=Party.OPERATOR, who="op1"))
         return web.Response(status=201, text=peer.localDescription.sdp, content_type="application/sdp")
+
+    async def ice(self, _: web.Request) -> web.Response:
+        return web.json_response({"iceServers": []})
 
     async def hang_up(self, request: web.Request) -> web.Response:
         leg = request.match_info["leg"]

@@ -24,6 +24,7 @@ from sos.incident.model import (
     LegId,
     Mode,
     Party,
+    RecordingId,
     Rung,
     Trigger,
 )
@@ -119,6 +120,22 @@ def consulted_and_called_back() -> Story:
     told.do(c.PassDeadline(name="call_vehicle"), actor="timer", after_s=5)
     told.do(s.dial("leg-6", "vehicle", Party.VEHICLE), actor="system:bridge")
     told.do(s.join("leg-6"), actor="provider:twilio", after_s=6)
+    return told
+
+
+def telephoned_and_recorded_elsewhere() -> Story:
+    """A telephone exchange lets a call wait, records it, and its copy is fetched, sealed and deleted there."""
+    told = _answered(Story(0x10))
+    told.do(s.dial(), actor="system:bridge", after_s=9)
+    told.do(c.QueueLeg(leg=LegId("leg-5"), queued_ms=2000), actor="provider:twilio", after_s=2)
+    told.do(c.RingLeg(leg=LegId("leg-5")), actor="provider:twilio", after_s=1)
+    told.do(s.join("leg-5", Party.AGENCY, s.FIRE), actor="provider:twilio", after_s=3)
+    _closed(told, Disposition.FALSE_ALARM)
+    fetched = c.KeepCopy(
+        recording=RecordingId("rec-1"), leg=LegId("leg-5"), copy="RE0", digest="0" * 64, size=320_044
+    )  # fmt: skip
+    told.do(fetched, actor="provider:twilio")
+    told.do(c.NoteCopyDeleted(recording=RecordingId("rec-1"), copy="RE0"), actor="provider:twilio", after_s=1)
     return told
 
 
@@ -295,6 +312,7 @@ JOURNEYS = (
     updated_matched_and_answered,
     planned_again_with_a_position,
     consulted_and_called_back,
+    telephoned_and_recorded_elsewhere,
 )
 
 

@@ -48,6 +48,8 @@ class Emulator:
         """Every callback, before anything went wrong with it."""
         self.posted: list[str] = []
         self.refuse_deletions = 0
+        self.hanging = False
+        """It takes every request and answers none."""
         self.damage: Callable[[bytes], bytes] = lambda wav: wav
         """What becomes of a recording on its way."""
         self._described = Described(described) if described is not None and described.exists() else None
@@ -312,6 +314,8 @@ class Emulator:
         form = await request.post()
         if request.method == "POST":
             self.posted.append(request.path)
+        if self.hanging:
+            await self.world.pass_time(3600)
         mischief, order = self.world.mischief, request.method == "POST"
         if order and mischief.fail_before_doing > 0:
             mischief.fail_before_doing -= 1

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from recording.opus import RATE_HZ
 from sos.calls.adapters.capture import Capture, Timeline
@@ -25,6 +24,7 @@ from sos.media.voice import Voice
 from sos.media.wire import Rtp
 
 TICKS_PER_S = 4
+_MIX_FRAME = opus.MIX_RATE_HZ // opus.FRAMES_PER_S
 SILENT_AFTER_TICKS = 11
 """2.75 s without a packet, counted in waited ticks: a loop that was blocked does not look like a lost car."""
 CONNECTED_WITHIN_TICKS = 15 * TICKS_PER_S
@@ -160,7 +160,7 @@ class Conference:
         self._arrange()
 
     def announce(self, leg: LegId, notice: str, pcm: opus.Pcm) -> None:
-        """Play ``pcm`` to one leg, over what it hears."""
+        """Play ``pcm`` (``opus.MIX_RATE_HZ``) to one leg, over what it hears."""
         if (seat := self.seats.get(leg)) is not None:
             seat.notice, seat.notice_name = pcm, notice
             self._mark(f"notice {notice}", seat)
@@ -241,7 +241,7 @@ class Conference:
             seat.passed_to = tuple(other for other in self.seats.values() if other.passes and other.sources[0] is seat)
         heard_mixed = {source.leg for seat in self.seats.values() if seat.encoder for source in seat.sources}
         for seat in self.seats.values():
-            seat.voice = (seat.voice or Voice()) if seat.leg in heard_mixed else None
+            seat.voice = (seat.voice or Voice(opus.MIX_RATE_HZ)) if seat.leg in heard_mixed else None
         mixing = any(seat.encoder is not None for seat in self.seats.values())
         if mixing and self._mixing is None:
             self._mixing = asyncio.create_task(self._mix(), name=f"mix {self.incident}")
@@ -266,25 +266,34 @@ class Conference:
             at += opus.FRAME
 
     def _mix_frame(self, at: int) -> None:
-        frames = {
-            seat.leg: seat.voice.take().astype(np.int32) for seat in self.seats.values() if seat.voice is not None
-        }
+        frames = {seat.leg: seat.voice.take() for seat in self.seats.values() if seat.voice is not None}
         over = False
         for seat in self.seats.values():
             if seat.encoder is None:
                 continue
             said = [frames[source.leg] for source in seat.sources if source.leg in frames]
-            mix = np.sum([*said, self._next_of_notice(seat)], axis=0)
-            payload = seat.encoder.encode(np.clip(mix, -32_768, 32_767).astype(np.int16))
+            if seat.notice is not None:
+                said.append(self._next_of_notice(seat))
+            payload = seat.encoder.encode(_mixed(said))
             seat.link.playout.play(self, timestamp=at, payload=payload)
             if seat.notice is not None and not seat.notice.size:
                 seat.notice, over = None, True
         if over:
             self._arrange()
 
-    def _next_of_notice(self, seat: Seat) -> "npt.NDArray[np.int32]":
-        frame = np.zeros(opus.FRAME, np.int32)
+    def _next_of_notice(self, seat: Seat) -> opus.Pcm:
+        frame = np.zeros(_MIX_FRAME, np.int16)
         if seat.notice is not None:
-            piece, seat.notice = seat.notice[: opus.FRAME], seat.notice[opus.FRAME :]
+            piece, seat.notice = seat.notice[:_MIX_FRAME], seat.notice[_MIX_FRAME:]
             frame[: piece.size] = piece
         return frame
+
+
+def _mixed(frames: list[opus.Pcm]) -> opus.Pcm:
+    """Their sum; what is louder than can be is cut off."""
+    if len(frames) == 1:
+        return frames[0]
+    mix = np.zeros(_MIX_FRAME, np.int32)
+    for frame in frames:
+        mix += frame
+    return mix.clip(-32_768, 32_767).astype(np.int16)

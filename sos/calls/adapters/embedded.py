@@ -70,6 +70,8 @@ _ANSWER_WITHIN_S = 15.0
 _BEAT_EVERY = timedelta(seconds=1)
 _BEAT_WITHIN_S = 3.0
 """A worker that does not say for so long what is up is stuck: callers hear nothing, so it is ended and replaced."""
+_BEATS_MISSED = 2
+"""In a row; a caller of a stuck worker is then silent for about 12 s until it has called again."""
 _SOCKET_CHARACTERS = 100
 """A Unix socket's name has 104 bytes on macOS and 108 on Linux."""
 _LOG_BYTES = 16 * 1024 * 1024
@@ -396,7 +398,11 @@ class _Shard:
                 reply.set_exception(Unavailable("the voice worker is gone; call again"))
 
     async def _beat(self) -> None:
-        """A worker that lives and does not answer leaves people in silence: it is ended and replaced."""
+        """A worker that lives and does not answer leaves people in silence: it is ended and replaced.
+
+        Not at the first miss: it may be this process that was held up, with the answer waiting in its own socket.
+        """
+        missed = 0
         while True:
             await self._clock.wait(_BEAT_EVERY)
             if not self._up.is_set():
@@ -404,12 +410,16 @@ class _Shard:
             try:
                 async with asyncio.timeout(_BEAT_WITHIN_S):
                     await self.ask(Ask(order=next(_numbers)))
+                missed = 0
             except Unavailable:
-                continue
+                missed = 0
             except TimeoutError:
-                log.error("voice_worker_stuck", worker=self._path.name)
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(self._pid, signal.SIGKILL)
+                missed += 1
+                if missed >= _BEATS_MISSED:
+                    missed = 0
+                    log.error("voice_worker_stuck", worker=self._path.name)
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.kill(self._pid, signal.SIGKILL)
 
 
 def socket_path(recordings: Path, number: int) -> Path:

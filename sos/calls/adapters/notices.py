@@ -22,12 +22,12 @@ def names() -> frozenset[str]:
 
 
 @cache
-def load_notice(name: str) -> Pcm:
+def load_notice(name: str, rate_hz: int = RATE_HZ) -> Pcm:
     """The sound of a notice; ``Malformed`` when there is none of that name."""
     if name not in names():
         raise Malformed("there is no notice of this name", field="notice")
     with resources.as_file(_FOLDER / f"{name}.opus") as path, av.open(str(path)) as container:
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
         frames += resampler.resample(None)
     return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.int16)

@@ -152,7 +152,7 @@ class MediaPlane:
 
     async def announce(self, leg: LegId, notice: str) -> None:
         if (conference := self._conference_of(leg)) is not None:
-            conference.announce(leg, notice, load_notice(notice))
+            conference.announce(leg, notice, load_notice(notice, opus.MIX_RATE_HZ))
 
     async def end(self, leg: LegId) -> None:
         conference = self._conference_of(leg)

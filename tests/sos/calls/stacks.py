@@ -22,7 +22,6 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, async_playwright
 
-from recording.opus import RATE_HZ
 from sos.calls.port import TelephonyProvider
 from sos.clock import SystemClock
 from sos.incident.model import IncidentId, LegId, Party
@@ -336,4 +335,3 @@ _OFFER = """async (words) => {
     });
   return pc.localDescription.sdp;
 }"""
-assert RATE_HZ == 48_000

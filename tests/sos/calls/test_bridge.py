@@ -171,6 +171,25 @@ async def test_what_an_operator_holds_is_held_at_the_provider_and_stays_so_after
     await house.until(lambda: _held(house.provider, vehicle))
 
 
+async def test_a_held_vehicle_that_was_cut_off_comes_back_held_and_not_into_the_private_talk(house: House):
+    incident = await house.crash()
+    await house.until(lambda: house.leg(incident, Party.VEHICLE))
+    vehicle = next(leg.leg for leg in (await house.journal.state(incident)).legs)
+    await house.journal.execute(incident, s.take(), actor="operator:hanako")
+    hold = c.SetLegMode(leg=vehicle, operator=OperatorId("hanako"), held=True)
+    await house.journal.execute(incident, hold, actor="operator:hanako")
+    await house.until(lambda: _held(house.provider, vehicle))
+
+    house.provider.drop(vehicle)
+    house.provider.modes.clear()  # the worker that knew it has died
+    await house.until(lambda: house.leg(incident, Party.VEHICLE, up=False))
+    await house.provider.accept(
+        incident=incident, leg=vehicle, party=Party.VEHICLE, who="vehicle", offer="v=0", key=bytes(32)
+    )
+
+    await house.until(lambda: _held(house.provider, vehicle))
+
+
 async def test_fifty_vehicles_that_only_sent_data_are_all_called_by_a_provider_that_misbehaves(
     journal: Journal, clock: ManualClock
 ):

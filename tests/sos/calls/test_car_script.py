@@ -14,7 +14,7 @@ from sos.calls.adapters.plane import MediaPlane
 from sos.calls.port import LegDown, LegUp
 from sos.clock import SystemClock
 from sos.errors import Malformed
-from sos.incident.model import Party, new_id
+from sos.incident.model import IncidentId, LegId, Party, new_id
 from sos.vehicle.script import Drop, HangUp, Loss, Play, Press, Say, Silence, Step, Wait, parse
 from sos.vehicle.voice import CarVoice, Network, speech_like
 from tests.audio import correlate
@@ -93,6 +93,24 @@ async def test_a_car_without_network_is_lost_and_comes_back_by_itself(provider: 
     async with Door(provider) as door, CarVoice(door.base, incident, token="k", script=(Drop(4.0),)) as car:
         await events.until(LegDown, leg=car.leg, reason="media_lost")
         await events.until(LegUp, leg=car.leg, count=2, within_s=15)
+
+
+async def test_a_lossy_line_loses_packets_that_are_missed_and_is_understood_all_the_same(
+    provider: MediaPlane, new_peer: Callable[[int], Peer]
+):
+    events, incident, operator = Events(provider), new_id(), new_peer(2)
+    async with Door(provider) as door:
+        await operator.call(provider, incident=incident, leg=new_id(), party=Party.OPERATOR)
+        await events.until(LegUp)
+        async with CarVoice(door.base, incident, token="k", loss=0.05, seed=3) as car:
+            await events.until(LegUp, leg=car.leg)
+            await operator.hears(5)
+            seat = provider._conferences[IncidentId(incident)].seats[LegId(car.leg)]
+            missed, came = seat.link.lost, seat.link.received
+    await operator.leave()
+
+    assert 0 < missed < 0.12 * came
+    assert correlate(speech_like(20.0, seed=1)[RATE_HZ : 3 * RATE_HZ], wav(operator.heard), RATE_HZ)[0] >= 0.7
 
 
 async def test_a_silent_caller_presses_keys_until_the_service_has_them(tmp_path: Path):

@@ -10,7 +10,7 @@ async def test_the_whole_bridge_in_one_drill_and_tracks_that_line_up(tmp_path: P
     result = await play(tmp_path, seconds=40)
 
     assert result.state.state is State.CLOSED
-    assert {each.who for each in result.found} == {"vehicle", "vehicle1", "operator", "operator1", "fire", "police"}
+    assert {each.who for each in result.found} >= {"vehicle", "vehicle1", "operator", "operator1", "fire", "police"}
     assert result.apart_ms <= APART_MS
     assert result.recordings == 1
     assert all(recording.sealed for recording in result.state.recordings)

@@ -173,7 +173,9 @@ async def test_a_flood_of_packets_from_one_party_is_cut_to_what_a_sender_can_mea
     await car.call(provider, incident=incident, leg=leg, party=Party.VEHICLE)
     await events.until(LegUp)
     link = provider._conferences[incident].seats[leg].link
-    packet = type("Rtp", (), {"payload_type": link._payload_type, "payload": b"\xf8\xff\xfe", "timestamp": 0})()
+    packet = type(
+        "Rtp", (), {"payload_type": link._payload_type, "payload": b"\xf8\xff\xfe", "timestamp": 0, "level": None}
+    )()
 
     before = link.received
     for number in range(10_000):

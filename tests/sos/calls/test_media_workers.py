@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ from recording.opus import RATE_HZ
 from recording.tracks import read_chunk
 from sos.calls.adapters.control import Hello, Retire, frame, news_from
 from sos.calls.adapters.embedded import EmbeddedProvider, socket_path
-from sos.calls.port import LegDown, LegUp, RecordingBegun, RecordingDone, RecordingLeft
+from sos.calls.port import LegDown, LegUp, Level, RecordingBegun, RecordingBroken, RecordingDone, RecordingLeft
 from sos.clock import SystemClock
 from sos.errors import Unavailable
 from sos.incident.model import IncidentId, LegId, Party, new_id
@@ -169,3 +170,43 @@ async def test_without_a_worker_a_call_is_unavailable_and_not_for_ever(tmp_path:
 
     with pytest.raises(Unavailable):
         await provider.legs()
+
+
+async def test_a_disk_that_fails_under_a_worker_is_told_within_3_seconds_and_the_call_goes_on(
+    recordings: Path, new_peer: Callable[[int], Peer]
+) -> None:
+    incident, car, operator = new_id(), new_peer(1), new_peer(2)
+    async with service(recordings) as (provider, events):
+        await car.call(provider, incident=incident, leg="leg-car", party=Party.VEHICLE)
+        await operator.call(provider, incident=incident, leg="leg-operator", party=Party.OPERATOR)
+        await events.until(LegUp, count=2)
+        written = recordings / incident
+        await asyncio.wait_for(met(lambda: any(written.rglob("*.chunk"))), 5)
+
+        shutil.rmtree(written)
+        written.write_text("a file where the directory was")
+        broken = await events.until(RecordingBroken, within_s=3.0)
+        await operator.hears(1)
+
+    assert isinstance(broken, RecordingBroken)
+    assert broken.reason in {"NotADirectoryError", "FileNotFoundError"}  # as the directory goes, or after it
+
+
+async def test_the_service_is_told_ten_times_a_second_how_loud_each_leg_is(
+    recordings: Path, new_peer: Callable[[int], Peer]
+) -> None:
+    told: list[tuple[Level, ...]] = []
+    car, operator, incident = new_peer(1), new_peer(2), new_id()
+    operator.listen_only()
+    async with EmbeddedProvider(recordings, clock=SystemClock(), on_levels=told.append) as provider:
+        await car.call(provider, incident=incident, leg="leg-car", party=Party.VEHICLE)
+        await operator.call(provider, incident=incident, leg="leg-operator", party=Party.OPERATOR)
+        await operator.hears(2)
+
+    loudest = {
+        leg: max(level.peak for levels in told for level in levels if level.leg == leg)
+        for leg in ("leg-car", "leg-operator")
+    }
+    assert len(told) >= 10
+    assert -40 < loudest["leg-car"] <= 0
+    assert loudest["leg-operator"] < -60

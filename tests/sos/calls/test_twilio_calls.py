@@ -78,6 +78,19 @@ async def test_a_twilio_that_is_away_is_said_within_its_time_and_not_called_late
     assert house.dialled(leg) == 0
 
 
+async def test_a_twilio_that_takes_everything_and_answers_nothing_is_said_to_be_away(house: TwilioHouse):
+    incident, leg = ids()
+    house.emulator.hanging = True
+
+    with pytest.raises(Unavailable):
+        await house.place(incident, leg)
+    house.emulator.hanging = False
+    await house.place(incident, leg)
+    await house.events.until(LegUp)
+
+    assert house.dialled(leg) == 1
+
+
 async def test_lost_callbacks_are_made_good_by_asking(house: TwilioHouse):
     incident, leg = ids()
     house.emulator.world.mischief = Mischief(lose=1.0)
@@ -223,6 +236,24 @@ async def test_a_recording_of_a_killed_service_is_recovered_with_its_key(house: 
     assert isinstance(done, RecordingDone)
     assert done == again
     await house.events.until(ProviderCopyDeleted)
+
+
+async def test_a_recording_whose_call_was_over_before_the_restart_is_recovered_too(house: TwilioHouse):
+    incident, leg = ids()
+    await house.place(incident, leg)
+    await house.events.until(LegUp)
+    await house.provider.end(leg)
+    await house.events.until(LegDown)
+    await house.emulator.down()
+    await house.provider.finish(incident)
+
+    await house.stop()
+    await house.emulator.up()
+    await house.start()
+    left = await house.events.until(RecordingLeft)
+
+    assert isinstance(left, RecordingLeft)
+    assert isinstance(await house.provider.recover(incident, left.recording, KEY), RecordingDone)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

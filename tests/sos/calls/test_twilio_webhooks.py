@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from itertools import permutations
 from pathlib import Path
@@ -19,7 +20,7 @@ from yarl import URL
 from sos.calls.adapters.twilio import callbacks
 from sos.calls.adapters.twilio.twiml import CONFERENCE_EVENTS, RECORDING_EVENTS
 from sos.calls.legs import Reach, settle
-from sos.calls.port import LegDown, LegUp
+from sos.calls.port import LegDown, LegUp, RecordingDone
 from sos.calls.webhooks import SIGNATURE
 from sos.errors import Unavailable
 from sos.incident.model import IncidentId, LegId, Party, new_id
@@ -77,6 +78,36 @@ async def test_every_webhook_refuses_what_is_not_signed_for_it(house: TwilioHous
     for why, (sent, headers) in bad.items():
         async with stranger.post(house.base + path, data=sent, headers=headers) as answer:
             assert answer.status == 403, why
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "application/json", "text/plain; charset=nonsense", "x"])
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{", b"--x\r\n", b"a=1&a=2&b"])
+async def test_bytes_of_strangers_are_refused_whatever_they_are(house: TwilioHouse, stranger, kind: str, body: bytes):
+    for path in ROUTES:
+        headers = {"Content-Type": kind, SIGNATURE: "nonsense"}
+        async with stranger.post(house.base + path, data=body, headers=headers) as answer:
+            assert answer.status == 403
+
+
+async def test_no_address_of_twilio_s_is_without_its_check(house: TwilioHouse):
+    known = {re.sub(r"\{\w+\}", "", each.path) for each in house.door.routes()}
+
+    tried = {re.sub(r"(?<=/)[ilr](?=/|$)", "", path).replace("/notices/wait", "/notices/") for path in ROUTES}
+    assert known - tried == {"/twilio/sounds/.wav", "/twilio/stream//", "/console/voice-token"}
+
+
+async def test_a_slow_journal_holds_no_caller_up_and_the_recording_is_kept_all_the_same(house: TwilioHouse):
+    house.switchboard.writes.clear()
+
+    await house.emulator.call_in(CAR, to=VEHICLES)
+    up = await house.events.until(LegUp)
+    assert isinstance(up, LegUp)
+    assert house.switchboard.expected == []
+    house.switchboard.writes.set()
+    await met(lambda: house.switchboard.expected != [])
+    await house.provider.finish(up.incident)
+
+    await house.events.until(RecordingDone)
 
 
 async def test_sounds_and_streams_refuse_strangers_as_well(house: TwilioHouse, stranger):

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Struct
 
 from recording.opus import RATE_HZ
-from sos.media.opus import FRAME, Encoder
+from sos.media.opus import FRAME, MIX_RATE_HZ, Encoder
 from sos.media.voice import MOST_DEPTH, Voice
 from sos.vehicle.voice import speech_like
 from tests.audio import correlate
@@ -145,3 +145,17 @@ def test_bytes_that_are_no_opus_are_silence_of_their_length(packets):
     taken = [voice.take() for _ in range(3)]
 
     assert {frame.size for frame in taken} == {FRAME}
+
+
+def test_at_the_rate_of_mixing_the_same_is_heard(packets):
+    voice, heard = Voice(MIX_RATE_HZ), []
+
+    for number, packet in enumerate(packets[:500]):
+        if number % 25:  # every 25th is lost
+            voice.hear(number * FRAME, packet)
+        heard.append(voice.take())
+
+    told = np.repeat(np.concatenate(heard), RATE_HZ // MIX_RATE_HZ)
+    assert {frame.size for frame in heard} == {MIX_RATE_HZ // 50}
+    assert voice.concealed <= 21
+    assert correlate(SPOKEN[RATE_HZ : 3 * RATE_HZ], told, RATE_HZ)[0] > 0.85

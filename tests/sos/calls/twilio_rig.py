@@ -41,12 +41,16 @@ class Switchboard:
         self.incident = IncidentId(new_id())
         self.expected: list[tuple[IncidentId, LegId, Party, str]] = []
         self.down: Exception | None = None
+        self.writes = asyncio.Event()
+        """Clear: the journal writes nothing."""
+        self.writes.set()
 
     async def expect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> bytes:
         if self.down is not None:
             raise self.down
         if party is Party.OPERATOR and who != "hanako":
             raise Forbidden("only the operator who has the incident may join its call")
+        await self.writes.wait()
         self.expected.append((incident, leg, party, who))
         return KEY
 
@@ -153,6 +157,7 @@ class TwilioHouse:
             caller=CALLER,
             fallback=FALLBACK,
             urls=Urls(base=self.base),
+            place_within_s=3 * self._within_s,
             watch_every=timedelta(seconds=0.3) if self._watchful else timedelta(hours=1),
             look_after=timedelta(seconds=0.1),
             empty_for=timedelta(seconds=0.5) if self._watchful else timedelta(hours=1),

@@ -12,9 +12,9 @@ and a dead spot look alike.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,14 +24,12 @@ import structlog
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter
 
-from recording.errors import RecordingError
-from recording.tracks import duration_ms
 from sos.calls.adapters.notices import names
 from sos.calls.adapters.twilio import callbacks, sounds, twiml
-from sos.calls.adapters.twilio.book import Book, Booked, Fetched, Room
+from sos.calls.adapters.twilio.book import Book, Booked, Room
+from sos.calls.adapters.twilio.copies import Copies
 from sos.calls.adapters.twilio.monitor import Fork, Listening
-from sos.calls.adapters.twilio.rest import Account, Copy, Rest, Unclear
-from sos.calls.adapters.twilio.sound import Taken, seal
+from sos.calls.adapters.twilio.rest import Account, Rest, Unclear
 from sos.calls.adapters.twilio.twiml import Conference, Urls
 from sos.calls.legs import LegState, Reach, Report, after
 from sos.calls.port import (
@@ -42,13 +40,11 @@ from sos.calls.port import (
     LegQueued,
     LegRinging,
     LegUp,
-    ProviderCopyDeleted,
     ProviderEvent,
     RecordingBegun,
     RecordingBroken,
     RecordingDone,
     RecordingFetched,
-    RecordingLeft,
 )
 from sos.clock import Clock
 from sos.errors import Malformed, Refused, SosError, Unavailable, Unknown
@@ -66,14 +62,6 @@ LOOK_AFTER = timedelta(seconds=1)
 """Between an order without an answer and the first look for what it did."""
 WATCH_EVERY = timedelta(seconds=5)
 """Between two comparisons of the book with Twilio; callbacks are faster, and may be lost."""
-FETCH_EVERY = timedelta(seconds=2)
-RECOVER_WITHIN_S = 3.0
-"""How long ``recover`` waits for recordings that Twilio is still working on; they are sealed later all the same."""
-RECORDINGS_WITHIN = timedelta(minutes=10)
-"""How long Twilio may take to complete a recording after its leg has ended; then it counts as missing."""
-SEAL_EVERY = timedelta(minutes=1)
-"""Between two tries to put a recording on a disk that refuses it."""
-NOTHING = "nothing_recorded"
 CLOSE_WITHIN_S = 8.0
 _CLOCKS_DIFFER_BY = timedelta(seconds=5)
 _NAME = re.compile(r"[A-Za-z0-9-]{1,36}\Z")
@@ -92,6 +80,8 @@ class Options(Struct, frozen=True, kw_only=True):
     mixing_region: str = ""
     ring_s: int = twiml.RING_S
     jitter_buffer: str = "small"
+    place_within_s: float = 9.0
+    """How long dialling may take with all looking for lost answers; other legs wait for it."""
     watch_every: timedelta = WATCH_EVERY
     look_after: timedelta = LOOK_AFTER
     empty_for: timedelta = EMPTY_FOR
@@ -109,21 +99,24 @@ class TwilioProvider:
     def __init__(self, options: Options, *, recordings: Path, book: Path, clock: Clock, outlive: bool = True) -> None:
         self._options = options
         self._rest = Rest(options.account)
-        self._recordings = recordings
         self._book = Book(book)
         self._clock = clock
         self._outlive = outlive
         self._events: asyncio.Queue[ProviderEvent | None] = asyncio.Queue()
-        self._keys: dict[IncidentId, bytes] = {}
         self._background: set[asyncio.Task[Any]] = set()
-        self._sealing: dict[RecordingId, asyncio.Task[RecordingDone | RecordingBroken]] = {}
-        self._news: dict[RecordingId, asyncio.Event] = {}
+        self._copies = Copies(
+            self._rest,
+            self._book,
+            directory=recordings,
+            clock=clock,
+            start=self._start,
+            tell=self._events.put_nowait,
+            save=self._save,
+        )
         self._dialling: dict[LegId, asyncio.Lock] = {}
         self._listening: dict[LegId, Listening] = {}
         self._heard: dict[str, None] = {}
-        self._absent: set[LegId] = set()
         self._unsaved: set[RecordingId] = set()
-        self._again_at: dict[RecordingId, datetime] = {}
         self._open = False
         self.boot = new_id()
         self.metrics = CollectorRegistry()
@@ -135,7 +128,7 @@ class TwilioProvider:
         await self._rest.__aenter__()
         self._open = True
         for room in tuple(self._book.rooms.values()):
-            self._resume(room)
+            self._copies.resume(room)
         self._start(self._watch_for_ever(), name="twilio watch")
         return self
 
@@ -167,7 +160,11 @@ class TwilioProvider:
         async with self._dialling.setdefault(leg, asyncio.Lock()):
             if booked.call or booked.over:
                 return
-            await self._dial(room, booked, number)
+            try:
+                async with asyncio.timeout(self._options.place_within_s):
+                    await self._dial(room, booked, number)
+            except TimeoutError as late:
+                raise Unavailable("Twilio does not say in time whether it has dialled") from late
 
     async def admit(
         self, *, incident: IncidentId, leg: LegId, party: Party, who: str, call: str, key: bytes | None
@@ -227,35 +224,28 @@ class TwilioProvider:
 
     async def unsealed(self) -> list[tuple[IncidentId, RecordingId]]:
         rooms = self._book.rooms.values()
-        return [(room.incident, room.recording) for room in rooms if self._left(room)]
+        return [(room.incident, room.recording) for room in rooms if self._copies.left(room)]
 
     async def writing(self) -> frozenset[RecordingId]:
-        rooms = self._book.rooms.values()
-        return frozenset(room.recording for room in rooms if room.begun and not room.sealed and not self._left(room))
+        rooms = [room for room in self._book.rooms.values() if room.begun and not room.sealed]
+        return frozenset(room.recording for room in rooms if not self._copies.left(room))
 
     async def recover(
         self, incident: IncidentId, recording: RecordingId, key: bytes
     ) -> RecordingDone | RecordingBroken:
         """See the port.  What Twilio is still working on is told as broken and, once it comes, as done."""
-        room = self._book.rooms.get(recording)
-        if room is None or room.sealed:
-            return await asyncio.to_thread(self._on_disk, incident, recording)
-        self._keys[incident] = key
-        if not room.over:
-            return RecordingBroken(incident=incident, recording=recording, reason="still_in_progress")
-        sealing = self._seal_later(room)
-        try:
-            async with asyncio.timeout(RECOVER_WITHIN_S):
-                return await asyncio.shield(sealing)
-        except TimeoutError:
-            return RecordingBroken(incident=incident, recording=recording, reason="provider_late")
+        return await self._copies.recover(incident, recording, key)
 
     async def events(self) -> AsyncIterator[ProviderEvent]:
         """Everything that happens; a copy at Twilio is deleted once the journal has that we hold it."""
         while (event := await self._events.get()) is not None:
             yield event
-            if isinstance(event, RecordingFetched):
-                self._journaled(event)
+            if isinstance(event, RecordingFetched) and self._open:
+                self._copies.journaled(event)
+
+    def keep_key(self, incident: IncidentId, key: bytes) -> None:
+        """The key of an incident whose call was taken in before the journal had it."""
+        self._copies.keep_key(incident, key)
 
     # --- what Twilio tells (``sos.calls.webhooks``) -------------------------------------------------------------------
 
@@ -292,9 +282,7 @@ class TwilioProvider:
         found = self._own(leg, form.get("CallSid", ""))
         if found is None or form.get("RecordingStatus") not in callbacks.FINAL:
             return
-        if form["RecordingStatus"] == "absent":
-            self._absent.add(leg)
-        self._news_of(found[0]).set()
+        self._copies.heard(found[0], leg, absent=form["RecordingStatus"] == "absent")
 
     def fork(self, leg: LegId) -> Fork:
         """What takes the messages of a leg's Media Stream."""
@@ -359,21 +347,17 @@ class TwilioProvider:
             room, booked = found
             if (room.incident, booked.party, booked.who) != (incident, party, who):
                 raise Refused("this leg is somebody else's")
-            self._keep_key(incident, key)
+            self._copies.keep_key(incident, key)
             return room
         room = self._book.current(incident) or Room(incident=incident, recording=RecordingId(new_id()))
         room.legs[leg] = Booked(leg=leg, party=party, who=who, asked_at=self._clock.now())
-        self._keep_key(incident, key)
+        self._copies.keep_key(incident, key)
         try:
             await self._book.save(room)
         except OSError as full:  # rescue is never blocked: dialled all the same, and looked for by label at a repeat
             log.error("twilio_book_unwritten", incident=incident, error=type(full).__name__)
             self._book.rooms[room.recording] = room
         return room
-
-    def _keep_key(self, incident: IncidentId, key: bytes | None) -> None:
-        if key is not None:
-            self._keys[incident] = key
 
     async def _dial(self, room: Room, booked: Booked, number: str) -> None:
         """Have Twilio call; twice at most, and the second time only when there is no first call."""
@@ -576,19 +560,11 @@ class TwilioProvider:
         self._over(room)
 
     def _over(self, room: Room) -> None:
-        """Nobody is left: what was recorded is fetched, or left to ``recover`` when we have no key for it."""
-        if not room.begun:
-            self._save_soon(room)
-        elif room.incident in self._keys:
-            self._seal_later(room)
+        """Nobody is left."""
+        if room.begun:
+            self._copies.over(room)
         else:
-            self._events.put_nowait(RecordingLeft(incident=room.incident, recording=room.recording))
-
-    def _resume(self, room: Room) -> None:
-        """After a restart: what was fetched and not deleted yet is told again, the rest is ``watch``'s."""
-        for copy in room.copies:
-            if not copy.deleted:
-                self._tell_fetched(room, copy)
+            self._save_soon(room)
 
     async def _end_all(self) -> None:
         """The end of a house that takes its callers with it."""
@@ -597,8 +573,7 @@ class TwilioProvider:
                 await self._finish(room, reason="shutdown")
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_WITHIN_S):
-                while self._sealing:
-                    await asyncio.wait(tuple(self._sealing.values()))
+                await self._copies.all_sealed()
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
@@ -619,18 +594,8 @@ class TwilioProvider:
                 await self._leave(room, booked, reason=booked.leaving)
             elif booked.state.reach is Reach.UP and not booked.mode_set:
                 await self._apply_mode(room, booked)
-        now = self._clock.now()
-        empty = not any(each.here for each in room.legs.values())
-        if (
-            self._left(room)
-            and empty
-            and room.incident in self._keys
-            and self._again_at.get(room.recording, now) <= now
-        ):
-            self._seal_later(room)
-        for copy in room.copies:
-            if copy.journaled and not copy.deleted:
-                await self._delete(room, copy)
+        if not any(each.here for each in room.legs.values()):
+            await self._copies.look_at(room)
 
     async def _compare_legs(self, room: Room) -> None:
         waiting = [booked for booked in room.legs.values() if booked.here]
@@ -661,149 +626,6 @@ class TwilioProvider:
                     continue
                 room, booked = found
                 yield LegUp(incident=room.incident, leg=booked.leg, party=booked.party, who=booked.who)
-
-    # --- fetching ---------------------------------------------------------------------------------------------------
-
-    def _left(self, room: Room) -> bool:
-        return room.begun and room.over and not room.sealed and room.recording not in self._sealing
-
-    def _news_of(self, room: Room) -> asyncio.Event:
-        return self._news.setdefault(room.recording, asyncio.Event())
-
-    def _seal_later(self, room: Room) -> "asyncio.Task[RecordingDone | RecordingBroken]":
-        sealing = self._sealing.get(room.recording)
-        if sealing is None:
-            sealing = self._start(self._seal(room), name=f"twilio seal {room.recording}")
-            self._sealing[room.recording] = sealing
-            sealing.add_done_callback(lambda _: self._sealing.pop(room.recording, None))
-        return sealing
-
-    async def _seal(self, room: Room) -> RecordingDone | RecordingBroken:
-        """Fetch, seal and read back every leg's recording, and tell of it; patient, for Twilio has them as well."""
-        copies = await self._complete_copies(room)
-        if not copies:
-            return self._broken(room, NOTHING)
-        taken = [await self._patiently(partial(self._take, leg, copy)) for leg, copy in copies]
-        whole = [each for each in taken if each is not None]
-        missing = sorted({*room.legs} - {each.leg for each in whole})
-        directory = self._recordings / room.incident / room.recording
-        try:
-            sealed = await asyncio.to_thread(
-                seal, directory, whole, recording=room.recording, key=self._keys[room.incident], missing=missing
-            )
-        except (OSError, RecordingError, Unavailable, ValueError) as failed:  # Twilio keeps its copies
-            return self._broken(room, type(failed).__name__)
-        room.sealed = True
-        room.copies = [Fetched(sid=t.sid, leg=t.leg, sha256=t.digest, size=len(t.wav)) for t in whole]
-        await self._save(room)
-        done = RecordingDone(
-            incident=room.incident,
-            recording=room.recording,
-            manifest=sealed.manifest,
-            chunks=sealed.chunks,
-            duration_ms=duration_ms(sealed.manifest),
-        )
-        self._events.put_nowait(done)
-        for copy in room.copies:
-            self._tell_fetched(room, copy)
-        return done
-
-    async def _complete_copies(self, room: Room) -> list[tuple[LegId, Copy]]:
-        """Every leg's recording once Twilio has completed them all, or ``RECORDINGS_WITHIN`` has passed."""
-        until = self._clock.now() + RECORDINGS_WITHIN
-        calls = {booked.call: leg for leg, booked in room.legs.items() if booked.call and booked.state.was_up}
-        while True:
-            news = self._news_of(room)
-            news.clear()
-            found: list[Copy] = []
-            for call in calls:
-                found += await self._patiently(partial(self._rest.copies, call)) or []
-            running = [copy for copy in found if copy.status not in callbacks.FINAL]
-            told = {copy.call for copy in found} | {call for call, leg in calls.items() if leg in self._absent}
-            if (not running and told >= set(calls)) or self._clock.now() > until:
-                return [(calls[copy.call], copy) for copy in found if copy.status == "completed" and copy.began]
-            await self._until(news, FETCH_EVERY)
-
-    async def _take(self, leg: LegId, copy: Copy) -> Taken:
-        assert copy.began is not None
-        wav = await self._rest.sound_of(copy)
-        return Taken(leg=leg, sid=copy.sid, began=copy.began, announced_s=copy.duration_s, wav=wav)
-
-    async def _patiently(self, order: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """``order``'s result, however long Twilio is away; None when Twilio does not have what is asked for."""
-        while True:
-            try:
-                return await order()
-            except (Unknown, Refused) as gone:
-                log.error("twilio_recording_gone", reason=str(gone))
-                return None
-            except Unavailable as away:
-                log.info("twilio_recording_waits", reason=str(away))
-                await self._clock.wait(FETCH_EVERY)
-
-    async def _until(self, news: asyncio.Event, at_most: timedelta) -> None:
-        told = asyncio.ensure_future(news.wait())
-        waited = asyncio.ensure_future(self._clock.wait(at_most))
-        try:
-            await asyncio.wait((told, waited), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            told.cancel()
-            waited.cancel()
-
-    def _broken(self, room: Room, reason: str) -> RecordingBroken:
-        """Told once; Twilio keeps its copies, and what may still succeed is tried again every ``SEAL_EVERY``."""
-        broken = RecordingBroken(incident=room.incident, recording=room.recording, reason=reason)
-        room.sealed = reason == NOTHING
-        if room.recording not in self._again_at:
-            log.error("twilio_recording_broken", incident=room.incident, recording=room.recording, reason=reason)
-            self._events.put_nowait(broken)
-        self._again_at[room.recording] = self._clock.now() + SEAL_EVERY
-        self._save_soon(room)
-        return broken
-
-    def _on_disk(self, incident: IncidentId, recording: RecordingId) -> RecordingDone | RecordingBroken:
-        try:
-            manifest = (self._recordings / incident / recording / "manifest.json").read_bytes()
-        except OSError:
-            return RecordingBroken(incident=incident, recording=recording, reason="nothing_on_disk")
-        chunks = manifest.count(b'"file"')
-        lasted = duration_ms(manifest)
-        return RecordingDone(
-            incident=incident, recording=recording, manifest=manifest, chunks=chunks, duration_ms=lasted
-        )
-
-    def _tell_fetched(self, room: Room, copy: Fetched) -> None:
-        fetched = RecordingFetched(
-            incident=room.incident,
-            recording=room.recording,
-            leg=copy.leg,
-            copy=copy.sid,
-            digest=copy.sha256,
-            size=copy.size,
-        )
-        self._events.put_nowait(fetched)
-
-    def _journaled(self, fetched: RecordingFetched) -> None:
-        room = self._book.rooms.get(fetched.recording)
-        for copy in room.copies if room is not None else ():
-            if room is not None and copy.sid == fetched.copy and not copy.journaled:
-                copy.journaled = True
-                if not self._open:
-                    return
-                self._start(self._delete(room, copy), name="twilio delete")
-
-    async def _delete(self, room: Room, copy: Fetched) -> None:
-        if copy.deleted:
-            return
-        try:
-            await self._rest.delete_copy(copy.sid)
-        except SosError as away:  # the watch tries again
-            log.warning("twilio_copy_not_deleted", incident=room.incident, reason=str(away))
-            return
-        copy.deleted = True
-        deleted = ProviderCopyDeleted(incident=room.incident, recording=room.recording, copy=copy.sid)
-        self._events.put_nowait(deleted)
-        await self._save(room)
 
     # --- work beside the call ----------------------------------------------------------------------------------------
 

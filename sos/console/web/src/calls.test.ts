@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { alone, consulting, keysOf, mayLeave, outside, shown, standing } from "./calls";
+import { BARS, alone, bars, consulting, keysOf, mayLeave, outside, shown, standing } from "./calls";
 import type { Disclosure, Happened, Incident, Leg, Party } from "./protocol";
 import { fresh } from "./state";
 
@@ -62,4 +62,8 @@ test("only agencies that were told and are not in the call can be let in", () =>
     ({ agency, rejected: null, superseded: false, ...changes }) as Disclosure;
   const incident = { ...call(leg("agency")), disclosures: [told("agency"), told("fire"), told("no", { rejected: "x" })] };
   expect(outside(incident)).toEqual(["fire"]);
+});
+
+test("a meter shows nothing for silence and all its bars for shouting", () => {
+  expect([undefined, -127, -55, -54, -35, -15, 0].map(bars)).toEqual([0, 0, 0, 1, 3, BARS, BARS]);
 });

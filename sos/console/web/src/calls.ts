@@ -33,6 +33,16 @@ export function shown(incident: Incident): Leg[] {
   return [...living, ...last.values()].sort((a, b) => ORDER.indexOf(a.party) - ORDER.indexOf(b.party));
 }
 
+export const BARS = 5;
+const QUIET_DBOV = -55;
+const LOUD_DBOV = -15;
+
+/** Bars of a meter, 0 to `BARS`, for a loudness in dBov: speech is around -30, the noise of a room below -55. */
+export function bars(dbov: number | undefined): number {
+  if (dbov === undefined || dbov <= QUIET_DBOV) return 0;
+  return Math.min(BARS, Math.ceil(((dbov - QUIET_DBOV) / (LOUD_DBOV - QUIET_DBOV)) * BARS));
+}
+
 export const legUp = (incident: Incident, party: Leg["party"]): Leg | undefined =>
   incident.legs.find((leg) => leg.party === party && leg.up);
 

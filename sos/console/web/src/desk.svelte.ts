@@ -44,6 +44,8 @@ class Desk {
   said = $state("");
   voice = $state<VoiceState>("idle");
   level = $state(0);
+  /** How loud each leg is just now, of the incident that the service told of last. */
+  levels = $state.raw<{ incident: string; legs: Readonly<Record<string, readonly [number, number]>> } | null>(null);
   muted = $state(false);
   microphone = $state(false);
   /** Incidents of this operator whose call goes on without this desk. */
@@ -388,7 +390,9 @@ class Desk {
     }
   }
 
-  #take(frames: readonly (FromServer | History)[]): void {
+  #take(all: readonly (FromServer | History)[]): void {
+    const frames = all.filter((frame) => frame.t !== "levels" || this.#loud(frame));
+    if (frames.length === 0) return; // ten times a second during a call: nothing else is to be drawn for it
     this.board = apply(this.board, frames);
     for (const frame of frames) {
       if (frame.t === "welcome") this.#welcome(frame);
@@ -405,6 +409,12 @@ class Desk {
     for (const id of this.board.unknown) this.#learn(id);
     this.#refill();
     this.#ringing();
+  }
+
+  /** Take note of how loud the legs are; false, since that is no fact of the incident. */
+  #loud(frame: Extract<FromServer, { t: "levels" }>): false {
+    this.levels = frame;
+    return false;
   }
 
   /** Ask for everything that happened to an incident, when something of it is missing here. */

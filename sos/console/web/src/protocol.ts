@@ -346,6 +346,8 @@ export type FromServer =
   | { t: "parts"; incident: string; items: PartsItem[] }
   | Degraded
   | { t: "recorded"; incident: string }
+  /** Ten times a second while somebody is in the call: each leg's mean and peak loudness, dBov (0 to -127). */
+  | { t: "levels"; incident: string; legs: Readonly<Record<string, readonly [number, number]>> }
   | { t: "reply"; id: number; ok: true; result?: unknown }
   | { t: "reply"; id: number; ok: false; error: Fault }
   | { t: "health"; items: Readonly<Record<string, Health>>; waiting: number }
