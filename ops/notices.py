@@ -54,7 +54,9 @@ def japanese(text: str) -> Pcm:
 
 
 def english(text: str) -> Pcm:
-    spoken = subprocess.run(["espeak-ng", "-v", "en-gb", "-s", "150", "--stdout", text], capture_output=True, check=True)
+    spoken = subprocess.run(
+        ["espeak-ng", "-v", "en-gb", "-s", "150", "--stdout", text], capture_output=True, check=True
+    )
     with wave.open(io.BytesIO(spoken.stdout)) as file:
         sound = np.frombuffer(file.readframes(len(spoken.stdout)), np.int16)
         return at_48_khz(sound.astype(np.float64), file.getframerate())

@@ -35,7 +35,7 @@ NOT_HEARD = 0.35
 """Unrelated speech, tones and noise stay well below."""
 
 PIECE = RATE_HZ
-STEP = RATE_HZ // 8
+STEP = RATE_HZ // 4
 
 PARTIES = (
     ("operator", Party.OPERATOR), ("vehicle", Party.VEHICLE), ("fire", Party.AGENCY), ("police", Party.AGENCY),
