@@ -7,7 +7,7 @@ Read it as a parts list.  What runs for ever runs under ``Supervisor``: a task t
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from importlib import metadata, resources
@@ -49,7 +49,7 @@ from sos.console.socket import Room
 from sos.dispatch.adapters.cards import Cards, SignedIn
 from sos.dispatch.adapters.portal import Links
 from sos.dispatch.addresses import Addresses
-from sos.dispatch.configured import handing_over
+from sos.dispatch.configured import HandingOver, handing_over
 from sos.dispatch.disclosure import Disclosures, Policy
 from sos.dispatch.ladder import number, numbers
 from sos.dispatch.lost import LostDoor
@@ -174,118 +174,161 @@ class _Voice(Struct, frozen=True, kw_only=True):
     bridge: Bridge
 
 
+class _Parts(Struct, frozen=True, kw_only=True):
+    """Everything that is open, before anything runs."""
+
+    settings: Settings
+    kept: _Kept
+    sources: Sources
+    voice: _Voice
+    telling: HandingOver
+    intake: Intake
+    registry: Registry
+    hub: Hub
+    desks: Desks
+    distribution: Distribution
+    outage: Outage
+    exporter: Exporter
+
+
 @asynccontextmanager
 async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Service]:
     """The whole service, listening, until the context is left."""
     async with AsyncExitStack() as stack:
-        kept = await _open_journal(stack, settings, clock or SystemClock())
-        sources = open_sources(settings)
-        directory = sources.directory
-        voice = await _open_voice(stack, kept, settings, directory)
-        telling = await stack.enter_async_context(
-            handing_over(settings, kept.journal, kept.keys, directory=directory, dials=voice.provider.dials)
+        parts = await _open(stack, settings, clock or SystemClock())
+        kept, supervisor = parts.kept, Supervisor(parts.kept.clock)
+        stack.push_async_callback(supervisor.stop)
+        readers = (*_readers(parts), *await _addresses(stack, kept, settings), _to_the_desks(parts))
+        followers = _start_readers(supervisor, kept, readers, within={"handoff": parts.telling.handoff.run})
+        others = _figures(parts.voice)
+        health = Health(kept.journal, supervisor.failures, followers=followers, data=settings.data, others=others)
+        for name, work in (*_long_work(parts), ("health", lambda: health.watch(parts.hub))):
+            supervisor.start(name, work)
+        spare_the_collector()
+        app = await _application(stack, parts)
+        app.add_routes(health.routes())
+        stack.callback(parts.hub.close)
+        await _listen(stack, app, settings)
+        log.info("listening", url=settings.url, database=kept.store.name)
+        yield Service(
+            settings=settings,
+            journal=kept.journal,
+            exporter=parts.exporter,
+            links=parts.telling.links,
+            directory=parts.sources.directory,
+            registry=parts.registry,
+            desks=parts.desks,
+            log_vkey=kept.log_signer.verifier.vkey,
+            seal_vkey=kept.seal_signer.verifier.vkey,
+            url=settings.url,
         )
-        links = telling.links
-        intake = Intake.of(settings, kept.journal, secret=kept.keys.secret("intake"))
-        await warm_up(intake.matching)
-        hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
-        voice.loudness.tell = hub.sound
-        distribution = Distribution(kept.journal, desks)
-        outage = Outage(kept.journal, hub)
-        kept.journal.on_spooled(rings(outage, telling.cards))
-        exporter = Exporter(
+
+
+async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Parts:
+    kept = await _open_journal(stack, settings, clock)
+    sources = open_sources(settings)
+    voice = await _open_voice(stack, kept, settings, sources.directory)
+    telling = await stack.enter_async_context(
+        handing_over(settings, kept.journal, kept.keys, directory=sources.directory, dials=voice.provider.dials)
+    )
+    intake = Intake.of(settings, kept.journal, secret=kept.keys.secret("intake"))
+    await warm_up(intake.matching)
+    hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
+    voice.loudness.tell = hub.sound
+    outage = Outage(kept.journal, hub)
+    kept.journal.on_spooled(rings(outage, telling.cards))
+    return _Parts(
+        settings=settings,
+        kept=kept,
+        sources=sources,
+        voice=voice,
+        telling=telling,
+        intake=intake,
+        registry=await _open_registry(kept, settings),
+        hub=hub,
+        desks=desks,
+        distribution=Distribution(kept.journal, desks),
+        outage=outage,
+        exporter=Exporter(
             kept.journal,
             kept.publisher,
             kept.tiles,
             recordings=voice.recordings,
             log_signer=kept.log_signer,
             seal_signer=kept.seal_signer,
-        )
+        ),
+    )
 
-        registry = await _open_registry(kept, settings)
 
-        supervisor = Supervisor(kept.clock)
-        stack.push_async_callback(supervisor.stop)
-        followers = _start_readers(
-            supervisor,
-            kept,
-            (
-                Reader(name="filer", handle=Filer(kept.journal).handle),
-                *intake.readers(),
-                Reader(name="planner", handle=_planner(kept, sources, settings).handle),
-                Reader(name="registry", handle=Recogniser(kept.journal, registry).handle),
-                Reader(name="registry-index", handle=registry.catch_up),
-                Reader(name="severity", handle=Triage(kept.journal, registry.packs.get).handle),
-                Reader(name="distribution", handle=distribution.handle),
-                Reader(name="cards", handle=telling.cards.handle),
-                Reader(name="handoff", handle=telling.handoff.handle),
-                Reader(name="bridge", handle=voice.bridge.handle),
-                *await _addresses(stack, kept, settings),
-                Reader(name="hub", handle=hub.handle, from_now=True),
-            ),
-            within={"handoff": telling.handoff.run},
-        )
-        health = Health(
-            kept.journal, supervisor.failures, followers=followers, data=settings.data, others=_figures(voice)
-        )
-        for name, work in (
-            ("voice", voice.bridge.run),
-            ("deadlines", lambda: pass_deadlines(kept.journal)),
-            ("spool", lambda: drain_spool(kept.journal)),
-            ("publisher", lambda: kept.publisher.run(kept.clock)),
-            ("desk-watch", distribution.watch),
-            ("outage", outage.watch),
-            ("registry-periods", registry.keep_periods),
-            ("health", lambda: health.watch(hub)),
-            *telling.work,
-        ):
-            supervisor.start(name, work)
+def _readers(parts: _Parts) -> tuple[Reader, ...]:
+    """Who follows the journal, in the order of a crash's hops."""
+    journal, registry = parts.kept.journal, parts.registry
+    return (
+        Reader(name="filer", handle=Filer(journal).handle),
+        *parts.intake.readers(),
+        Reader(name="planner", handle=_planner(parts.kept, parts.sources, parts.settings).handle),
+        Reader(name="registry", handle=Recogniser(journal, registry).handle),
+        Reader(name="registry-index", handle=registry.catch_up),
+        Reader(name="severity", handle=Triage(journal, registry.packs.get).handle),
+        Reader(name="distribution", handle=parts.distribution.handle),
+        Reader(name="cards", handle=parts.telling.cards.handle),
+        Reader(name="handoff", handle=parts.telling.handoff.handle),
+        Reader(name="bridge", handle=parts.voice.bridge.handle),
+    )
 
-        if intake.mqtt is not None:
-            supervisor.start("mqtt", _once(kept, "mqtt", intake.mqtt.serve))
 
-        room = Room(
-            journal=kept.journal,
-            hub=hub,
-            outage=outage,
-            desks=desks,
-            distribution=distribution,
-            voice=voice.bridge,
-            disclose=_disclosures(kept, directory, settings),
-            agencies=telling.replies,
-            lines={agency.id: numbers(agency, directory) for agency in directory.agencies.values()},
-            directory=directory,
-            demo=settings.demo,
-            boot=voice.provider.boot,
-            brands=registry.spoken,
-            dials=voice.provider.dials,
-        )
-        spare_the_collector()
-        app = _doors(kept, intake, voice, room, settings)
-        app.add_routes(telling.routes(signed_in=_signed_in(kept, settings)))
-        app.add_routes(AgencyDoor(voice.bridge, kept.journal, agency_of=telling.agency_of).routes())
-        lost = LostDoor.opened(settings, sources, clock=kept.clock, tenant_of=_tenant_of(intake, kept))
-        app.add_routes((await stack.enter_async_context(lost)).routes())
-        app.add_routes(ExportDoor(exporter, _auditors(settings)).routes())
-        app.add_routes(RegistryDoor(registry, _registrars(settings), clock=kept.clock).routes())
-        _open_exchange(app, kept, intake, voice, settings)
-        app.add_routes(_ice_routes(kept, intake, settings))
-        app.add_routes(health.routes())
-        stack.callback(hub.close)
-        await _listen(stack, app, settings)
-        log.info("listening", url=settings.url, database=kept.store.name)
-        yield Service(
-            settings=settings,
-            journal=kept.journal,
-            exporter=exporter,
-            links=links,
-            directory=directory,
-            registry=registry,
-            desks=desks,
-            log_vkey=kept.log_signer.verifier.vkey,
-            seal_vkey=kept.seal_signer.verifier.vkey,
-            url=settings.url,
-        )
+def _to_the_desks(parts: _Parts) -> Reader:
+    return Reader(name="hub", handle=parts.hub.handle, from_now=True)
+
+
+def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """What runs for ever beside the readers."""
+    kept = parts.kept
+    yield "voice", parts.voice.bridge.run
+    yield "deadlines", lambda: pass_deadlines(kept.journal)
+    yield "spool", lambda: drain_spool(kept.journal)
+    yield "publisher", lambda: kept.publisher.run(kept.clock)
+    yield "desk-watch", parts.distribution.watch
+    yield "outage", parts.outage.watch
+    yield "registry-periods", parts.registry.keep_periods
+    yield from parts.telling.work
+    if parts.intake.mqtt is not None:
+        yield "mqtt", _once(kept, "mqtt", parts.intake.mqtt.serve)
+
+
+def _room(parts: _Parts) -> Room:
+    directory, provider = parts.sources.directory, parts.voice.provider
+    return Room(
+        journal=parts.kept.journal,
+        hub=parts.hub,
+        outage=parts.outage,
+        desks=parts.desks,
+        distribution=parts.distribution,
+        voice=parts.voice.bridge,
+        disclose=_disclosures(parts.kept, directory, parts.settings),
+        agencies=parts.telling.replies,
+        lines={agency.id: numbers(agency, directory) for agency in directory.agencies.values()},
+        directory=directory,
+        demo=parts.settings.demo,
+        boot=provider.boot,
+        brands=parts.registry.spoken,
+        dials=provider.dials,
+    )
+
+
+async def _application(stack: AsyncExitStack, parts: _Parts) -> web.Application:
+    """Every door of the house but the one that says how it is."""
+    kept, intake, voice, settings = parts.kept, parts.intake, parts.voice, parts.settings
+    app = _doors(kept, intake, voice, _room(parts), settings)
+    app.add_routes(parts.telling.routes(signed_in=_signed_in(kept, settings)))
+    app.add_routes(AgencyDoor(voice.bridge, kept.journal, agency_of=parts.telling.agency_of).routes())
+    lost = LostDoor.opened(settings, parts.sources, clock=kept.clock, tenant_of=_tenant_of(intake, kept))
+    app.add_routes((await stack.enter_async_context(lost)).routes())
+    app.add_routes(ExportDoor(parts.exporter, _auditors(settings)).routes())
+    app.add_routes(RegistryDoor(parts.registry, _registrars(settings), clock=kept.clock).routes())
+    _open_exchange(app, kept, intake, voice, settings)
+    app.add_routes(_ice_routes(kept, intake, settings))
+    return app
 
 
 def _sender_of(intake: Intake, kept: _Kept) -> SenderOf:
