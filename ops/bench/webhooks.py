@@ -1,7 +1,7 @@
 """How fast a car's call is answered: the voice webhook of a running service beside a bare handler, interleaved.
 
-Run ``python -m ops.bench.webhooks`` from the root of the repository.  Every call opens an incident, is put on the record
-and gets its TwiML.  Twilio's own limit with our connection overrides is 3 s; ours is 200 ms.
+Run ``python -m ops.bench.webhooks`` from the root of the repository.  Every call opens an incident, is put on the
+record and gets its TwiML.  Twilio's own limit with our connection overrides is 3 s; ours is 200 ms.
 """
 
 import argparse
