@@ -51,6 +51,7 @@ from sos.incident.model import (
     new_id,
 )
 from sos.incident.report import canonical
+from sos.incident.urns import incident_urn
 from sos.incident.wish import Wish
 from sos.journal.journal import Done, Journal, Part
 
@@ -339,11 +340,6 @@ def recognised(stream: Sequence[Recorded]) -> VehicleRecognised | None:
     """What the registry said last of the vehicle."""
     said = [recorded.event for recorded in stream if isinstance(recorded.event, VehicleRecognised)]
     return said[-1] if said else None
-
-
-def incident_urn(incident: IncidentId, domain: str) -> str:
-    """The incident's name outside (NENA-STA-010.3 3.1.2: ``urn:emergency:uid:incidentid:<unique>:<domain>``)."""
-    return f"urn:emergency:uid:incidentid:{incident}:{domain}"
 
 
 def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:

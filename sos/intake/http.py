@@ -15,6 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from sos.clock import Clock
 from sos.errors import Malformed, Refused, Unknown
 from sos.incident.model import AnswerId, Incident, IncidentId, Mode
+from sos.incident.urns import incident_urn
 from sos.intake import cloudevents, formats
 from sos.intake.acceptance import Acceptance, Accepted
 from sos.intake.answers import LONGEST_WAIT, Answers
@@ -22,7 +23,6 @@ from sos.intake.auth import Credentials
 from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES, problems
 from sos.intake.tenants import Tenant
 from sos.intake.testcalls import receipt
-from sos.intake.urns import incident_urn
 from sos.journal.journal import Journal
 from sos.problems import TooLarge, TooSlow, UnsupportedMedia
 

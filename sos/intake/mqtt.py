@@ -34,6 +34,7 @@ from sos.formats import msd, veds
 from sos.incident.events import AnswerGiven, Event, IncidentOpened, Recorded, ReportFiled
 from sos.incident.model import IncidentId, TenantId
 from sos.incident.report import Vehicle
+from sos.incident.urns import incident_urn
 from sos.intake import cloudevents
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.answers import Answers, Order, delivered
@@ -41,7 +42,6 @@ from sos.intake.arrival import VehicleKey, key
 from sos.intake.auth import Credentials
 from sos.intake.findings import MAX_BODY_BYTES, problems
 from sos.intake.tenants import Tenant
-from sos.intake.urns import incident_urn
 from sos.journal.journal import Journal
 from sos.journal.readers import Follower, Reader
 from sos.problems import problem

@@ -17,7 +17,7 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 from zlib import crc32
 
 import structlog
@@ -76,8 +76,6 @@ _SOCKET_CHARACTERS = 100
 """A Unix socket's name has 104 bytes on macOS and 108 on Linux."""
 _LOG_BYTES = 16 * 1024 * 1024
 
-Event = TypeVar("Event", bound=ProviderEvent)
-
 
 class EmbeddedProvider:
     """``TelephonyProvider`` over media workers.  Recordings lie in ``recordings/<incident>/<recording>/``.
@@ -134,8 +132,8 @@ class EmbeddedProvider:
 
     async def accept(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, offer: str, key: bytes) -> str:
         """See the port."""
-        shard = self._shard(incident)
-        elsewhere = next((each for each in self._shards if each is not shard and leg in each.legs), None)
+        # A leg that another worker has is refused there: it belongs to another incident.
+        shard = next((each for each in self._shards if leg in each.legs), self._shard(incident))
         order = Accept(
             order=next(_numbers),
             incident=incident,
@@ -145,9 +143,7 @@ class EmbeddedProvider:
             offer=offer,
             key=key,
             relays=self._relays(),
-        )  # a leg of another worker's incident is refused there, by its own check
-        if elsewhere is not None:
-            return (await elsewhere.ask(order)).answer
+        )
         return (await shard.ask(order)).answer
 
     async def place(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, number: str, key: bytes) -> None:
