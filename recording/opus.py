@@ -33,20 +33,20 @@ class Packet(NamedTuple):
     payload: bytes
 
 
+_FRAMES = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
+"""Samples in a frame by configuration: SILK, hybrid, CELT (RFC 6716 table 2)."""
+
+
 def samples(packet: bytes) -> int:
     """How many samples at 48 kHz ``packet`` lasts (RFC 6716 3.1, 3.2); ``Malformed`` when it is no Opus packet."""
     if not packet:
         raise Malformed("an Opus packet has at least one byte")
-    configuration, code = packet[0] >> 3, packet[0] & 3
-    if configuration < 12:  # SILK: 10, 20, 40, 60 ms
-        frame = (480, 960, 1920, 2880)[configuration & 3]
-    elif configuration < 16:  # hybrid: 10, 20 ms
-        frame = (480, 960)[configuration & 1]
-    else:  # CELT: 2.5, 5, 10, 20 ms
-        frame = (120, 240, 480, 960)[configuration & 3]
+    frame, code = _FRAMES[packet[0] >> 3], packet[0] & 3
+    if code == 0:
+        return frame
     if code == 3 and len(packet) < 2:
         raise Malformed("an Opus packet of code 3 has a frame count")
-    total = frame * (1, 2, 2, packet[1] & 63 if code == 3 else 0)[code]
+    total = frame * (packet[1] & 63 if code == 3 else 2)
     if not 0 < total <= _MAX_PACKET_SAMPLES:
         raise Malformed("an Opus packet lasts up to 120 ms")
     return total

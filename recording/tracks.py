@@ -32,14 +32,17 @@ WriteFile = Callable[[Path, bytes], None]
 CHUNK_SAMPLES = RATE_HZ
 """One second: what a reader must decrypt to hear a moment, and the most that one torn file can cost."""
 
-_MANIFEST = "manifest.json"
-_GENESIS = "0" * 64
+MANIFEST = "manifest.json"
+GENESIS = "0" * 64
+"""What the first chunk names in place of a chunk before it."""
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _TRACK = re.compile(r"[A-Za-z0-9_-]{1,48}\Z")
 _CHUNK_FILE = re.compile(r"(?P<track>[A-Za-z0-9_-]{1,48})-(?P<seq>[0-9]{6})\.chunk\Z")
 _HEADER = {"bytes": int, "first": int, "last": int, "packets": int, "previous": str, "recording": str}
 _HEADER |= {"seq": int, "started_at": str, "track": str, "v": int}
+_HEADER_BYTES = 1024
+"""No header is longer; every value in it is short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +143,7 @@ class Recorder:
         return self._manifest
 
     def _write(self, track: str, packets: list[Packet]) -> None:
-        previous = self._chunks[-1]["sha256"] if self._chunks else _GENESIS
+        previous = self._chunks[-1]["sha256"] if self._chunks else GENESIS
         body = pack(packets)
         header = {
             "bytes": len(body),
@@ -156,7 +159,7 @@ class Recorder:
         }
         line, nonce = canonical(header) + b"\n", os.urandom(_NONCE_BYTES)
         content = line + nonce + self._cipher.encrypt(nonce, body, line)
-        path = self._directory / _file_name(track, len(self._chunks))
+        path = self._directory / file_name(track, len(self._chunks))
         try:
             self._write_file(path, content)
         except OSError:
@@ -180,7 +183,7 @@ def recover(directory: Path, key: bytes, *, recording: str = "", started_at: str
     is left to tell them.  ``OutOfOrder`` when there is no recording at all; ``Tampered``, with nothing touched, when
     whole chunks are there and none opens, for then it is the key that is wrong.
     """
-    sealed = directory / _MANIFEST
+    sealed = directory / MANIFEST
     if sealed.exists():
         manifest = sealed.read_bytes()
         listed = json.loads(manifest)
@@ -192,7 +195,7 @@ def recover(directory: Path, key: bytes, *, recording: str = "", started_at: str
             missing=tuple(listed["missing"]),
         )
     opened, torn = list[Chunk](), list[Path]()
-    for path in _chunk_files(directory):
+    for path in chunk_files(directory):
         try:
             opened.append(read_chunk(path, key))
         except Tampered:
@@ -200,7 +203,7 @@ def recover(directory: Path, key: bytes, *, recording: str = "", started_at: str
     set_aside = sorted([path.name for path in torn] + [path.stem for path in directory.glob("*.chunk.torn")])
     if not opened and not set_aside:
         raise OutOfOrder("there is no recording in this directory")
-    if not opened and any(_is_whole(path) for path in torn):
+    if not opened and any(whole(path.read_bytes()) for path in torn):
         raise Tampered("no chunk of this recording opens with this key")
     for path in torn:
         path.rename(path.with_name(f"{path.name}.torn"))
@@ -219,17 +222,21 @@ def recover(directory: Path, key: bytes, *, recording: str = "", started_at: str
 
 def read_chunk(path: Path, key: bytes) -> Chunk:
     """The chunk in ``path``; ``Tampered`` when it is torn, changed, renamed or sealed with another key."""
-    content = path.read_bytes()
+    return open_chunk(path.name, path.read_bytes(), key)
+
+
+def open_chunk(name: str, content: bytes, key: bytes) -> Chunk:
+    """The chunk whose file is called ``name`` and holds ``content``; ``Tampered`` as in ``read_chunk``."""
     line, newline, sealed = content.partition(b"\n")
     header = _header(line) if newline else None
     if header is None:
-        raise Tampered(f"{path.name} has no readable header")
-    if path.name != _file_name(header["track"], header["seq"]):
-        raise Tampered(f"{path.name} is not the file that its header names")
+        raise Tampered(f"{name} has no readable header")
+    if name != file_name(header["track"], header["seq"]):
+        raise Tampered(f"{name} is not the file that its header names")
     try:
         body = AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], line + newline)
     except (InvalidTag, ValueError) as error:
-        raise Tampered(f"{path.name} does not open with this key") from error
+        raise Tampered(f"{name} does not open with this key") from error
     return Chunk(header=header, body=body, digest=sha256(content).hexdigest())
 
 
@@ -248,7 +255,7 @@ def read_chunks(directory: Path, key: bytes, *, manifest: bytes) -> list[Chunk]:
         if _entry(chunk.header, chunk.body, chunk.digest) != entry:
             raise Tampered(f"{path.name} is not the chunk that the manifest lists")
         follows = opened[-1] if opened else None
-        expected = follows.digest if follows else _GENESIS
+        expected = follows.digest if follows else GENESIS
         gap = entry["seq"] != (follows.header["seq"] + 1 if follows else 0)
         if not gap and chunk.header["previous"] != expected:
             raise Tampered(f"{path.name} does not continue the chunk before it")
@@ -294,6 +301,15 @@ def unpack(body: bytes) -> list[Packet]:
     return packets
 
 
+def read_header(path: Path) -> Mapping[str, Any] | None:
+    """What a chunk file says of itself, believed once ``read_chunk`` has opened it; None when it is gone or torn."""
+    try:
+        with path.open("rb") as file:
+            return _header(file.readline(_HEADER_BYTES))
+    except FileNotFoundError:  # a half-written chunk is taken away before the next try
+        return None
+
+
 def _header(line: bytes) -> dict[str, Any] | None:
     try:
         header = json.loads(line)
@@ -304,9 +320,9 @@ def _header(line: bytes) -> dict[str, Any] | None:
     return header
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether the file is as long as its header says; a torn one is shorter."""
-    line, _, sealed = path.read_bytes().partition(b"\n")
+def whole(content: bytes) -> bool:
+    """Whether a chunk file is as long as its header says; a torn one is shorter."""
+    line, _, sealed = content.partition(b"\n")
     header = _header(line)
     return header is not None and len(sealed) == _NONCE_BYTES + header["bytes"] + _TAG_BYTES
 
@@ -338,7 +354,7 @@ def _entry(header: Mapping[str, Any], body: bytes, digest: str) -> dict[str, Any
     return {
         "body_sha256": sha256(body).hexdigest(),
         "bytes": header["bytes"],
-        "file": _file_name(header["track"], header["seq"]),
+        "file": file_name(header["track"], header["seq"]),
         "first": header["first"],
         "last": header["last"],
         "packets": header["packets"],
@@ -349,17 +365,17 @@ def _entry(header: Mapping[str, Any], body: bytes, digest: str) -> dict[str, Any
 
 
 def _running(directory: Path, key: bytes) -> Iterable[Chunk]:
-    files = _chunk_files(directory)
+    files = chunk_files(directory)
     for path in files:
         try:
             yield read_chunk(path, key)
         except Tampered:
-            if path != files[-1] or _is_whole(path):  # else it is just being written
+            if path != files[-1] or whole(path.read_bytes()):  # else it is just being written
                 raise
 
 
 def _keep(directory: Path, manifest: bytes) -> None:
-    replace(directory / _MANIFEST, manifest)
+    replace(directory / MANIFEST, manifest)
     sync_directory(directory)
 
 
@@ -374,10 +390,12 @@ def _seconds(packets: list[Packet]) -> Iterable[list[Packet]]:
     yield run
 
 
-def _chunk_files(directory: Path) -> list[Path]:
+def chunk_files(directory: Path) -> list[Path]:
+    """The chunk files in ``directory`` by their sequence number; those set aside as torn are left out."""
     found = [(match["seq"], path) for path in directory.iterdir() if (match := _CHUNK_FILE.match(path.name))]
     return [path for _, path in sorted(found)]
 
 
-def _file_name(track: str, seq: int) -> str:
+def file_name(track: str, seq: int) -> str:
+    """Of the chunk with this sequence number."""
     return f"{track}-{seq:06d}.chunk"

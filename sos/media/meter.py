@@ -30,7 +30,7 @@ class Reading(Struct, frozen=True):
 
 
 class Meter:
-    """``hear`` every packet of one sender, ``read`` ten times a second."""
+    """``hear`` every packet of one sender (or ``measure`` what is decoded anyway), ``read`` ten times a second."""
 
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
@@ -50,6 +50,10 @@ class Meter:
         pcm = self._decoder.decode(payload).astype(np.float32)
         if self._count == 1 and pcm.size:
             self._powers.append(float(np.dot(pcm, pcm)) / pcm.size / _FULL_SCALE**2)
+
+    def measure(self, power: float) -> None:
+        """Take 20 ms that somebody has decoded: their mean power, in squared samples."""
+        self._powers.append(power / _FULL_SCALE**2)
 
     def read(self) -> Reading:
         """What was heard since the last time; silence when nothing was."""

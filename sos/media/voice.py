@@ -132,7 +132,7 @@ class Voice:
 
     def _append(self, pcm: Pcm) -> None:
         assert self._next is not None
-        self._pcm = np.concatenate((self._pcm, pcm))
+        self._pcm = np.concatenate((self._pcm, pcm)) if self._pcm.size else pcm
         self._next += pcm.size * self._step
 
     def _underrun(self) -> Pcm:

@@ -166,6 +166,12 @@ class Wire:
         sender._RTCRtpSender__rtp_timestamp = self._latest
         sender._RTCRtpSender__ntp_timestamp = clock.current_ntp_time()
 
+    def reported_loss(self) -> float:
+        """What part of the newest packets the other end says it did not get (RFC 3550 6.4.1); 0 before it says so."""
+        sender: Any = self._transceiver.sender
+        told = sender._RTCRtpSender__stats.get(f"remote-inbound-rtp_{id(sender)}")
+        return told.fractionLost / 256 if told is not None else 0.0
+
     def close(self) -> None:
         self._closed = True
 

@@ -15,7 +15,9 @@ from recording.opus import RATE_HZ
 from sos.calls.adapters.capture import Capture, Timeline
 from sos.calls.adapters.link import Link
 from sos.calls.adapters.matrix import heard_by
-from sos.calls.port import TALKING, LegDown, LegMode, LegUp, Level, ProviderEvent
+from sos.calls.adapters.mixer import ASIDE, Mixer
+from sos.calls.adapters.mixer import FRAME as MIX_FRAME
+from sos.calls.port import TALKING, LegDown, LegMode, LegUp, Level, ProviderEvent, Sound
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 from sos.media import opus
 from sos.media.jitter import Packet
@@ -24,10 +26,13 @@ from sos.media.voice import Voice
 from sos.media.wire import Rtp
 
 TICKS_PER_S = 4
-_MIX_FRAME = opus.MIX_RATE_HZ // opus.FRAMES_PER_S
 SILENT_AFTER_TICKS = 11
 """2.75 s without a packet, counted in waited ticks: a loop that was blocked does not look like a lost car."""
 CONNECTED_WITHIN_TICKS = 15 * TICKS_PER_S
+_MOST_SAID = 50
+"""Sounds of one leg that are remembered so that none is played twice."""
+_ROUGH = 0.01
+"""Part of the packets that do not arrive, above which a listener is sent error correction with them."""
 EMPTY_AFTER_TICKS = 5 * TICKS_PER_S
 """How long a conference waits for somebody to come back before its recording is sealed."""
 
@@ -53,11 +58,16 @@ class Seat:
     """Who hears its packets untouched."""
     voice: Voice | None = None
     """Its sound as PCM, while somebody hears it mixed."""
+    rough: bool = False
+    """Its line loses packets: a car's always may, another's once it has."""
     encoder: opus.Encoder | None = None
     """While what it hears is mixed here."""
     notice: opus.Pcm | None = None
-    """What is left of the notice that is being played to it."""
-    notice_name: str = ""
+    """What is left of the notice or speech that is being played to it."""
+    spoken_to: bool = False
+    """It is made speech (``Sound``): the others are turned down meanwhile."""
+    said: tuple[str, ...] = ()
+    """The newest sounds it was played."""
 
     @property
     def passes(self) -> bool:
@@ -87,6 +97,11 @@ class Conference:
         self._seat_of: dict[Link, Seat] = {}
         self._ours = True
         self._mixing: asyncio.Task[None] | None = None
+        self._speakers: tuple[Seat, ...] = ()
+        self._listeners: tuple[Seat, ...] = ()
+        self._told: tuple[Seat, ...] = ()
+        """Listeners who are played a notice or speech; each is one more speaker, to that listener alone."""
+        self._mixer = Mixer(0, ())
 
     def up(self) -> tuple[LegUp, ...]:
         return tuple(self._leg_up(seat) for seat in self.seats.values() if seat.up)
@@ -95,7 +110,8 @@ class Conference:
         """Seat a new connection; gives the one it replaces, to be closed."""
         seat = self.seats.get(leg)
         if seat is None:
-            self.seats[leg] = Seat(leg=leg, party=party, who=who, track=self._track(leg, party), link=link)
+            track, rough = self._track(leg, party), party is Party.VEHICLE
+            self.seats[leg] = Seat(leg=leg, party=party, who=who, track=track, link=link, rough=rough)
             self._arrange()
             return None
         replaced, seat.link = seat.link, link
@@ -132,8 +148,9 @@ class Conference:
         seat = self._seat_of.get(link)
         if seat is None:
             return
-        seat.meter.hear(packet.payload, packet.level)
-        if seat.voice is not None:
+        if seat.voice is None:
+            seat.meter.hear(packet.payload, packet.level)
+        else:  # decoded for the mix, and measured there
             seat.voice.hear(packet.timestamp, packet.payload)
 
     def levels(self) -> tuple[Level, ...]:
@@ -162,15 +179,29 @@ class Conference:
     def announce(self, leg: LegId, notice: str, pcm: opus.Pcm) -> None:
         """Play ``pcm`` (``opus.MIX_RATE_HZ``) to one leg, over what it hears."""
         if (seat := self.seats.get(leg)) is not None:
-            seat.notice, seat.notice_name = pcm, notice
+            seat.notice, seat.spoken_to = pcm, False
             self._mark(f"notice {notice}", seat)
             self._arrange()
+
+    def say(self, leg: LegId, sound: Sound) -> None:
+        """Play made speech to one leg, once; an empty one ends what is being said and leaves notices alone."""
+        seat = self.seats.get(leg)
+        if seat is None or not seat.up or sound.id in seat.said:
+            return
+        seat.said = (*seat.said[1 - _MOST_SAID :], sound.id)
+        if not sound.pcm and not seat.spoken_to:
+            return
+        seat.notice = np.frombuffer(sound.pcm, np.int16) if sound.pcm else None
+        seat.spoken_to = bool(sound.pcm)
+        self._mark(f"said {sound.id}" if sound.pcm else "said no more", seat)
+        self._arrange()
 
     def tick(self) -> list[Link]:
         """Four times a second: who fell silent, who never came; gives the connections to be closed."""
         over: list[Link] = []
         for seat in tuple(self.seats.values()):
             seat.link.tick()
+            self._listen_to_line(seat)
             moved, seat.received = seat.link.received != seat.received, seat.link.received
             seat.silent_ticks = 0 if moved else seat.silent_ticks + 1
             if seat.up and (seat.link.gone or seat.silent_ticks >= SILENT_AFTER_TICKS):
@@ -210,6 +241,11 @@ class Conference:
         self._tell(LegDown(incident=self.incident, leg=seat.leg, party=seat.party, reason=reason))
         self._mark(reason, seat)
 
+    def _listen_to_line(self, seat: Seat) -> None:
+        if not seat.rough and seat.link.reported_loss > _ROUGH:
+            seat.rough = True
+            seat.encoder = _encoder(seat) if seat.encoder is not None else None
+
     def _mark(self, what: str, seat: Seat) -> None:
         if self.capture is not None:
             self.capture.mark({"leg": seat.leg, "party": seat.party.value, "what": what}, timestamp=self._now())
@@ -234,7 +270,7 @@ class Conference:
         for seat in self.seats.values():
             seat.sources = tuple(self.seats[leg] for leg in heard_by(seat.leg, modes) if leg in up)
             mixed = len(seat.sources) > 1 or seat.notice is not None
-            seat.encoder = (seat.encoder or opus.Encoder(opus.MIX)) if mixed else None
+            seat.encoder = (seat.encoder or _encoder(seat)) if mixed else None
             if not seat.sources and not mixed:
                 seat.link.playout.idle(self._tone(seat, up))
         for seat in self.seats.values():
@@ -242,7 +278,11 @@ class Conference:
         heard_mixed = {source.leg for seat in self.seats.values() if seat.encoder for source in seat.sources}
         for seat in self.seats.values():
             seat.voice = (seat.voice or Voice(opus.MIX_RATE_HZ)) if seat.leg in heard_mixed else None
-        mixing = any(seat.encoder is not None for seat in self.seats.values())
+        self._speakers = tuple(seat for seat in self.seats.values() if seat.voice is not None)
+        self._listeners = tuple(seat for seat in self.seats.values() if seat.encoder is not None)
+        self._told = tuple(seat for seat in self._listeners if seat.notice is not None)
+        self._mixer = self._gains()
+        mixing = bool(self._listeners)
         if mixing and self._mixing is None:
             self._mixing = asyncio.create_task(self._mix(), name=f"mix {self.incident}")
         elif not mixing and self._mixing is not None:
@@ -265,35 +305,39 @@ class Conference:
             self._mix_frame(at)
             at += opus.FRAME
 
+    def _gains(self) -> Mixer:
+        """Who is mixed into what whom hears, and how loud."""
+        voices = {seat.leg: row for row, seat in enumerate(self._speakers)}
+        notices = {seat.leg: row for row, seat in enumerate(self._told, start=len(voices))}
+        hears = []
+        for seat in self._listeners:
+            gain = ASIDE if seat.spoken_to else 1.0
+            gains = {voices[source.leg]: gain for source in seat.sources if source.leg in voices}
+            hears.append(gains | ({notices[seat.leg]: 1.0} if seat.leg in notices else {}))
+        return Mixer(len(voices) + len(notices), hears)
+
     def _mix_frame(self, at: int) -> None:
-        frames = {seat.leg: seat.voice.take() for seat in self.seats.values() if seat.voice is not None}
-        over = False
-        for seat in self.seats.values():
-            if seat.encoder is None:
-                continue
-            said = [frames[source.leg] for source in seat.sources if source.leg in frames]
-            if seat.notice is not None:
-                said.append(self._next_of_notice(seat))
-            payload = seat.encoder.encode(_mixed(said))
-            seat.link.playout.play(self, timestamp=at, payload=payload)
-            if seat.notice is not None and not seat.notice.size:
-                seat.notice, over = None, True
+        mixer, over = self._mixer, False
+        for row, seat in enumerate(self._speakers):
+            assert seat.voice is not None
+            mixer.hear(row, seat.voice.take())
+        for row, seat in enumerate(self._told, start=len(self._speakers)):
+            assert seat.notice is not None
+            mixer.hear(row, seat.notice[:MIX_FRAME])
+            seat.notice = seat.notice[MIX_FRAME:]
+            over = over or not seat.notice.size
+        for seat, power in zip(self._speakers, mixer.powers().tolist(), strict=False):
+            seat.meter.measure(power)
+        for seat, pcm in zip(self._listeners, mixer.mixed(), strict=True):
+            assert seat.encoder is not None
+            seat.link.playout.play(self, timestamp=at, payload=seat.encoder.encode(pcm))
         if over:
+            for seat in self._told:
+                if seat.notice is not None and not seat.notice.size:
+                    seat.notice, seat.spoken_to = None, False
             self._arrange()
 
-    def _next_of_notice(self, seat: Seat) -> opus.Pcm:
-        frame = np.zeros(_MIX_FRAME, np.int16)
-        if seat.notice is not None:
-            piece, seat.notice = seat.notice[:_MIX_FRAME], seat.notice[_MIX_FRAME:]
-            frame[: piece.size] = piece
-        return frame
 
-
-def _mixed(frames: list[opus.Pcm]) -> opus.Pcm:
-    """Their sum; what is louder than can be is cut off."""
-    if len(frames) == 1:
-        return frames[0]
-    mix = np.zeros(_MIX_FRAME, np.int32)
-    for frame in frames:
-        mix += frame
-    return mix.clip(-32_768, 32_767).astype(np.int16)
+def _encoder(seat: Seat) -> opus.Encoder:
+    """For what is mixed for ``seat``: with error correction where its line needs it."""
+    return opus.Encoder(opus.MIX if seat.rough else opus.WIRED_MIX)

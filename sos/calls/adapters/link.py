@@ -162,6 +162,11 @@ class Link:
         """Packets that never came, so far."""
         return self._buffer.lost
 
+    @property
+    def reported_loss(self) -> float:
+        """What part of what was sent lately did not arrive, as the other end says."""
+        return self._wire.reported_loss() if self._wire is not None else 0.0
+
     async def answer(self, offer: Offer) -> str:
         """The SDP answer.  ``Malformed`` when aiortc cannot use the offer, ``Unavailable`` when it does not finish."""
         try:

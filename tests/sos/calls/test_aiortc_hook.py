@@ -8,7 +8,7 @@ from aioice.ice import StunProtocol
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpreceiver import StreamStatistics
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 
 from sos.media.rtp import take_rtp
 from sos.media.wire import StillTrack, Wire
@@ -79,6 +79,19 @@ async def test_aiortc_reports_what_was_sent_past_it() -> None:
     wire.account()
 
     assert vars(transceiver.sender)["_RTCRtpSender__ntp_timestamp"] > 0
+
+
+async def test_the_loss_that_the_other_end_reports_is_found() -> None:
+    transceiver = RTCPeerConnection().addTransceiver(StillTrack())
+    wire = Wire(transceiver, lambda packet: None, payload_type=111)
+    assert wire.reported_loss() == 0.0
+
+    report = RtcpReceiverInfo(
+        ssrc=transceiver.sender._ssrc, fraction_lost=64, packets_lost=5, highest_sequence=9, jitter=0, lsr=0, dlsr=0
+    )
+    await transceiver.sender._handle_rtcp_packet(RtcpRrPacket(ssrc=7, reports=[report]))
+
+    assert wire.reported_loss() == 0.25
 
 
 def test_a_datagram_is_read_in_small_pieces() -> None:
