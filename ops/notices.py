@@ -39,6 +39,14 @@ NOTICES = {
         "お話しになれない場合は、はいのときは一、いいえのときは二を押してください。",
         "If you cannot speak, press one for yes and two for no.",
     ),
+    "on_call": (
+        "緊急通報です。出る場合は一、消防へ知らせる場合は続けて九を押してください。",
+        "Emergency call. Press one to take it, then nine to tell the fire brigade.",
+    ),
+    "nobody": (
+        "係員が出られません。可能であれば、ご自身で緊急通報してください。呼び出しは続けています。",
+        "Nobody can answer just now. If you can, call the emergency services yourself. We keep trying.",
+    ),
     "lost": (
         "通話が途切れました。こちらからかけ直します。",
         "The call was cut off. We will call you back.",

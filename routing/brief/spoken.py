@@ -45,6 +45,12 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
     ("multipleImpacts", "衝突は複数回です。", "There were several impacts."),
 )
 
+_RESPONSES: dict[str, tuple[str, str]] = {
+    "noResponse": ("呼びかけに反応がありません。", "Nobody in the vehicle answers."),
+    "soundsOnly": ("物音だけが聞こえます。", "Only sounds are heard from the vehicle."),
+    "keysPressed": ("声は出せず、ボタンで応答しています。", "Somebody answers by keys and cannot speak."),
+}
+
 
 def speak(brief: Brief, language: Language) -> str:
     """The brief to be read aloud, after the lines that are not read."""
@@ -131,6 +137,7 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
     sections = brief.sections
     yield from _place(sections.get("LOC"), language)
     yield from _crash(sections.get("SEV"), language)
+    yield from _response(sections.get("OBS"), language)
     for category in ("OBS", "PER", "MED"):
         yield from _notes(sections.get(category), language)
     yield from _vehicle(sections.get("VEH"), language)
@@ -209,6 +216,13 @@ def _crash(crash: dict[str, Any] | None, language: Language) -> Iterator[str]:
             yield japanese if ja else english
     if (delta := crash.get("deltaVX")) is not None:
         yield f"速度変化、時速{round(abs(delta))}キロ。" if ja else f"Delta V {round(abs(delta))} kilometres per hour."
+
+
+def _response(observed: dict[str, Any] | None, language: Language) -> Iterator[str]:
+    """Whether anybody in the vehicle answers; nothing is said while nobody was asked."""
+    said = _RESPONSES.get(str((observed or {}).get("response")))
+    if said is not None:
+        yield said[0 if language == "ja" else 1]
 
 
 def _vehicle(vehicle: dict[str, Any] | None, language: Language) -> Iterator[str]:

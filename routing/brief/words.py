@@ -73,6 +73,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "age": ("年齢", "Age"),
     "sex": ("性別", "Sex"),
     "text": ("内容", "Note"),
+    "response": ("呼びかけへの反応", "Response to us"),
     "notes": ("聴取内容", "Heard and observed"),
 }
 """Names of the fields people read most; any other field stands under its own name, so nothing is ever left out."""
@@ -94,6 +95,10 @@ VALUES: dict[str, tuple[str, str]] = {
     "severe": ("高い", "likely"),
     "vin": ("VIN", "VIN"),
     "jp_frame": ("車台番号", "Japanese frame number"),
+    "noResponse": ("なし", "none"),
+    "answered": ("あり", "answers"),
+    "soundsOnly": ("物音のみ", "sounds only"),
+    "keysPressed": ("ボタン操作で応答", "answers by keys"),
     "automatic": ("自動", "automatic"),
     "manual": ("手動", "by hand"),
 }

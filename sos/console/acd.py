@@ -1,7 +1,9 @@
 """Call distribution: each waiting incident rings at the best free desk; what nobody takes rings everywhere.
 
 A reader for what the journal says, and a watch for desks that fell silent.  The louder rungs are deadlines of the
-lifecycle (``ring_all``, ``unanswered``), so they come even when no desk is connected and after any restart.
+lifecycle (``sos.incident.attendance``), so they come even when no desk is connected and after any restart.
+
+Somebody on call has an incident by telephone and no desk: that operator is there while the telephone is up.
 """
 
 from collections.abc import Sequence
@@ -11,17 +13,20 @@ import structlog
 
 from sos.console.desks import Desks
 from sos.errors import SosError, Unavailable
+from sos.incident import attendance
 from sos.incident.commands import OfferDesks, ReleaseOperator
 from sos.incident.events import (
     DeskOffered,
+    HelpEscalated,
     IncidentClosed,
     IncidentReopened,
+    LegLeft,
     OperatorAssigned,
     OperatorLost,
     PlanMade,
     Recorded,
 )
-from sos.incident.model import DeskId, Incident, IncidentId, State
+from sos.incident.model import DeskId, Incident, IncidentId, LegId, Party, State
 from sos.journal.journal import Journal
 
 ACTOR = "system:acd"
@@ -40,6 +45,13 @@ class Distribution:
         arrivals = False
         for recorded in batch:
             self._note(recorded)
+            match recorded.event:
+                case HelpEscalated(rung=attendance.NEXT_DESK):
+                    await self._pass_on(recorded.incident)
+                case LegLeft(leg=leg):
+                    await self._hung_up(recorded.incident, leg)
+                case _:
+                    pass
             arrivals = arrivals or isinstance(recorded.event, PlanMade | IncidentReopened | OperatorLost)
         if arrivals or any(isinstance(recorded.event, IncidentClosed | OperatorAssigned) for recorded in batch):
             await self.distribute()
@@ -51,6 +63,8 @@ class Distribution:
                 for desk in self._desks:
                     if desk.id in desks:
                         desk.offered = recorded.incident
+                    elif desks and desk.offered == recorded.incident:  # passed over: the others come first now
+                        desk.offered, desk.ready_since = None, recorded.at
             case OperatorAssigned(operator=operator):
                 for desk in self._desks:
                     if desk.offered == recorded.incident:
@@ -76,13 +90,31 @@ class Distribution:
             desk.offered = incident.id
             await self._offer(incident, desk.id)
 
-    async def _offer(self, incident: Incident, desk: DeskId) -> None:
+    async def _offer(self, incident: Incident, *desks: DeskId) -> None:
+        """Ring at ``desks``; without any, everywhere."""
         try:
-            await self._journal.execute(incident.id, OfferDesks(desks=(desk,)), actor=ACTOR)
+            await self._journal.execute(incident.id, OfferDesks(desks=desks), actor=ACTOR)
         except Unavailable:
             raise
         except SosError as refused:  # somebody took it in the same moment
-            log.info("offer_refused", incident=incident.id, desk=desk, reason=str(refused))
+            log.info("offer_refused", incident=incident.id, desks=desks, reason=str(refused))
+
+    async def _pass_on(self, incident: IncidentId) -> None:
+        """The desk that rings does not answer: the next best one, or every desk when no other is free."""
+        state = await self._journal.state(incident)
+        if state.state is not State.RINGING or not state.desks:
+            return
+        desk = self._desks.free(but=state.desks)
+        await self._offer(state, *(() if desk is None else (desk.id,)))
+
+    async def _hung_up(self, incident: IncidentId, leg: LegId) -> None:
+        """Whoever had the incident by telephone and sits at no desk is gone with the call."""
+        state = await self._journal.state(incident)
+        known = state.leg(leg)
+        if known is None or known.party is not Party.SUPERVISOR or known.who != state.operator:
+            return
+        if attendance.telephone(state) is None and not self._desks.connected(state.operator):
+            await self._release(incident, state, reason="telephone_down")
 
     async def arrived(self, desk: DeskId, operator: str) -> None:
         """A desk came (back): give it the incident it has, or the next one that waits."""
@@ -97,19 +129,22 @@ class Distribution:
         while True:
             await self._journal.clock.wait(every)
             try:
-                await self._release_silent()
+                await self.release_silent()
                 await self.distribute()
             except Unavailable as away:
                 log.warning("distribution_waits", reason=str(away))
 
-    async def _release_silent(self) -> None:
+    async def release_silent(self) -> None:
+        """Take their incidents from operators who have neither a desk that is heard nor a telephone that is up."""
         _, owned = await self._journal.queue(limit=10_000, states=OWNED)
         for incident in owned:
-            if incident.operator is not None and not self._desks.present(incident.operator):
-                await self._release(incident.id, incident)
+            if incident.operator is None or self._desks.present(incident.operator):
+                continue
+            if attendance.telephone(incident) is None:
+                await self._release(incident.id, incident, reason="desk_silent")
 
-    async def _release(self, incident: IncidentId, state: Incident) -> None:
+    async def _release(self, incident: IncidentId, state: Incident, *, reason: str) -> None:
         assert state.operator is not None
-        command = ReleaseOperator(operator=state.operator, reason="desk_silent")
+        command = ReleaseOperator(operator=state.operator, reason=reason)
         await self._journal.execute(incident, command, actor=ACTOR)
-        log.warning("operator_lost", incident=incident)
+        log.warning("operator_lost", incident=incident, reason=reason)

@@ -4,6 +4,7 @@ In memory and per process: a desk says it is there every five seconds, so after 
 within one beat.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -71,13 +72,18 @@ class Desks:
         desk = self.of(operator)
         return desk is not None and now - desk.beat_at <= SILENT
 
-    def free(self) -> Desk | None:
-        """The ready desk without work that has waited longest."""
+    def connected(self, operator: OperatorId) -> bool:
+        """Whether the operator sits at a desk that is connected."""
+        desk = self.of(operator)
+        return desk is not None and desk.connected
+
+    def free(self, *, but: Collection[DeskId] = ()) -> Desk | None:
+        """The ready desk without work that has waited longest; none of ``but``."""
         now = self._clock.now()
         free = [
             desk
             for desk in self._desks.values()
-            if desk.connected and desk.ready and desk.incident is None and desk.offered is None
+            if desk.id not in but and desk.connected and desk.ready and desk.incident is None and desk.offered is None
             and now - desk.beat_at <= SILENT
         ]  # fmt: skip
         return min(free, key=lambda desk: desk.ready_since, default=None)

@@ -6,6 +6,7 @@ EIDO add the course of the operation.
 
 *On the telephone* an answer is a digit after the four check digits of the disclosure, which are read out with the
 brief: whoever keys them in has listened.  An answering machine or a voice menu cannot, and neither can a stray key.
+Where the machine has read the brief itself and then said which key takes over, that one key is enough.
 """
 
 from collections.abc import Mapping
@@ -43,6 +44,9 @@ DIGITS: Mapping[str, str] = MappingProxyType(
 
 CHECK_DIGITS = 4
 
+TAKES_OVER = "1"
+"""The key that is offered after a brief that was read by machine (``BriefSpoken.by_keys``)."""
+
 
 def command(answer: str, *, disclosure: DisclosureId, agency: AgencyId, text: str = "") -> Command:
     """The order that ``answer`` means.  ``Malformed`` when it is none of ``ANSWERS``."""
@@ -60,6 +64,11 @@ def command(answer: str, *, disclosure: DisclosureId, agency: AgencyId, text: st
 def check_digits(disclosure: DisclosureId) -> str:
     """Four digits that are read out with the brief and keyed in with the answer."""
     return f"{int.from_bytes(sha256(disclosure.encode()).digest()[:8], 'big') % 10**CHECK_DIGITS:0{CHECK_DIGITS}d}"
+
+
+def takes_over(keys: str) -> bool:
+    """Whether ``keys``, pressed after they were offered, take over."""
+    return TAKES_OVER in keys
 
 
 def keyed(digits: str, *, disclosure: DisclosureId, agency: AgencyId) -> Command:

@@ -58,6 +58,9 @@ from sos.journal.journal import Done, Journal, Part
 HELD = frozenset(Category) - {Category.RAW, Category.AUD, Category.TRK, Category.BIL}
 """What the house may hold that a rescue could need; the rest is not even looked at."""
 
+UNATTENDED = "system:unattended"
+"""Who has decided when no person has."""
+
 FORMS_WITHIN_S = 3.0
 """How long a decision waits for its forms; a page takes a tenth of a second, and rescue does not wait for a printer."""
 
@@ -138,12 +141,35 @@ class Disclosures:
         if not judged.verdict.outcome.permits:
             await self._not_permitted(state, judged, wish)
         before = await self._before(state, told) if wish.update else None
-        shown = {category: held[category] for category in judged.verdict.categories}
-        brief = self._brief(state, judged, shown, before=before)
-        forms = await self._forms(brief, told)
-        command = _command(judged, brief=brief, before=before, forms=forms, rules=self._book.dataset)
+        command = await self._decision(state, judged, held, before=before)
         confirmed = msgspec.structs.replace(command, confirmed=wish.confirmed or before is not None)
         return await self._journal.execute(incident, confirmed, actor=f"operator:{operator}")
+
+    async def decide_unattended(self, incident: IncidentId, *, agency: AgencyId, wish: Wish) -> Verdict:
+        """The law's verdict on telling ``agency`` although nobody of ours could be found; told where it permits.
+
+        What it leaves to a person is not asked of one, since there is none: then nothing is recorded here, and nothing
+        leaves.  What is recorded says that nobody decided, and has to be looked at by a person within a day.
+        ``Refused`` when the incident has somebody, or what has been said in it forbids this.
+        """
+        state = await self._journal.state(incident)
+        held = sections(await self._journal.unseal(incident, tuple(HELD)))
+        judged = await self._judge(state, self._agency(agency), wish, held=frozenset(held))
+        if judged.verdict.outcome.permits:
+            command = await self._decision(state, judged, held, before=None)
+            owed = dict.fromkeys((*command.obligations, Obligation.REVIEW_WITHIN_A_DAY))
+            nobodys = msgspec.structs.replace(command, unattended=True, review=True, obligations=tuple(owed))
+            await self._journal.execute(incident, nobodys, actor=UNATTENDED)
+        return judged.verdict
+
+    async def _decision(
+        self, state: Incident, judged: "_Judged", held: Mapping[Category, bytes], *, before: Brief | None
+    ) -> DecideDisclosure:
+        """What the verdict permits, with the brief as it leaves."""
+        shown = {category: held[category] for category in judged.verdict.categories}
+        brief = self._brief(state, judged, shown, before=before)
+        forms = await self._forms(brief, judged.agency)
+        return _command(judged, brief=brief, before=before, forms=forms, rules=self._book.dataset)
 
     def _agency(self, agency: AgencyId) -> Agency:
         known = self._directory.agencies.get(agency)

@@ -20,12 +20,12 @@ from msgspec import Struct
 
 from routing.categories import Category
 from routing.directory import Directory
-from sos.dispatch.answers import keyed
+from sos.dispatch.answers import keyed, takes_over
 from sos.dispatch.forms import forms_for, prepare
 from sos.dispatch.ladder import LAST_RESORT, Times, channel_for, climb, data_channels
 from sos.dispatch.port import NO_FORMS, AgencyChannel, Log, Parcel, Receipt
 from sos.errors import Malformed, SosError, Unavailable
-from sos.incident.commands import ConfirmDelivery, EndAgencyCall, FailDelivery, StartDelivery
+from sos.incident.commands import Acknowledge, ConfirmDelivery, EndAgencyCall, FailDelivery, StartDelivery
 from sos.incident.events import (
     AgencyAcknowledged,
     AgencyCallEnded,
@@ -38,8 +38,9 @@ from sos.incident.events import (
     Recorded,
     RungTaken,
 )
-from sos.incident.model import AgencyId, DisclosureId, IncidentId, Rung, State
+from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, Rung, State
 from sos.incident.rungs import DUE, called_for
+from sos.incident.talk import key_offer
 from sos.journal.journal import Done
 
 ACTOR = "system:handoff"
@@ -170,16 +171,18 @@ class Handoff:
         """Keys on the agency's telephone: an answer, once they spell one; anything else is no answer."""
         assert isinstance(pressed.event, KeysPressed)
         leg = pressed.event.leg
-        state = await self._journal.state(pressed.incident)
-        told = state.disclosure(called_for(state, leg) or DisclosureId(""))
+        state, stream = await self._journal.state(pressed.incident), await self._journal.store.stream(pressed.incident)
+        offer = key_offer(stream, leg, before=pressed.n)
+        told = state.disclosure(offer.disclosure if offer else called_for(state, leg) or DisclosureId(""))
         if told is None:
             return
-        stream = await self._journal.store.stream(pressed.incident)
         keys = [each.event.keys for each in stream if isinstance(each.event, KeysPressed) and each.event.leg == leg]
         try:
             answer = keyed("".join(keys), disclosure=told.disclosure, agency=told.agency)
         except Malformed:
-            return
+            if offer is None or not takes_over(pressed.event.keys):
+                return
+            answer = Acknowledge(disclosure=told.disclosure, agency=told.agency, level=Acknowledgement.TAKEN_OVER)
         await self._journal.execute(pressed.incident, answer, actor=f"agency:{told.agency}", answers=pressed.id)
 
     async def _watch(self) -> None:

@@ -30,13 +30,25 @@ and the 60 s call processing of NFPA 1225; every figure is the operator's to set
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import NAMESPACE_URL, uuid5
 
 from msgspec import Struct
 
 from routing.directory import Agency, Directory
 from routing.services import Service
 from sos.incident.commands import TakeRung
-from sos.incident.model import Acknowledgement, AgencyId, Disclosure, Incident, Ladder, LegId, Mode, Rung, State
+from sos.incident.model import (
+    Acknowledgement,
+    AgencyId,
+    Disclosure,
+    DisclosureId,
+    Incident,
+    Ladder,
+    LegId,
+    Mode,
+    Rung,
+    State,
+)
 from sos.incident.rungs import climbing
 
 TRIES_EACH = 2
@@ -309,9 +321,15 @@ def _take(
         elapsed_ms=max(0, _ms(since)),
         next_after_ms=None if after is None else _ms(after),
         line=line,
-        leg=LegId(f"{look.told.disclosure}.{number}") if line and look.dials else None,
+        leg=leg_of(look.told.disclosure, number) if line and look.dials else None,
         proposed=proposed,
     )
+
+
+def leg_of(disclosure: DisclosureId, number: int) -> LegId:
+    """The leg of the call that one rung makes: the same however often the rung is taken, and a UUID, since that is what
+    every telephony provider takes for a leg."""
+    return LegId(str(uuid5(NAMESPACE_URL, f"rung:{disclosure}.{number}")))
 
 
 def _ms(duration: timedelta) -> int:

@@ -29,8 +29,11 @@ from sos.incident.model import (
     RecordingId,
     ReferralId,
     Relation,
+    ResponseHow,
     Rung,
+    Telling,
     Trigger,
+    WaitReason,
 )
 
 
@@ -195,6 +198,7 @@ class DialLeg(Command, frozen=True, kw_only=True, gc=False):
     who: str
     line: str
     """Where the number stands: ``callback`` of the report, or a line of the agency's directory entry."""
+    held: bool = False
 
 
 class RingLeg(Command, frozen=True, kw_only=True, gc=False):
@@ -225,6 +229,18 @@ class PlayNotice(Command, frozen=True, kw_only=True, gc=False):
 
     leg: LegId
     notice: str
+
+
+class SpeakBrief(Command, frozen=True, kw_only=True, gc=False):
+    """Have the brief of ``disclosure`` read to the agency's leg by machine."""
+
+    leg: LegId
+    disclosure: DisclosureId
+    language: str
+    why: Telling
+    by_keys: bool = False
+    operator: OperatorId | None = None
+    """Who asks for it; None: no person of ours is there."""
 
 
 class JoinLeg(Command, frozen=True, kw_only=True, gc=False):
@@ -344,6 +360,38 @@ class DecideDisclosure(Command, frozen=True, kw_only=True, gc=False):
     forms: tuple[tuple[str, str], ...] = ()
     confirmed: bool = False
     """A person has seen the warning that this service was told before (``Unconfirmed``)."""
+    unattended: bool = False
+    """No person decides: allowed only once nobody of ours could be found."""
+
+
+class WithholdTelling(Command, frozen=True, kw_only=True, gc=False):
+    """Record that the house tells nobody by itself.  The fields are those of ``TellingWithheld``."""
+
+    reason: str
+    agency: AgencyId | None = None
+    rule: str = ""
+    outcome: str = ""
+
+
+class LimitSearch(Command, frozen=True, kw_only=True, gc=False):
+    """Look for people of ours for so long, instead of ``attendance.NOBODY_AFTER``."""
+
+    nobody_after_ms: int
+
+
+class HearResponse(Command, frozen=True, kw_only=True, gc=False):
+    """Somebody in the vehicle has answered."""
+
+    operator: OperatorId
+    how: ResponseHow = ResponseHow.SPEECH
+
+
+class AwaitResponse(Command, frozen=True, kw_only=True, gc=False):
+    """Wait longer for an answer."""
+
+    operator: OperatorId
+    seconds: int
+    reason: WaitReason
 
 
 class StartDelivery(Command, frozen=True, kw_only=True, gc=False):
@@ -413,6 +461,9 @@ class ReadParts(Command, frozen=True, kw_only=True, gc=False):
     reader: str
     categories: tuple[Category, ...]
     purpose: str
+    each_time: bool = False
+    """Written down although this reader has opened these categories before: of sound, something else is heard each
+    time."""
 
 
 class CloseIncident(Command, frozen=True, kw_only=True, gc=False):

@@ -71,6 +71,7 @@ def told(incident: Incident, event: e.DisclosureDecided) -> dict[str, Any]:
         agency=event.agency,
         service=event.service,
         brief_version=event.brief_version,
+        unattended=event.unattended,
         status=before.status if before else None,
     )
     others = tuple(

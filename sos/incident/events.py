@@ -34,9 +34,12 @@ from sos.incident.model import (
     RecordingId,
     ReferralId,
     Relation,
+    ResponseHow,
     Rung,
+    Telling,
     TenantId,
     Trigger,
+    WaitReason,
 )
 
 
@@ -208,6 +211,8 @@ class LegDialled(Event, frozen=True, kw_only=True, gc=False):
     who: str
     line: str
     """Where the number stands: ``callback`` of the report, or a line of the agency's directory entry."""
+    held: bool = False
+    """It comes in held: whoever picks up neither hears nor is heard until they have shown that they are a person."""
 
 
 class LegRinging(Event, frozen=True, kw_only=True, gc=False):
@@ -235,6 +240,18 @@ class NoticePlayed(Event, frozen=True, kw_only=True, gc=False):
 
     leg: LegId
     notice: str
+
+
+class BriefSpoken(Event, frozen=True, kw_only=True, gc=False):
+    """Intent before effect: the brief is about to be read to the agency's leg alone, by machine."""
+
+    leg: LegId
+    disclosure: DisclosureId
+    voice: str
+    """The language it is read in, ``ja`` or ``en``: the agency's, not a person's."""
+    why: Telling
+    by_keys: bool = False
+    """It ends with what may be pressed: 1 takes over, 2 has it read again."""
 
 
 class LegJoined(Event, frozen=True, kw_only=True, gc=False):
@@ -376,8 +393,46 @@ class DisclosureDecided(Event, frozen=True, kw_only=True, gc=False):
     supersedes: DisclosureId | None = None
     """The disclosure to the same agency that this newer brief follows."""
     brief_version: int = 1
+    unattended: bool = False
+    """No person decided: nobody of ours could be found, and the law permits it (ops/decisions/0022).  A person looks at
+    it afterwards (``review``), and only a human being at the agency can take over."""
     forms: tuple[tuple[str, str], ...] = ()
     """Each form the brief was prepared in, and the hex SHA-256 of its bytes; ``json`` is the RAW part itself."""
+
+
+class TellingWithheld(Event, frozen=True, kw_only=True, gc=False):
+    """Nobody of ours could be found, and the house tells no agency by itself, or no further one: nothing leaves."""
+
+    reason: str
+    """``law`` (it wants a person, or forbids it), ``setting``, ``no_agency``, ``refused`` (as things stand), ``failed``
+    or ``rejected`` (the agency that was told helps nobody)."""
+    agency: AgencyId | None = None
+    """Whom it was about."""
+    rule: str = ""
+    """Row that decided, such as ``JP-05``."""
+    outcome: str = ""
+    """``routing.law.Outcome`` of that row."""
+
+
+class SearchLimited(Event, frozen=True, kw_only=True, gc=False):
+    """People of ours are looked for during another time than ``attendance.NOBODY_AFTER`` before an agency is told."""
+
+    nobody_after_ms: int
+
+
+class ResponseHeard(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody in the vehicle has answered: the no-response clock stops."""
+
+    operator: OperatorId
+    how: ResponseHow
+
+
+class ResponseAwaited(Event, frozen=True, kw_only=True, gc=False):
+    """The operator waits so much longer before nobody is taken to be conscious."""
+
+    operator: OperatorId
+    seconds: int
+    reason: WaitReason
 
 
 class DeliveryStarted(Event, frozen=True, kw_only=True, gc=False):

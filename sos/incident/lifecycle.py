@@ -1,13 +1,14 @@
 """What may follow what.  The table below is the code; the diagram in the README is drawn from it.
 
 **Theory.**  An incident is *received* the moment a report is durable, and stays so until a desk rings.  It *rings*
-until an operator answers; then it is *in call* and belongs to that operator alone.  Only an operator decides that an
-agency is told, and with that decision the incident is *handing over*.  It is *handed over* when every agency told has
-either taken over (a human said so) or refused, and at least one took over.  Only a person closes it, with a
-disposition; a closed incident can be *reopened*, and then rings again like a new one.
+until an operator answers; then it is *in call* and belongs to that operator alone.  An operator decides that an
+agency is told (or nobody could be found: see below), and with that decision the incident is *handing over*.  It is
+*handed over* when every agency told has either taken over (a human said so) or refused, and at least one took over.
+Only a person closes it, with a disposition; a closed incident can be *reopened*, and then rings again like a new one.
 
 *Who may cause what.*  A vehicle or a provider may only add facts (report, legs, recording).  Timers may only make
-things louder: ring more desks, raise an alarm, try a delivery again.  They never close, never tell, never merge.
+things louder: ring more desks, raise an alarm, try a delivery again.  They never close, never tell, never merge; that
+nobody was found is a timer's word, what follows from it is the law's.
 Operators answer, note, decide and close.  Agencies acknowledge, reject and report, each only its own disclosure.
 
 *What wins when two things happen at once.*  The journal accepts one event per number in the stream; whoever comes
@@ -15,8 +16,12 @@ second decides again on the new state.  So of two operators who answer together 
 refused; an acknowledgement that crosses a closing is recorded in the closed incident; a desk that dies while its
 operator's decision is written leaves a decided disclosure, which is delivered all the same.
 
-*The operator is lost* (desk dead).  Before any decision the incident rings again everywhere.  Once handing over it
-stays there, with no operator and every desk ringing: the hand-off is not undone by a browser crash.
+*The operator is lost* (desk dead, telephone down).  Before any decision the incident rings again everywhere.  Once
+handing over it stays there, with no operator and every desk ringing: the hand-off is not undone by a browser crash.
+Whoever was held or muted is let go, since nobody else could do it.
+
+*Nobody of ours* can be found: ``attendance``.  Then, and only then, the house may decide by itself that one agency is
+told, and the incident is handing over without an operator; whoever answers takes over a hand-off that is under way.
 
 *Mode* is beside the state, not in it: a *test* walks every state but may tell no agency at all, a *drill* may tell
 exercise partners only, and neither can become live.
@@ -36,7 +41,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import belonging, consent, rungs, talk
+from sos.incident import attendance, belonging, consent, response, rungs, talk
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -61,6 +66,7 @@ TRANSITIONS: Mapping[State | None, Mapping[type[e.Event], State]] = MappingProxy
         State.RINGING: {
             e.DeskOffered: State.RINGING,
             e.OperatorAssigned: State.IN_CALL,
+            e.DisclosureDecided: State.HANDING_OVER,
         },
         State.IN_CALL: {
             e.OperatorLost: State.RINGING,
@@ -112,6 +118,7 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.LegModeSet,
         e.KeysPressed,
         e.NoticePlayed,
+        e.BriefSpoken,
         e.RecordingStarted,
         e.RecordingSealed,
         e.RecordingFailed,
@@ -122,6 +129,10 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.ConsentRecorded,
         e.DisclosureReferred,
         e.ReferralAnswered,
+        e.TellingWithheld,
+        e.SearchLimited,
+        e.ResponseHeard,
+        e.ResponseAwaited,
         e.DeliveryStarted,
         e.DeliveryConfirmed,
         e.DeliveryFailed,
@@ -155,11 +166,7 @@ DEADLINES: Mapping[State, tuple[Deadline, ...]] = MappingProxyType(
             Deadline(name="ring_anyway", after=timedelta(seconds=2), reason="no offer came: ring every desk"),
             _CALL_VEHICLE,
         ),
-        State.RINGING: (
-            Deadline(name="ring_all", after=timedelta(seconds=5), reason="unclaimed: sound at every desk"),
-            Deadline(name="unanswered", after=timedelta(seconds=15), reason="NENA-STA-020.1: 90 % within 15 s"),
-            _CALL_VEHICLE,
-        ),
+        State.RINGING: (_CALL_VEHICLE,),
         State.IN_CALL: (
             Deadline(name="undecided", after=timedelta(seconds=60), reason="NFPA 1225: call processing within 60 s"),
             _CALL_VEHICLE,
@@ -181,7 +188,8 @@ DEADLINES: Mapping[State, tuple[Deadline, ...]] = MappingProxyType(
         ),
     }
 )
-"""What is waited for in each state, and how long.  A closed incident waits for nothing."""
+"""What is waited for in each state, and how long.  A closed incident waits for nothing.  What is done in any state to
+find a person of ours stands in ``attendance.STEPS``."""
 
 _REDELIVER = "redeliver"
 """The deadline that counts again from the moment it passed, for as long as its reason stands."""
@@ -205,7 +213,7 @@ def deadlines(incident: Incident) -> tuple[tuple[str, datetime], ...]:
                 found.append((deadline.name, due))
         elif deadline.name not in incident.passed:
             found.append((deadline.name, entered + deadline.after))
-    return tuple(found)
+    return (*found, *attendance.due(incident), *response.due(incident))
 
 
 # --- evolve ------------------------------------------------------------------------------------------------------
@@ -231,7 +239,12 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     changes |= talk.silent(incident, event, at)
     if (ladders := rungs.TIMES.get(kind)) is not None:
         changes["ladders"] = ladders(incident, event, at)
-    return replace(incident, version=incident.version + 1, **changes)
+    changes |= attendance.called(incident, event, at)
+    if isinstance(event, e.HelpEscalated) and event.rung in attendance.RUNGS:
+        changes |= attendance.escalated(incident, event.rung, at)
+    now = replace(incident, version=incident.version + 1, **changes)
+    follows = attendance.followed(now, at) | response.followed(now, event, at)
+    return replace(now, **follows) if follows else now
 
 
 def _opened(_: Incident, event: e.IncidentOpened) -> dict[str, Any]:
@@ -265,8 +278,8 @@ def _offered(incident: Incident, event: e.DeskOffered) -> dict[str, Any]:
     return {"offers": event.round, "desks": event.desks}
 
 
-def _assigned(_: Incident, event: e.OperatorAssigned) -> dict[str, Any]:
-    return {"operator": event.operator, "desks": (event.desk,), "offers": 0}
+def _assigned(incident: Incident, event: e.OperatorAssigned) -> dict[str, Any]:
+    return {"operator": event.operator, "desks": (event.desk,), "offers": 0} | attendance.answered(incident)
 
 
 def _recording(incident: Incident, recording: Recording) -> dict[str, Any]:
@@ -293,8 +306,15 @@ def _read(incident: Incident, event: e.PartsRead) -> dict[str, Any]:
     return {"read_by": (*incident.read_by, (event.reader, event.categories))}
 
 
+def _decided(incident: Incident, event: e.DisclosureDecided) -> dict[str, Any]:
+    flags = attendance.flagged(incident, attendance.TOLD_UNATTENDED) if event.unattended else {}
+    return consent.told(incident, event) | flags
+
+
 def _escalated(incident: Incident, event: e.HelpEscalated) -> dict[str, Any]:
-    return {} if event.rung in incident.passed else {"passed": (*incident.passed, event.rung)}
+    if event.rung in incident.passed or event.rung in attendance.RUNGS:
+        return {}
+    return {"passed": (*incident.passed, event.rung)}
 
 
 _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
@@ -321,13 +341,15 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.RecordingFailed: lambda i, event: _recording(
             i, Recording(recording=event.recording, sealed=False, failed=True)
         ),
-        e.DisclosureDecided: consent.told,
+        e.DisclosureDecided: _decided,
         e.DeliveryStarted: lambda i, event: _disclosed(i, event.disclosure, attempts=event.attempt),
         e.DeliveryConfirmed: _reached,
         e.AgencyAcknowledged: _reached,
         e.AgencyRejected: lambda i, event: _disclosed(i, event.disclosure, rejected=event.reason),
         e.AgencyReported: lambda i, event: _disclosed(i, event.disclosure, status=event.status),
         **consent.EFFECTS,
+        **attendance.EFFECTS,
+        **response.EFFECTS,
         e.AgencyAsked: rungs.asked,
         e.DeliveryFailed: rungs.delivery_failed,
         e.RungTaken: rungs.rung_taken,
@@ -486,7 +508,8 @@ def _take(incident: Incident, command: c.TakeIncident, _: datetime) -> Decision:
 def _release(incident: Incident, command: c.ReleaseOperator, _: datetime) -> Decision:
     if incident.operator != command.operator or incident.state is State.CLOSED:
         return ()
-    return _facts(e.OperatorLost(operator=command.operator, reason=command.reason))
+    lost = e.OperatorLost(operator=command.operator, reason=command.reason)
+    return _facts(lost, *(e.LegModeSet(leg=leg.leg, held=False, muted=False) for leg in attendance.bound(incident)))
 
 
 def _invite(incident: Incident, command: c.InviteLeg, _: datetime) -> Decision:
@@ -573,7 +596,9 @@ def _note(incident: Incident, command: c.AddNote, _: datetime) -> Decision:
 def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> Decision:
     if incident.disclosure(command.disclosure):
         return ()
-    if incident.operator is None:
+    if command.unattended:
+        attendance.check(incident, command)
+    elif incident.operator is None:
         raise Refused("only the operator who has the incident may tell an agency: answer it first")
     if incident.mode is Mode.TEST:
         raise Refused("a test call never leaves the house")
@@ -610,6 +635,7 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
         supervisor=command.supervisor,
         supersedes=command.supersedes,
         brief_version=command.brief_version,
+        unattended=command.unattended,
         forms=command.forms,
     )
     return (e.Draft(event=decided, parts={**command.sections, Category.RAW: command.brief}),)
@@ -695,7 +721,7 @@ def _report_status(incident: Incident, command: c.ReportStatus, now: datetime) -
 
 
 def _read_parts(incident: Incident, command: c.ReadParts, _: datetime) -> Decision:
-    if set(command.categories) <= incident.opened_by(command.reader):
+    if not command.each_time and set(command.categories) <= incident.opened_by(command.reader):
         return ()
     return _facts(e.PartsRead(reader=command.reader, categories=command.categories, purpose=command.purpose))
 
@@ -740,10 +766,10 @@ def _pass_deadline(incident: Incident, command: c.PassDeadline, now: datetime) -
     if due is None or due > now:
         return ()
     escalated = e.HelpEscalated(rung=command.name)
-    everywhere = incident.state is State.RINGING and not incident.desks
-    if command.name in ("ring_anyway", "ring_all") and not everywhere:
-        offered = e.DeskOffered(desks=(), round=incident.offers + 1)
-        return _facts(escalated, offered)
+    if says := response.passed(command.name):
+        return (e.Draft(event=escalated, parts=says),)
+    if attendance.widened(incident, command.name):
+        return _facts(escalated, e.DeskOffered(desks=(), round=incident.offers + 1))
     return _facts(escalated)
 
 
@@ -778,6 +804,8 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         c.ReportStatus: _report_status,
         **consent.DECIDERS,
         **rungs.DECIDERS,
+        **attendance.DECIDERS,
+        **response.DECIDERS,
         c.ReadParts: _read_parts,
         c.CloseIncident: _close,
         c.ReopenIncident: _reopen,

@@ -175,6 +175,17 @@ class Answer(Struct, frozen=True, kw_only=True, gc=False):
     """The channel that took it to the vehicle; None while it waits."""
 
 
+class Telling(StrEnum):
+    """Why a brief is read to an agency by machine."""
+
+    ALONE = "alone"
+    """Its leg came up and no person of ours is in the conference."""
+    ASKED = "asked"
+    """The operator wants it so."""
+    AGAIN = "again"
+    """Whoever listens pressed the key for it."""
+
+
 class Leg(Struct, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
@@ -190,6 +201,8 @@ class Leg(Struct, frozen=True, kw_only=True, gc=False):
     """Why it is gone; None while it is up or on its way."""
     notices: tuple[str, ...] = ()
     """What it has been told by the machine."""
+    briefs: tuple[DisclosureId, ...] = ()
+    """Whose briefs have been read to it by the machine, each time it was."""
 
     @property
     def alive(self) -> bool:
@@ -263,6 +276,8 @@ class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     calls: tuple[AgencyCall, ...] = ()
     asked: Question | None = None
     """What the agency has asked back last."""
+    unattended: bool = False
+    """No person decided it: nobody of ours was there."""
 
     @property
     def taken_over(self) -> bool:
@@ -293,6 +308,54 @@ class Ladder(Struct, frozen=True, kw_only=True, gc=False):
     """When somebody last picked up a call to the agency."""
 
 
+class OnCall(Struct, frozen=True, kw_only=True, gc=False):
+    """People with a telephone who are called while no desk answers; what the service waits for, not what happened."""
+
+    rounds: int = 0
+    """How often all of them were to be called."""
+    called: tuple[str, ...] = ()
+    """Who was dialled in this round, in order."""
+    leg: LegId | None = None
+    """The one call to any of them that is under way or being answered."""
+    asked_at: datetime | None = None
+    """When it was dialled or picked up; moved on each time the timer says that it takes too long."""
+
+
+class ResponseHow(StrEnum):
+    """How somebody in the vehicle answered."""
+
+    SPEECH = "speech"
+    SOUNDS = "sounds"
+    """Groans, knocking: alive, and perhaps not able to speak."""
+    KEYS = "keys"
+
+
+class WaitReason(StrEnum):
+    """Why an operator waits longer for an answer."""
+
+    LINE = "line"
+    """The line is bad."""
+    SOUNDS = "sounds"
+    """Something is heard that may be somebody."""
+    LANGUAGE = "language"
+    """Another language or an interpreter."""
+    OTHERS = "others"
+    """Others at the scene look after the people."""
+
+
+class ResponseClock(Struct, frozen=True, kw_only=True, gc=False):
+    """How long the people in the vehicle have been spoken to."""
+
+    limit_ms: int
+    """After which nobody is taken to be conscious."""
+    began_at: datetime | None = None
+    """Since when somebody speaks to them; None while nobody does."""
+    heard: bool = False
+    """Somebody answered."""
+    assumed_at: datetime | None = None
+    """When the time was over."""
+
+
 class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """What ``evolve`` has computed from the events so far.  ``version`` is the number of the last event."""
 
@@ -310,6 +373,15 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     desks: tuple[DeskId, ...] = ()
     """Desks ringing now; empty means every desk."""
     operator: OperatorId | None = None
+    unattended_at: datetime | None = None
+    """Since when a person of ours is missing; None while somebody has the incident or nobody is needed."""
+    sought: tuple[str, ...] = ()
+    """What has been done since then to find somebody (``attendance.STEPS``)."""
+    on_call: OnCall | None = None
+    nobody_after_ms: int | None = None
+    """How long somebody is looked for before the house tells an agency itself; None: ``attendance.NOBODY_AFTER``."""
+    response: ResponseClock | None = None
+    """Whether anybody in the vehicle answers; None before anybody was spoken to."""
     planned: bool = False
     located: bool | None = None
     sequence: int | None = None

@@ -1,5 +1,5 @@
-"""What voice leaves behind: legs dialled and ringing, held, muted or coached, keys pressed, notices played, and the
-search for a vehicle that sent data and does not speak.
+"""What voice leaves behind: legs dialled and ringing, held, muted or coached, keys pressed, notices played, briefs read
+by machine, and the search for a vehicle that sent data and does not speak.
 
 Part of ``lifecycle``: its deciders, effects and the one deadline, pure like all of it.
 
@@ -9,7 +9,7 @@ data coverage mostly calls by itself; the later ones are further and further apa
 looked for: an operator calls it back by hand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -17,9 +17,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from sos.errors import Forbidden, Refused
+from sos.incident import attendance
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.model import Incident, Leg, Party, Silence, State
+from sos.incident.model import Acknowledgement, Incident, Leg, LegId, Party, Silence, State, Telling
 
 DUE = "call_vehicle"
 """Name of the deadline."""
@@ -32,6 +33,9 @@ CALLS = tuple(timedelta(seconds=seconds) for seconds in (5, 20, 60, 180, 600, 18
 
 WINDOW = timedelta(minutes=60)
 """Call-back window of a brand that names none."""
+
+MOST_READINGS = 20
+"""How often one leg may have a brief read to it: a key that is stuck must not fill the journal."""
 
 _MEANT = ("ended", "hung_up")
 """Reasons of a leg's end that somebody wanted."""
@@ -63,7 +67,9 @@ def _dial(incident: Incident, command: c.DialLeg, _: datetime) -> Decision:
         raise Refused("the incident is closed")
     if command.party is Party.VEHICLE and any(leg.party is Party.VEHICLE and leg.alive for leg in incident.legs):
         return ()
-    dialled = e.LegDialled(leg=command.leg, party=command.party, who=command.who, line=command.line)
+    if command.party is Party.SUPERVISOR and not attendance.may_call(incident, command):
+        return ()
+    dialled = e.LegDialled(leg=command.leg, party=command.party, who=command.who, line=command.line, held=command.held)
     return (e.Draft(event=dialled, seals=c.AUDIO),)
 
 
@@ -107,6 +113,56 @@ def _play(incident: Incident, command: c.PlayNotice, _: datetime) -> Decision:
     return _facts(e.NoticePlayed(leg=command.leg, notice=command.notice))
 
 
+def attended(incident: Incident) -> bool:
+    """Whether a person of ours can talk with whoever else is in the conference: nobody held, nobody who only listens.
+
+    A telephone that somebody of ours has picked up and not taken the call with yet is held, so it does not count.
+    """
+    return any(
+        leg.up
+        and not leg.held
+        and (leg.party is Party.OPERATOR or (leg.party is Party.SUPERVISOR and not leg.muted and leg.coaching is None))
+        for leg in incident.legs
+    )
+
+
+def _speak_brief(incident: Incident, command: c.SpeakBrief, _: datetime) -> Decision:
+    """Alone it is read once and only to who has not answered yet; whoever asks is refused in words."""
+    known, told = incident.leg(command.leg), incident.disclosure(command.disclosure)
+    if known is None or told is None or known.party is not Party.AGENCY or known.who != told.agency:
+        raise Refused("this leg is not one of the agency that was told")
+    if command.why is Telling.ASKED:
+        if incident.operator is None or incident.operator != command.operator:
+            raise Forbidden("only the operator who has the incident may have the brief read: answer it first")
+        if not known.up or told.rejected is not None:
+            raise Refused("this leg is not in the call any more" if not known.up else "this agency has refused")
+    elif not known.up or told.rejected is not None or incident.state is State.CLOSED:
+        return ()
+    if command.why is Telling.ALONE:
+        heard = told.reached is not None and told.reached.rank >= Acknowledgement.HEARD.rank
+        if heard or command.disclosure in known.briefs or attended(incident):
+            return ()
+    if command.why is Telling.AGAIN and command.disclosure not in known.briefs:
+        return ()
+    if len(known.briefs) >= MOST_READINGS:
+        return ()
+    spoken = e.BriefSpoken(
+        leg=command.leg,
+        disclosure=command.disclosure,
+        voice=command.language,
+        why=command.why,
+        by_keys=command.by_keys,
+    )
+    return _facts(spoken)
+
+
+def key_offer(stream: Sequence[e.Recorded], leg: LegId, *, before: int) -> e.BriefSpoken | None:
+    """The reading whose keys whoever is on ``leg`` was told of last, before event ``before``; None: there is none."""
+    readings = (each.event for each in reversed(stream) if each.n < before)
+    spoken = next((event for event in readings if isinstance(event, e.BriefSpoken) and event.leg == leg), None)
+    return spoken if spoken is not None and spoken.by_keys else None
+
+
 DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(
     {
         c.DialLeg: _dial,
@@ -115,6 +171,7 @@ DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]
         c.SetLegMode: _set_mode,
         c.PressKeys: _press,
         c.PlayNotice: _play,
+        c.SpeakBrief: _speak_brief,
     }
 )
 
@@ -141,10 +198,15 @@ def _noticed(incident: Incident, event: e.NoticePlayed) -> dict[str, Any]:
     return _changed(incident, event.leg, notices=(*known.notices, event.notice)) if known else {}
 
 
+def _briefed(incident: Incident, event: e.BriefSpoken) -> dict[str, Any]:
+    known = incident.leg(event.leg)
+    return _changed(incident, event.leg, briefs=(*known.briefs, event.disclosure)) if known else {}
+
+
 EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
     {
         e.LegInvited: lambda i, event: _known(i, event, up=False),
-        e.LegDialled: lambda i, event: _known(i, event, up=False),
+        e.LegDialled: lambda i, event: _known(i, event, up=False, held=event.held),
         e.LegRinging: lambda i, event: _changed(i, event.leg, ringing=True),
         e.LegJoined: _joined,
         e.LegLeft: lambda i, event: _changed(i, event.leg, up=False, ringing=False, left=event.reason),
@@ -152,6 +214,7 @@ EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Map
             i, event.leg, held=event.held, muted=event.muted, coaching=event.coaching
         ),
         e.NoticePlayed: _noticed,
+        e.BriefSpoken: _briefed,
     }
 )
 

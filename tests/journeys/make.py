@@ -5,6 +5,7 @@ Run ``python -m tests.journeys.make`` from the root of the repository when a jou
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from sos.incident.model import (
     Mode,
     Party,
     RecordingId,
+    ResponseHow,
     Rung,
+    Telling,
     Trigger,
 )
 from tests.journeys import story as s
@@ -39,6 +42,8 @@ NOT_EXPECTED = frozenset(
         "filed",
         "id",
         "ladders",
+        "nobody_after_ms",
+        "on_call",
         "opt_out",
         "profiling",
         "record",
@@ -153,7 +158,7 @@ def operator_lost_mid_call() -> Story:
     told = _answered(Story(5))
     told.do(s.leave("leg-hanako"), actor="provider:embedded", after_s=9)
     told.do(s.release("hanako"), actor="system:acd", after_s=4)
-    told.do(c.PassDeadline(name="ring_all"), actor="timer", after_s=5)
+    told.do(c.PassDeadline(name="unanswered"), actor="timer", after_s=15)
     told.do(s.take("jiro"), actor="operator:jiro", after_s=2)
     told.do(s.join("leg-jiro", Party.OPERATOR, "jiro"), actor="provider:embedded", after_s=0.4)
     told.do(s.disclose("d-fire", s.FIRE), actor="operator:jiro", after_s=6)
@@ -228,6 +233,105 @@ def nobody_answers_and_the_ladder_climbs() -> Story:
     told.do(s.ask_back("d-fire", s.FIRE), actor=f"agency:{s.FIRE}", after_s=4)
     told.do(s.take_rung(7, Rung.HEARD, "d-fire"), actor="system:handoff")
     told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=12)
+    return told
+
+
+def read_to_by_machine() -> Story:
+    """The operator is lost; the fire brigade picks up, is read the brief by machine, has it read again, takes over."""
+    told = _answered(Story(0x12))
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=10)
+    told.do(s.take_rung(1, Rung.PUSH, "d-fire", next_after_ms=0), actor="system:handoff")
+    told.do(s.take_rung(2, Rung.FIRST_LINE, "d-fire", line="first", leg="leg-fire"), actor="system:handoff")
+    told.do(s.leave("leg-hanako"), actor="provider:twilio", after_s=1)
+    told.do(s.release("hanako"), actor="system:acd", after_s=1)
+    told.do(s.dial("leg-fire"), actor="system:bridge")
+    told.do(s.join("leg-fire", Party.AGENCY, s.FIRE), actor="provider:twilio", after_s=6)
+    alone = s.speak_brief("leg-fire", "d-fire", why=Telling.ALONE, operator=None, by_keys=True)
+    told.do(alone, actor="system:assist", after_s=0.1)
+    told.do(c.PressKeys(leg=LegId("leg-fire"), keys="2"), actor="provider:twilio", after_s=40)
+    told.do(replace(alone, why=Telling.AGAIN), actor="system:assist")
+    told.do(c.PressKeys(leg=LegId("leg-fire"), keys="1"), actor="provider:twilio", after_s=30)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}")
+    return told
+
+
+def _unanswered(told: Story, *, mode: Mode = Mode.LIVE) -> Story:
+    """A car that speaks; two desks and then all of them ring for twenty seconds, and nobody comes."""
+    told.do(s.open_incident(mode), actor="vehicle")
+    told.do(s.file_report(), actor="system:filer", after_s=0.1)
+    told.do(s.plan(), actor="system:planner", after_s=0.1)
+    told.do(s.offer("desk-hanako"), actor="system:acd", after_s=0.1)
+    told.do(s.invite(), actor="vehicle", after_s=0.2)
+    told.do(s.join(), actor="provider:twilio", after_s=0.5)
+    told.do(c.PlayNotice(leg=LegId("leg-vehicle"), notice="wait"), actor="system:bridge")
+    told.do(c.PassDeadline(name="next_desk"), actor="timer", after_s=4)
+    told.do(s.offer("desk-jiro"), actor="system:acd")
+    told.do(c.PassDeadline(name="ring_all"), actor="timer", after_s=5)
+    told.do(c.PassDeadline(name="unanswered"), actor="timer", after_s=5)
+    told.do(c.PassDeadline(name="on_call"), actor="timer", after_s=5)
+    return told
+
+
+def _picked_up(told: Story, who: str, *, after_s: float) -> None:
+    leg = f"leg-{who}"
+    told.do(s.dial_on_call(leg, who), actor="system:on-call")
+    told.do(c.RingLeg(leg=LegId(leg)), actor="provider:twilio", after_s=1)
+    told.do(s.join(leg, Party.SUPERVISOR, who), actor="provider:twilio", after_s=after_s)
+    told.do(c.PlayNotice(leg=LegId(leg), notice="on_call"), actor="system:on-call")
+
+
+def somebody_on_call_takes_it() -> Story:
+    """The first telephone is picked up by a machine, the second by a person, whose call breaks off later."""
+    told = _unanswered(Story(0x13))
+    _picked_up(told, "saburo", after_s=3)
+    told.do(c.PassDeadline(name="next_person"), actor="timer", after_s=20)
+    told.do(c.LeaveLeg(leg=LegId("leg-saburo"), reason="no_key"), actor="system:on-call")
+    _picked_up(told, "shiro", after_s=2)
+    told.do(c.PressKeys(leg=LegId("leg-shiro"), keys="1"), actor="provider:twilio", after_s=3)
+    told.do(s.take("shiro"), actor="operator:shiro")
+    told.do(s.set_mode("leg-shiro", "shiro", held=False), actor="operator:shiro")
+    told.do(s.set_mode("leg-vehicle", "shiro"), actor="operator:shiro", after_s=20)
+    told.do(c.LeaveLeg(leg=LegId("leg-shiro"), reason="ended"), actor="provider:twilio", after_s=2)
+    told.do(s.release("shiro"), actor="system:acd")
+    return told
+
+
+def nobody_of_ours_anywhere() -> Story:
+    """Neither a desk nor anybody on call: the fire brigade is told by the house, takes over and speaks with the car."""
+    told = _unanswered(Story(0x14))
+    told.do(s.dial_on_call(), actor="system:on-call")
+    told.do(c.LeaveLeg(leg=LegId("leg-saburo"), reason="busy"), actor="provider:twilio", after_s=2)
+    told.do(c.PassDeadline(name="nobody"), actor="timer", after_s=25)
+    told.do(s.disclose("d-fire", s.FIRE, unattended=True), actor="system:unattended", after_s=0.1)
+    told.do(c.PlayNotice(leg=LegId("leg-vehicle"), notice="joining"), actor="system:unattended")
+    told.do(s.take_rung(1, Rung.PUSH, "d-fire", next_after_ms=0), actor="system:handoff")
+    told.do(s.take_rung(2, Rung.FIRST_LINE, "d-fire", line="first", leg="leg-fire"), actor="system:handoff")
+    told.do(s.dial("leg-fire"), actor="system:bridge")
+    told.do(s.join("leg-fire", Party.AGENCY, s.FIRE), actor="provider:twilio", after_s=8)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=30)
+    told.do(c.LeaveLeg(leg=LegId("leg-fire"), reason="ended"), actor="provider:twilio", after_s=90)
+    return told
+
+
+def nobody_may_be_told() -> Story:
+    """The law wants a person and there is none: nothing leaves, the car is told so; then a desk answers after all."""
+    told = _unanswered(Story(0x15))
+    told.do(s.limit_search(), actor="system:unattended")
+    told.do(c.PassDeadline(name="nobody"), actor="timer", after_s=10)
+    told.do(s.withhold(), actor="system:unattended", after_s=0.1)
+    told.do(c.PlayNotice(leg=LegId("leg-vehicle"), notice="nobody"), actor="system:unattended")
+    told.do(s.take("jiro"), actor="operator:jiro", after_s=20)
+    return told
+
+
+def nobody_in_the_car_answers() -> Story:
+    """The operator waits longer once, the clock runs out, somebody else is alarmed, help is sent, then a groan."""
+    told = _answered(Story(0x16))
+    told.do(s.wait_longer(), actor="operator:hanako", after_s=20)
+    told.do(c.PassDeadline(name="no_response"), actor="timer", after_s=40)
+    told.do(c.PassDeadline(name="no_response_alarm"), actor="timer", after_s=20)
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=3)
+    told.do(s.hear(ResponseHow.SOUNDS), actor="operator:hanako", after_s=9)
     return told
 
 
@@ -313,6 +417,11 @@ JOURNEYS = (
     planned_again_with_a_position,
     consulted_and_called_back,
     telephoned_and_recorded_elsewhere,
+    read_to_by_machine,
+    somebody_on_call_takes_it,
+    nobody_of_ours_anywhere,
+    nobody_may_be_told,
+    nobody_in_the_car_answers,
 )
 
 
@@ -336,7 +445,7 @@ def _write(name: str, told: Story) -> bytes:
             for recorded in told.recorded
         ],
         "expect": {
-            field: timestamp(getattr(told.incident, field)) if field.endswith("_at") else incident[field]
+            field: timestamp(at) if isinstance(at := getattr(told.incident, field), datetime) else incident[field]
             for field in Incident.__struct_fields__
             if field not in NOT_EXPECTED
         },

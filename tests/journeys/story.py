@@ -32,9 +32,12 @@ from sos.incident.model import (
     RecordingId,
     ReferralId,
     Relation,
+    ResponseHow,
     Rung,
+    Telling,
     TenantId,
     Trigger,
+    WaitReason,
 )
 
 OTHER = IncidentId("019b7890-0000-7000-8000-0000aa000000")
@@ -205,10 +208,48 @@ def dial(leg: str = "leg-5", who: str = "jp-13-fire", party: Party = Party.AGENC
     return c.DialLeg(leg=LegId(leg), party=party, who=who, line="first")
 
 
+def dial_on_call(leg: str = "leg-saburo", who: str = "saburo") -> c.DialLeg:
+    return c.DialLeg(leg=LegId(leg), party=Party.SUPERVISOR, who=who, line="on_call", held=True)
+
+
+def withhold(reason: str = "law") -> c.WithholdTelling:
+    return c.WithholdTelling(reason=reason, agency=FIRE, rule="JP-05", outcome="refer")
+
+
+def hear(how: ResponseHow = ResponseHow.SPEECH, operator: str = "hanako") -> c.HearResponse:
+    return c.HearResponse(operator=OperatorId(operator), how=how)
+
+
+def wait_longer(seconds: int = 30, operator: str = "hanako") -> c.AwaitResponse:
+    return c.AwaitResponse(operator=OperatorId(operator), seconds=seconds, reason=WaitReason.LINE)
+
+
+def limit_search(nobody_after_ms: int = 30_000) -> c.LimitSearch:
+    return c.LimitSearch(nobody_after_ms=nobody_after_ms)
+
+
 def set_mode(
     leg: str = "leg-vehicle", operator: str = "hanako", *, held: bool = True, muted: bool = False
 ) -> c.SetLegMode:
     return c.SetLegMode(leg=LegId(leg), operator=OperatorId(operator), held=held, muted=muted)
+
+
+def speak_brief(
+    leg: str = "leg-5",
+    disclosure: str = "d1",
+    *,
+    why: Telling = Telling.ASKED,
+    operator: str | None = "hanako",
+    by_keys: bool = False,
+) -> c.SpeakBrief:
+    return c.SpeakBrief(
+        leg=LegId(leg),
+        disclosure=DisclosureId(disclosure),
+        language="ja",
+        why=why,
+        by_keys=by_keys,
+        operator=OperatorId(operator) if operator else None,
+    )
 
 
 def join(leg: str = "leg-vehicle", party: Party = Party.VEHICLE, who: str = "vehicle") -> c.JoinLeg:
@@ -251,6 +292,7 @@ def disclose(
     path: Path = Path.LIFE_PROTECTION,
     referral: str | None = None,
     supersedes: str | None = None,
+    unattended: bool = False,
 ) -> c.DecideDisclosure:
     return c.DecideDisclosure(
         disclosure=DisclosureId(disclosure),
@@ -273,6 +315,8 @@ def disclose(
         supervisor=OperatorId("jiro") if referral else None,
         supersedes=DisclosureId(supersedes) if supersedes else None,
         brief_version=2 if supersedes else 1,
+        unattended=unattended,
+        review=unattended,
     )
 
 

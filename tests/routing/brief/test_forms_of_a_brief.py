@@ -231,6 +231,15 @@ def test_an_unknown_position_is_said_and_a_withheld_one_is_not_mentioned(made):
     assert "場所" not in speak(made(Category.VEH), "ja")
 
 
+def test_that_nobody_answers_is_read_aloud_and_that_nobody_was_asked_is_not(made):
+    silent, asked = made(Category.OBS, OBS={"response": "noResponse"}), made(Category.OBS, OBS={"response": "answered"})
+
+    assert "呼びかけに反応がありません。" in speak(silent, "ja")
+    assert "Nobody in the vehicle answers." in speak(silent, "en")
+    assert "呼びかけへの反応: なし" in render_text(silent, "ja")
+    assert "反応" not in speak(asked, "ja") + speak(made(Category.OBS, OBS={}), "ja")
+
+
 # --- fax ---
 
 

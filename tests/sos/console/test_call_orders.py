@@ -8,8 +8,28 @@ from sos.clock import ManualClock
 from sos.console.calls import CallOrder, CallOrders
 from sos.errors import Forbidden, Malformed, Refused
 from sos.incident import commands as c
-from sos.incident.events import AnswerGiven, LegDialled, LegInvited, LegModeSet, NoticePlayed
-from sos.incident.model import Acknowledgement, AgencyId, IncidentId, LegId, OperatorId, Party, TenantId
+from sos.incident.events import (
+    AnswerGiven,
+    BriefSpoken,
+    LegDialled,
+    LegInvited,
+    LegModeSet,
+    NoticePlayed,
+    ResponseAwaited,
+    ResponseHeard,
+)
+from sos.incident.model import (
+    Acknowledgement,
+    AgencyId,
+    IncidentId,
+    LegId,
+    OperatorId,
+    Party,
+    ResponseHow,
+    Telling,
+    TenantId,
+    WaitReason,
+)
 from sos.journal.journal import Journal
 from tests.journeys import story as s
 
@@ -39,9 +59,17 @@ class Desk:
     def __init__(self, journal: Journal, incident: IncidentId, *, dials: bool) -> None:
         self.journal, self.incident, self.voice = journal, incident, Ears()
         self.dials = dials
+        self.language: str | None = "ja"
 
     async def order(self, do: str, *, by: str = "hanako", **fields: object) -> object:
-        orders = CallOrders(self.journal, self.voice, operator=OperatorId(by), dials=self.dials, lines=LINES)
+        orders = CallOrders(
+            self.journal,
+            self.voice,
+            operator=OperatorId(by),
+            dials=self.dials,
+            lines=LINES,
+            speaks=lambda _: self.language,
+        )
         return await orders.obey[do](self.incident, CallOrder(**fields))
 
     async def happen(self, *commands: c.Command) -> None:
@@ -144,6 +172,22 @@ async def test_a_silent_caller_is_asked_to_press_keys(desk: Desk):
         await desk.order("notice", leg=LegId("leg-nobody"), notice="silent")
 
 
+async def test_the_brief_is_read_to_the_agency_that_was_told_and_to_nobody_else(desk: Desk):
+    await desk.hand_over()
+
+    await desk.order("speak_brief", leg=AGENCY)
+
+    (read,) = await desk.events(BriefSpoken)
+    assert (read.leg, read.voice, read.why) == (AGENCY, "ja", Telling.ASKED)  # type: ignore[attr-defined]
+    with pytest.raises(Refused, match="was told"):
+        await desk.order("speak_brief", leg=VEHICLE)
+    with pytest.raises(Refused):
+        await desk.order("speak_brief", by="taro", leg=AGENCY)
+    desk.language = None
+    with pytest.raises(Refused, match="yourself"):
+        await desk.order("speak_brief", leg=AGENCY)
+
+
 async def test_nobody_leaves_the_vehicle_alone(desk: Desk):
     with pytest.raises(Refused, match="nobody has taken over"):
         await desk.order("leave_call")
@@ -186,3 +230,17 @@ async def test_nothing_is_done_with_the_call_of_a_closed_incident(desk: Desk):
     for do in ("invite", "dial", "call_vehicle", "notice", "end_leg", "leave_call"):
         with pytest.raises(Refused):
             await desk.order(do, agency=FIRE, leg=VEHICLE, notice="silent")
+
+
+async def test_what_is_said_of_answers_from_the_vehicle_is_the_operator_s_alone(desk: Desk):
+    await desk.order("wait_longer", seconds=30, because=WaitReason.LANGUAGE)
+    with pytest.raises(Malformed):
+        await desk.order("wait_longer", seconds=30)
+    with pytest.raises(Forbidden):
+        await desk.order("answered", by="taro")
+
+    await desk.order("answered", how=ResponseHow.SOUNDS)
+    await desk.order("answered")
+
+    assert [event.seconds for event in await desk.events(ResponseAwaited)] == [30]  # type: ignore[attr-defined]
+    assert [event.how for event in await desk.events(ResponseHeard)] == [ResponseHow.SOUNDS]  # type: ignore[attr-defined]

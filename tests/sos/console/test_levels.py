@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from sos.calls.loudness import Loud
 from sos.console.hub import GLANCES_UNTIL, Hub, Mailbox
 from sos.incident.model import IncidentId, LegId
 
 CRASH, OTHER = IncidentId("crash"), IncidentId("other")
-LOUD = {CRASH: {LegId("car"): (-32, -20)}}
+LOUD = {CRASH: {LegId("car"): Loud(-32, -20, True)}}
 
 
 async def taken(mailbox: Mailbox) -> list[str]:
@@ -27,7 +28,7 @@ async def test_only_desks_that_have_the_incident_open_are_told_how_loud_it_is() 
     hub.sound(LOUD)
 
     (told,) = await taken(has_it)
-    assert json.loads(told) == {"t": "levels", "incident": "crash", "legs": {"car": [-32, -20]}}
+    assert json.loads(told) == {"t": "levels", "incident": "crash", "legs": {"car": [-32, -20, True]}}
     assert await taken(has_another) == await taken(has_none) == []
 
 

@@ -46,7 +46,7 @@ from sos.incident.model import (
     TenantId,
     Trigger,
 )
-from sos.incident.rungs import climbing
+from sos.incident.rungs import called_for, climbing
 from sos.journal.journal import Done
 
 START = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
@@ -499,7 +499,7 @@ class World:
             told = seen.disclosure(disclosure)
             if told is not None and told.rejected is not None and not climbing(seen, told):
                 promised = None  # another agency is being told
-            if isinstance(event, e.LegJoined) and promised is not None and event.leg.startswith(f"{disclosure}."):
+            if isinstance(event, e.LegJoined) and promised is not None and called_for(seen, event.leg) == disclosure:
                 promised = max(promised, at + self.times.talk_for.total_seconds())
             if getattr(event, "disclosure", None) != disclosure:
                 continue

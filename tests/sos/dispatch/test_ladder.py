@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from sos.dispatch.ladder import (
     channel_for,
     climb,
     data_channels,
+    leg_of,
     next_rung,
     numbers,
     proposals,
@@ -18,7 +20,7 @@ from sos.dispatch.ladder import (
 from sos.errors import Unconfirmed
 from sos.incident import commands as c
 from sos.incident.lifecycle import deadlines
-from sos.incident.model import Acknowledgement, AgencyId, Mode, Rung
+from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, Mode, Rung
 from tests.journeys import story as s
 from tests.journeys.story import Story
 from tests.sos.dispatch.simulate import AGENCIES
@@ -326,3 +328,11 @@ def test_a_second_agency_of_a_service_is_told_only_after_a_confirmed_warning():
     made.do(s.reject("d1", FIRE))
     with pytest.raises(Unconfirmed, match="has taken over"):
         made.do(tell("d4", FIRE))
+
+
+def test_the_leg_of_a_rung_is_one_that_every_provider_takes_and_the_same_each_time():
+    legs = [leg_of(DisclosureId(disclosure), number) for disclosure in ("d1", "d2") for number in (1, 2, 3)]
+
+    assert len(set(legs)) == len(legs)
+    assert legs == [leg_of(DisclosureId(disclosure), number) for disclosure in ("d1", "d2") for number in (1, 2, 3)]
+    assert all(re.fullmatch(r"[A-Za-z0-9-]{1,36}", leg) for leg in legs)

@@ -14,6 +14,8 @@ from tests.journeys import story as s
 from tests.journeys.story import Story
 
 REFUSED, NOTHING = "refused", "nothing"
+AT_DESKS = (State.RINGING, State.CLOSED)
+"""Where the deadline that is tried is one of the search for people, or none."""
 
 
 def standing_in(state: State) -> Story:
@@ -71,7 +73,9 @@ ORDERS: dict[str, c.Command | Callable[[State], c.Command]] = {
     "queue no leg": c.QueueLeg(leg=LegId("leg-9"), queued_ms=2000),
     "hold": s.set_mode(),
     "hold another's": s.set_mode(operator="jiro"),
+    "call somebody on call": s.dial_on_call(),
     "press keys": c.PressKeys(leg=LegId("leg-vehicle"), keys="1"),
+    "have a brief read to the vehicle": s.speak_brief("leg-vehicle"),
     "play a notice": c.PlayNotice(leg=LegId("leg-vehicle"), notice="wait"),
     "join": s.join("leg-2"),
     "join again": s.join(),
@@ -104,6 +108,12 @@ ORDERS: dict[str, c.Command | Callable[[State], c.Command]] = {
     "disclose as agreed": s.disclose("d9", path=Path.AGREED),
     "disclose against a refusal": s.disclose("d9", path=Path.REFUSED, referral="r1"),
     "bring up to date": s.disclose("d9", supersedes="d1", confirmed=True),
+    "disclose without a person": s.disclose("d9", unattended=True),
+    "withhold what nobody asked for": s.withhold(),
+    "hear an answer": s.hear(),
+    "wait for an answer": s.wait_longer(),
+    "limit the search": s.limit_search(),
+    "limit the search to nothing": s.limit_search(0),
     "take a rung": s.take_rung(),
     "take a rung too far": s.take_rung(2),
     "end no call": s.end_call(),
@@ -123,7 +133,7 @@ ORDERS: dict[str, c.Command | Callable[[State], c.Command]] = {
     "close test": c.CloseIncident(disposition=Disposition.TEST),
     "close drill": c.CloseIncident(disposition=Disposition.DRILL),
     "reopen": c.ReopenIncident(reason="called_again"),
-    "deadline": lambda state: c.PassDeadline(name=DEADLINES[state][0].name if state in DEADLINES else "ring_all"),
+    "deadline": lambda state: c.PassDeadline(name="ring_all" if state in AT_DESKS else DEADLINES[state][0].name),
     "unknown deadline": c.PassDeadline(name="lunch"),
 }
 
@@ -162,7 +172,9 @@ TABLE: dict[str, tuple[str, ...]] = {
     "queue no leg": (NOTHING,) * 7,
     "hold": (REFUSED, REFUSED, "LegModeSet", "LegModeSet", "LegModeSet", "LegModeSet", REFUSED),
     "hold another's": (REFUSED,) * 7,
+    "call somebody on call": (*(NOTHING,) * 5, REFUSED, NOTHING),
     "press keys": ("KeysPressed",) * 7,
+    "have a brief read to the vehicle": (REFUSED,) * 7,
     "play a notice": ("NoticePlayed",) * 7,
     "join": ("LegJoined",) * 7,
     "join again": (NOTHING,) * 7,
@@ -207,6 +219,12 @@ TABLE: dict[str, tuple[str, ...]] = {
         REFUSED,
         REFUSED,
     ),
+    "disclose without a person": (REFUSED,) * 7,
+    "withhold what nobody asked for": (NOTHING,) * 7,
+    "hear an answer": (*(REFUSED,) * 7,),
+    "wait for an answer": (*(REFUSED,) * 7,),
+    "limit the search": (*("SearchLimited",) * 5, NOTHING, "SearchLimited"),
+    "limit the search to nothing": (*(REFUSED,) * 5, NOTHING, REFUSED),
     "take a rung": (REFUSED, REFUSED, REFUSED, "RungTaken", NOTHING, NOTHING, NOTHING),
     "take a rung too far": (REFUSED, REFUSED, REFUSED, NOTHING, NOTHING, NOTHING, NOTHING),
     "end no call": (REFUSED, REFUSED, REFUSED, NOTHING, NOTHING, NOTHING, NOTHING),

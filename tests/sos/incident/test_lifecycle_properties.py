@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from routing.categories import Category
 from routing.law.codes import Path
 from sos.errors import Refused
+from sos.incident import attendance, response
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.codec import read_header, write_header
@@ -25,6 +26,7 @@ from sos.incident.model import (
     RecordingId,
     Rung,
     State,
+    Telling,
 )
 from tests.journeys import story as s
 from tests.journeys.story import Story
@@ -42,7 +44,12 @@ OF_A_DISCLOSURE = (
     e.AgencyAsked,
     e.RungTaken,
 )
-RUNGS = tuple(deadline.name for row in DEADLINES.values() for deadline in row)
+RUNGS = (
+    *(deadline.name for row in DEADLINES.values() for deadline in row),
+    *sorted(attendance.RUNGS),
+    response.DUE,
+    response.ALARM,
+)
 
 
 def any_command(pick: random.Random) -> c.Command:
@@ -70,6 +77,12 @@ def any_command(pick: random.Random) -> c.Command:
             s.take(pick.choice(PEOPLE)),
             s.release(pick.choice(PEOPLE)),
             s.invite(pick.choice("ab")),
+            s.dial_on_call(pick.choice("xyz"), pick.choice(PEOPLE)),
+            s.join(pick.choice("xyz"), Party.SUPERVISOR, "jiro"),
+            s.disclose("d0", agency, partner=True, unattended=True),
+            s.withhold(),
+            s.limit_search(pick.choice((5_000, 60_000))),
+            c.PassDeadline(name=attendance.NOBODY),
             s.dial(pick.choice("abc"), party=pick.choice(tuple(Party))),
             c.RingLeg(leg=LegId(pick.choice("abc"))),
             s.set_mode(pick.choice("abc"), pick.choice(PEOPLE), held=pick.random() < 0.5),
@@ -78,7 +91,17 @@ def any_command(pick: random.Random) -> c.Command:
             c.KeepCopy(recording=RecordingId(pick.choice("ab")), leg=LegId("a"), copy="RE0", digest="0" * 64, size=1),
             c.NoteCopyDeleted(recording=RecordingId(pick.choice("ab")), copy="RE0"),
             c.PlayNotice(leg=LegId(pick.choice("ab")), notice="wait"),
+            s.speak_brief(
+                pick.choice("abc"),
+                pick.choice(("d1", "d2")),
+                why=pick.choice(tuple(Telling)),
+                operator=pick.choice(PEOPLE),
+            ),
             s.join(pick.choice("ab")),
+            s.join(pick.choice("bc"), Party.AGENCY, agency),
+            s.join("o", Party.OPERATOR, pick.choice(PEOPLE)),
+            s.hear(operator=pick.choice(PEOPLE)),
+            s.wait_longer(operator=pick.choice(PEOPLE)),
             s.leave(pick.choice("ab")),
             s.start_recording(pick.choice("ab")),
             s.seal_recording(pick.choice("ab")),
@@ -118,6 +141,8 @@ class AnyOrders(RuleBasedStateMachine):
     @initialize(mode=st.sampled_from(Mode), readable=st.booleans())
     def a_report_comes_in(self, mode, readable):
         self.told = Story()
+        self.dialled: set[LegId] = set()
+        self.let_in: set[LegId] = set()
         self.told.do(s.open_incident(mode, readable=readable))
 
     @rule(seed=st.integers(0, 2**32), later_s=st.sampled_from((0, 0, 1, 6, 61)))
@@ -131,7 +156,15 @@ class AnyOrders(RuleBasedStateMachine):
             return
         self._check(command, before, self.told.drafts[drafts:])
 
+    def _follow_telephones(self, command, drafts):
+        for event in (draft.event for draft in drafts):
+            if isinstance(event, e.LegDialled) and event.held:
+                self.dialled.add(event.leg)
+            if isinstance(event, e.LegModeSet) and isinstance(command, c.SetLegMode):
+                self.let_in.add(event.leg)  # by the operator who has the incident, and by nobody else
+
     def _check(self, command, before, drafts):
+        self._follow_telephones(command, drafts)
         kinds = {type(draft.event) for draft in drafts}
         if isinstance(command, c.PassDeadline):
             assert kinds <= {e.HelpEscalated, e.DeskOffered}
@@ -141,11 +174,13 @@ class AnyOrders(RuleBasedStateMachine):
         if e.OperatorAssigned in kinds:
             assert before.operator is None
         if e.DisclosureDecided in kinds:
-            assert before.operator is not None
+            assert (before.operator is None) is command.unattended
             assert before.mode is not Mode.TEST
             assert before.mode is not Mode.DRILL or command.exercise_partner
             assert Category.RAW not in drafts[0].event.categories
             self._check_consent(before, drafts[0].event)
+            if command.unattended:
+                self._check_unattended(before, drafts[0].event)
         for event in (draft.event for draft in drafts if isinstance(draft.event, OF_A_DISCLOSURE)):
             earlier = (each.event for each in self.told.recorded)
             decided = {each.disclosure for each in earlier if isinstance(each, e.DisclosureDecided)}
@@ -154,6 +189,12 @@ class AnyOrders(RuleBasedStateMachine):
             assert isinstance(command, c.Acknowledge | c.Reject | c.ReportStatus)
         if e.DeskOffered in kinds and before.state is State.RINGING:
             assert before.desks  # what rings everywhere is never narrowed to a few
+
+    def _check_unattended(self, before, decided):
+        assert attendance.NOBODY in before.sought
+        assert decided.path == Path.LIFE_PROTECTION
+        assert decided.review
+        assert not any(told.unattended or told.pending or told.taken_over for told in before.disclosures)
 
     def _check_consent(self, before, decided):
         said = before.consent
@@ -177,6 +218,26 @@ class AnyOrders(RuleBasedStateMachine):
         if incident.state is State.CLOSED:
             assert deadlines(incident) == ()
             assert not any(known.pending for known in incident.disclosures)
+
+    @invariant()
+    def somebody_is_looked_for_exactly_while_a_person_is_missing(self):
+        incident = self.told.incident
+        assert (incident.unattended_at is not None) is attendance.missing(incident)
+        names = {name for name, _ in deadlines(incident)}
+        if incident.unattended_at is None:
+            assert names & attendance.RUNGS <= {attendance.NEXT_PERSON}
+            assert incident.sought == ()
+        elif incident.state in (State.RECEIVED, State.REOPENED):
+            assert "ring_anyway" in names or "ring_anyway" in incident.passed
+        elif incident.mode is not Mode.TEST and attendance.NOBODY not in incident.sought:
+            assert attendance.NOBODY in names
+
+    @invariant()
+    def a_telephone_that_was_picked_up_is_let_in_only_with_who_has_the_incident(self):
+        incident = self.told.incident
+        for leg in incident.legs:
+            if leg.party is Party.SUPERVISOR and leg.alive and leg.leg in self.dialled and not leg.held:
+                assert leg.leg in self.let_in
 
     @invariant()
     def handed_over_means_that_nobody_who_was_told_is_unheard(self):
@@ -218,7 +279,7 @@ def _walk(seed: int, steps: int) -> list[tuple[State | None, type[e.Event], Stat
 
 
 def test_the_steps_that_commands_can_cause_are_exactly_those_of_the_table():
-    made = {step for seed in range(400) for step in _walk(seed, 120)}
+    made = {step for seed in range(1000) for step in _walk(seed, 160)}
 
     table = {(before, kind, after) for before, row in TRANSITIONS.items() for kind, after in row.items()}
     assert {step for step in made if step[1] not in ANYTIME} == table

@@ -13,7 +13,7 @@ from routing.categories import Category
 from sos.incident import commands as c
 from sos.incident.codec import write_header
 from sos.incident.events import VERSIONS, Recorded, RegistryChanged, RegistryRead
-from sos.incident.model import ConsentAnswer, Disposition, LegId, Mode, RecordingId, Rung
+from sos.incident.model import ConsentAnswer, Disposition, LegId, Mode, Party, RecordingId, Rung
 from tests.journeys import story as s
 
 HERE = Path(__file__).resolve().parent
@@ -69,6 +69,9 @@ def samples() -> Mapping[str, bytes]:
         c.CloseIncident(disposition=Disposition.HANDED_OVER),
         c.ReopenIncident(reason="called_again"),
         s.export(),
+        s.take("jiro"),
+        s.join("leg-5", Party.AGENCY, s.FIRE),
+        s.speak_brief(operator="jiro"),
     ):
         told.do(command, actor="operator:hanako", after_s=6)
     tested = s.Story(0xF)
@@ -84,7 +87,21 @@ def samples() -> Mapping[str, bytes]:
         s.confirm_answer(),
     ):
         tested.do(command, actor="vehicle", after_s=1)
-    told.recorded += tested.recorded[1:]
+    sought = s.Story(0x10)  # of its own, as every newer kind should be: the samples above stay as they are
+    for command in (
+        s.open_incident(),
+        s.offer("desk-a"),
+        s.limit_search(),
+        c.PassDeadline(name="nobody"),
+        s.withhold(),
+        s.join(),
+        s.take(),
+        s.join("leg-desk", Party.OPERATOR, "hanako"),
+        s.wait_longer(),
+        s.hear(),
+    ):
+        sought.do(command, actor="operator:hanako", after_s=20)
+    told.recorded += tested.recorded[1:] + sought.recorded[1:]
     told.recorded += _of_the_registry(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}

@@ -1,0 +1,221 @@
+"""Nobody of ours anywhere: the house itself tells the agency that is responsible, if the law lets it.
+
+A reader, and the last resort of ``sos.incident.attendance``.  It adds no power to the house: the verdict is the law's,
+on what the journal knows and nobody has ticked; the disclosure is recorded whole, marked as nobody's, and looked at by
+a person afterwards; the ladder that follows is the ordinary one, and only a human being at the agency takes over.
+Where the law wants a person, or forbids it, nothing leaves: the vehicle is told how to help itself, and every desk is
+alarmed.  Desks ring all the while.
+
+A person on call who has the incident by telephone and presses ``TELL`` decides the same with one key: that is an
+ordinary disclosure, decided by them.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+from msgspec import Struct
+
+from routing.directory import Agency, Directory
+from routing.law.codes import ConsentDifficulty, Danger, Path
+from routing.services import Service
+from sos.dispatch.disclosure import UNATTENDED, Disclosures
+from sos.errors import Refused, Unavailable
+from sos.incident import attendance
+from sos.incident.commands import Command, InviteLeg, LimitSearch, PlayNotice, WithholdTelling
+from sos.incident.events import (
+    AgencyRejected,
+    DisclosureDecided,
+    HelpEscalated,
+    IncidentOpened,
+    IncidentReopened,
+    KeysPressed,
+    LegJoined,
+    OperatorAssigned,
+    Recorded,
+    TellingWithheld,
+)
+from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, Mode, Party, State, Trigger
+from sos.incident.wish import Wish
+from sos.journal.journal import Journal
+
+log = structlog.get_logger()
+
+RESCUE = (Service.FIRE, Service.MEDICAL, Service.COAST_GUARD)
+"""Who saves lives; the police and the road operator are told by persons."""
+
+FALLBACK = (Service.FIRE, Service.MEDICAL)
+"""Whose default agency is told when the plan names nobody: in Japan the fire service sends the ambulance."""
+
+TELL = "9"
+"""The key by which somebody on call who has the incident has the agency told."""
+
+HELP_YOURSELF = "nobody"
+"""Notice to a vehicle: nobody can come to the telephone, call the emergency service yourself if you can."""
+
+JOINING = "joining"
+"""Notice to a vehicle: somebody of the fire brigade or the police will join."""
+
+
+class Practice(Struct, frozen=True, kw_only=True):
+    """What the house wants done; the settings' group ``attendance``."""
+
+    tells: bool = True
+    """False: no agency is ever told without a person; the vehicle gets the notice and every desk the alarm."""
+    nobody_after: timedelta = attendance.NOBODY_AFTER
+    invites: bool = False
+    """The house dials nobody, so the agency is let in from its page."""
+
+
+class Unattended:
+    def __init__(
+        self, journal: Journal, disclosures: Disclosures, directory: Directory, *, practice: Practice | None = None
+    ) -> None:
+        self._journal = journal
+        self._disclosures = disclosures
+        self._directory = directory
+        self._practice = practice or Practice()
+
+    async def handle(self, batch: Sequence[Recorded]) -> None:
+        for recorded in batch:
+            match recorded.event:
+                case IncidentOpened() | IncidentReopened():
+                    await self._limit(recorded)
+                case HelpEscalated(rung=attendance.NOBODY):
+                    await self._nobody(recorded)
+                case DisclosureDecided(unattended=True, agency=agency):
+                    await self._bring_together(recorded, agency)
+                case AgencyRejected(disclosure=disclosure):
+                    await self._refused(recorded, disclosure)
+                case TellingWithheld():
+                    await self._announce(recorded, HELP_YOURSELF)
+                case LegJoined(party=Party.VEHICLE):
+                    await self._greet(recorded)
+                case KeysPressed(keys=keys) if TELL in keys:
+                    await self._told_by_key(recorded)
+                case OperatorAssigned():  # who is quick has pressed both keys before anybody looked
+                    await self._told_by_key(recorded)
+                case _:
+                    pass
+
+    async def _limit(self, opened: Recorded) -> None:
+        if self._practice.nobody_after != attendance.NOBODY_AFTER:
+            limit = LimitSearch(nobody_after_ms=self._practice.nobody_after // timedelta(milliseconds=1))
+            await self._order(opened, limit)
+
+    async def _nobody(self, escalated: Recorded) -> None:
+        """Decide, or say why not.  Whatever goes wrong, the vehicle is told something."""
+        state = await self._journal.state(escalated.incident)
+        if state.unattended_at is None or any(told.pending or told.taken_over for told in state.disclosures):
+            return
+        if not self._practice.tells:
+            await self._order(escalated, WithholdTelling(reason="setting"))
+            return
+        agency = self.responsible(state)
+        if agency is None:
+            await self._order(escalated, WithholdTelling(reason="no_agency"))
+            return
+        try:
+            withheld = await self._decide(escalated.incident, state, AgencyId(agency.id))
+        except Unavailable:
+            raise
+        except Refused as refused:  # somebody answered meanwhile, the person has said no, ...
+            log.info("unattended_refused", incident=escalated.incident, agency=agency.id, reason=str(refused))
+            withheld = WithholdTelling(reason="refused", agency=AgencyId(agency.id))
+        except Exception as broken:  # the edge of the last resort: a caller must not be left without a word
+            log.exception("unattended_failed", incident=escalated.incident, error=type(broken).__name__)
+            withheld = WithholdTelling(reason="failed", agency=AgencyId(agency.id))
+        if withheld is not None:
+            await self._order(escalated, withheld)
+
+    async def _refused(self, rejected: Recorded, disclosure: DisclosureId) -> None:
+        """The one agency that was told helps nobody, and no second one is told by a machine."""
+        told = (await self._journal.state(rejected.incident)).disclosure(disclosure)
+        if told is not None and told.unattended:
+            await self._order(rejected, WithholdTelling(reason="rejected", agency=told.agency))
+
+    async def _decide(self, incident: IncidentId, state: Incident, agency: AgencyId) -> WithholdTelling | None:
+        """None when the agency is told; else what the law says."""
+        verdict = await self._disclosures.decide_unattended(incident, agency=agency, wish=known_wish(state))
+        if verdict.outcome.permits:
+            log.warning("told_unattended", incident=incident, agency=agency, rule=verdict.rule)
+            return None
+        return WithholdTelling(reason="law", agency=agency, rule=verdict.rule, outcome=verdict.outcome)
+
+    def responsible(self, state: Incident) -> Agency | None:
+        """The first agency of the plan that saves lives and was not told yet, else the default one; or None."""
+        spent = {told.agency for told in state.disclosures}
+        planned = [self._directory.agencies.get(agency) for agency in state.agencies]
+        defaults = [self._directory.assign(service, prefecture=None) for service in FALLBACK]
+        ranked = [
+            *(agency for agency in planned if agency is not None and agency.service in RESCUE),
+            *(assigned.agency for assigned in defaults if assigned is not None),
+        ]
+        fit = (agency for agency in ranked if agency.id not in spent and not agency.listed_only)
+        return next((agency for agency in fit if agency.exercise_partner or state.mode is not Mode.DRILL), None)
+
+    async def _bring_together(self, decided: Recorded, agency: AgencyId) -> None:
+        """The vehicle hears who comes; where the house dials nobody, the agency is let in from its page."""
+        if self._practice.invites:
+            await self._order(decided, InviteLeg(leg=LegId(f"{decided.id}"), party=Party.AGENCY, who=agency))
+        await self._announce(decided, JOINING)
+
+    async def _greet(self, joined: Recorded) -> None:
+        """A vehicle that comes up after nobody was found hears the same as one that had been there."""
+        state = await self._journal.state(joined.incident)
+        if state.unattended_at is None:
+            return
+        if attendance.UNTOLD in state.flags:
+            await self._announce(joined, HELP_YOURSELF)
+        elif any(told.unattended and told.pending for told in state.disclosures):
+            await self._announce(joined, JOINING)
+
+    async def _announce(self, after: Recorded, notice: str) -> None:
+        state = await self._journal.state(after.incident)
+        if state.operator is not None or state.state is State.CLOSED:
+            return
+        for leg in state.legs:
+            if leg.party is Party.VEHICLE and leg.up:
+                await self._order(after, PlayNotice(leg=leg.leg, notice=notice))
+
+    async def _told_by_key(self, after: Recorded) -> None:
+        """Somebody on call who has the incident wants the agency told: their decision, on what the journal knows."""
+        state = await self._journal.state(after.incident)
+        leg = attendance.telephone(state)
+        if leg is None or state.operator is None:
+            return
+        if any(told.pending or told.taken_over for told in state.disclosures) or not await self._keyed(after, leg.leg):
+            return
+        agency = self.responsible(state)
+        if agency is None:
+            return
+        await self._disclosures.decide(
+            after.incident, agency=AgencyId(agency.id), operator=state.operator, wish=known_wish(state)
+        )
+
+    async def _keyed(self, after: Recorded, leg: LegId) -> bool:
+        stream = await self._journal.store.stream(after.incident)
+        keys = [each.event.keys for each in stream if isinstance(each.event, KeysPressed) and each.event.leg == leg]
+        return TELL in "".join(keys)
+
+    async def _order(self, after: Recorded, command: Command) -> None:
+        try:
+            await self._journal.execute(after.incident, command, actor=UNATTENDED, answers=after.id)
+        except Refused as refused:  # closed meanwhile
+            log.info("unattended_order_refused", incident=after.incident, reason=str(refused))
+
+
+def known_wish(state: Incident) -> Wish:
+    """Why an agency should be told, as far as the journal knows it and nobody has to answer for it.
+
+    The danger is what set the report off, and that it is followed by silence; consent is hard to obtain because nobody
+    answers, or because nobody is there to ask and waiting costs time that matters.
+    """
+    silent = state.silence is not None and not state.silence.cut_off
+    if state.trigger is Trigger.AUTOMATIC:
+        danger = Danger.SILENCE_AFTER_CRASH if silent else Danger.AUTOMATIC_CRASH
+    else:
+        danger = Danger.CALL_FOR_HELP
+    speaks = any(leg.party is Party.VEHICLE and leg.up for leg in state.legs)
+    difficulty = ConsentDifficulty.DELAY if speaks else ConsentDifficulty.NO_ANSWER
+    return Wish(path=Path.LIFE_PROTECTION, necessity=danger, consent=difficulty)

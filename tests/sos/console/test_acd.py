@@ -1,0 +1,170 @@
+"""Distribution of calls: the best free desk, the next one, everybody; silent desks, telephones that are up."""
+
+from datetime import timedelta
+
+import pytest
+
+from sos.clock import ManualClock
+from sos.console.acd import Distribution
+from sos.console.desks import Desks
+from sos.incident import attendance
+from sos.incident import commands as c
+from sos.incident.events import DeskOffered, Event, OperatorLost
+from sos.incident.model import DeskId, Incident, IncidentId, LegId, OperatorId, Party, State, TenantId
+from sos.journal.journal import Journal
+from tests.journeys import story as s
+
+TENANT = TenantId("acme")
+
+
+class Hall:
+    """Desks, and the distribution that follows the journal when it is told to."""
+
+    def __init__(self, journal: Journal, clock: ManualClock) -> None:
+        self.journal, self.clock = journal, clock
+        self.desks = Desks(clock)
+        self.distribution = Distribution(journal, self.desks)
+        self._seen: dict[IncidentId, int] = {}
+
+    async def sits(self, *names: str) -> None:
+        """Desks of these operators are ready, the first the longest."""
+        for name in names:
+            self.desks.arrive(DeskId(f"desk-{name}"), OperatorId(name))
+            self.desks.set_ready(DeskId(f"desk-{name}"), True)
+            await self.clock.advance(timedelta(milliseconds=10))
+
+    async def crash(self, number: int = 1) -> IncidentId:
+        opened = await self.journal.open(
+            s.open_incident(), tenant=TENANT, receipt=number.to_bytes(32), received_at=self.clock.now()
+        )
+        self._seen[opened.incident] = 0
+        await self.journal.execute(opened.incident, s.plan(), actor="system:planner")
+        await self.follow()
+        return opened.incident
+
+    async def do(self, incident: IncidentId, *commands: c.Command) -> Incident:
+        for command in commands:
+            await self.journal.execute(incident, command, actor="system:test")
+        await self.follow()
+        return await self.journal.state(incident)
+
+    async def passes(self, incident: IncidentId, rung: str, *, after_s: float) -> Incident:
+        """A deadline passes, with every desk still there."""
+        await self.clock.advance(timedelta(seconds=after_s))
+        for desk in self.desks:
+            self.desks.beat(desk.id)
+        return await self.do(incident, c.PassDeadline(name=rung))
+
+    async def follow(self) -> None:
+        """As the reader does, until nothing new has happened."""
+        news = True
+        while news:
+            news = False
+            for incident, seen in self._seen.items():
+                if batch := (await self.journal.store.stream(incident))[seen:]:
+                    self._seen[incident] += len(batch)
+                    await self.distribution.handle(batch)
+                    news = True
+
+    async def happened(self, incident: IncidentId, kind: type[Event]) -> list[Event]:
+        return [each.event for each in await self.journal.store.stream(incident) if isinstance(each.event, kind)]
+
+
+@pytest.fixture
+def hall(journal: Journal, clock: ManualClock) -> Hall:
+    return Hall(journal, clock)
+
+
+async def test_the_desk_that_does_not_answer_is_passed_over_for_the_next_best_and_then_all_ring(hall: Hall):
+    await hall.sits("hanako", "jiro", "saburo")
+    incident = await hall.crash()
+    assert (await hall.journal.state(incident)).desks == ("desk-hanako",)
+
+    state = await hall.passes(incident, attendance.NEXT_DESK, after_s=5)
+    assert state.desks == ("desk-jiro",)
+    state = await hall.passes(incident, attendance.RING_ALL, after_s=5)
+
+    assert state.desks == ()
+    assert [each.desks for each in await hall.happened(incident, DeskOffered)] == [  # type: ignore[attr-defined]
+        ("desk-hanako",),
+        ("desk-jiro",),
+        (),
+    ]
+
+
+async def test_without_another_free_desk_all_of_them_ring_at_once(hall: Hall):
+    await hall.sits("hanako")
+    incident = await hall.crash()
+
+    state = await hall.passes(incident, attendance.NEXT_DESK, after_s=5)
+
+    assert state.desks == ()
+
+
+async def test_a_desk_that_was_passed_over_gets_other_calls_after_the_others(hall: Hall):
+    await hall.sits("hanako", "jiro", "saburo")
+    first = await hall.crash(1)
+    await hall.passes(first, attendance.NEXT_DESK, after_s=5)
+
+    second = await hall.crash(2)
+    assert (await hall.journal.state(second)).desks == ("desk-saburo",)
+    third = await hall.crash(3)
+
+    assert (await hall.journal.state(third)).desks == ("desk-hanako",)
+
+
+async def test_an_incident_that_was_answered_meanwhile_is_offered_to_nobody(hall: Hall):
+    await hall.sits("hanako", "jiro")
+    incident = await hall.crash()
+    await hall.clock.advance(timedelta(seconds=5))
+    await hall.journal.execute(incident, c.PassDeadline(name=attendance.NEXT_DESK), actor="timer")
+    await hall.journal.execute(incident, s.take("hanako"), actor="operator:hanako")
+
+    await hall.follow()
+
+    assert len(await hall.happened(incident, DeskOffered)) == 1
+
+
+async def test_a_silent_desk_loses_its_incident_and_a_telephone_that_is_up_does_not(hall: Hall):
+    await hall.sits("hanako")
+    at_desk, by_telephone = await hall.crash(1), await hall.crash(2)
+    await hall.do(at_desk, s.take("hanako"))
+    await hall.do(by_telephone, s.join("leg-shiro", Party.SUPERVISOR, "shiro"), s.take("shiro"))
+
+    await hall.clock.advance(timedelta(seconds=11))
+    await hall.distribution.release_silent()
+
+    assert (await hall.journal.state(at_desk)).state is State.RINGING
+    assert (await hall.journal.state(by_telephone)).operator == "shiro"
+
+
+async def test_whoever_has_it_by_telephone_alone_is_lost_with_the_call_at_once(hall: Hall):
+    incident = await hall.crash()
+    await hall.do(incident, s.join("leg-shiro", Party.SUPERVISOR, "shiro"), s.take("shiro"))
+
+    state = await hall.do(incident, c.LeaveLeg(leg=LegId("leg-shiro"), reason="ended"))
+
+    assert (state.operator, state.state) == (None, State.RINGING)
+    assert await hall.happened(incident, OperatorLost) == [
+        OperatorLost(operator=OperatorId("shiro"), reason="telephone_down")
+    ]
+
+
+async def test_whoever_has_come_to_a_desk_meanwhile_keeps_it_when_the_telephone_goes_down(hall: Hall):
+    incident = await hall.crash()
+    await hall.do(incident, s.join("leg-shiro", Party.SUPERVISOR, "shiro"), s.take("shiro"))
+    await hall.sits("shiro")
+
+    state = await hall.do(incident, c.LeaveLeg(leg=LegId("leg-shiro"), reason="ended"))
+
+    assert state.operator == "shiro"
+
+
+async def test_another_s_leg_that_goes_down_costs_nobody_the_incident(hall: Hall):
+    incident = await hall.crash()
+    legs = (s.join("leg-shiro", Party.SUPERVISOR, "shiro"), s.join("leg-saburo", Party.SUPERVISOR, "saburo"))
+    await hall.do(incident, *legs, s.take("shiro"))
+
+    state = await hall.do(incident, c.LeaveLeg(leg=LegId("leg-saburo"), reason="ended"))
+
+    assert state.operator == "shiro"
