@@ -30,13 +30,18 @@ from routing.geocode import Geocoder
 from routing.law import RuleBook
 from routing.plan import Sources
 from sos import openapi
+from sos.assist.configured import Announcing, announcing
+from sos.assist.listening.configured import Listening, listening
 from sos.calls import configured as telephony
 from sos.calls.adapters.embedded import EmbeddedProvider
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.agency import AgencyDoor
 from sos.calls.bridge import Bridge
 from sos.calls.http import IceDoor, SenderOf, VehicleDoor
-from sos.calls.port import Level
+from sos.calls.loudness import Loudness
+from sos.calls.on_call import OnCall, Person, with_people
+from sos.calls.port import Sound
+from sos.calls.replay import Forks, Recordings
 from sos.calls.turn import Turn
 from sos.clock import Clock, SystemClock
 from sos.console.access import COOKIE, Access, Operator
@@ -46,6 +51,7 @@ from sos.console.http import Console
 from sos.console.hub import Hub
 from sos.console.outage import Outage, Unrecorded
 from sos.console.socket import Room
+from sos.console.transcript import Transcript
 from sos.dispatch.adapters.cards import Cards, SignedIn
 from sos.dispatch.adapters.portal import Links
 from sos.dispatch.addresses import Addresses
@@ -55,11 +61,12 @@ from sos.dispatch.ladder import number, numbers
 from sos.dispatch.lost import LostDoor
 from sos.dispatch.planner import Planner
 from sos.dispatch.sources import open_sources, open_towns
+from sos.dispatch.unattended import Practice, Unattended
 from sos.errors import Misconfigured
 from sos.exports.http import Auditor, ExportDoor
 from sos.exports.package import Exporter
 from sos.health import Health
-from sos.incident.model import IncidentId, LegId, OperatorId, TenantId
+from sos.incident.model import AgencyId, LegId, OperatorId, TenantId
 from sos.intake import http as intake_http
 from sos.intake.configured import Intake, tls
 from sos.intake.findings import MAX_BODY_BYTES
@@ -154,22 +161,10 @@ class _Kept(Struct, frozen=True, kw_only=True):
     publisher: Publisher
 
 
-class _Loudness:
-    """How loud each leg is, from the workers to whoever wants to know; nobody while the service opens."""
-
-    def __init__(self) -> None:
-        self.tell: Callable[[Mapping[IncidentId, Mapping[LegId, tuple[int, int]]]], None] = lambda _: None
-
-    def hear(self, levels: tuple[Level, ...]) -> None:
-        by_incident: dict[IncidentId, dict[LegId, tuple[int, int]]] = {}
-        for level in levels:
-            by_incident.setdefault(level.incident, {})[level.leg] = (level.rms, level.peak)
-        self.tell(by_incident)
-
-
 class _Voice(Struct, frozen=True, kw_only=True):
-    loudness: _Loudness
+    loudness: Loudness
     recordings: Path
+    sounds: Recordings | Forks
     provider: EmbeddedProvider | TwilioProvider
     bridge: Bridge
 
@@ -189,6 +184,9 @@ class _Parts(Struct, frozen=True, kw_only=True):
     distribution: Distribution
     outage: Outage
     exporter: Exporter
+    announcing: Announcing
+    transcript: Transcript
+    listening: Listening
 
 
 @asynccontextmanager
@@ -199,9 +197,15 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         kept, supervisor = parts.kept, Supervisor(parts.kept.clock)
         stack.push_async_callback(supervisor.stop)
         readers = (*_readers(parts), *await _addresses(stack, kept, settings), _to_the_desks(parts))
-        followers = _start_readers(supervisor, kept, readers, within={"handoff": parts.telling.handoff.run})
-        others = _figures(parts.voice)
-        health = Health(kept.journal, supervisor.failures, followers=followers, data=settings.data, others=others)
+        followers = _start_readers(supervisor, kept, readers, within=_within(parts))
+        health = Health(
+            kept.journal,
+            supervisor.failures,
+            followers=followers,
+            data=settings.data,
+            others=_figures(parts.voice),
+            assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
+        )
         for name, work in (*_long_work(parts), ("health", lambda: health.watch(parts.hub))):
             supervisor.start(name, work)
         spare_the_collector()
@@ -235,6 +239,11 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
     await warm_up(intake.matching)
     hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
     voice.loudness.tell = hub.sound
+    transcript = Transcript(kept.journal, hub)
+    listens = await stack.enter_async_context(
+        listening(settings.assist, kept.journal, voice.sounds, tell=transcript.told)
+    )
+    transcript.lines = listens.lines
     outage = Outage(kept.journal, hub)
     kept.journal.on_spooled(rings(outage, telling.cards))
     return _Parts(
@@ -257,6 +266,9 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
             log_signer=kept.log_signer,
             seal_signer=kept.seal_signer,
         ),
+        announcing=await _open_assists(stack, kept, voice, sources.directory, settings),
+        transcript=transcript,
+        listening=listens,
     )
 
 
@@ -273,8 +285,33 @@ def _readers(parts: _Parts) -> tuple[Reader, ...]:
         Reader(name="distribution", handle=parts.distribution.handle),
         Reader(name="cards", handle=parts.telling.cards.handle),
         Reader(name="handoff", handle=parts.telling.handoff.handle),
-        Reader(name="bridge", handle=parts.voice.bridge.handle),
+        Reader(name="bridge", handle=parts.voice.bridge.handle, by_incident=True),
+        *_last_resorts(parts),
+        *parts.announcing.readers(),
+        *parts.listening.readers(),
     )
+
+
+def _last_resorts(parts: _Parts) -> Iterator[Reader]:
+    """Who acts when no desk answers."""
+    kept, settings, provider = parts.kept, parts.settings, parts.voice.provider
+    directory, wanted = parts.sources.directory, settings.attendance
+    if provider.dials and wanted.on_call:
+        on_call = OnCall(kept.journal, _people(settings), hang_up=provider.end)
+        yield Reader(name="on-call", handle=on_call.handle, by_incident=True)
+    elif wanted.on_call:
+        log.warning("on_call_unreachable", people=len(wanted.on_call), telephony=settings.telephony)
+    practice = Practice(
+        tells=wanted.unattended == "ladder",
+        nobody_after=timedelta(seconds=wanted.nobody_after_s),
+        invites=not provider.dials,
+    )
+    unattended = Unattended(kept.journal, _disclosures(kept, directory, settings), directory, practice=practice)
+    yield Reader(name="unattended", handle=unattended.handle, by_incident=True)
+
+
+def _people(settings: Settings) -> tuple[Person, ...]:
+    return tuple(Person(id=OperatorId(each.id), number=each.number) for each in settings.attendance.on_call)
 
 
 def _to_the_desks(parts: _Parts) -> Reader:
@@ -292,6 +329,10 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield "outage", parts.outage.watch
     yield "registry-periods", parts.registry.keep_periods
     yield from parts.telling.work
+    yield from parts.listening.work
+    provider = parts.voice.provider
+    if isinstance(provider, TwilioProvider):
+        yield "levels", lambda: parts.voice.loudness.watch(provider, kept.clock)
     if parts.intake.mqtt is not None:
         yield "mqtt", _once(kept, "mqtt", parts.intake.mqtt.serve)
 
@@ -313,6 +354,10 @@ def _room(parts: _Parts) -> Room:
         boot=provider.boot,
         brands=parts.registry.spoken,
         dials=provider.dials,
+        transcript=parts.transcript,
+        replay=parts.voice.sounds,
+        speaks=parts.announcing.language,
+        voice_of=lambda operator: telephony.desk_voice(parts.settings, operator),
     )
 
 
@@ -321,7 +366,9 @@ async def _application(stack: AsyncExitStack, parts: _Parts) -> web.Application:
     kept, intake, voice, settings = parts.kept, parts.intake, parts.voice, parts.settings
     app = _doors(kept, intake, voice, _room(parts), settings)
     app.add_routes(parts.telling.routes(signed_in=_signed_in(kept, settings)))
-    app.add_routes(AgencyDoor(voice.bridge, kept.journal, agency_of=parts.telling.agency_of).routes())
+    app.add_routes(
+        AgencyDoor(voice.bridge, kept.journal, agency_of=parts.telling.agency_of, turn=_turn(kept, settings)).routes()
+    )
     lost = LostDoor.opened(settings, parts.sources, clock=kept.clock, tenant_of=_tenant_of(intake, kept))
     app.add_routes((await stack.enter_async_context(lost)).routes())
     app.add_routes(ExportDoor(parts.exporter, _auditors(settings)).routes())
@@ -352,7 +399,8 @@ def _doors(kept: _Kept, intake: Intake, voice: _Voice, room: Room, settings: Set
     app.add_routes(intake_http.SchemaDoor(described).routes())
     app.add_routes(intake_http.IncidentDoor(kept.journal, intake.credentials, intake.answers).routes())
     app.add_routes(vehicles.routes())
-    app.add_routes(Console(room, access, base_map=_base_map(), secure=secure).routes())
+    connects = telephony.desk_sources(settings)
+    app.add_routes(Console(room, access, base_map=_base_map(), secure=secure, connects=connects).routes())
     return app
 
 
@@ -391,17 +439,36 @@ async def _open_registry(kept: _Kept, settings: Settings) -> Registry:
 async def _open_voice(stack: AsyncExitStack, kept: _Kept, settings: Settings, directory: Directory) -> _Voice:
     """Voice, and what a killed process left of it: legs that are gone, recordings that are open."""
     recordings = settings.data / "recordings"
-    loudness = _Loudness()
+    loudness = Loudness()
     provider = _provider(kept, settings, recordings, loudness)
+    sounds = Forks(provider) if isinstance(provider, TwilioProvider) else Recordings(recordings, kept.journal)
     await stack.enter_async_context(provider)
     lines = telephony.with_desks(lambda agency, line: number(agency, line, directory), settings.twilio)
-    bridge = Bridge(kept.journal, provider, number_of=lines)
+    bridge = Bridge(kept.journal, provider, number_of=with_people(lines, _people(settings)))
     await bridge.settle()
-    return _Voice(loudness=loudness, recordings=recordings, provider=provider, bridge=bridge)
+    return _Voice(loudness=loudness, recordings=recordings, sounds=sounds, provider=provider, bridge=bridge)
+
+
+async def _open_assists(
+    stack: AsyncExitStack, kept: _Kept, voice: _Voice, directory: Directory, settings: Settings
+) -> Announcing:
+    """Extras: nothing here waits for them, and nothing that fails in them is told to a caller."""
+    provider = voice.provider
+
+    def languages_of(agency: AgencyId) -> Sequence[str]:
+        known = directory.agencies.get(agency)
+        reached = known is not None and (not provider.dials or numbers(known, directory))
+        return known.languages if known is not None and reached else ()
+
+    async def say(leg: LegId, sound: str, pcm: bytes) -> None:
+        await provider.say(leg, Sound(id=sound, pcm=pcm))
+
+    opened = announcing(settings.assist, kept.journal, say=say, languages_of=languages_of, keys=provider.dials)
+    return await stack.enter_async_context(opened)
 
 
 def _provider(
-    kept: _Kept, settings: Settings, recordings: Path, loudness: _Loudness
+    kept: _Kept, settings: Settings, recordings: Path, loudness: Loudness
 ) -> EmbeddedProvider | TwilioProvider:
     """Who carries voice."""
     if settings.telephony == "twilio" and settings.twilio is not None:
@@ -442,12 +509,20 @@ def _open_exchange(app: web.Application, kept: _Kept, intake: Intake, voice: _Vo
     app.on_shutdown.append(door.close)
 
 
-_ALONE = frozenset({"handoff", "addresses"})
+_ALONE = frozenset({"handoff", "addresses", "assist"})
 """Readers that act on the world: of several replicas one runs them."""
 
 
 _Within = Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
 """What a reader's following runs inside of, so that the work it began ends with it."""
+
+
+def _within(parts: _Parts) -> Mapping[str, _Within]:
+    """What some readers' following runs inside of."""
+    within: dict[str, _Within] = {"handoff": parts.telling.handoff.run}
+    if parts.announcing.announcer is not None:
+        within["assist"] = parts.announcing.announcer.run
+    return within
 
 
 def _start_readers(

@@ -1,7 +1,7 @@
 """Is it alive, is it ready, how much does it do: `/healthz`, `/readyz`, `/metrics`, and the console's health strip."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,9 +30,11 @@ class Health:
         followers: Sequence[Follower],
         data: Path,
         others: Sequence[CollectorRegistry] = (),
+        assists: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """``others``: figures that other parts keep."""
+        """``others``: figures that other parts keep; ``assists``: which extras are ``ok`` and which ``off``."""
         self._others = others
+        self._assists = assists
         self._journal = journal
         self._failures = failures
         self._followers = followers
@@ -94,7 +96,8 @@ class Health:
     async def _ready(self, _: web.Request) -> web.Response:
         items = await self.items()
         ready = "down" not in items.values()
-        body = msgspec.json.encode({"ready": ready, "items": items, "died": dict(self._failures)})
+        state = {"ready": ready, "items": items, "died": dict(self._failures), "assists": dict(self._assists())}
+        body = msgspec.json.encode(state)
         return web.Response(status=200 if ready else 503, body=body, content_type="application/json")
 
     async def _metrics(self, _: web.Request) -> web.Response:

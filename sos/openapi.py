@@ -279,6 +279,15 @@ _AGENCIES: Mapping[str, Mapping[str, Operation]] = {
             refuses=(404, 503),
         ),
     },
+    "/agency/brief/{incident}/{disclosure}/{token}/call/ice": {
+        "get": _operation(
+            "Relays for the agency's leg while it may join, with credentials for some hours",
+            tag="agencies",
+            parameters=_path("incident", "disclosure", "token"),
+            answers={"200": _reply("For `RTCPeerConnection`", "IceServers")},
+            refuses=(404, 409, 503),
+        )
+    },
     "/agency/callback/{incident}/{disclosure}": {
         "post": _operation(
             "An agency's machine answers, signed (RFC 9421)",
@@ -389,6 +398,23 @@ _CONSOLE: Mapping[str, Mapping[str, Operation]] = {
             parameters=[*_path("incident"), _LEG],
             body=_SDP,
             answers={"201": _reply("The SDP answer", media="application/sdp")},
+            refuses=(400, 403, 404, 409, 503),
+        )
+    },
+    "/console/incidents/{incident}/replay/{leg}": {
+        "get": _operation(
+            "What a leg said last, once more; the access is in the journal before the first byte",
+            tag="console",
+            security=_DESK,
+            parameters=[
+                *_path("incident", "leg"),
+                {
+                    "name": "seconds",
+                    "in": "query",
+                    "schema": {"type": "integer", "minimum": 1, "maximum": 60, "default": 15},
+                },
+            ],
+            answers={"200": _reply("The sound", media="audio/wav")},
             refuses=(400, 403, 404, 409, 503),
         )
     },

@@ -19,6 +19,7 @@ from sos.errors import Misconfigured
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+_EDGE = re.compile(r"[a-z][a-z0-9-]{1,30}\Z")
 _PASSWORD_OF_USER = re.compile(r"(://[^:/?@]*:).*@")
 _PASSWORD_PARAMETER = re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE)
 
@@ -181,6 +182,9 @@ class TwilioSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Desks that are called on a telephone when they answer; others join by the Voice SDK."""
     desk_application_sid: str = ""
     """TwiML application (``AP...``) of the Voice SDK, its voice URL ``/twilio/desk``; empty: desks have telephones."""
+    desk_edges: tuple[str, ...] = ("roaming",)
+    """Twilio edge locations that desks' browsers try in this order, such as ``tokyo``; ``roaming`` is the nearest one.
+    The console's page may reach these and no others."""
     fallback: str = ""
     """E.164 number where people sit, for calls that nothing here can take; empty: the number's own fallback URL."""
     edge: str = ""
@@ -199,6 +203,8 @@ class TwilioSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if bool(self.edge) != bool(self.region):
             raise Misconfigured("twilio: edge and region belong together (names with a region alone are switched off)")
+        if not self.desk_edges or not all(_EDGE.match(edge) for edge in self.desk_edges):
+            raise Misconfigured("twilio.desk_edges are names of Twilio's edge locations, such as tokyo, or roaming")
         if not 0.5 <= self.within_s <= 10:
             raise Misconfigured("twilio.within_s must be between 0.5 and 10")
         if not 5 <= self.ring_s <= 120:
@@ -208,6 +214,54 @@ class TwilioSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise Misconfigured("twilio: caller, fallback and desk_lines are full numbers, +country and number")
         if self.base_url and not self.base_url.startswith("http://127.0.0.1:"):
             raise Misconfigured("twilio.base_url is for a test bench on this machine: http://127.0.0.1:port")
+
+
+class AssistSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Extras that help and that no call waits for (``sos.assist``)."""
+
+    speech: bool = True
+    """Whether briefs are read to agencies by machine; Japanese needs the extra ``assist``, English the program
+    ``espeak-ng``, and what is missing is told in the log and in ``/readyz``."""
+    speech_within_s: float = 20.0
+    """How long the speech of one brief may take to make before its process is ended and started anew."""
+    transcript_model: str = ""
+    """Directory of a Whisper model (CTranslate2) with which a machine writes down what vehicle and agency say, for the
+    operator's screen alone; needs the extra ``transcript``.  Empty: nobody writes along."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.speech_within_s <= 120:
+            raise Misconfigured("assist.speech_within_s must be between 1 and 120")
+
+
+class OnCallSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody with a telephone who is called while no desk answers."""
+
+    id: str
+    """Stands in the journal as the operator; an id of ``operators`` is that same person."""
+    number: str
+    """E.164."""
+
+
+class AttendanceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done when no desk answers a call (``sos.incident.attendance``)."""
+
+    on_call: tuple[OnCallSettings, ...] = ()
+    """Who is called one after the other from 20 s on, in this order, where voice reaches telephones; nobody has the
+    incident by that before they have pressed a key."""
+    unattended: Literal["ladder", "notice"] = "ladder"
+    """When nobody of the house can be found: ``ladder`` tells the responsible agency as the law permits; ``notice``
+    tells no agency without a person, and the vehicle hears that it should call the emergency service itself."""
+    nobody_after_s: float = 45.0
+    """After which nobody can be found: later than the first person on call has had time to pick up."""
+
+    def __post_init__(self) -> None:
+        if not 30 <= self.nobody_after_s <= 600:
+            raise Misconfigured("attendance.nobody_after_s must be between 30 and 600")
+        for person in self.on_call:
+            if not _E164.match(person.number):
+                raise Misconfigured(f"attendance.on_call.{person.id}: number must be full, +country and number")
+        if len({person.id for person in self.on_call}) < len(self.on_call):
+            raise Misconfigured("attendance.on_call names somebody twice")
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -286,6 +340,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who carries voice: this machine (WebRTC, no telephone numbers), or Twilio as set in group ``twilio``."""
     twilio: TwilioSettings | None = None
     """The account that telephones for us; used with ``telephony = "twilio"``."""
+    attendance: AttendanceSettings = AttendanceSettings()
+    """What is done when no desk answers a call."""
+    assist: AssistSettings = AssistSettings()
+    """Extras that help and that no call waits for."""
     tenants: tuple[TenantSettings, ...] = ()
     operators: tuple[OperatorSettings, ...] = ()
     auditors: tuple[AuditorSettings, ...] = ()

@@ -13,6 +13,8 @@ from importlib import resources
 from aiohttp import web
 
 from sos.calls.bridge import Bridge
+from sos.calls.http import relays
+from sos.calls.turn import Turn
 from sos.errors import Refused
 from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, Leg, Party, State
 from sos.journal.journal import Journal
@@ -25,6 +27,7 @@ CUT_OFF = frozenset({"media_lost", "worker_lost", "restart", "failed", "shutdown
 """Ends that nobody meant."""
 
 _PATH = "/agency/brief/{incident}/{disclosure}/{token}/call"
+_ICE = f"{_PATH}/ice"
 _SCRIPT = (resources.files("sos.calls") / "agency_call.js").read_text(encoding="utf-8")
 
 _STYLE = """
@@ -40,13 +43,19 @@ font-weight:700;min-height:1.6em}
 class AgencyDoor:
     """The page and the WebRTC offers (WHIP, RFC 9725) of agencies' people."""
 
-    def __init__(self, bridge: Bridge, journal: Journal, *, agency_of: AgencyOf) -> None:
+    def __init__(self, bridge: Bridge, journal: Journal, *, agency_of: AgencyOf, turn: Turn) -> None:
         self._bridge = bridge
         self._journal = journal
         self._agency_of = agency_of
+        self._turn = turn
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get(_PATH, self._page), web.post(_PATH, self._join), web.delete(_PATH, self._leave)]
+        return [
+            web.get(_PATH, self._page),
+            web.post(_PATH, self._join),
+            web.delete(_PATH, self._leave),
+            web.get(_ICE, self._ice),
+        ]
 
     async def _page(self, request: web.Request) -> web.Response:
         await self._agency(request)
@@ -81,6 +90,12 @@ class AgencyDoor:
         leg = free_leg(await self._journal.state(incident), agency)
         answer = await self._bridge.connect(incident, leg=leg.leg, party=Party.AGENCY, who=agency, offer=offer)
         return sdp_answer(answer, location=request.path)
+
+    async def _ice(self, request: web.Request) -> web.Response:
+        """Relays (as ``IceDoor``) while the agency may join, 409 otherwise: an old link is no free relay."""
+        incident, agency = await self._agency(request)
+        free_leg(await self._journal.state(incident), agency)
+        return relays(self._turn, "agency")
 
     async def _leave(self, request: web.Request) -> web.Response:
         incident, agency = await self._agency(request)

@@ -29,6 +29,7 @@ from sos.calls.port import (
     TelephonyProvider,
 )
 from sos.errors import Forbidden, Refused, SosError, Unavailable
+from sos.incident.attendance import telephone
 from sos.incident.commands import (
     Command,
     DialLeg,
@@ -51,6 +52,7 @@ from sos.incident.events import (
     IncidentClosed,
     LegDialled,
     LegJoined,
+    LegLeft,
     LegModeSet,
     NoticePlayed,
     OperatorAssigned,
@@ -85,6 +87,12 @@ CALL_BACK = "callback"
 
 DESK = "desk"
 """The line of an operator whose desk is a telephone."""
+
+DESK_AGAIN = timedelta(seconds=1)
+"""Between the end of a desk's leg and the next call to its telephone."""
+
+DESK_CALLS = 30
+"""How often a desk's telephone is called in one incident; after that its operator must act."""
 
 WAIT = "wait"
 """Notice to a vehicle that has come up before an operator has answered."""
@@ -153,6 +161,8 @@ class Bridge:
                     await self._as_before(recorded, leg)
                     if party is Party.VEHICLE:
                         await self._greet(recorded, leg)
+                case LegLeft(leg=leg):
+                    await self._call_desk_again(recorded, leg)
                 case LegModeSet(leg=leg, held=held, muted=muted, coaching=coaching):
                     await self._ask(self._provider.set_mode(leg, LegMode(held=held, muted=muted, coaching=coaching)))
                 case NoticePlayed(leg=leg, notice=notice):
@@ -171,8 +181,21 @@ class Bridge:
         """An operator who has answered is called on the desk's telephone, where the desk has one."""
         if not self._provider.dials or self._number_of(AgencyId(operator), DESK) is None:
             return
+        if telephone(await self._journal.state(assigned.incident)) is not None:  # on call, and on the line already
+            return
         dial = DialLeg(leg=LegId(f"{assigned.id}"), party=Party.OPERATOR, who=operator, line=DESK)
         await self._order(assigned.incident, dial, answers=assigned.id)
+
+    async def _call_desk_again(self, left: Recorded, leg: LegId) -> None:
+        """A desk's telephone that was not reached or fell silent is called again while its operator is needed."""
+        state = await self._journal.state(left.incident)
+        if not _needs_desk(state, leg) or self._number_of(AgencyId(state.operator or ""), DESK) is None:
+            return
+        await self._journal.clock.wait(DESK_AGAIN)
+        state = await self._journal.state(left.incident)
+        if _needs_desk(state, leg):
+            again = DialLeg(leg=LegId(f"{left.id}"), party=Party.OPERATOR, who=str(state.operator), line=DESK)
+            await self._order(left.incident, again, answers=left.id)
 
     async def _dial(self, recorded: Recorded, dialled: LegDialled) -> None:
         incident, leg = recorded.incident, dialled.leg
@@ -185,7 +208,13 @@ class Bridge:
             number = dialable(await self._number(incident, dialled))
             key = await self._journal.data_key(incident, Category.AUD)
             await self._provider.place(
-                incident=incident, leg=leg, party=dialled.party, who=dialled.who, number=number, key=key
+                incident=incident,
+                leg=leg,
+                party=dialled.party,
+                who=dialled.who,
+                number=number,
+                key=key,
+                mode=LegMode(held=known.held),
             )
             return
         except Unavailable as away:
@@ -286,6 +315,21 @@ class Bridge:
             except SosError as refused:
                 log.error("voice_fact_refused", incident=incident, fact=type(command).__name__, reason=str(refused))
                 return
+
+
+def _needs_desk(state: Incident, left: LegId) -> bool:
+    """Whether the leg that is gone was of the operator, whom nobody has relieved and who has no other.
+
+    Until an agency has taken over and is in the call an operator may not leave, so a receiver that was put down counts
+    as a fault, too: the provider tells neither apart.
+    """
+    known = state.leg(left)
+    if known is None or known.party is not Party.OPERATOR or known.who != state.operator or known.left == "withdrawn":
+        return False
+    legs = [leg for leg in state.legs if leg.party is Party.OPERATOR and leg.who == state.operator]
+    relieved = state.state is State.HANDED_OVER and any(leg.party is Party.AGENCY and leg.up for leg in state.legs)
+    needed = state.state in (State.IN_CALL, State.HANDING_OVER, State.HANDED_OVER) and not relieved
+    return needed and not any(leg.alive for leg in legs) and len(legs) < DESK_CALLS
 
 
 def _may_join(state: Incident, leg: LegId, party: Party, who: str) -> None:

@@ -1,9 +1,13 @@
-"""The telephone exchange as the settings describe it, with its door."""
+"""The telephone exchange as the settings describe it, with its door and the way desks reach it."""
 
+import re
 from pathlib import Path
+from typing import Literal
 
-from sos.calls.adapters.twilio.provider import Options, TwilioProvider
-from sos.calls.adapters.twilio.rest import Account
+from sos.calls.adapters.twilio.account import Finding, Wanted, found, judged
+from sos.calls.adapters.twilio.provider import TwilioProvider
+from sos.calls.adapters.twilio.rest import Account, Rest
+from sos.calls.adapters.twilio.station import Options
 from sos.calls.adapters.twilio.twiml import Urls
 from sos.calls.bridge import DESK, Bridge, NumberOf
 from sos.calls.http import IncidentOfCall
@@ -13,6 +17,15 @@ from sos.errors import Misconfigured
 from sos.incident.model import AgencyId, TenantId
 from sos.settings import Settings, TwilioSettings
 
+DeskVoice = Literal["webrtc", "sdk", "telephone", "none"]
+"""How a desk takes part in a call: by an offer to this machine, by Twilio's Voice SDK, by the telephone on it."""
+
+EDGES = ("ashburn", "dublin", "frankfurt", "roaming", "sao-paulo", "singapore", "sydney", "tokyo", "umatilla")
+"""Edge locations that ``roaming`` may lead to: the public ones of Voice SDK 2.18."""
+
+_IDENTITY = re.compile(r"[A-Za-z0-9_]{1,121}\Z")
+"""What a Voice SDK client may be called; anything else reaches us changed, and as nobody we know."""
+
 
 def provider(settings: Settings, group: TwilioSettings, *, recordings: Path, clock: Clock) -> TwilioProvider:
     """The exchange, to be opened.  ``Misconfigured`` names a secret that cannot be read, or a tenant that is not there.
@@ -20,21 +33,15 @@ def provider(settings: Settings, group: TwilioSettings, *, recordings: Path, clo
     All that the door needs is looked at here, before anything runs.
     """
     _trust(settings, group)
+    for operator in settings.operators:
+        if desk_voice(settings, operator.id) == "sdk" and not _IDENTITY.match(operator.id):
+            raise Misconfigured(f"operators.{operator.id}: the Voice SDK takes letters, digits and _ in an id alone")
     known = {tenant.id for tenant in settings.tenants}
     for number in group.numbers:
         if number.tenant not in known:
             raise Misconfigured(f"twilio.numbers: there is no tenant {number.tenant}")
-    account = Account(
-        sid=group.account_sid,
-        user=group.api_key_sid,
-        secret=_secret("api_key_secret_file", group.api_key_secret_file),
-        base=group.base_url,
-        edge=group.edge,
-        region=group.region,
-        within_s=group.within_s,
-    )
     options = Options(
-        account=account,
+        account=_account(group),
         caller=group.caller,
         urls=Urls(base=settings.url.rstrip("/")),
         fallback=group.fallback,
@@ -42,6 +49,26 @@ def provider(settings: Settings, group: TwilioSettings, *, recordings: Path, clo
         ring_s=group.ring_s,
     )
     return TwilioProvider(options, recordings=recordings, book=settings.data / "twilio", clock=clock)
+
+
+async def account_findings(settings: Settings) -> list[Finding]:
+    """What is right and wrong with the account at Twilio.
+
+    ``Misconfigured`` without a group ``twilio``, ``Unavailable`` when Twilio does not answer or does not let us in.
+    """
+    group = settings.twilio
+    if group is None:
+        raise Misconfigured("there is no group twilio in the settings")
+    called = [number.called for number in group.numbers]
+    wanted = Wanted(
+        base=settings.url.rstrip("/"),
+        numbers=tuple(each for each in called if each.startswith("+")),
+        domains=tuple(each for each in called if not each.startswith("+")),
+        caller=group.caller,
+        application=group.desk_application_sid,
+    )
+    async with Rest(_account(group)) as rest:
+        return judged(wanted, await found(rest, wanted))
 
 
 def door(
@@ -57,7 +84,11 @@ def door(
     """Where Twilio comes in."""
     secret = _secret("api_key_secret_file", group.api_key_secret_file)
     keys = VoiceKeys(
-        account=group.account_sid, key=group.api_key_sid, secret=secret, application=group.desk_application_sid
+        account=group.account_sid,
+        key=group.api_key_sid,
+        secret=secret,
+        application=group.desk_application_sid,
+        edges=group.desk_edges,
     )
     return TwilioDoor(
         exchange,
@@ -68,6 +99,38 @@ def door(
         operator_of=operator_of,
         voice_keys=keys if group.desk_application_sid else None,
         clock=clock,
+    )
+
+
+def desk_voice(settings: Settings, operator: str) -> DeskVoice:
+    """How the desk of ``operator`` takes part in calls."""
+    if settings.telephony != "twilio" or settings.twilio is None:
+        return "webrtc"
+    if any(line.operator == operator for line in settings.twilio.desk_lines):
+        return "telephone"
+    return "sdk" if settings.twilio.desk_application_sid else "none"
+
+
+def desk_sources(settings: Settings) -> tuple[str, ...]:
+    """Where the console's page must reach the SDK's signalling (CSP ``connect-src``); nowhere when no desk uses it.
+
+    After it was connected once the SDK goes back to the edge that took it, so ``roaming`` stands for all of them.
+    """
+    if settings.telephony != "twilio" or settings.twilio is None or not settings.twilio.desk_application_sid:
+        return ()
+    wanted = settings.twilio.desk_edges
+    return tuple(f"wss://voice-js.{edge}.twilio.com" for edge in (EDGES if "roaming" in wanted else wanted))
+
+
+def _account(group: TwilioSettings) -> Account:
+    return Account(
+        sid=group.account_sid,
+        user=group.api_key_sid,
+        secret=_secret("api_key_secret_file", group.api_key_secret_file),
+        base=group.base_url,
+        edge=group.edge,
+        region=group.region,
+        within_s=group.within_s,
     )
 
 

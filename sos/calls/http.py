@@ -165,15 +165,17 @@ class IceDoor:
 
     async def _vehicle(self, request: web.Request) -> web.Response:
         self._sender_of(request).check(b"")
-        return self._answer("vehicle")
+        return relays(self._turn, "vehicle")
 
     async def _operator(self, request: web.Request) -> web.Response:
         self._operator_of(request)
-        return self._answer("operator")
+        return relays(self._turn, "operator")
 
-    def _answer(self, party: str) -> web.Response:
-        body = msgspec.json.encode({"iceServers": self._turn.servers(party), "lastsSeconds": LASTS.total_seconds()})
-        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+def relays(turn: Turn, party: str) -> web.Response:
+    """The ``iceServers`` of one leg, with how long their credentials last."""
+    body = msgspec.json.encode({"iceServers": turn.servers(party), "lastsSeconds": LASTS.total_seconds()})
+    return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def _plain(request: web.Request, name: str, longest: int) -> str | None:

@@ -4,11 +4,13 @@ Legs are addressed by *our* leg id and every operation may be repeated.  A provi
 when to call back and what to do when a leg dies is decided above it.  SIP will be one more adapter of it.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import Protocol
 
 from msgspec import Struct
 
+from sos.errors import Malformed
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 
 
@@ -107,6 +109,33 @@ class ProviderCopyDeleted(Struct, frozen=True, kw_only=True, tag=True):
     copy: str
 
 
+SOUND_RATE_HZ = 16_000
+"""Of a ``Sound``: what mixing works at, and twice what a telephone carries."""
+
+MOST_SOUND_S = 150
+"""A brief is read in at most 45 s (``routing.brief.spoken``), twice, with a pause and what may be pressed."""
+
+_SOUND_ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+
+
+class Sound(Struct, frozen=True, kw_only=True):
+    """Speech that was made for one leg.  ``Malformed`` when it is too long or no 16 bit sound."""
+
+    id: str
+    """Ours; the same one is not played to a leg twice."""
+    pcm: bytes
+    """16 bit, little-endian, mono, ``SOUND_RATE_HZ``.  Empty: nothing, which ends what is being said."""
+
+    def __post_init__(self) -> None:
+        if not _SOUND_ID.match(self.id):
+            raise Malformed("a sound's id has up to 64 letters, digits and hyphens", field="id")
+        if len(self.pcm) % 2 or len(self.pcm) > 2 * SOUND_RATE_HZ * MOST_SOUND_S:
+            raise Malformed(f"a sound is 16 bit PCM of at most {MOST_SOUND_S} s", field="pcm")
+
+    def __repr__(self) -> str:
+        return f"Sound(id={self.id!r}, {len(self.pcm)} bytes)"
+
+
 ProviderEvent = (
     LegUp
     | LegDown
@@ -167,11 +196,22 @@ class TelephonyProvider(Protocol):
         """
         ...
 
-    async def place(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, number: str, key: bytes) -> None:
+    async def place(
+        self,
+        *,
+        incident: IncidentId,
+        leg: LegId,
+        party: Party,
+        who: str,
+        number: str,
+        key: bytes,
+        mode: LegMode = TALKING,
+    ) -> None:
         """Call ``number`` (E.164, already allowed by ``numbers.dialable``) into the incident's conference.
 
         ``LegRinging`` may follow, then ``LegUp`` or ``LegDown`` with ``no_answer``, ``busy``, ``rejected`` or
         ``failed``.  The same leg again dials nobody a second time: the provider is asked for it first.
+        It comes up as ``mode`` says: whoever picks up a leg that is held is heard by nobody from the first moment.
         ``Unavailable`` when it cannot dial, or does not say in time whether it did.
         """
         ...
@@ -182,6 +222,13 @@ class TelephonyProvider(Protocol):
 
     async def announce(self, leg: LegId, notice: str) -> None:
         """Play a spoken notice to one leg alone, once; ``Malformed`` when there is no notice of that name."""
+        ...
+
+    async def say(self, leg: LegId, sound: Sound) -> None:
+        """Play made speech to one leg alone, over what it hears; it takes the place of what is being said to it.
+
+        Once for each id; nothing happens when the leg is not up.  ``Unavailable`` when it cannot be played just now.
+        """
         ...
 
     async def end(self, leg: LegId) -> None:

@@ -7,7 +7,6 @@ matched against the calls we know (``Exchange``), so that even a signed callback
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -36,8 +35,8 @@ OVERRIDES = "#ct=2000&rt=3000&rc=2&rp=all"
 different places, so both are taken; either needs the token."""
 
 WRITE_WITHIN_S = 0.05
-"""How long a caller waits for the leg's own entry in the journal, the incident being kept already; after that the call
-is connected and the entry follows."""
+"""How long a caller waits for the leg's own entry in the journal, the incident with its call being kept already; after
+that the call is connected and the entry follows."""
 
 TOKEN_LASTS_S = 3600
 """Of a desk's voice token; the SDK asks for the next before it ends."""
@@ -83,6 +82,10 @@ class Exchange(Protocol):
 
     def sound(self, name: str) -> bytes: ...
 
+    def said(self, name: str) -> str: ...
+
+    def said_sound(self, name: str) -> bytes: ...
+
     def to_people(self) -> str: ...
 
     def turned_away(self) -> str: ...
@@ -109,6 +112,8 @@ class VoiceKeys(Struct, frozen=True, kw_only=True):
     secret: str
     application: str
     """TwiML application whose voice URL is ``/twilio/desk``."""
+    edges: tuple[str, ...] = ("roaming",)
+    """Edge locations that desks try in this order."""
 
     def __repr__(self) -> str:
         return f"VoiceKeys(key={self.key!r})"
@@ -156,11 +161,13 @@ class TwilioDoor:
             "/twilio/wait": self._wait,
             "/twilio/hold": self._hold,
             "/twilio/notices/{name}": self._notice,
+            "/twilio/said/{name}": self._said,
         }
         posts = [web.post(path, self._signed(handler)) for path, handler in signed.items()]
         return [
             *posts,
             web.get("/twilio/sounds/{name}.wav", self._signed(self._sound)),
+            web.get("/twilio/said/{name}.wav", self._signed(self._said_sound)),
             web.get("/twilio/stream/{incident}/{leg}", self._stream),
             web.get("/console/voice-token", self._voice_token),
         ]
@@ -235,12 +242,12 @@ class TwilioDoor:
                 received_at=self._clock.now(),
             )
             expected = self._bridge.expect(incident, leg=leg, party=Party.VEHICLE, who="vehicle")
-            key = await self._key_in_time(incident, expected)
-            return _twiml(
-                await self._exchange.admit(
-                    incident=incident, leg=leg, party=Party.VEHICLE, who="vehicle", call=call, key=key
-                )
+            written = asyncio.ensure_future(asyncio.wait((self._begin(incident, expected),), timeout=WRITE_WITHIN_S))
+            answer = await self._exchange.admit(
+                incident=incident, leg=leg, party=Party.VEHICLE, who="vehicle", call=call, key=None
             )
+            await written
+            return _twiml(answer)
         except SosError as away:  # rescue is never blocked: people are reached without us
             log.error("twilio_call_to_people", leg=leg, reason=str(away))
             return _twiml(self._exchange.to_people())
@@ -260,15 +267,12 @@ class TwilioDoor:
             log.warning("twilio_desk_refused", leg=leg, reason=str(refused))
             return _twiml(self._exchange.turned_away())
 
-    async def _key_in_time(self, incident: IncidentId, writing: Coroutine[Any, Any, bytes]) -> bytes | None:
-        """The key, or None when the journal is slow or away; what was begun goes on, and the key follows."""
+    def _begin(self, incident: IncidentId, writing: Coroutine[Any, Any, bytes]) -> "asyncio.Task[bytes]":
+        """Put a leg on the record beside its answer; the key of what it says follows when the journal has it."""
         task = asyncio.create_task(writing)
         self._later.add(task)
         task.add_done_callback(partial(self._written, incident))
-        with suppress(TimeoutError, SosError):
-            async with asyncio.timeout(WRITE_WITHIN_S):
-                return await asyncio.shield(task)
-        return None
+        return task
 
     def _written(self, incident: IncidentId, task: "asyncio.Task[bytes]") -> None:
         self._later.discard(task)
@@ -308,6 +312,14 @@ class TwilioDoor:
         sound = await asyncio.to_thread(self._exchange.sound, request.match_info["name"])
         return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "max-age=86400"})
 
+    async def _said(self, request: web.Request, _: Mapping[str, str]) -> web.Response:
+        return _twiml(self._exchange.said(request.match_info["name"]))
+
+    async def _said_sound(self, request: web.Request, _: Mapping[str, str]) -> web.Response:
+        """Speech made of personal data: nobody on the way may keep it."""
+        sound = self._exchange.said_sound(request.match_info["name"])
+        return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "no-store"})
+
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """A copy of a leg's sound (Media Streams); whatever happens to it, the call goes on at Twilio."""
         self._check(request, {})
@@ -335,7 +347,8 @@ class TwilioDoor:
             raise Unavailable("desks of this house join by telephone: there is no twilio.api_key")
         token = AccessToken(keys.account, keys.key, keys.secret, identity=operator, ttl=TOKEN_LASTS_S)
         token.add_grant(VoiceGrant(outgoing_application_sid=keys.application, incoming_allow=False))
-        body = msgspec.json.encode({"token": token.to_jwt(), "identity": operator, "lasts_s": TOKEN_LASTS_S})
+        told = {"token": token.to_jwt(), "identity": operator, "lasts_s": TOKEN_LASTS_S, "edges": keys.edges}
+        body = msgspec.json.encode(told)
         return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 

@@ -28,6 +28,7 @@ from sos.cli.mqtt import publish
 from sos.cli.options import LOCAL, AsJson, ConfigFile, Exit, Key, KeyFile, Url, held_key, run
 from sos.cli.route import SETTINGS as NEGATIVE_NUMBERS
 from sos.cli.route import route
+from sos.cli.twilio import app as exchange
 from sos.cli.vehicle import vehicle_crash, vehicle_manual
 from sos.clock import SystemClock
 from sos.errors import Misconfigured, SosError
@@ -47,6 +48,7 @@ app.command(context_settings=NEGATIVE_NUMBERS)(lost)
 app.add_typer(msd.app, name="msd")
 app.add_typer(registry.app, name="registry")
 app.add_typer(severity.app, name="severity")
+app.add_typer(exchange, name="twilio")
 
 
 @app.command()

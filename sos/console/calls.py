@@ -11,7 +11,18 @@ from msgspec import Struct
 
 from sos.console.port import Voice
 from sos.errors import Malformed, Refused
-from sos.incident.commands import AnswerVehicle, Command, DialLeg, InviteLeg, LeaveLeg, PlayNotice, SetLegMode
+from sos.incident.commands import (
+    AnswerVehicle,
+    AwaitResponse,
+    Command,
+    DialLeg,
+    HearResponse,
+    InviteLeg,
+    LeaveLeg,
+    PlayNotice,
+    SetLegMode,
+    SpeakBrief,
+)
 from sos.incident.model import (
     AgencyId,
     AnswerAction,
@@ -22,10 +33,22 @@ from sos.incident.model import (
     LegId,
     OperatorId,
     Party,
+    ResponseHow,
     State,
+    Telling,
+    WaitReason,
     new_id,
 )
 from sos.journal.journal import Journal
+
+LanguageOf = Callable[[AgencyId], str | None]
+"""In which language a brief can be read to an agency by machine; None: it cannot."""
+
+
+def no_voice(_: AgencyId) -> str | None:
+    """Nothing is read by machine."""
+    return None
+
 
 CALL_BACK = "callback"
 """The line of a vehicle: the number that its report asks to be called back on."""
@@ -47,6 +70,9 @@ class CallOrder(Struct, frozen=True, kw_only=True):
     agency: AgencyId | None = None
     line: str = "first"
     notice: str = ""
+    how: ResponseHow = ResponseHow.SPEECH
+    seconds: int = 0
+    because: WaitReason | None = None
 
 
 class CallOrders:
@@ -60,21 +86,27 @@ class CallOrders:
         operator: OperatorId,
         dials: bool,
         lines: Mapping[str, Mapping[str, str]],
+        speaks: LanguageOf = no_voice,
     ) -> None:
-        """``dials``: the house reaches telephone numbers; ``lines`` are those of the agencies."""
+        """``dials``: the house reaches telephone numbers; ``lines`` are those of the agencies; ``speaks``: what it can
+        read to them."""
         self._journal = journal
         self._voice = voice
         self._operator = operator
         self._dials = dials
         self._lines = lines
+        self._speaks = speaks
         self.obey: Mapping[str, Callable[[IncidentId, CallOrder], Awaitable[object]]] = {
             "mode": self._mode,
             "invite": self._invite,
             "dial": self._dial,
             "call_vehicle": self._call_vehicle,
             "notice": self._notice,
+            "speak_brief": self._speak_brief,
             "end_leg": self._end,
             "leave_call": self._leave,
+            "answered": self._answered,
+            "wait_longer": self._wait_longer,
         }
 
     async def _mode(self, incident: IncidentId, order: CallOrder) -> None:
@@ -130,6 +162,25 @@ class CallOrders:
             raise Refused("this leg is not in the call")
         await self._execute(incident, PlayNotice(leg=_leg(order), notice=order.notice))
 
+    async def _speak_brief(self, incident: IncidentId, order: CallOrder) -> None:
+        """Have the newest brief of an agency read to its leg by machine; the vehicle hears none of it."""
+        state = await self._own(incident)
+        known = _known(state, order)
+        told = [each for each in state.disclosures if each.agency == known.who and not each.superseded]
+        if known.party is not Party.AGENCY or not told:
+            raise Refused("a brief is read to an agency that was told")
+        language = self._speaks(AgencyId(known.who))
+        if language is None:
+            raise Refused("this house cannot speak the agency's language: read the brief to them yourself")
+        spoken = SpeakBrief(
+            leg=known.leg,
+            disclosure=told[-1].disclosure,
+            language=language,
+            why=Telling.ASKED,
+            operator=self._operator,
+        )
+        await self._execute(incident, spoken)
+
     async def _end(self, incident: IncidentId, order: CallOrder) -> None:
         """Take an agency out of the call, or take its invitation back."""
         known = _known(await self._own(incident), order)
@@ -138,6 +189,17 @@ class CallOrders:
         if not known.up:
             await self._execute(incident, LeaveLeg(leg=known.leg, reason=WITHDRAWN))
         await self._voice.hang_up(known.leg)
+
+    async def _answered(self, incident: IncidentId, order: CallOrder) -> None:
+        """Somebody in the vehicle has answered."""
+        await self._execute(incident, HearResponse(operator=self._operator, how=order.how))
+
+    async def _wait_longer(self, incident: IncidentId, order: CallOrder) -> None:
+        """Nobody is taken to be unconscious yet."""
+        if order.because is None:
+            raise Malformed("why is there more time?", field="$.because")
+        waits = AwaitResponse(operator=self._operator, seconds=order.seconds, reason=order.because)
+        await self._execute(incident, waits)
 
     async def _leave(self, incident: IncidentId, _: CallOrder) -> None:
         """Leave vehicle and agency to each other; whoever was held or muted is let go first, nobody else could."""

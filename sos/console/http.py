@@ -7,19 +7,25 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from routing.categories import Category
 from sos.console.access import COOKIE, Access, Operator
 from sos.console.socket import OPEN, DeskSocket, Room
-from sos.errors import Malformed, Unavailable
-from sos.incident.model import IncidentId, LegId, Party
+from sos.errors import Forbidden, Malformed, Refused, Unavailable, Unknown
+from sos.incident.commands import ReadParts
+from sos.incident.model import IncidentId, LegId, Party, State
 from sos.whip import leg_id, sdp_answer, sdp_offer
 
 STATIC = Path(str(resources.files("sos.console"))) / "static"
 
+REPLAY_S, MOST_REPLAY_S = 15, 60
+"""What is heard again when nothing else is asked for, and the most."""
+
 CONTENT_SECURITY = (
     "default-src 'self'; script-src 'self'; worker-src 'self' blob:; img-src 'self' data: blob:;"
-    " style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; media-src 'self' blob:;"
+    " style-src 'self' 'unsafe-inline'; connect-src {connect}; media-src 'self' blob:;"
     " frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
+"""CSP level 3, where ``'self'`` covers our own WebSocket; ``connect`` names whatever else voice needs."""
 
 
 class _LogIn(Struct, frozen=True):
@@ -29,12 +35,18 @@ class _LogIn(Struct, frozen=True):
 class Console:
     """The routes below ``/console``."""
 
-    def __init__(self, room: Room, access: Access, *, base_map: bytes, secure: bool) -> None:
-        """``secure``: desks reach us over TLS, so that the session must never travel without it."""
+    def __init__(
+        self, room: Room, access: Access, *, base_map: bytes, secure: bool, connects: tuple[str, ...] = ()
+    ) -> None:
+        """``secure``: desks reach us over TLS, so that the session must never travel without it.
+
+        ``connects``: origins besides ours that the page must reach for voice.
+        """
         self._room = room
         self._access = access
         self._base_map = base_map
         self._secure = secure
+        self._headers = _headers(connects)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -47,6 +59,7 @@ class Console:
             web.get("/console/socket", self._socket),
             web.post("/console/incidents/{incident}/voice", self._connect),
             web.delete("/console/legs/{leg}", self._hang_up),
+            web.get("/console/incidents/{incident}/replay/{leg}", self._replay),
         ]
 
     async def _to_page(self, _: web.Request) -> web.Response:
@@ -56,13 +69,14 @@ class Console:
         page = STATIC / "index.html"
         if not page.is_file():
             raise Unavailable("the console is not built: run ops/build_console.py")
-        return web.FileResponse(page, headers={"Cache-Control": "no-cache", **_headers()})
+        return web.FileResponse(page, headers={"Cache-Control": "no-cache", **self._headers})
 
     async def _asset(self, request: web.Request) -> web.StreamResponse:
         asset = STATIC / "assets" / Path(request.match_info["name"]).name
         if not asset.is_file():
             raise web.HTTPNotFound
-        return web.FileResponse(asset, headers={"Cache-Control": "public, max-age=31536000, immutable", **_headers()})
+        lasting = {"Cache-Control": "public, max-age=31536000, immutable"}
+        return web.FileResponse(asset, headers=lasting | self._headers)
 
     async def _map(self, _: web.Request) -> web.Response:
         return web.Response(
@@ -116,13 +130,32 @@ class Console:
             await self._room.voice.hang_up(leg)
         return web.Response(status=204)
 
+    async def _replay(self, request: web.Request) -> web.Response:
+        """What a leg said last, for the operator who has the incident and supervisors; on record before it sounds."""
+        operator = self._operator(request)
+        _same_origin(request)
+        journal, leg = self._room.journal, LegId(request.match_info["leg"])
+        state = await journal.state(IncidentId(request.match_info["incident"]))
+        if state.operator != operator.id and not operator.supervisor:
+            raise Forbidden("only the operator who has the incident, or a supervisor, may hear it again")
+        if state.state is State.CLOSED:
+            raise Refused("the incident is closed: its recording is heard from an export")
+        if state.leg(leg) is None:
+            raise Unknown("there is no such leg")
+        seconds, reader = _seconds(request), f"operator:{operator.id}"
+        purpose = f"replay:{leg}:{seconds:g}s"
+        command = ReadParts(reader=reader, categories=(Category.AUD,), purpose=purpose, each_time=True)
+        await journal.execute(state.id, command, actor=reader)
+        sound = await self._room.replay.again(state, leg, seconds=seconds)
+        return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "no-store"})
+
     def _operator(self, request: web.Request) -> Operator:
         return self._access.operator(request.cookies.get(COOKIE))
 
 
-def _headers() -> dict[str, str]:
+def _headers(connects: tuple[str, ...]) -> dict[str, str]:
     return {
-        "Content-Security-Policy": CONTENT_SECURITY,
+        "Content-Security-Policy": CONTENT_SECURITY.format(connect=" ".join(("'self'", *connects))),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Permissions-Policy": "microphone=(self)",
@@ -130,7 +163,17 @@ def _headers() -> dict[str, str]:
 
 
 def _same_origin(request: web.Request) -> None:
-    """A socket opened by another site's page would carry our cookie in older browsers."""
+    """What another site's page asks for would carry our cookie in older browsers."""
     origin = request.headers.get("Origin")
     if origin is not None and origin.split("://", 1)[-1] != request.host:
         raise web.HTTPForbidden
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise web.HTTPForbidden
+
+
+def _seconds(request: web.Request) -> float:
+    """How much is to be heard again."""
+    asked = request.query.get("seconds", str(REPLAY_S))
+    if not asked.isdecimal() or not 1 <= int(asked[:4]) <= MOST_REPLAY_S:
+        raise Malformed(f"seconds is between 1 and {MOST_REPLAY_S}", field="seconds")
+    return float(asked[:4])

@@ -5,13 +5,13 @@ position it has seen.  A message is encoded once for all desks.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
 from sos.clock import timestamp
 from sos.incident.events import OF_THE_REGISTRY, Recorded
-from sos.incident.model import IncidentId, LegId
+from sos.incident.model import IncidentId, LegId, OperatorId
 
 MAILBOX = 4096
 """Messages a desk may lag behind: about 1 MiB, or two seconds of the worst minute of a great earthquake."""
@@ -28,6 +28,8 @@ class Mailbox:
     def __init__(self) -> None:
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
         self.overflowed = False
+        self.operator: OperatorId | None = None
+        """Whose desk it is."""
         self.watching: Collection[IncidentId] = ()
         """Incidents that are open at this desk: it is told how loud their legs are."""
 
@@ -74,8 +76,13 @@ class Hub:
             if self._mailboxes and type(recorded.event) not in OF_THE_REGISTRY:
                 self.tell(event_message(recorded))
 
-    def sound(self, loudness: Mapping[IncidentId, Mapping[LegId, tuple[int, int]]]) -> None:
-        """How loud the legs of each incident are (mean and peak, dBov), to the desks that have it open."""
+    def of(self, operator: OperatorId, incident: IncidentId) -> Iterator[Mailbox]:
+        """The desks of this operator that have the incident open."""
+        return (each for each in tuple(self._mailboxes) if each.operator == operator and incident in each.watching)
+
+    def sound(self, loudness: Mapping[IncidentId, Mapping[LegId, object]]) -> None:
+        """How loud the legs of each incident are (mean, peak in dBov, and whether somebody speaks), to the desks that
+        have it open."""
         for incident, legs in loudness.items():
             desks = [mailbox for mailbox in self._mailboxes if incident in mailbox.watching]
             if desks:

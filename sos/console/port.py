@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from sos.incident.model import AgencyId, DisclosureId, IncidentId, LegId, OperatorId, Party
+from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId, Party
 from sos.incident.wish import Wish
 from sos.journal.journal import Done
 
@@ -13,6 +13,12 @@ class Voice(Protocol):
     async def hang_up(self, leg: LegId) -> None: ...
 
     async def finish(self, incident: IncidentId) -> None: ...
+
+
+class Replay(Protocol):
+    async def again(self, incident: Incident, leg: LegId, *, seconds: float) -> bytes:
+        """The last ``seconds`` of one leg as WAV; ``Unavailable`` when they cannot be had just now."""
+        ...
 
 
 class Disclose(Protocol):

@@ -20,11 +20,12 @@ from routing.law.codes import Fact, Path
 from sos.clock import timestamp
 from sos.console.access import Operator
 from sos.console.acd import OWNED, Distribution
-from sos.console.calls import CallOrder, CallOrders
+from sos.console.calls import CallOrder, CallOrders, LanguageOf, no_voice
 from sos.console.desks import Desks
 from sos.console.hub import Hub, Mailbox, event_message, message
 from sos.console.outage import Outage
-from sos.console.port import Agencies, Disclose, Voice
+from sos.console.port import Agencies, Disclose, Replay, Voice
+from sos.console.transcript import Transcript
 from sos.errors import Forbidden, Malformed, Refused, SosError, Unavailable
 from sos.incident.commands import (
     AddNote,
@@ -40,6 +41,7 @@ from sos.incident.commands import (
 from sos.incident.events import OF_THE_REGISTRY, AnswerGiven, CancelReceived, DisclosureDecided, NoteAdded
 from sos.incident.lifecycle import decide
 from sos.incident.model import (
+    AgencyId,
     AnswerAction,
     AnswerId,
     ConsentAnswer,
@@ -70,6 +72,8 @@ SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, C
 
 OPEN = tuple(state for state in State if state is not State.CLOSED)
 ANSWERABLE = (State.RINGING, State.RECEIVED, State.REOPENED)
+UNDER_WAY = (State.HANDING_OVER, State.HANDED_OVER)
+"""States in which an incident may be without an operator although an agency has been told."""
 
 
 class Order(CallOrder, frozen=True, kw_only=True):
@@ -121,6 +125,12 @@ class Room(Struct, frozen=True, kw_only=True):
     """By agency: the telephone numbers of its lines, for an operator who has to dial."""
     dials: bool = False
     """Whether the house itself reaches telephone numbers."""
+    transcript: Transcript
+    replay: Replay
+    speaks: LanguageOf = no_voice
+    """In which language a brief can be read to an agency by machine."""
+    voice_of: Callable[[str], str] = lambda _: "webrtc"
+    """How an operator's desk takes part in calls: ``webrtc``, ``sdk`` (Twilio's), ``telephone`` or ``none``."""
 
 
 class DeskSocket:
@@ -131,10 +141,15 @@ class DeskSocket:
         self._operator = operator
         self._desk = DeskId(f"desk-{operator.id}")
         self._mailbox: Mailbox | None = None
-        self._shown: dict[IncidentId, int] = {}
-        """Incidents opened here, with the number of the last event whose parts were shown."""
+        self._shown: set[IncidentId] = set()
+        """Incidents opened here."""
         self._call_orders = CallOrders(
-            room.journal, room.voice, operator=operator.id, dials=room.dials, lines=room.lines
+            room.journal,
+            room.voice,
+            operator=operator.id,
+            dials=room.dials,
+            lines=room.lines,
+            speaks=room.speaks,
         )
         self._orders: Mapping[str, Callable[[Order], Awaitable[object]]] = {
             "ready": self._ready,
@@ -158,7 +173,8 @@ class DeskSocket:
         await socket.prepare(request)
         self._room.desks.arrive(self._desk, self._operator.id)
         self._mailbox = mailbox = self._room.hub.join()
-        mailbox.watching = self._shown.keys()
+        mailbox.operator = self._operator.id
+        mailbox.watching = self._shown
         after = request.query.get("after", "")
         tasks = [asyncio.create_task(self._send(socket, mailbox), name=f"desk-{self._operator.id}")]
         try:
@@ -209,6 +225,7 @@ class DeskSocket:
                 "exercise_partner": agency.exercise_partner,
                 "default": agency.default,
                 "lines": room.lines.get(agency.id, {}),
+                "speaks": room.speaks(AgencyId(agency.id)) is not None,
             }
             for agency in room.directory.agencies.values()
         }
@@ -229,6 +246,7 @@ class DeskSocket:
                     "languages": ["ja", "en"],
                     "brands": room.brands(),
                     "dials": room.dials,
+                    "voice": room.voice_of(self._operator.id),
                 }
             )
         )
@@ -306,9 +324,13 @@ class DeskSocket:
 
     async def _next(self) -> IncidentId:
         _, waiting = await self._room.journal.queue(limit=1, states=ANSWERABLE)
-        if not waiting:
+        if waiting:
+            return waiting[0].id
+        _, telling = await self._room.journal.queue(limit=10_000, states=UNDER_WAY)
+        alone = [incident.id for incident in telling if incident.unattended_at is not None]
+        if not alone:
             raise Refused("nobody is waiting")
-        return waiting[0].id
+        return alone[0]
 
     async def _open(self, order: Order) -> None:
         await self._show(_incident(order))
@@ -335,6 +357,9 @@ class DeskSocket:
             )
             item["parts"][part.category] = {"text": part.payload.decode()} if text else msgspec.Raw(part.payload)
         self._mailbox.put(message({"t": "parts", "incident": incident, "items": list(items.values())}))
+        self._shown.add(incident)
+        state = await self._room.journal.state(incident)
+        await self._room.transcript.show(state, self._operator.id, self._mailbox)
 
     async def _note(self, order: Order) -> None:
         incident = _incident(order)

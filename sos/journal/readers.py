@@ -19,6 +19,7 @@ from sos.incident.commands import PassDeadline
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId, new_id
 from sos.journal.journal import Journal, epoch_ms
+from sos.journal.lanes import Lanes
 from sos.journal.store import Store
 
 log = structlog.get_logger()
@@ -42,6 +43,8 @@ class Reader(Struct, frozen=True, kw_only=True):
     handle: Handle
     from_now: bool = False
     """Start at the end and store no cursor: for readers that only show what happens."""
+    by_incident: bool = False
+    """Each incident in a lane of its own (``lanes``): for readers that wait for the world."""
 
 
 class Follower:
@@ -54,6 +57,7 @@ class Follower:
         self._position = 0
         self._saved = 0
         self._saved_at = clock.now()
+        self._lanes = Lanes(self._handle_in_lane) if reader.by_incident else None
         self.passed_over = 0
         """Events passed over because they could not be handled: an alarm when it is not zero."""
 
@@ -63,23 +67,40 @@ class Follower:
 
     @property
     def position(self) -> int:
-        return self._position
+        """Everything before it is done."""
+        oldest = self._lanes.oldest if self._lanes is not None else None
+        return self._position if oldest is None else oldest
 
     async def run(self) -> None:
         self._position = await self._start()
         self._saved = self._position
+        try:
+            await self._follow()
+        finally:
+            if self._lanes is not None:
+                await self._lanes.stop()
+
+    async def _follow(self) -> None:
         while True:
             try:
                 batch = await self._store.follow(self._position, limit=BATCH)
                 if batch:
-                    await self._handle(batch)
-                    self._position += len(batch)
+                    await self._take(batch)
                     await self._save()
                     continue
                 await self._save(now=True)
                 await self._wait()
             except Unavailable:
                 await self._clock.wait(POLL)
+
+    async def _take(self, batch: Sequence[Recorded]) -> None:
+        if self._lanes is None:
+            await self._handle(batch)
+            self._position += len(batch)
+            return
+        for event in batch:
+            await self._lanes.put(self._position, event)
+            self._position += 1
 
     async def _start(self) -> int:
         while True:
@@ -98,11 +119,12 @@ class Follower:
             return
 
     async def _save(self, *, now: bool = False) -> None:
-        if self._reader.from_now or self._position == self._saved:
+        done = self.position
+        if self._reader.from_now or done == self._saved:
             return
         if now or self._clock.now() - self._saved_at >= SAVE_EVERY:
-            await self._store.save_cursor(self._reader.name, self._position)
-            self._saved, self._saved_at = self._position, self._clock.now()
+            await self._store.save_cursor(self._reader.name, done)
+            self._saved, self._saved_at = done, self._clock.now()
 
     async def _handle(self, batch: Sequence[Recorded]) -> None:
         try:
@@ -112,6 +134,15 @@ class Follower:
         except Exception:  # noqa: BLE001  (the edge of one reader step: ends in a record below)
             for event in batch:
                 await self._handle_alone(event)
+
+    async def _handle_in_lane(self, event: Recorded) -> None:
+        """Until it is done, or passed over: others of its incident wait for it, and nobody else."""
+        while True:
+            try:
+                await self._handle_alone(event)
+                return
+            except Unavailable:
+                await self._clock.wait(POLL)
 
     async def _handle_alone(self, event: Recorded) -> None:
         for attempt in range(1, TRIES + 1):

@@ -102,6 +102,11 @@ class ScriptedService:
         self.orders: list[dict[str, Any]] = []
         self.offers: list[tuple[str, str]] = []
         self.hung_up: list[str] = []
+        self.supervisor = False
+        """Whether the operator of the page is one."""
+        self.replayed: list[tuple[str, str]] = []
+        self.replay_sound: bytes | None = None
+        """A WAV file; None: there is nothing to hear."""
         self.legs: dict[str, RTCPeerConnection] = {}
         self.sockets: set[web.WebSocketResponse] = set()
         self.asked_after: list[str | None] = []
@@ -172,6 +177,7 @@ class ScriptedService:
         app.router.add_get("/console/map/base.geojson", self.map)
         app.router.add_post("/console/incidents/{incident}/voice", self.voice)
         app.router.add_delete("/console/legs/{leg}", self.hang_up)
+        app.router.add_get("/console/incidents/{incident}/replay/{leg}", self.replay)
         app.router.add_get("/console/ice", self.ice)
         app.router.add_static("/console/assets", STATIC / "assets")
         app.on_shutdown.append(self.shut_down)
@@ -203,11 +209,11 @@ class ScriptedService:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         names = ("name_ja", "name_en", "service", "exercise_partner")
-        agencies = {key: dict(zip(names, values, strict=True)) for key, values in AGENCIES.items()}
+        agencies = {key: dict(zip(names, values, strict=True)) | {"speaks": True} for key, values in AGENCIES.items()}
         await socket.send_json(
             {
                 "t": "welcome",
-                "operator": {"id": "op1", "name": "操作員 一"},
+                "operator": {"id": "op1", "name": "操作員 一", "supervisor": self.supervisor},
                 "desk": "desk-1",
                 "now": datetime.now(UTC).isoformat(),
                 "demo": True,
@@ -326,6 +332,12 @@ class ScriptedService:
 
     async def ice(self, _: web.Request) -> web.Response:
         return web.json_response({"iceServers": []})
+
+    async def replay(self, request: web.Request) -> web.Response:
+        self.replayed.append((request.match_info["leg"], request.query["seconds"]))
+        if self.replay_sound is None:
+            raise web.HTTPServiceUnavailable
+        return web.Response(body=self.replay_sound, content_type="audio/wav", headers={"Cache-Control": "no-store"})
 
     async def hang_up(self, request: web.Request) -> web.Response:
         leg = request.match_info["leg"]

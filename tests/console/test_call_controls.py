@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from sos.incident import events as e
-from sos.incident.model import Party
+from sos.incident.model import Party, Telling
 from tests.console.scripted_service import ScriptedService
 from tests.console.test_console_page import AXE, at, begin, violations
 
@@ -99,6 +99,22 @@ async def test_an_agency_that_was_told_is_let_in_by_a_button_or_called_by_hand(
     await page.click(at(f"invite-{FIRE}"))
 
     await until(lambda: ordered(service, "invite") == [{"do": "invite", "agency": FIRE}])
+
+
+async def test_the_machine_reads_the_brief_to_an_agency_when_the_operator_wants_it(
+    page: Page, service: ScriptedService, until: Until
+) -> None:
+    incident = await call_of_three(page, service, until)
+    button = page.locator(at("speak-brief"))
+    await expect(button).to_have_text("通報内容を読み上げる")
+
+    await button.click()
+    await until(lambda: ordered(service, "speak_brief") == [{"do": "speak_brief", "leg": "fire"}])
+    told = service.incidents[incident].disclosures[-1].disclosure
+    await service.happen(incident, e.BriefSpoken(leg="fire", disclosure=told, voice="ja", why=Telling.ASKED))
+
+    await expect(button).to_have_text("もう一度読み上げる")
+    await expect(page.locator(f'{at("timeline")} [data-kind="BriefSpoken"]')).to_contain_text("指示による")
 
 
 async def test_the_levels_of_the_legs_are_shown_and_the_panel_is_clean_to_axe(

@@ -47,9 +47,15 @@ class Emulator:
         self.told: list[tuple[str, Mapping[str, str]]] = []
         """Every callback, before anything went wrong with it."""
         self.posted: list[str] = []
+        self.numbers: dict[str, dict[str, Any]] = {}
+        """How the account's numbers are set up, by number; ``domains`` and ``applications`` by name and id."""
+        self.domains: dict[str, dict[str, Any]] = {}
+        self.applications: dict[str, dict[str, Any]] = {}
         self.refuse_deletions = 0
         self.hanging = False
         """It takes every request and answers none."""
+        self.hanging_on: set[str] = set()
+        """Conferences (by name) whose orders it takes and does not answer."""
         self.damage: Callable[[bytes], bytes] = lambda wav: wav
         """What becomes of a recording on its way."""
         self._described = Described(described) if described is not None and described.exists() else None
@@ -83,6 +89,11 @@ class Emulator:
     def base(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def answers(self) -> bool:
+        """Whether its edge is there."""
+        return self._open
+
     async def up(self) -> None:
         """Answer again."""
         root = ROOT.format(account="{account}")
@@ -104,6 +115,9 @@ class Emulator:
                 web.get(f"{root}/Recordings/{{recording}}.wav", self._sound),
                 web.get(f"{root}/Recordings/{{recording}}.json", self._recording),
                 web.delete(f"{root}/Recordings/{{recording}}.json", self._delete),
+                web.get(f"{root}/IncomingPhoneNumbers.json", self._list_numbers),
+                web.get(f"{root}/SIP/Domains.json", self._list_domains),
+                web.get(f"{root}/Applications/{{application}}.json", self._application),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -179,6 +193,8 @@ class Emulator:
         }
         for address in filter(None, addresses):
             status, text = await self._post(address, form, token=str(uuid4()))
+            if call.over:  # the caller has gone meanwhile: nothing is done for nobody
+                return
             if status == 200:
                 self._obey(call, Xml.fromstring(text), address)
                 return
@@ -277,7 +293,7 @@ class Emulator:
         assert self._session is not None
         signature = RequestValidator(self.token).compute_signature(address, {})
         stream = sid("MZ")
-        with suppress(aiohttp.ClientError, ConnectionError):
+        with suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
             async with self._session.ws_connect(address, headers={"X-Twilio-Signature": signature}) as socket:
                 await socket.send_json({"event": "connected", "protocol": "Call", "version": "1.0.0"})
                 start = {
@@ -314,7 +330,8 @@ class Emulator:
         form = await request.post()
         if request.method == "POST":
             self.posted.append(request.path)
-        if self.hanging:
+        stuck = request.method == "POST" and request.match_info.get("conference") in self.hanging_on
+        if self.hanging or stuck:
             await self.world.pass_time(3600)
         mischief, order = self.world.mischief, request.method == "POST"
         if order and mischief.fail_before_doing > 0:
@@ -448,6 +465,47 @@ class Emulator:
             return _missing()
         self.world.deleted.append(request.match_info["recording"])
         return web.Response(status=204)
+
+    # --- how the account is set up ------------------------------------------------------------------------------------
+
+    def own_number(self, number: str, **changes: Any) -> None:
+        """Have a number, set up as a new one is but for ``changes``."""
+        capabilities = {"voice": True, "sms": False, "mms": False, "fax": False}
+        more = {"phone_number": number, "capabilities": capabilities, "trunk_sid": None, "voice_application_sid": None}
+        self.numbers[number] = self._entrance("PN", "IncomingPhoneNumbers") | more | changes
+
+    def own_domain(self, name: str, **changes: Any) -> None:
+        more = {"domain_name": name, "auth_type": "", "secure": False, "sip_registration": False}
+        self.domains[name] = self._entrance("SD", "SIP/Domains") | more | changes
+
+    def own_application(self, application: str, **changes: Any) -> None:
+        self.applications[application] = self._entrance("AP", "Applications") | {"sid": application} | changes
+
+    def _entrance(self, prefix: str, folder: str) -> dict[str, Any]:
+        made = sid(prefix)
+        return {
+            "account_sid": self.account,
+            "api_version": "2010-04-01",
+            "date_created": _rfc2822(datetime.now(UTC)),
+            "date_updated": _rfc2822(datetime.now(UTC)),
+            "friendly_name": "emulated",
+            "sid": made,
+            "uri": f"/2010-04-01/Accounts/{self.account}/{folder}/{made}.json",
+            "voice_fallback_method": "POST",
+            "voice_fallback_url": None,
+            "voice_method": "POST",
+            "voice_url": None,
+        }
+
+    async def _list_numbers(self, request: web.Request) -> web.Response:
+        return self._page(request, "incoming_phone_numbers", list(self.numbers.values()))
+
+    async def _list_domains(self, request: web.Request) -> web.Response:
+        return self._page(request, "domains", list(self.domains.values()))
+
+    async def _application(self, request: web.Request) -> web.Response:
+        found = self.applications.get(request.match_info["application"])
+        return _missing() if found is None else web.json_response(found)
 
     # --- how things look --------------------------------------------------------------------------------------------
 

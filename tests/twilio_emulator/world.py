@@ -176,7 +176,7 @@ class World:
         self.calls[call.sid] = call
         label = form.get("Label", "")
         self.dialled.append((label, number))
-        participant = Participant(call=call, label=label)
+        participant = Participant(call=call, label=label, muted=form.get("Muted") == "true")
         conference.participants[call.sid] = participant
         self._first_counts(conference, form, events)
         recorded = form.get("RecordingStatusCallback", "") if form.get("Record") == "true" else None

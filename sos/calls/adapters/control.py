@@ -12,12 +12,19 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from sos.calls.port import IceServer, LegMode, LegUp, Level, ProviderEvent
+from sos.calls.port import IceServer, LegMode, LegUp, Level, ProviderEvent, Sound
 from sos.errors import Malformed, Refused, SosError, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 
-PROTOCOL = 2
-"""Raised with every change of a message below: a worker of another protocol is told to finish and is replaced."""
+PROTOCOL = 3
+"""Raised with every change of a message below.  3: ``Say``."""
+
+STILL_UNDERSTOOD = frozenset({2, PROTOCOL})
+"""Protocols of workers that keep their calls over an upgrade: they understand all that is sent to them, since what they
+do not know is not sent (``Say`` to a worker of 2), and are replaced once they carry nothing.  A worker of any other
+protocol is told to finish and is replaced at once."""
+
+SAYS_SINCE = 3
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """The largest frame is a sealed recording's manifest: about 250 bytes for each second of each track."""
@@ -57,6 +64,14 @@ class Announce(Struct, frozen=True, tag=True, kw_only=True):
     notice: str
 
 
+class Say(Struct, frozen=True, tag=True, kw_only=True):
+    """At most 4.6 MiB of sound (``MOST_SOUND_S``)."""
+
+    order: int
+    leg: LegId
+    sound: Sound
+
+
 class End(Struct, frozen=True, tag=True, kw_only=True):
     order: int
     leg: LegId
@@ -85,7 +100,7 @@ class Acknowledge(Struct, frozen=True, tag=True):
     number: int
 
 
-Order: TypeAlias = Accept | SetMode | Announce | End | Finish | Ask | Retire
+Order: TypeAlias = Accept | SetMode | Announce | Say | End | Finish | Ask | Retire
 FromService: TypeAlias = Order | Acknowledge
 
 

@@ -26,6 +26,8 @@ from recording.errors import OutOfOrder, RecordingError
 from recording.tracks import duration_ms, recover
 from sos.calls.adapters.control import (
     PROTOCOL,
+    SAYS_SINCE,
+    STILL_UNDERSTOOD,
     Accept,
     Acknowledge,
     Announce,
@@ -37,6 +39,7 @@ from sos.calls.adapters.control import (
     Order,
     Reply,
     Retire,
+    Say,
     SetMode,
     Told,
     frame,
@@ -44,6 +47,7 @@ from sos.calls.adapters.control import (
     raised,
 )
 from sos.calls.port import (
+    TALKING,
     IceServer,
     LegDown,
     LegMode,
@@ -54,6 +58,7 @@ from sos.calls.port import (
     RecordingBroken,
     RecordingDone,
     RecordingLeft,
+    Sound,
 )
 from sos.clock import Clock
 from sos.errors import Unavailable
@@ -72,6 +77,9 @@ _BEAT_WITHIN_S = 3.0
 """A worker that does not say for so long what is up is stuck: callers hear nothing, so it is ended and replaced."""
 _BEATS_MISSED = 2
 """In a row; a caller of a stuck worker is then silent for about 12 s until it has called again."""
+_FREE_BEATS = 20
+"""How often in a row a worker of the release before must say that it carries nobody; one who has just been answered
+may take 15 s to come up."""
 _SOCKET_CHARACTERS = 100
 """A Unix socket's name has 104 bytes on macOS and 108 on Linux."""
 _LOG_BYTES = 16 * 1024 * 1024
@@ -146,7 +154,17 @@ class EmbeddedProvider:
         )
         return (await shard.ask(order)).answer
 
-    async def place(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, number: str, key: bytes) -> None:
+    async def place(
+        self,
+        *,
+        incident: IncidentId,
+        leg: LegId,
+        party: Party,
+        who: str,
+        number: str,
+        key: bytes,
+        mode: LegMode = TALKING,
+    ) -> None:
         """It has no telephone line: always ``Unavailable``."""
         raise Unavailable("WebRTC reaches no telephone number; call it on another telephone")
 
@@ -155,6 +173,10 @@ class EmbeddedProvider:
 
     async def announce(self, leg: LegId, notice: str) -> None:
         await self._of_leg(leg, Announce(order=next(_numbers), leg=leg, notice=notice))
+
+    async def say(self, leg: LegId, sound: Sound) -> None:
+        """See the port; also ``Unavailable`` while the leg is with a worker of the release before."""
+        await self._of_leg(leg, Say(order=next(_numbers), leg=leg, sound=sound))
 
     async def end(self, leg: LegId) -> None:
         await self._of_leg(leg, End(order=next(_numbers), leg=leg))
@@ -242,6 +264,8 @@ class _Shard:
         self._writing: dict[RecordingId, IncidentId] = {}
         self._seen = 0
         self._pid = 0
+        self._protocol = PROTOCOL
+        self._free_beats = 0
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._asked: dict[int, asyncio.Future[Reply]] = {}
@@ -277,6 +301,8 @@ class _Shard:
                 await self._up.wait()
         except TimeoutError as away:
             raise Unavailable("the voice worker is being started; call again") from away
+        if isinstance(order, Say) and self._protocol < SAYS_SINCE:
+            raise Unavailable("this call is carried by the release before, which plays no made speech")
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._asked[order.order] = reply
         try:
@@ -344,13 +370,13 @@ class _Shard:
                     self._on_levels(levels)
 
     async def _met(self, hello: Hello) -> None:
-        self._pid = hello.pid
+        self._pid, self._protocol = hello.pid, hello.protocol
         if hello.boot != self.boot:
             self._lose_all()
             self.boot, self._seen = hello.boot, 0
             self.legs.update((leg.leg, leg) for leg in hello.legs)
             self._writing.update((recording, incident) for incident, recording in hello.writing)
-        if hello.protocol != PROTOCOL:
+        if hello.protocol not in STILL_UNDERSTOOD:
             log.warning("voice_worker_replaced", worker=self._path.name, protocol=hello.protocol)
             self._send(frame(Retire(order=next(_numbers))))
             return
@@ -405,8 +431,9 @@ class _Shard:
                 continue
             try:
                 async with asyncio.timeout(_BEAT_WITHIN_S):
-                    await self.ask(Ask(order=next(_numbers)))
+                    held = await self.ask(Ask(order=next(_numbers)))
                 missed = 0
+                self._replace_if_old(held)
             except Unavailable:
                 missed = 0
             except TimeoutError:
@@ -416,6 +443,15 @@ class _Shard:
                     log.error("voice_worker_stuck", worker=self._path.name)
                     with suppress(ProcessLookupError, PermissionError):
                         os.kill(self._pid, signal.SIGKILL)
+
+    def _replace_if_old(self, held: Reply) -> None:
+        """A worker of the release before goes once it has carried nobody for a while."""
+        self._free_beats = 0 if held.legs or held.writing or self._asked else self._free_beats + 1
+        if self._protocol != PROTOCOL and self._free_beats >= _FREE_BEATS:
+            log.info("voice_worker_replaced", worker=self._path.name, protocol=self._protocol)
+            self._free_beats = 0
+            self._up.clear()
+            self._send(frame(Retire(order=next(_numbers))))
 
 
 def socket_path(recordings: Path, number: int) -> Path:

@@ -34,6 +34,7 @@ from sos.calls.port import (
     RecordingBegun,
     RecordingBroken,
     RecordingDone,
+    Sound,
 )
 from sos.clock import Clock, timestamp
 from sos.errors import Malformed, Refused, Unavailable
@@ -153,6 +154,10 @@ class MediaPlane:
     async def announce(self, leg: LegId, notice: str) -> None:
         if (conference := self._conference_of(leg)) is not None:
             conference.announce(leg, notice, load_notice(notice, opus.MIX_RATE_HZ))
+
+    async def say(self, leg: LegId, sound: Sound) -> None:
+        if (conference := self._conference_of(leg)) is not None:
+            conference.say(leg, sound)
 
     async def end(self, leg: LegId) -> None:
         conference = self._conference_of(leg)

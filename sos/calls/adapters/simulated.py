@@ -14,6 +14,7 @@ from typing import Any, Self
 from recording.canonical import canonical
 from sos.calls.adapters.notices import names
 from sos.calls.port import (
+    TALKING,
     KeyPressed,
     LegDown,
     LegMode,
@@ -23,6 +24,7 @@ from sos.calls.port import (
     RecordingBegun,
     RecordingBroken,
     RecordingDone,
+    Sound,
 )
 from sos.clock import Clock
 from sos.errors import Malformed, Refused, Unavailable
@@ -67,6 +69,7 @@ class SimulatedProvider:
         self.dead: set[str] = set()
         self.modes: dict[LegId, LegMode] = {}
         self.announced: list[tuple[LegId, str]] = []
+        self.said: list[tuple[LegId, Sound]] = []
         self.refusing = False
         """While set, ``accept`` raises ``Unavailable``."""
 
@@ -98,7 +101,17 @@ class SimulatedProvider:
             self.bring_up(leg)
         return ANSWER
 
-    async def place(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, number: str, key: bytes) -> None:
+    async def place(
+        self,
+        *,
+        incident: IncidentId,
+        leg: LegId,
+        party: Party,
+        who: str,
+        number: str,
+        key: bytes,
+        mode: LegMode = TALKING,
+    ) -> None:
         """Rings at once, and is up with ``answering``; ``busy`` numbers are busy, ``dead`` ones never say anything."""
         if not self._open or self.refusing:
             raise Unavailable("the voice service takes no calls just now")
@@ -113,6 +126,8 @@ class SimulatedProvider:
             return
         room = self._rooms.setdefault(incident, _Room())
         room.legs[leg] = LegUp(incident=incident, leg=leg, party=party, who=who)
+        if mode != TALKING:
+            self.modes[leg] = mode
         if self._answering:
             self.bring_up(leg)
 
@@ -130,6 +145,12 @@ class SimulatedProvider:
             raise Malformed("there is no notice of this name", field="notice")
         if self._find(leg) is not None:
             self.announced.append((leg, notice))
+
+    async def say(self, leg: LegId, sound: Sound) -> None:
+        known = self._find(leg)
+        up = known is not None and leg in self._rooms[known.incident].up
+        if up and not any((to, each.id) == (leg, sound.id) for to, each in self.said):
+            self.said.append((leg, sound))
 
     async def end(self, leg: LegId) -> None:
         self.drop(leg, reason="ended")

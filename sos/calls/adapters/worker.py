@@ -34,6 +34,7 @@ from sos.calls.adapters.control import (
     Order,
     Reply,
     Retire,
+    Say,
     SetMode,
     Told,
     fault,
@@ -172,6 +173,8 @@ class Worker:
                 await self._plane.set_mode(leg, mode)
             case Announce(leg=leg, notice=notice):
                 await self._plane.announce(leg, notice)
+            case Say(leg=leg, sound=sound):
+                await self._plane.say(leg, sound)
             case End(leg=leg):
                 await self._plane.end(leg)
             case Finish(incident=incident):

@@ -123,6 +123,10 @@ class Peer:
         start = self._mouth.spoken + round(after_s * RATE_HZ)
         return self.said[start : start + round(seconds * RATE_HZ)]
 
+    def hush(self) -> None:
+        """Keep no more of what is heard, so that the file can be read."""
+        self._ear.close()
+
     async def leave(self) -> None:
         self._ear.close()
         await self.connection.close()

@@ -30,7 +30,7 @@ HEARD = 0.6
 FIRE = AgencyId("jp-13-fire")
 
 
-def _digest(token: str) -> str:
+def digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
 
 
@@ -39,8 +39,8 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     settings = Settings(
         data_dir=str(tmp_path / "data"),
         port=free_port(),
-        tenants=(TenantSettings(id="acme", domain="acme.sos.example", key_digests=(_digest(KEY),)),),
-        operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=_digest("hanako")),),
+        tenants=(TenantSettings(id="acme", domain="acme.sos.example", key_digests=(digest(KEY),)),),
+        operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=digest("hanako")),),
     )
     async with running(settings) as opened:
         yield opened
@@ -52,11 +52,11 @@ class Browser:
     def __init__(self, service: Service, incident: str, disclosure: str) -> None:
         self._address = service.links.brief(IncidentId(incident), disclosure) + "/call"  # type: ignore[arg-type]
 
-    async def ask(self, method: str, *, offer: str = "", address: str = "") -> tuple[int, str]:
+    async def ask(self, method: str, *, offer: str = "", address: str = "", below: str = "") -> tuple[int, str]:
         headers = {"Content-Type": "application/sdp"}
         async with (
             aiohttp.ClientSession() as session,
-            session.request(method, address or self._address, data=offer, headers=headers) as answer,
+            session.request(method, (address or self._address) + below, data=offer, headers=headers) as answer,
         ):
             return answer.status, await answer.text()
 

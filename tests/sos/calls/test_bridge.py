@@ -33,10 +33,15 @@ class House:
         self.journal, self.provider, self.clock = journal, provider, clock
         self._tasks: list[asyncio.Task[None]] = []
 
+    def number_of(self, who: AgencyId, line: str) -> str | None:
+        return number_of(who, line)
+
     async def start(self) -> None:
-        bridge = Bridge(self.journal, self.provider, number_of=number_of)
+        bridge = Bridge(self.journal, self.provider, number_of=self.number_of)
         await bridge.settle()
-        follower = Follower(Reader(name="bridge", handle=bridge.handle), self.journal.store, clock=self.clock)
+        follower = Follower(
+            Reader(name="bridge", handle=bridge.handle, by_incident=True), self.journal.store, clock=self.clock
+        )
         for work in (follower.run(), bridge.run(), pass_deadlines(self.journal)):
             self._tasks.append(asyncio.create_task(work))
 

@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pytest
 
+from recording.opus import RATE_HZ
 from sos.calls.adapters.embedded import EmbeddedProvider
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.port import (
+    SOUND_RATE_HZ,
     TALKING,
     KeyPressed,
     LegDown,
@@ -18,12 +21,16 @@ from sos.calls.port import (
     ProviderEvent,
     RecordingBegun,
     RecordingDone,
+    Sound,
     TelephonyProvider,
 )
 from sos.clock import SystemClock
 from sos.errors import Malformed, Refused, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, new_id
+from sos.vehicle.voice import speech_like
+from tests.audio import correlate
 from tests.sos.calls.peers import KEY, Events, Peer, met
+from tests.sos.calls.test_two_parties import wav
 from tests.sos.calls.twilio_rig import TwilioHouse
 from tests.twilio_emulator.world import Person
 
@@ -39,6 +46,9 @@ class Rig(Protocol):
     async def offer(self) -> str: ...
     async def call(self, incident: str, leg: str, party: Party = Party.VEHICLE) -> None: ...
     async def lose(self, leg: str) -> None: ...
+    async def said(self, leg: str, sound: Sound) -> int:
+        """How often made speech was played to a leg."""
+        ...
 
 
 class Telephone(Rig, Protocol):
@@ -74,6 +84,17 @@ class PeerRig:
     async def lose(self, leg: str) -> None:
         self._peers[leg].cord.plugged.clear()
 
+    async def said(self, leg: str, sound: Sound) -> int:
+        peer, pcm = self._peers[leg], np.frombuffer(sound.pcm, np.int16)
+        await peer.hears(2 * pcm.size / SOUND_RATE_HZ + 1)
+        peer.hush()
+        heard = wav(peer.heard)[:: RATE_HZ // SOUND_RATE_HZ]
+        times = 0
+        while (found := correlate(pcm, heard, SOUND_RATE_HZ))[0] >= 0.7:
+            times, start = times + 1, int(found[1] * SOUND_RATE_HZ)
+            heard = np.concatenate((heard[:start], heard[start + pcm.size :]))
+        return times
+
     async def close(self) -> None:
         for peer in self._made:
             await peer.leave()
@@ -93,6 +114,9 @@ class SimulatedRig:
 
     async def lose(self, leg: str) -> None:
         self.provider.drop(LegId(leg))
+
+    async def said(self, leg: str, sound: Sound) -> int:
+        return self.provider.said.count((LegId(leg), sound))
 
     def person(self, number: str, does: str) -> None:
         if does == "busy":
@@ -130,6 +154,10 @@ class TwilioRig:
 
     async def lose(self, leg: str) -> None:
         self._house.emulator.hang_up(leg)
+
+    async def said(self, leg: str, sound: Sound) -> int:
+        urls = self._house.emulator.participant(leg).announced
+        return len([url for url in urls if "/twilio/said/" in url])
 
     def person(self, number: str, does: str) -> None:
         self._house.emulator.world.people[number] = Person(does=does)
@@ -193,9 +221,16 @@ def kinds(rig: Rig) -> list[str]:
     return [type(event).__name__ for event in told(rig)]
 
 
-async def place(phone: Telephone, incident: str, leg: str, number: str, party: Party = Party.AGENCY) -> None:
+async def place(
+    phone: Telephone,
+    incident: str,
+    leg: str,
+    number: str,
+    party: Party = Party.AGENCY,
+    mode: LegMode = TALKING,
+) -> None:
     await phone.provider.place(
-        incident=IncidentId(incident), leg=LegId(leg), party=party, who=party.value, number=number, key=KEY
+        incident=IncidentId(incident), leg=LegId(leg), party=party, who=party.value, number=number, key=KEY, mode=mode
     )
 
 
@@ -396,6 +431,22 @@ async def test_hold_mute_and_coaching_are_set_once_and_taken_back(phone: Telepho
         assert phone.mode(other) == TALKING
 
 
+async def test_whoever_is_called_to_be_held_is_heard_by_nobody_from_the_first_moment(phone: Telephone) -> None:
+    incident, leg, other = new_id(), new_id(), new_id()
+    await place(phone, incident, other, "+81300000027", Party.VEHICLE)
+    await phone.events.until(LegUp)
+
+    await place(phone, incident, leg, "+81300000028", Party.SUPERVISOR, LegMode(held=True))
+    assert phone.mode(leg).held or phone.mode(leg).muted  # before anybody has picked up
+    await phone.events.until(LegUp, count=2)
+    await met(lambda: phone.mode(leg) == LegMode(held=True))
+    await phone.provider.set_mode(LegId(leg), TALKING)
+    await place(phone, incident, leg, "+81300000028", Party.SUPERVISOR, LegMode(held=True))
+
+    assert phone.mode(leg) == TALKING  # a repeat takes nothing back
+    assert phone.dialled(leg) == 1
+
+
 async def test_a_notice_is_played_to_one_leg_and_an_unknown_one_is_malformed(phone: Telephone) -> None:
     incident, leg, other = new_id(), new_id(), new_id()
     await place(phone, incident, leg, "+81300000025", Party.VEHICLE)
@@ -408,6 +459,24 @@ async def test_a_notice_is_played_to_one_leg_and_an_unknown_one_is_malformed(pho
         await phone.provider.announce(LegId(leg), "no-such-notice")
 
     assert (phone.announced(leg), phone.announced(other)) == (["wait"], [])
+
+
+async def test_made_speech_is_played_to_one_leg_once_and_to_nobody_who_is_not_there(rig: Rig) -> None:
+    incident, leg, other = new_id(), new_id(), new_id()
+    await rig.call(incident, leg, Party.AGENCY)
+    await rig.call(incident, other, Party.VEHICLE)
+    await rig.events.until(LegUp, count=2)
+    words = speech_like(1.5, seed=9)[:: RATE_HZ // SOUND_RATE_HZ]
+    made = Sound(id=new_id(), pcm=words.tobytes())
+
+    for _ in range(3):
+        await rig.provider.say(LegId(leg), made)
+    await rig.provider.say(LegId(new_id()), made)
+
+    assert (await rig.said(leg, made), await rig.said(other, made)) == (1, 0)
+    await rig.provider.end(LegId(leg))
+    await rig.events.until(LegDown)
+    await rig.provider.say(LegId(leg), Sound(id=new_id(), pcm=words.tobytes()))
 
 
 async def test_pressed_keys_are_told_with_their_leg(phone: Telephone) -> None:

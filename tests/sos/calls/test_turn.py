@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hmac
+import json
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 from recording.keys import KeyStore
+from sos.app import running
 from sos.calls.adapters.plane import MediaPlane
 from sos.calls.http import IceDoor
 from sos.calls.port import IceServer, LegUp
@@ -25,7 +27,12 @@ from sos.clock import SystemClock
 from sos.errors import Forbidden, Misconfigured
 from sos.incident.model import IncidentId, LegId, Party, new_id
 from sos.problems import problems_middleware
+from sos.settings import OperatorSettings, Settings, TenantSettings
+from sos.vehicle.report import Car, crash, report_once
+from tests.house import free_port
 from tests.sos.calls.peers import KEY, Events, Peer, met
+from tests.sos.calls.test_agency_door import FIRE, Browser, digest
+from tests.sos.dispatch.test_disclosure_at_the_desk import Desk
 
 RELAY = "turn:relay.example.com:3478?transport=udp"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -159,18 +166,11 @@ def _outward() -> str:
         return address
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
     if shutil.which("turnserver") is None:
         pytest.skip("coturn is not installed")
-    async with Coturn(tmp_path, port=_free_port()) as relay:
+    async with Coturn(tmp_path, port=free_port()) as relay:
         yield relay
 
 
@@ -220,7 +220,7 @@ async def test_a_relay_does_not_believe_a_credential_of_another_secret(
 async def test_a_dead_relay_does_not_keep_a_caller_waiting(
     provider: MediaPlane, new_peer: Callable[[int], Peer]
 ) -> None:
-    dead = Turn((f"turn:127.0.0.1:{_free_port()}?transport=udp",), "secret", clock=SystemClock())
+    dead = Turn((f"turn:127.0.0.1:{free_port()}?transport=udp",), "secret", clock=SystemClock())
     events, car = Events(provider), new_peer(1)
 
     answer = await provider.accept(
@@ -230,3 +230,39 @@ async def test_a_dead_relay_does_not_keep_a_caller_waiting(
     await car.take(answer)
 
     await events.until(LegUp)
+
+
+async def test_an_agency_is_given_a_relay_while_it_may_join_and_is_heard_through_it(
+    coturn: Coturn, tmp_path: Path, new_peer: Callable[[int], Peer]
+) -> None:
+    (server,) = coturn.turn.servers("x")
+    settings = Settings(
+        data_dir=str(tmp_path),
+        port=free_port(),
+        turn_urls=server.urls,
+        tenants=(TenantSettings(id="acme", domain="acme.sos.example", key_digests=(digest("key"),)),),
+        operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=digest("hanako")),),
+    )
+    clock = SystemClock()
+    async with running(settings) as service:
+        taken = await report_once(crash(Car(), at=clock.now(), seed=1), base_url=service.url, key="key", clock=clock)
+        desk = await Desk.sit(service.url, "hanako")
+        await desk.order(do="answer", incident=taken.incident)
+        wish = {"path": "life_protection", "necessity": "automatic_crash", "consent": "no_answer"}
+        told = await desk.order(do="disclose", incident=taken.incident, agency=FIRE, **wish)
+        page = Browser(service, taken.incident, told["result"]["disclosures"][0])
+
+        too_early, _ = await page.ask("GET", below="/ice")
+        stranger, _ = await page.ask("GET", address=page.forged(), below="/ice")
+        await desk.order(do="invite", incident=taken.incident, agency=FIRE)
+        let_in, given = await page.ask("GET", below="/ice")
+        (relay,) = json.loads(given)["iceServers"]
+        fire = relayed(new_peer(3), (IceServer(**relay | {"urls": tuple(relay["urls"])}),))
+        joined = await page.join(fire)
+        await desk.hear(t="event", kind="LegJoined")
+        taken_already, _ = await page.ask("GET", below="/ice")
+        await desk.leave()
+
+    assert (too_early, stranger, let_in, joined, taken_already) == (409, 404, 200, 201, 409)
+    assert relay["urls"] == list(server.urls)
+    assert relay["username"].partition(":")[2].startswith("agency-")

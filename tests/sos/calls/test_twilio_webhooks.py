@@ -56,7 +56,7 @@ def told(house: TwilioHouse, **form: str) -> dict[str, str]:
 
 
 ROUTES = ("/twilio/voice", "/twilio/desk", "/twilio/legs/i/l", "/twilio/conferences/i/r", "/twilio/recordings/i/l",
-          "/twilio/wait", "/twilio/hold", "/twilio/notices/wait")  # fmt: skip
+          "/twilio/wait", "/twilio/hold", "/twilio/notices/wait", "/twilio/said/wait")  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -92,8 +92,9 @@ async def test_bytes_of_strangers_are_refused_whatever_they_are(house: TwilioHou
 async def test_no_address_of_twilio_s_is_without_its_check(house: TwilioHouse):
     known = {re.sub(r"\{\w+\}", "", each.path) for each in house.door.routes()}
 
-    tried = {re.sub(r"(?<=/)[ilr](?=/|$)", "", path).replace("/notices/wait", "/notices/") for path in ROUTES}
-    assert known - tried == {"/twilio/sounds/.wav", "/twilio/stream//", "/console/voice-token"}
+    tried = {re.sub(r"(?<=/)[ilr](?=/|$)|(?<=s/)wait|(?<=d/)wait", "", path) for path in ROUTES}
+    heard = {"/twilio/sounds/.wav", "/twilio/said/.wav"}
+    assert known - tried == {*heard, "/twilio/stream//", "/console/voice-token"}
 
 
 async def test_a_slow_journal_holds_no_caller_up_and_the_recording_is_kept_all_the_same(house: TwilioHouse):
@@ -111,7 +112,7 @@ async def test_a_slow_journal_holds_no_caller_up_and_the_recording_is_kept_all_t
 
 
 async def test_sounds_and_streams_refuse_strangers_as_well(house: TwilioHouse, stranger):
-    for path in ("/twilio/sounds/ring.wav", "/twilio/stream/i/l"):
+    for path in ("/twilio/sounds/ring.wav", "/twilio/said/x.wav", "/twilio/stream/i/l"):
         async with stranger.get(house.base + path) as answer:
             assert answer.status == 403
 

@@ -1,15 +1,18 @@
 """A house that telephones through the emulated Twilio: provider, door and emulator, all over loopback."""
 
 import asyncio
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from msgspec import structs
 
-from sos.calls.adapters.twilio.provider import Options, TwilioProvider
+from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account
+from sos.calls.adapters.twilio.station import Options
 from sos.calls.adapters.twilio.twiml import Urls
 from sos.calls.legs import LegState
 from sos.calls.webhooks import Trust, TwilioDoor, VoiceKeys
@@ -17,6 +20,7 @@ from sos.clock import Clock, SystemClock
 from sos.errors import Forbidden
 from sos.incident.model import IncidentId, LegId, OperatorId, Party, TenantId, new_id
 from sos.problems import problems_middleware
+from sos.settings import Settings
 from tests.house import free_port
 from tests.sos.calls.peers import KEY, Events
 from tests.twilio_emulator.server import Emulator
@@ -82,7 +86,7 @@ class TwilioHouse:
         self._watchful = watchful
         self._outlive = outlive
         self._within_s = within_s
-        self._clock: Clock = SystemClock()
+        self._clock: Clock = clock or SystemClock()
         self._port = free_port()
         self.emulator = Emulator(described=DESCRIBED)
         self.switchboard = Switchboard()
@@ -200,3 +204,28 @@ def _hanako(request: web.Request) -> OperatorId:
     if request.cookies.get("desk") != "hanako":
         raise Forbidden("log in first")
     return OperatorId("hanako")
+
+
+def toml_of(configured: Settings) -> str:
+    """The settings as a file, for a process of its own."""
+    group = configured.twilio
+    assert group is not None
+    plain = {name: value for name, value in structs.asdict(group).items() if isinstance(value, str | float) and value}
+    key = ", ".join(f'"{digest}"' for digest in configured.tenants[0].key_digests)
+    operators = ", ".join(
+        f'{{id = "{each.id}", name = "{each.name}", token_digest = "{each.token_digest}"}}'
+        for each in configured.operators
+    )
+    numbers = ", ".join(f'{{called = "{each.called}", tenant = "{each.tenant}"}}' for each in group.numbers)
+    return "\n".join(
+        [
+            f"port = {configured.port}",
+            'telephony = "twilio"',
+            f'data_dir = "{configured.data_dir}"',
+            f'tenants = [{{id = "acme", domain = "acme.sos.example", key_digests = [{key}]}}]',
+            f"operators = [{operators}]",
+            "[twilio]",
+            f"numbers = [{numbers}]",
+            *(f"{name} = {json.dumps(value)}" for name, value in plain.items()),
+        ]
+    )

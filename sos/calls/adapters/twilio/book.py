@@ -37,6 +37,8 @@ class Booked(Struct, kw_only=True):
     leaving: str = ""
     """Why we want it gone; empty: we do not."""
     called_us: bool = False
+    said: list[str] = field(default_factory=list)
+    """Ids of the newest made speeches it was played."""
     alarmed: bool = False
     """Its wait for a free line has been told."""
 

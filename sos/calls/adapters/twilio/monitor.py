@@ -15,6 +15,8 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from sos.errors import Forbidden, Malformed
+from sos.media.heard import rms_dbov
+from sos.media.meter import SILENCE, Reading
 
 RATE_HZ = 8_000
 FRAME_BYTES = 160
@@ -22,7 +24,8 @@ REPLAY_S = 60
 """What an operator can hear again at once; the recording has the rest."""
 MOST_FRAME_BYTES = 8_000
 """A second: Twilio sends 20 ms; more is not Twilio."""
-SILENCE_DB = -96.0
+MOST_LEVELS = 50
+"""A second of frames, should nobody ask how loud it is."""
 
 _KEYS = frozenset("0123456789*#ABCD")
 
@@ -79,12 +82,18 @@ def read(text: str | bytes) -> Message:
 
 
 class Listening:
-    """What was heard of one leg lately."""
+    """What was heard of one leg lately.  ``ours`` says whether the conversation is one that we may listen to."""
 
-    def __init__(self) -> None:
+    rate_hz = RATE_HZ
+
+    def __init__(self, ours: Callable[[], bool] = lambda: True) -> None:
+        self._ours = ours
         self._frames: deque[bytes] = deque()
         self._kept = 0
-        self.level_db = SILENCE_DB
+        self._heard = 0
+        """Samples since the beginning."""
+        self._levels: list[int] = []
+        self.level_db = float(SILENCE)
         """Of the newest frame, dB below full scale (RMS)."""
 
     def hear(self, media: Media) -> None:
@@ -95,17 +104,40 @@ class Listening:
             raise Malformed("a frame is base64", field="$.media.payload") from wrong
         if not 0 < len(frame) <= MOST_FRAME_BYTES:
             raise Malformed("a frame has 1 to 8000 bytes", field="$.media.payload")
+        level = rms_dbov(linear(frame))
+        self.level_db = float(level)
+        self._levels = [*self._levels[-MOST_LEVELS:], level]
+        if not self._ours():  # what was said before is not given away to who comes back later, and nothing is added
+            self._frames.clear()
+            self._kept = 0
+            return
         self._frames.append(frame)
         self._kept += len(frame)
+        self._heard += len(frame)
         while self._kept > REPLAY_S * RATE_HZ:
             self._kept -= len(self._frames.popleft())
-        level = float(np.sqrt(np.mean(np.square(linear(frame).astype(np.float64)))))
-        self.level_db = max(SILENCE_DB, 20 * float(np.log10(max(level, 1e-6) / 32_768)))
+
+    def read(self) -> Reading:
+        """How loud it was since the last time; silence when nothing was heard."""
+        levels, self._levels = self._levels, []
+        if not levels:
+            return Reading(SILENCE, SILENCE)
+        powers = [10.0 ** (level / 10) for level in levels]
+        return Reading(max(SILENCE, round(10 * float(np.log10(sum(powers) / len(powers))))), max(levels))
 
     def replay(self, seconds: float = REPLAY_S) -> bytes:
         """The newest ``seconds`` at most, mu-law."""
         kept = b"".join(self._frames)
         return kept[-round(seconds * RATE_HZ) :] if seconds > 0 else b""
+
+    def recent(self, seconds: float) -> npt.NDArray[np.int16]:
+        """The newest ``seconds`` at most, linear."""
+        return linear(self.replay(seconds))
+
+    def since(self, at: int) -> tuple[int, npt.NDArray[np.int16]]:
+        """Where what is kept from sample ``at`` on begins, and that sound."""
+        new = min(self._kept, max(0, self._heard - at))
+        return self._heard - new, linear(self.replay(new / RATE_HZ))
 
 
 class Fork:

@@ -263,6 +263,31 @@ class Rest:
         """Delete a recording at Twilio; nothing when it is gone."""
         await _unless_gone(self._client.recordings(sid).delete_async())
 
+    # --- how the account is set up ----------------------------------------------------------------------------------
+
+    async def phone_numbers(self) -> list[dict[str, object]]:
+        """The account's numbers with where their calls go."""
+        listed = await _asked(self._client.incoming_phone_numbers.list_async(limit=_MOST_LISTED))
+        wanted = ("phone_number", "voice_application_sid", "trunk_sid", *_VOICE)
+        return [_fields(each, wanted) | {"voice": _takes_voice(each)} for each in listed]
+
+    async def sip_domains(self) -> list[dict[str, object]]:
+        """The account's SIP domains with where their calls go and who gets in."""
+        listed = await _asked(self._client.sip.domains.list_async(limit=_MOST_LISTED))
+        return [_fields(each, ("domain_name", "auth_type", "secure", *_VOICE)) for each in listed]
+
+    async def application(self, sid: str) -> dict[str, object] | None:
+        """A TwiML application; None when the account has none of that id."""
+        try:
+            return _fields(await _asked(self._client.applications(sid).fetch_async()), ("sid", *_VOICE))
+        except Unknown:
+            return None
+
+    async def newest_recording_is_sealed(self) -> bool:
+        """Whether the newest recording was encrypted with a key of the account's; False when there is none."""
+        listed = await _asked(self._client.recordings.list_async(limit=1))
+        return any(each.encryption_details for each in listed)
+
     @asynccontextmanager
     async def _getting(self, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
@@ -313,6 +338,18 @@ def _seen(participant: Any) -> Seen:
         muted=bool(participant.muted),
         coaching=(participant.call_sid_to_coach or "") if participant.coaching else "",
     )
+
+
+_VOICE = ("voice_url", "voice_method", "voice_fallback_url")
+
+
+def _fields(resource: Any, names: tuple[str, ...]) -> dict[str, object]:
+    return {name: getattr(resource, name) for name in names}
+
+
+def _takes_voice(number: Any) -> bool:
+    able = number.capabilities
+    return bool(able.get("voice") if isinstance(able, dict) else getattr(able, "voice", False))
 
 
 def _number(text: str | None) -> int:

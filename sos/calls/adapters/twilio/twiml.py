@@ -48,6 +48,12 @@ class Urls(Struct, frozen=True, kw_only=True):
     def notice(self, name: str) -> str:
         return self._with_overrides(f"/twilio/notices/{quote(name)}")
 
+    def said(self, name: str) -> str:
+        return self._with_overrides(f"/twilio/said/{quote(name)}")
+
+    def said_sound(self, name: str) -> str:
+        return f"{self.base}/twilio/said/{quote(name)}.wav"
+
     def sound(self, name: str) -> str:
         return f"{self.base}/twilio/sounds/{quote(name)}.wav"
 
@@ -71,8 +77,11 @@ class Conference(Struct, frozen=True, kw_only=True):
     jitter_buffer: str = "small"
     """Twilio's default ``large`` adds up to 300 ms to each word."""
 
-    def dialled(self, leg: LegId, *, caller: str, number: str) -> dict[str, Any]:
-        """Parameters of ``participants.create`` for a leg that we call."""
+    def dialled(self, leg: LegId, *, caller: str, number: str, muted: bool = False) -> dict[str, Any]:
+        """Parameters of ``participants.create`` for a leg that we call.
+
+        ``muted``: nobody hears whoever picks up, until an update says otherwise; it cannot be held from the start.
+        """
         return {
             "from_": caller,
             "to": number,
@@ -101,6 +110,7 @@ class Conference(Struct, frozen=True, kw_only=True):
             "recording_status_callback": self.urls.recording(self.incident, leg),
             "recording_status_callback_method": "POST",
             "recording_status_callback_event": list(RECORDING_EVENTS),
+            **({"muted": True} if muted else {}),
             **({"region": self.region} if self.region else {}),
         }
 

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { BARS, alone, bars, consulting, keysOf, mayLeave, outside, shown, standing } from "./calls";
+import { BARS, alone, bars, consulting, keysOf, mayLeave, outside, queuedFor, shown, standing } from "./calls";
 import type { Disclosure, Happened, Incident, Leg, Party } from "./protocol";
 import { fresh } from "./state";
 
 function leg(party: Party, changes: Partial<Leg> = {}): Leg {
   const known = { leg: `l-${party}`, party, who: party, up: true, ringing: false, held: false, muted: false };
-  return { ...known, coaching: null, left: null, notices: [], ...changes };
+  return { ...known, coaching: null, left: null, notices: [], briefs: [], ...changes };
 }
 
 const call = (...legs: Leg[]): Incident => ({ ...fresh("i", "demo"), state: "handed_over", legs });
@@ -66,4 +66,16 @@ test("only agencies that were told and are not in the call can be let in", () =>
 
 test("a meter shows nothing for silence and all its bars for shouting", () => {
   expect([undefined, -127, -55, -54, -35, -15, 0].map(bars)).toEqual([0, 0, 0, 1, 3, BARS, BARS]);
+});
+
+test("a leg that waits for a free line says how long, until it rings, is up or is gone", () => {
+  const at = { n: 1, at: "2026-01-01T00:00:00Z", actor: "provider:twilio", kind: "LegQueued" };
+  const events: Happened[] = [2000, 2500].map((queued_ms) => ({ ...at, data: { leg: "l-agency", queued_ms } }));
+  const waits = leg("agency", { up: false });
+
+  expect(queuedFor(events, waits)).toBe(3);
+  expect(queuedFor(events, leg("operator", { up: false }))).toBeNull();
+  for (const over of [{ ringing: true }, { up: true }, { left: "failed" }]) {
+    expect(queuedFor(events, { ...waits, ...over })).toBeNull();
+  }
 });

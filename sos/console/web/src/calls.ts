@@ -68,6 +68,13 @@ export function keysOf(events: readonly Happened[], leg: string): string {
     .join("");
 }
 
+/** Seconds for which a leg waits, or will wait, for its turn at the provider; null when it does not. */
+export function queuedFor(events: readonly Happened[], leg: Leg): number | null {
+  if (leg.up || leg.ringing || leg.left !== null) return null;
+  const told = events.findLast((event) => event.kind === "LegQueued" && event.data["leg"] === leg.leg);
+  return told === undefined ? null : Math.round(Number(told.data["queued_ms"]) / 1000);
+}
+
 /** Agencies that were told and can be let in: nobody of them is in the call or on the way. */
 export function outside(incident: Incident): string[] {
   const inside = new Set(incident.legs.filter((leg) => leg.left === null).map((leg) => leg.who));

@@ -4,14 +4,16 @@
  */
 
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
-import { alone, consulting, legUp } from "./calls";
+import { alone, consulting, legUp, shown } from "./calls";
 import { everyWord, t, word, type Key } from "./i18n.svelte";
-import type { Agency, AgencySaid, AnswerAction, Disposition, EventFrame, FromServer, Happened, Health, Incident, Leg, Match, Order, Service, Welcome, Wish } from "./protocol";
+import type { Agency, AgencySaid, AnswerAction, Disposition, EventFrame, FromServer, Happened, Health, Incident, Leg, Match, Order, Service, WaitReason, Welcome, Wish } from "./protocol";
 import { Ringer } from "./ringer";
-import { QUESTIONS, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
+import { QUESTIONS, alarms, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
 import { answerable, talking } from "./state";
 import { DeskSocket, OrderRefused } from "./socket";
-import { Voice, legOf, type VoiceState } from "./voice";
+import { Sound } from "./sound.svelte";
+import { legOf, type DeskVoice, type VoiceState } from "./voice";
+import { voiceBy, type Way } from "./voiceBy";
 
 export type Phase = "checking" | "login" | "start" | "work";
 export type Dialog =
@@ -25,6 +27,9 @@ export type Dialog =
 const FAULT_LASTS_MS = 8000;
 const REFILL_BELOW = 50;
 const REFILL_EVERY_MS = 10_000;
+
+/** What one press adds to the no-response clock. */
+const LONGER_S = 30;
 
 class Desk {
   board = $state.raw<Board>(EMPTY);
@@ -44,22 +49,24 @@ class Desk {
   said = $state("");
   voice = $state<VoiceState>("idle");
   level = $state(0);
-  /** How loud each leg is just now, of the incident that the service told of last. */
-  levels = $state.raw<{ incident: string; legs: Readonly<Record<string, readonly [number, number]>> } | null>(null);
+  readonly sound = new Sound((text) => this.#complain(text));
   muted = $state(false);
   microphone = $state(false);
   /** Incidents of this operator whose call goes on without this desk. */
   out = $state.raw<ReadonlySet<string>>(leftBefore());
-  sound = $state(false);
+  audible = $state(false);
   now = $state(Date.now());
 
   sections = $derived(sections(this.board.incidents.values(), this.me?.operator.id ?? ""));
+  alarms = $derived(alarms(this.board.incidents.values(), this.me?.operator.supervisor ?? false));
   unrecorded = $derived(unrecorded(this.board.degraded.values()));
   incident = $derived<Incident | null>(this.board.incidents.get(this.selected ?? "") ?? null);
   known = $derived(known(this.board.parts.get(this.selected ?? "") ?? []));
   timeline = $derived<readonly Happened[]>(this.selected === null ? [] : timeline(this.board, this.selected));
   answers = $derived<Answers>(answered(this.known.notes));
   mine = $derived(this.incident !== null && this.incident.operator === this.me?.operator.id);
+  /** Whether this operator may hear the call again. */
+  hears = $derived(this.mine || (this.me?.operator.supervisor ?? false));
   opened = $derived(this.board.parts.has(this.selected ?? ""));
   waiting = $derived(
     this.board.total > this.board.incidents.size
@@ -77,14 +84,8 @@ class Desk {
   #heard: ReadonlySet<string> = new Set();
   #refresh: ReturnType<typeof setTimeout> | undefined;
   readonly #ringer = new Ringer();
-  readonly #voice = new Voice({
-    changed: (state, pc) => {
-      this.voice = state;
-      this.microphone = this.#voice.hasMicrophone;
-      window.__sos.pc = pc;
-    },
-    level: (level) => (this.level = level),
-  });
+  #way: Way = "webrtc";
+  #voice: DeskVoice = this.#voiceBy(this.#way);
   readonly #socket = new DeskSocket({
     frames: (frames) => this.#take(frames),
     link: (up, tries) => this.#link(up, tries),
@@ -126,7 +127,7 @@ class Desk {
   /** The click that begins the shift: makes the sound path, asks for the microphone, goes ready. */
   async start(): Promise<void> {
     await this.#ringer.start();
-    this.sound = this.#ringer.audible;
+    this.audible = this.#ringer.audible;
     this.microphone = await this.#voice.prepare();
     this.phase = "work";
     this.#say({ do: this.ready ? "ready" : "away" });
@@ -172,6 +173,7 @@ class Desk {
 
   /** An answer of the questions is a note like any other, in words that every reader understands. */
   async script(question: Question, answer: Answer): Promise<void> {
+    if (question === "conscious" && answer === "yes" && this.incident?.response?.heard === false) this.answeredBy("speech");
     await this.note(`${word("script", question)}: ${word("answer", answer)}`);
   }
 
@@ -289,6 +291,21 @@ class Desk {
     void this.#ask({ do: "notice", incident: this.selected, leg: vehicle.leg, notice: "silent" });
   }
 
+  /** Have the machine read an agency its brief; the vehicle hears none of it. */
+  speakBrief(leg: string): void {
+    if (this.selected !== null) void this.#ask({ do: "speak_brief", incident: this.selected, leg });
+  }
+
+  /** Somebody in the vehicle has answered. */
+  answeredBy(how: "speech" | "sounds"): void {
+    if (this.selected !== null) void this.#ask({ do: "answered", incident: this.selected, how });
+  }
+
+  /** Nobody is taken to be unconscious for another while. */
+  waitLonger(because: WaitReason): void {
+    if (this.selected !== null) void this.#ask({ do: "wait_longer", incident: this.selected, seconds: LONGER_S, because });
+  }
+
   endLeg(leg: string): void {
     if (this.selected !== null) void this.#ask({ do: "end_leg", incident: this.selected, leg });
   }
@@ -391,7 +408,7 @@ class Desk {
   }
 
   #take(all: readonly (FromServer | History)[]): void {
-    const frames = all.filter((frame) => frame.t !== "levels" || this.#loud(frame));
+    const frames = all.filter((frame) => !this.#heardOf(frame));
     if (frames.length === 0) return; // ten times a second during a call: nothing else is to be drawn for it
     this.board = apply(this.board, frames);
     for (const frame of frames) {
@@ -411,10 +428,20 @@ class Desk {
     this.#ringing();
   }
 
-  /** Take note of how loud the legs are; false, since that is no fact of the incident. */
-  #loud(frame: Extract<FromServer, { t: "levels" }>): false {
-    this.levels = frame;
-    return false;
+  /** Whether a frame is about what is heard, which is no fact of the incident. */
+  #heardOf(frame: FromServer | History): boolean {
+    if (frame.t === "levels") this.sound.loud(frame);
+    else if (frame.t === "transcript") this.sound.written(frame);
+    else return false;
+    return true;
+  }
+
+  /** Hear once more what a leg said last; by key, the vehicle. */
+  replay(leg?: string): void {
+    const { incident } = this;
+    if (incident === null || !this.hears) return;
+    const whose = leg ?? shown(incident).find((one) => one.party === "vehicle")?.leg;
+    if (whose !== undefined) void this.sound.replay(incident.id, whose);
   }
 
   /** Ask for everything that happened to an incident, when something of it is missing here. */
@@ -439,7 +466,27 @@ class Desk {
     this.#socket.reconnect();
   }
 
+  #voiceBy(way: Way): DeskVoice {
+    return voiceBy(way, {
+      changed: (state, pc) => {
+        this.voice = state;
+        this.microphone = this.#voice.hasMicrophone;
+        window.__sos.pc = pc;
+      },
+      level: (level) => (this.level = level),
+    });
+  }
+
+  /** Who carries voice may be another after a restart; a call that is going on is not changed for it. */
+  #carriedBy(way: Way): void {
+    if (way === this.#way || this.#voice.incident !== null) return;
+    this.#way = way;
+    this.#voice = this.#voiceBy(way);
+    if (this.phase === "work") void this.#voice.prepare();
+  }
+
   #welcome(welcome: Welcome): void {
+    this.#carriedBy(welcome.voice ?? "webrtc");
     const restarted = this.#boot !== undefined && welcome.boot !== this.#boot;
     this.#boot = welcome.boot;
     this.me = welcome;
@@ -480,6 +527,7 @@ class Desk {
     const incident = this.board.incidents.get(event.incident);
     if (incident === undefined) return;
     const ours = incident.operator === this.me?.operator.id && incident.state !== "closed";
+    if (event.kind === "IncidentClosed") this.sound.forget(incident.id, incident.legs.map(({ leg }) => leg));
     if (event.kind === "OperatorAssigned" && ours && this.phase === "work") this.#taken(incident.id);
     if (this.#voice.incident === incident.id && (!ours || !talking(incident))) this.#voice.leave();
     this.#backToTheVehicle(incident);
@@ -505,14 +553,15 @@ class Desk {
 
   /** Sound and announce what waits; during a call only a soft tick in the ear. */
   #ringing(): void {
-    const ringing = this.sections.waiting.filter((one) => one.state === "ringing" || one.state === "received");
+    const ringing = this.sections.waiting.filter((one) => one.unattended_at !== null && one.state !== "reopened");
     const here = [...this.unrecorded, ...ringing];
     const ids = new Set(here.map((one) => one.id));
     const fresh = here.filter((one) => !this.#heard.has(one.id));
     this.#heard = ids;
     const inCall = this.#voice.incident !== null;
     if (this.phase !== "work") return;
-    this.#ringer.ring(this.ready && !inCall ? ring(here, this.me?.desk ?? "") : null);
+    const alarmed = this.alarms.length > 0; // nobody is away while a caller has nobody
+    this.#ringer.ring(inCall ? null : alarmed ? "high" : this.ready ? ring(here, this.me?.desk ?? "") : null);
     const [first] = fresh;
     if (first === undefined) return;
     this.#ringer.wake();
@@ -548,6 +597,7 @@ const WORTH_SAYING: ReadonlySet<string> = new Set([
   "HelpEscalated",
   "RecordingFailed",
   "KeysPressed",
+  "LegQueued",
 ]);
 
 async function entered(token: string): Promise<"ok" | "refused" | "unreachable"> {

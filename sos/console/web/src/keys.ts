@@ -20,7 +20,9 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["Ctrl+Shift+Y", "key.silent"],
   ["Ctrl+Shift+F", "key.call_vehicle"],
   ["Ctrl+Shift+L", "key.leave"],
+  ["Ctrl+Shift+A", "key.answered"],
   ["Ctrl+Shift+S", "key.silence"],
+  ["Alt+R", "key.replay"],
   ["F1 / ?", "key.sheet"],
 ];
 

@@ -63,6 +63,8 @@ export interface Leg {
   coaching: string | null;
   left: string | null;
   notices: readonly string[];
+  /** Whose briefs have been read to it by the machine, each time it was. */
+  briefs: readonly string[];
 }
 
 export interface Recording {
@@ -108,6 +110,8 @@ export interface Disclosure {
   proposed: readonly string[];
   calls: readonly AgencyCall[];
   asked: string | null;
+  /** No person decided it: nobody of ours was there. */
+  unattended: boolean;
 }
 
 /** What an operator can record that an agency said on the telephone. */
@@ -136,6 +140,19 @@ export interface Answer {
   delivered: string | null;
 }
 
+/** Why an operator waits longer for an answer. */
+export type WaitReason = "line" | "sounds" | "language" | "others";
+
+/** How long the people in the vehicle have been spoken to (`sos/incident/response.py`). */
+export interface ResponseClock {
+  limit_ms: number;
+  /** Since when somebody speaks to them; null while nobody does. */
+  began_at: string | null;
+  heard: boolean;
+  /** When the time was over and nobody was taken to be conscious. */
+  assumed_at: string | null;
+}
+
 /** What the server's `evolve` has computed so far; `state.ts` continues it with the same rules. */
 export interface Incident {
   id: string;
@@ -149,6 +166,12 @@ export interface Incident {
   offers: number;
   desks: readonly string[];
   operator: string | null;
+  /** Since when a person of ours is missing; null while somebody has it or nobody is needed. */
+  unattended_at: string | null;
+  /** What has been done since then to find somebody: `next_desk`, `ring_all`, `unanswered`, `on_call`, `nobody`. */
+  sought: readonly string[];
+  /** Whether anybody in the vehicle answers; null before anybody was spoken to. */
+  response: ResponseClock | null;
   planned: boolean;
   located: boolean | null;
   prefecture: string | null;
@@ -190,6 +213,8 @@ export interface Agency {
   exercise_partner: boolean;
   /** Telephone numbers by line, for an operator who has to dial. */
   lines?: Readonly<Record<string, string>>;
+  /** Whether its brief can be read to it by machine. */
+  speaks?: boolean;
 }
 
 export interface Fix {
@@ -319,6 +344,8 @@ export interface Welcome {
   boot?: string;
   /** Whether the house reaches telephone numbers; otherwise the operator dials by hand. */
   dials?: boolean;
+  /** How this desk takes part in calls; `webrtc` when it is missing. */
+  voice?: "webrtc" | "sdk" | "telephone" | "none";
 }
 
 /** A report that came in while the database was away: safe on disk, and an incident as soon as it is back. */
@@ -329,6 +356,17 @@ export interface Degraded {
   trigger: Trigger;
   mode: Mode;
   report: { location: Location; vehicle: Vehicle; crash: Crash; call_back: CallBack };
+}
+
+/** Something that was said, as a machine understood it. */
+export interface TranscriptLine {
+  n: number;
+  party: Party;
+  /** Empty for the vehicle, whose calls are one voice. */
+  leg: string;
+  at: string;
+  /** Empty: the machine was not in time for it. */
+  text: string;
 }
 
 export interface Fault {
@@ -346,8 +384,11 @@ export type FromServer =
   | { t: "parts"; incident: string; items: PartsItem[] }
   | Degraded
   | { t: "recorded"; incident: string }
-  /** Ten times a second while somebody is in the call: each leg's mean and peak loudness, dBov (0 to -127). */
-  | { t: "levels"; incident: string; legs: Readonly<Record<string, readonly [number, number]>> }
+  /** Ten times a second while somebody is in the call: each leg's mean and peak loudness, dBov (0 to -127), and whether
+   * somebody speaks there, as far as loudness tells. */
+  | { t: "levels"; incident: string; legs: Readonly<Record<string, readonly [rms: number, peak: number, speaking?: boolean]>> }
+  /** All that a machine has written down of this call lately; no record. */
+  | { t: "transcript"; incident: string; machine: true; lines: readonly TranscriptLine[] }
   | { t: "reply"; id: number; ok: true; result?: unknown }
   | { t: "reply"; id: number; ok: false; error: Fault }
   | { t: "health"; items: Readonly<Record<string, Health>>; waiting: number }
@@ -372,7 +413,10 @@ export type Order =
   | { do: "dial"; incident: string; agency: string; line: string }
   | { do: "call_vehicle"; incident: string }
   | { do: "notice"; incident: string; leg: string; notice: "silent" | "joining" | "hold" | "wait" }
+  | { do: "speak_brief"; incident: string; leg: string }
   | { do: "end_leg"; incident: string; leg: string }
   | { do: "leave_call"; incident: string }
+  | { do: "answered"; incident: string; how: "speech" | "sounds" | "keys" }
+  | { do: "wait_longer"; incident: string; seconds: number; because: WaitReason }
   | { do: "history"; incident: string }
   | { do: "beat" };

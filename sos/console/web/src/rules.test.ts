@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import type { Agency, Degraded, Disclosure, Incident, PartsItem } from "./protocol";
 import {
+  alarms,
+  assumed,
   barred,
   byUrgency,
   choices,
@@ -9,6 +11,7 @@ import {
   likelyConsent,
   likelyDisposition,
   likelyNecessity,
+  responseLeft,
   ring,
   sections,
   unclosable,
@@ -39,6 +42,7 @@ const disclosure = (changes: Partial<Disclosure> = {}): Disclosure => ({
   proposed: [],
   calls: [],
   asked: null,
+  unattended: false,
   status: null,
   ...changes,
 });
@@ -81,6 +85,21 @@ test("a report that came in while the database is away rings at every desk", () 
   const told: Degraded = { t: "degraded", incident: "i", received_at: "2026-01-01T00:00:00Z", trigger: "automatic", mode: "live", report };
   expect(ring(unrecorded([told]), "d1")).toBe("high");
   expect(ring(unrecorded([{ ...told, mode: "test" }]), "d1")).toBe("low");
+});
+
+test("a supervisor hears of what nobody took in time, every desk of what nobody was found for", () => {
+  const since = { unattended_at: "2026-01-01T00:00:00Z" };
+  const late = incident({ id: "late", ...since, sought: ["ring_all", "unanswered"] });
+  const told = incident({ id: "told", ...since, state: "handing_over", sought: ["nobody"], disclosures: [disclosure({ unattended: true })] });
+  const untold = incident({ id: "untold", ...since, sought: ["nobody"], flags: ["untold"] });
+  const refused = incident({ id: "refused", ...since, sought: ["nobody"], disclosures: [disclosure({ unattended: true, rejected: "no_unit_free" })] });
+  const answered = incident({ id: "answered", operator: "hanako", sought: [] });
+  const all = [answered, late, told, untold, refused];
+
+  const why = (supervisor: boolean): string[] => alarms(all, supervisor).map((one) => `${one.incident.id} ${one.why}`);
+
+  expect(why(false)).toEqual(["refused nobody", "told told", "untold untold"]);
+  expect(why(true)).toEqual([...why(false), "late unanswered"]);
 });
 
 test("suggested agencies stand first, those outside the plan last", () => {
@@ -130,6 +149,7 @@ test("what is likely is chosen beforehand, and nothing where nothing is likely",
         coaching: null,
         left: null,
         notices: [],
+        briefs: [],
       },
     ],
   });
@@ -182,4 +202,28 @@ test("the newest judgement of severity and the contract's holder are known, and 
   expect(known(items)).toMatchObject({ crash: { impact: "front" }, owner: { ownerName: "架空 太郎" } });
   expect(known(items).prediction?.level).toBe("severe");
   expect(known(items.slice(0, 2)).prediction).toBeNull();
+});
+
+test("the no-response clock counts down, stands while nobody is spoken to, and its end shows until somebody answers", () => {
+  const clock = { limit_ms: 30_000, began_at: "2026-01-01T00:00:10Z", heard: false, assumed_at: null };
+  const now = Date.parse("2026-01-01T00:00:15Z");
+
+  expect(responseLeft(incident({ response: clock }), now)).toBe(25);
+  expect(responseLeft(incident({ response: clock }), now + 60_000)).toBe(0);
+  expect(responseLeft(incident({ response: { ...clock, began_at: null } }), now)).toBeNull();
+  expect(responseLeft(incident({ response: null }), now)).toBeNull();
+
+  const over = incident({ response: { ...clock, assumed_at: "2026-01-01T00:00:40Z" } });
+  expect(assumed(over)).toBe(true);
+  expect(assumed({ ...over, response: { ...over.response!, heard: true } })).toBe(false);
+});
+
+test("who does not answer after a crash is told of as silent, and supervisors hear of it when nobody was told", () => {
+  const response = { limit_ms: 30_000, began_at: null, heard: false, assumed_at: "2026-01-01T00:00:40Z" };
+  const silent = incident({ trigger: "automatic", response, passed: ["no_response", "no_response_alarm"] });
+
+  expect(likelyNecessity(silent, null, {})).toBe("silence_after_crash");
+  expect(alarms([silent], true).map(({ why }) => why)).toEqual(["unresponsive"]);
+  expect(alarms([silent], false)).toEqual([]);
+  expect(alarms([{ ...silent, response: { ...response, heard: true } }], true)).toEqual([]);
 });

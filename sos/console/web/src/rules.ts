@@ -1,6 +1,6 @@
 /** What the screen says first, suggests and forbids, as functions of the incident.  The server decides in the end. */
 
-import type { CallBack, Consent, Crash, Degraded, Disposition, Incident, Location, NamedPlace, Necessity, Owner, PartsItem, Path, Place, Prediction, Service, Vehicle } from "./protocol";
+import type { CallBack, Consent, Crash, Degraded, Disposition, Incident, Location, NamedPlace, Necessity, Owner, PartsItem, Path, Place, Prediction, Service, Vehicle, WaitReason } from "./protocol";
 import type { Agency } from "./protocol";
 import { answerable, fresh, pending, talking } from "./state";
 
@@ -71,6 +71,30 @@ export function ring(waitingIncidents: readonly Incident[], desk: string): Ring 
   if (loudest.includes("automatic") || loudest.includes("unknown")) return "high";
   if (loudest.includes("manual")) return "medium";
   return loudest.length > 0 ? "low" : null;
+}
+
+export interface Alarm {
+  incident: Incident;
+  /** `unanswered`: nobody took it in time; `told`: nobody was found, and the house has told an agency; `untold`: nobody
+   * was found and nobody was told; `nobody`: nobody was found, and who was told before has not refused; `unresponsive`:
+   * nobody in the vehicle answers, and no agency has been told. */
+  why: "unanswered" | "told" | "untold" | "nobody" | "unresponsive";
+}
+
+/** What must not be missed at this desk: a supervisor hears of what nobody took in time, everybody of nobody at all. */
+export function alarms(incidents: Iterable<Incident>, supervisor: boolean): Alarm[] {
+  const found: Alarm[] = [];
+  for (const incident of incidents) {
+    if (supervisor && incident.passed.includes("no_response_alarm") && assumed(incident) && !incident.disclosures.length)
+      found.push({ incident, why: "unresponsive" });
+    if (incident.unattended_at === null) continue;
+    if (incident.sought.includes("nobody")) {
+      const told = incident.disclosures.some((one) => one.unattended && pending(one));
+      found.push({ incident, why: told ? "told" : incident.flags.includes("untold") ? "untold" : "nobody" });
+    } else if (supervisor && incident.sought.includes("unanswered")) found.push({ incident, why: "unanswered" });
+  }
+  const last = (one: Alarm): number => (one.why === "unanswered" || one.why === "unresponsive" ? 1 : 0);
+  return found.sort((a, b) => last(a) - last(b) || byUrgency(a.incident, b.incident));
 }
 
 export interface Known {
@@ -204,13 +228,28 @@ export function likelyDisposition(incident: Incident): Disposition | "" {
 
 export function likelyNecessity(incident: Incident, crash: Crash | null, answers: Answers): Necessity {
   const crashed = incident.trigger === "automatic" || crash?.airbagDeployed === true;
-  if (crashed) return answers["conscious"] === "no" ? "silence_after_crash" : "automatic_crash";
+  if (crashed) return unresponsive(incident, answers) ? "silence_after_crash" : "automatic_crash";
   return "call_for_help";
 }
 
 export function likelyConsent(incident: Incident, answers: Answers): Consent {
   if (!incident.legs.some((leg) => leg.party === "vehicle" && leg.up)) return "no_answer";
-  return answers["conscious"] === "no" ? "unconscious" : "delay";
+  return unresponsive(incident, answers) ? "unconscious" : "delay";
+}
+
+/** Nobody in the vehicle answers: so it was said, or the no-response clock has run out. */
+const unresponsive = (incident: Incident, answers: Answers): boolean =>
+  answers["conscious"] === "no" || assumed(incident);
+
+export const WAIT_REASONS: readonly WaitReason[] = ["line", "sounds", "language", "others"];
+
+export const assumed = ({ response }: Incident): boolean =>
+  response !== null && response.assumed_at !== null && !response.heard;
+
+/** Seconds until nobody in the vehicle is taken to be conscious; null while the clock stands. */
+export function responseLeft({ response }: Incident, now: number): number | null {
+  if (response === null || response.heard || response.assumed_at !== null || response.began_at === null) return null;
+  return Math.max(0, (Date.parse(response.began_at) + response.limit_ms - now) / 1000);
 }
 
 export const QUESTIONS = ["conscious", "breathing", "bleeding", "trapped", "fire", "secondary"] as const;

@@ -29,7 +29,7 @@ import {
 export const TRANSITIONS: Readonly<Record<State | "none", Readonly<Record<string, State>>>> = {
   none: { IncidentOpened: "received" },
   received: { DeskOffered: "ringing", OperatorAssigned: "in_call" },
-  ringing: { DeskOffered: "ringing", OperatorAssigned: "in_call" },
+  ringing: { DeskOffered: "ringing", OperatorAssigned: "in_call", DisclosureDecided: "handing_over" },
   in_call: { OperatorLost: "ringing", DisclosureDecided: "handing_over", IncidentClosed: "closed" },
   handing_over: {
     OperatorLost: "handing_over",
@@ -61,6 +61,9 @@ export function fresh(id: string, tenant: string): Incident {
     offers: 0,
     desks: [],
     operator: null,
+    unattended_at: null,
+    sought: [],
+    response: null,
     planned: false,
     located: null,
     prefecture: null,
@@ -91,8 +94,62 @@ export function evolve(incident: Incident, event: Happened): Incident {
   const moved: Partial<Incident> =
     after !== undefined && after !== before ? { state: after, changed_at: event.at, passed: [] } : {};
   const opened: Partial<Incident> = before === "none" ? { opened_at: event.at } : {};
-  return { ...incident, version: incident.version + 1, ...changes, ...moved, ...opened };
+  const now = { ...incident, version: incident.version + 1, ...changes, ...moved, ...opened };
+  return { ...now, ...followed(now, event.at), ...answering(now, event) };
 }
+
+/** Steps of the search for a person of ours, as `sos/incident/attendance.py` has them. */
+const SEARCH = new Set(["next_desk", "ring_all", "unanswered", "on_call", "nobody"]);
+
+/** Whether somebody of an agency that has taken over is in the conference. */
+const accompanied = (incident: Incident): boolean =>
+  incident.disclosures.some(
+    (told) =>
+      told.reached === "taken_over" &&
+      incident.legs.some((leg) => leg.party === "agency" && leg.up && leg.who === told.agency),
+  );
+
+/** Whether a person of ours should have the incident and nobody does. */
+function missing(incident: Incident): boolean {
+  if (incident.operator !== null || incident.state === "closed") return false;
+  if (waiting(incident)) return true;
+  const waits = incident.legs.some((leg) => leg.party === "vehicle" && leg.up);
+  return (waits || incident.state !== "handed_over") && !accompanied(incident);
+}
+
+function followed(incident: Incident, at: string): Partial<Incident> {
+  const wanted = missing(incident);
+  if (wanted === (incident.unattended_at !== null)) return {};
+  return { unattended_at: wanted ? at : null, sought: [] };
+}
+
+const ASSUME_AFTER_MS = 30_000;
+
+/** How `event` changes the no-response clock of `incident`, as it is after it (`sos/incident/response.py`). */
+function answering(incident: Incident, event: Happened): Partial<Incident> {
+  const clock = incident.response;
+  const byKeys = (): boolean =>
+    incident.legs.some((leg) => leg.leg === event.data["leg"] && leg.party === "vehicle");
+  if (event.kind === "IncidentReopened") return { response: null };
+  if (event.kind === "ConsentRecorded" || (event.kind === "KeysPressed" && byKeys())) return answered(incident);
+  if (event.kind === "HelpEscalated" && event.data["rung"] === "no_response" && clock !== null)
+    return { response: { ...clock, assumed_at: event.at } };
+  if (incident.mode === "test" || (clock !== null && (clock.heard || clock.assumed_at !== null))) return {};
+  const spokenTo = incident.state !== "closed" && voiceUp(incident);
+  if (spokenTo === ((clock?.began_at ?? null) !== null)) return {};
+  const began = clock ?? { limit_ms: ASSUME_AFTER_MS, began_at: null, heard: false, assumed_at: null };
+  return { response: { ...began, began_at: spokenTo ? event.at : null } };
+}
+
+/** Whether the operator who has it and the vehicle are both in the call. */
+const voiceUp = (incident: Incident): boolean =>
+  incident.legs.some((leg) => leg.party === "vehicle" && leg.up) &&
+  incident.legs.some(
+    (leg) => leg.up && leg.who === incident.operator && (leg.party === "operator" || leg.party === "supervisor"),
+  );
+
+const answered = ({ response }: Incident): Partial<Incident> =>
+  response === null || response.heard ? {} : { response: { ...response, heard: true } };
 
 type Data = Happened["data"];
 type Effect = (incident: Incident, data: Data) => Partial<Incident>;
@@ -148,10 +205,15 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     return { flags: [...new Set([...others, ...told])], registry_flags: told };
   },
   DeskOffered: (_, data) => ({ offers: data["round"] as number, desks: texts(data, "desks") }),
-  OperatorAssigned: (_, data) => ({ operator: text(data, "operator"), desks: [text(data, "desk")], offers: 0 }),
+  OperatorAssigned: (incident, data) => ({
+    operator: text(data, "operator"),
+    desks: [text(data, "desk")],
+    offers: 0,
+    flags: incident.flags.filter((flag) => flag !== "untold"),
+  }),
   OperatorLost: () => ({ operator: null, desks: [], offers: 0 }),
   LegInvited: (incident, data) => legKnown(incident, data, { up: false }),
-  LegDialled: (incident, data) => legKnown(incident, data, { up: false }),
+  LegDialled: (incident, data) => legKnown(incident, data, { up: false, held: data["held"] === true }),
   LegJoined: (incident, data) => legKnown(incident, data, { up: true, ringing: false }),
   LegRinging: (incident, data) => legChanged(incident, data, { ringing: true }),
   LegLeft: (incident, data) =>
@@ -165,6 +227,10 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   NoticePlayed: (incident, data) => {
     const told = incident.legs.find((known) => known.leg === data["leg"])?.notices ?? [];
     return legChanged(incident, data, { notices: [...told, text(data, "notice")] });
+  },
+  BriefSpoken: (incident, data) => {
+    const read = incident.legs.find((known) => known.leg === data["leg"])?.briefs ?? [];
+    return legChanged(incident, data, { briefs: [...read, text(data, "disclosure")] });
   },
   RecordingStarted: (incident, data) => recorded(incident, data, { sealed: false, failed: false }),
   RecordingSealed: (incident, data) => recorded(incident, data, { sealed: true, failed: false }),
@@ -195,6 +261,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     ),
   }),
   DisclosureDecided: (incident, data) => ({
+    ...(data["unattended"] === true ? { flags: [...new Set([...incident.flags, "told_unattended"])] } : {}),
     disclosures: [
       ...incident.disclosures.map((known) =>
         known.disclosure === data["supersedes"] ? { ...known, superseded: true } : known,
@@ -215,10 +282,18 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
         proposed: [],
         calls: [],
         asked: null,
+        unattended: data["unattended"] === true,
         status: incident.disclosures.find((known) => known.disclosure === data["supersedes"])?.status ?? null,
       },
     ],
   }),
+  TellingWithheld: (incident) => ({ flags: [...new Set([...incident.flags, "untold"])] }),
+  SearchLimited: () => ({}),
+  ResponseHeard: answered,
+  ResponseAwaited: ({ response }, data) =>
+    response === null
+      ? {}
+      : { response: { ...response, limit_ms: response.limit_ms + (data["seconds"] as number) * 1000 } },
   DeliveryStarted: (incident, data) => disclosed(incident, data, { attempts: data["attempt"] as number }),
   DeliveryConfirmed: reached,
   AgencyAcknowledged: reached,
@@ -251,8 +326,12 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   PartsRead: (incident, data) => ({
     read_by: [...incident.read_by, [text(data, "reader"), texts(data, "categories")]],
   }),
-  HelpEscalated: (incident, data) =>
-    incident.passed.includes(text(data, "rung")) ? {} : { passed: [...incident.passed, text(data, "rung")] },
+  HelpEscalated: (incident, data) => {
+    const rung = text(data, "rung");
+    if (rung === "next_person") return {};
+    const known = SEARCH.has(rung) ? "sought" : "passed";
+    return incident[known].includes(rung) ? {} : { [known]: [...incident[known], rung] };
+  },
   IncidentClosed: (_, data) => ({ disposition: data["disposition"] as Disposition, read_by: [], desks: [] }),
   IncidentReopened: () => ({ disposition: null, operator: null, offers: 0, desks: [] }),
 };
@@ -278,7 +357,7 @@ function matched(incident: Incident, data: Data, standing: Match["standing"]): P
   return { matches: [...others, made] };
 }
 
-const FRESH_LEG = { up: false, ringing: false, held: false, muted: false, coaching: null, left: null, notices: [] };
+const FRESH_LEG = { up: false, ringing: false, held: false, muted: false, coaching: null, left: null, notices: [], briefs: [] };
 
 function legKnown(incident: Incident, data: Data, changes: Partial<Leg>): Partial<Incident> {
   const leg = text(data, "leg");

@@ -1,0 +1,127 @@
+"""What is known of a leg: reports from anywhere are folded in, and what is new by them is told.
+
+A report comes from a callback, from an answer or from the watch; ``sos.calls.legs`` makes their order and number
+immaterial.  A vehicle that is gone without our having hung up counts as cut off (``media_lost``), also when its network
+says that it ended the call: by EN 16072 a car does not clear an emergency call, the centre does, and over the telephone
+a hang-up and a dead spot look alike.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter
+
+from sos.calls.adapters.twilio import callbacks
+from sos.calls.adapters.twilio.book import Booked, Room
+from sos.calls.adapters.twilio.station import Station
+from sos.calls.legs import Reach, Report, after
+from sos.calls.port import LegDown, LegQueued, LegRinging, LegUp, RecordingBegun
+from sos.errors import Unavailable
+from sos.incident.model import LegId, Party
+
+log = structlog.get_logger()
+
+QUEUED_FOR = timedelta(seconds=2)
+"""How long a call may wait at Twilio for its turn before people are told: by default an account starts one call a
+second, and what is above waits silently, for up to a day."""
+
+Told = Callable[[Room, Booked], None]
+
+
+def _nothing(_: Room, __: Booked) -> None:
+    """Nobody wants to know."""
+
+
+class Tidings:
+    """``came_up`` and ``went_down`` are called after the event was told: what a leg needs then is done by others."""
+
+    def __init__(self, station: Station, *, metrics: CollectorRegistry) -> None:
+        self._station = station
+        self.came_up: Told = _nothing
+        self.went_down: Told = _nothing
+        self._queued = Counter("sos_twilio_queued_legs", "Calls that waited for their turn", registry=metrics)
+        self._forged = Counter("sos_twilio_strange_callbacks", "Callbacks about others' calls", registry=metrics)
+
+    def own(self, leg: LegId, call: str) -> tuple[Room, Booked] | None:
+        """The booking of a leg, if ``call`` is its call; anything else touches nothing."""
+        found = self._station.book.find(leg)
+        if found is None or (found[1].call and found[1].call != call) or not call:
+            self._forged.inc()
+            log.warning("twilio_callback_strange", leg=leg, known=found is not None)
+            return None
+        if not found[1].call:  # the answer to our order was lost, or is not read yet
+            self.has_call(*found, call)
+        return found
+
+    def has_call(self, room: Room, booked: Booked, call: str) -> None:
+        """Twilio has made the leg's call."""
+        if booked.call:
+            return
+        booked.call, booked.unclear = call, False
+        self.tell(room, booked, Report(reach=Reach.QUEUED))
+        self._station.start(self._watch_queue(room, booked), name="twilio queue")
+
+    def tell(self, room: Room, booked: Booked, *reports: Report) -> None:
+        """Fold reports in and tell what is new by them."""
+        for report in reports:
+            before = booked.state
+            booked.state = now = after(before, report)
+            if now == before:
+                continue
+            self._station.save_soon(room)
+            if now.reach is before.reach:
+                continue
+            match now.reach:
+                case Reach.RINGING:
+                    self._station.tell(LegRinging(incident=room.incident, leg=booked.leg))
+                case Reach.UP:
+                    self._up(room, booked)
+                case Reach.OVER:
+                    self._down(room, booked)
+
+    async def ask_after(self, room: Room, booked: Booked) -> None:
+        """Learn what its call says of a leg; a call that Twilio does not know is over.  ``Unavailable`` as ``Rest``."""
+        status = await self._station.rest.call_status(booked.call)
+        gone = (Report(reach=Reach.OVER, why="failed"),)
+        self.tell(room, booked, *(gone if status is None else callbacks.of_status(status)))
+
+    def alarm_queued(self, room: Room, booked: Booked, queued_ms: int) -> None:
+        """Tell, once for each leg, that its call waits for its turn."""
+        if booked.alarmed:
+            return
+        booked.alarmed = True
+        self._queued.inc()
+        log.error("twilio_leg_queued", incident=room.incident, leg=booked.leg, queued_ms=queued_ms)
+        self._station.tell(LegQueued(incident=room.incident, leg=booked.leg, queued_ms=queued_ms))
+
+    def _up(self, room: Room, booked: Booked) -> None:
+        if not room.begun:
+            room.begun = True
+            self._station.tell(RecordingBegun(incident=room.incident, recording=room.recording))
+        self._station.tell(LegUp(incident=room.incident, leg=booked.leg, party=booked.party, who=booked.who))
+        self.came_up(room, booked)
+
+    def _down(self, room: Room, booked: Booked) -> None:
+        down = LegDown(incident=room.incident, leg=booked.leg, party=booked.party, reason=why(booked))
+        self._station.tell(down)
+        self.went_down(room, booked)
+
+    async def _watch_queue(self, room: Room, booked: Booked) -> None:
+        """Twilio's queue is silent: whoever waits longer than ``QUEUED_FOR`` is told of."""
+        await self._station.clock.wait(QUEUED_FOR)
+        if booked.state.reach is Reach.QUEUED:
+            with suppress(Unavailable):
+                await self.ask_after(room, booked)
+        if booked.state.reach is Reach.QUEUED and not booked.leaving:
+            self.alarm_queued(room, booked, QUEUED_FOR // timedelta(milliseconds=1))
+
+
+def why(booked: Booked) -> str:
+    """Why a leg is gone, in the port's words; see the module for vehicles."""
+    if booked.leaving:
+        return booked.leaving
+    if not booked.state.was_up:
+        return "no_answer" if booked.state.why == "ended" else booked.state.why
+    return "media_lost" if booked.party is Party.VEHICLE else booked.state.why

@@ -1,0 +1,83 @@
+"""The comparison of the book with Twilio: what was not told is learnt, what was not done is ordered again."""
+
+from collections.abc import AsyncIterator
+
+import structlog
+
+from sos.calls.adapters.twilio import callbacks
+from sos.calls.adapters.twilio.book import Room
+from sos.calls.adapters.twilio.copies import Copies
+from sos.calls.adapters.twilio.rest import Seen
+from sos.calls.adapters.twilio.station import Station
+from sos.calls.adapters.twilio.tidings import Tidings
+from sos.calls.adapters.twilio.wishes import Wishes
+from sos.calls.legs import Reach
+from sos.calls.port import LegUp
+from sos.errors import SosError
+from sos.incident.model import LegId
+
+log = structlog.get_logger()
+
+
+class Watch:
+    def __init__(self, station: Station, tidings: Tidings, wishes: Wishes, copies: Copies) -> None:
+        self._station = station
+        self._tidings = tidings
+        self._wishes = wishes
+        self._copies = copies
+
+    async def run(self) -> None:
+        while True:
+            await self._station.clock.wait(self._station.options.watch_every)
+            for room in tuple(self._station.book.rooms.values()):
+                try:
+                    await self.look_at(room)
+                except SosError as away:
+                    log.info("twilio_not_compared", incident=room.incident, reason=str(away))
+
+    async def look_at(self, room: Room) -> None:
+        """Compare one room.  ``Unavailable`` when Twilio does not answer."""
+        await self._compare_legs(room)
+        for booked in tuple(room.legs.values()):
+            if booked.here and booked.leaving:
+                await self._wishes.leave(room, booked, reason=booked.leaving)
+            elif booked.state.reach is Reach.UP and not booked.mode_set:
+                await self._wishes.apply_mode(room, booked)
+        if not any(each.here for each in room.legs.values()):
+            await self._copies.look_at(room)
+
+    async def up(self) -> AsyncIterator[LegUp]:
+        """Who is up, as Twilio says now; ``Unavailable`` when it does not say."""
+        names = {room.incident for room in self._station.book.rooms.values()}
+        for conference, name in await self._station.rest.conferences():
+            if name not in names:
+                continue
+            for seen in await self._station.rest.participants(conference):
+                found = self._station.book.find(LegId(seen.label))
+                if found is None or seen.status != "connected":
+                    continue
+                room, booked = found
+                yield LegUp(incident=room.incident, leg=booked.leg, party=booked.party, who=booked.who)
+
+    async def _seen(self, room: Room) -> dict[str, Seen]:
+        listed = await self._station.rest.participants(room.conference) if room.conference else []
+        return {each.label: each for each in listed}
+
+    async def _find_again(self, room: Room) -> None:
+        live = await self._station.rest.conferences(room.incident)
+        room.conference = next((conference for conference, _ in live), room.conference)
+
+    async def _compare_legs(self, room: Room) -> None:
+        waiting = [booked for booked in room.legs.values() if booked.here]
+        if not waiting:
+            return
+        seen = await self._seen(room)
+        if any(booked.state.reach is Reach.UP and booked.leg not in seen for booked in waiting):
+            await self._find_again(room)  # Twilio may have begun another conference of this name, and not told
+            seen = await self._seen(room)
+        for booked in waiting:
+            report = callbacks.PARTICIPANT.get(seen[booked.leg].status) if booked.leg in seen else None
+            if report is not None:
+                self._tidings.tell(room, booked, report)
+            else:
+                await self._tidings.ask_after(room, booked)
