@@ -171,8 +171,8 @@ async def _plain() -> AsyncIterator[str]:
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=300)
+    options.add_argument("--rounds", type=int, default=100)
     options.add_argument("--cars", type=int, default=20, help="Calls that run all the while.")
-    options.add_argument("--apart", type=float, default=0.1, help="Seconds between two rounds.")
+    options.add_argument("--apart", type=float, default=0.4, help="Seconds between two rounds; each opens an incident.")
     given = options.parse_args()
     asyncio.run(main(given.rounds, cars=given.cars, apart_s=given.apart))

@@ -34,10 +34,6 @@ OVERRIDES = "#ct=2000&rt=3000&rc=2&rp=all"
 """Connection overrides on our addresses.  Whether the fragment is part of what is signed is said differently in
 different places, so both are taken; either needs the token."""
 
-WRITE_WITHIN_S = 0.05
-"""How long a caller waits for the leg's own entry in the journal, the incident with its call being kept already; after
-that the call is connected and the entry follows."""
-
 TOKEN_LASTS_S = 3600
 """Of a desk's voice token; the SDK asks for the next before it ends."""
 
@@ -241,12 +237,10 @@ class TwilioDoor:
                 language=None,
                 received_at=self._clock.now(),
             )
-            expected = self._bridge.expect(incident, leg=leg, party=Party.VEHICLE, who="vehicle")
-            written = asyncio.ensure_future(asyncio.wait((self._begin(incident, expected),), timeout=WRITE_WITHIN_S))
+            self._write(incident, self._bridge.expect(incident, leg=leg, party=Party.VEHICLE, who="vehicle"))
             answer = await self._exchange.admit(
                 incident=incident, leg=leg, party=Party.VEHICLE, who="vehicle", call=call, key=None
             )
-            await written
             return _twiml(answer)
         except SosError as away:  # rescue is never blocked: people are reached without us
             log.error("twilio_call_to_people", leg=leg, reason=str(away))
@@ -267,12 +261,12 @@ class TwilioDoor:
             log.warning("twilio_desk_refused", leg=leg, reason=str(refused))
             return _twiml(self._exchange.turned_away())
 
-    def _begin(self, incident: IncidentId, writing: Coroutine[Any, Any, bytes]) -> "asyncio.Task[bytes]":
-        """Put a leg on the record beside its answer; the key of what it says follows when the journal has it."""
+    def _write(self, incident: IncidentId, writing: Coroutine[Any, Any, bytes]) -> None:
+        """Put a leg on the record beside its answer: the incident with its call is kept already, and nobody waits for
+        more.  The key of what it says follows when the journal has it."""
         task = asyncio.create_task(writing)
         self._later.add(task)
         task.add_done_callback(partial(self._written, incident))
-        return task
 
     def _written(self, incident: IncidentId, task: "asyncio.Task[bytes]") -> None:
         self._later.discard(task)
