@@ -7,13 +7,15 @@ while, so that starting it takes no time from calls.
 
 import asyncio
 import os
+import resource
 import signal
 import struct
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import BinaryIO, Generic, Self, TypeVar
 
 import msgspec
 
@@ -22,8 +24,11 @@ from sos.errors import Unavailable
 
 MOST_ANSWER_BYTES = 64 * 1024
 KEEPS_TO_ITSELF = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
-"""ONNX Runtime, which speech libraries use where it is installed, tells its maker how it is used, and others fetch
-models by themselves: a helper that holds what people said talks to nobody."""
+"""ONNX Runtime, which speech libraries use where it is installed, holds code that reports to its maker, and others
+fetch models by themselves: a helper that holds what people said talks to nobody."""
+
+NICE = 15
+"""How far a helper gives way to everything else."""
 
 LONGEST_REST = timedelta(minutes=2)
 
@@ -46,6 +51,18 @@ def body_length(head: bytes, *, at_most: int = MOST_ANSWER_BYTES) -> int:
     if length > at_most:
         raise ValueError("a frame is longer than any message")
     return int(length)
+
+
+def withdraw() -> BinaryIO:
+    """Inside a helper, first of all: give way, leave no core, and print nothing, since libraries that print would print
+    what people said.  What answers are written to comes back."""
+    os.nice(NICE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    return outgoing
 
 
 class Child(Generic[Answer]):

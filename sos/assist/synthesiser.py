@@ -9,9 +9,7 @@ out: it writes and sends figures of its own, and what is read must not depend on
 
 import importlib
 import io
-import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -28,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from sos.assist.child import HEAD_BYTES, body_length, framed
+from sos.assist.child import HEAD_BYTES, body_length, framed, withdraw
 
 RATE_HZ = 16_000
 """What conferences are mixed at, and twice what a telephone carries: more would be made and thrown away."""
@@ -42,7 +40,6 @@ SPEED_JA = 1.15
 LONGEST_S = 150
 """After so long over one text the process ends by itself: whoever should have ended it is dead."""
 
-NICE = 15
 _BETWEEN_S = 0.35
 """Between two sentences, of which each stands on a line of its own."""
 
@@ -181,12 +178,7 @@ def _made(wanted: Wanted, known: Mapping[str, Voice]) -> Spoken:
 
 def main() -> None:
     """``python -m sos.assist.synthesiser``: started by the service, never by hand."""
-    os.nice(NICE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):  # libraries that print would print what is read
-        os.dup2(nowhere, stream.fileno())
+    outgoing = withdraw()
     known = voices()
     for voice in known.values():  # dictionaries are loaded with the first word: not while somebody waits
         voice("0")

@@ -7,8 +7,6 @@ long.
 """
 
 import importlib
-import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -19,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from sos.assist.child import HEAD_BYTES, body_length, framed
+from sos.assist.child import HEAD_BYTES, body_length, framed, withdraw
 
-NICE = 15
 RATE_HZ = 16_000
 MOST_QUESTION_BYTES = 4 * 1024 * 1024
 """Two minutes of sound; an utterance has 15 s."""
@@ -119,13 +116,7 @@ def _written(said: Said, write: Write) -> Written:
 
 def main() -> None:
     """``python -m sos.assist.transcriber MODEL``: started by the service, never by hand."""
-    os.nice(NICE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):  # libraries that print would print what is said
-        os.dup2(nowhere, stream.fileno())
-    serve(sys.stdin.buffer, outgoing, whisper(sys.argv[1]))
+    serve(sys.stdin.buffer, withdraw(), whisper(sys.argv[1]))
 
 
 if __name__ == "__main__":

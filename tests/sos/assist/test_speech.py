@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from routing.brief import Brief, Language
 from routing.brief.spoken import aloud, seconds, speak
+from sos.assist.child import NICE
 from sos.assist.speech import LANGUAGES, MOST_CHARACTERS, Speech, installed
-from sos.assist.synthesiser import LEVEL, NICE, RATE_HZ, Spoken, Wanted, read
+from sos.assist.synthesiser import LEVEL, RATE_HZ, Spoken, Wanted, read
 from sos.calls.port import MOST_SOUND_S, SOUND_RATE_HZ
 from sos.clock import SystemClock
 from sos.errors import Malformed, Unavailable
