@@ -177,6 +177,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     sources: Sources
     voice: _Voice
     telling: HandingOver
+    disclosures: Disclosures
     intake: Intake
     registry: Registry
     hub: Hub
@@ -252,6 +253,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
         sources=sources,
         voice=voice,
         telling=telling,
+        disclosures=_disclosures(kept, sources.directory, settings),
         intake=intake,
         registry=await _open_registry(kept, settings),
         hub=hub,
@@ -306,7 +308,7 @@ def _last_resorts(parts: _Parts) -> Iterator[Reader]:
         nobody_after=timedelta(seconds=wanted.nobody_after_s),
         invites=not provider.dials,
     )
-    unattended = Unattended(kept.journal, _disclosures(kept, directory, settings), directory, practice=practice)
+    unattended = Unattended(kept.journal, parts.disclosures, directory, practice=practice)
     yield Reader(name="unattended", handle=unattended.handle, by_incident=True)
 
 
@@ -346,7 +348,7 @@ def _room(parts: _Parts) -> Room:
         desks=parts.desks,
         distribution=parts.distribution,
         voice=parts.voice.bridge,
-        disclose=_disclosures(parts.kept, directory, parts.settings),
+        disclose=parts.disclosures,
         agencies=parts.telling.replies,
         lines={agency.id: numbers(agency, directory) for agency in directory.agencies.values()},
         directory=directory,

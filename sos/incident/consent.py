@@ -17,7 +17,8 @@ from routing.law.codes import Fact, Path
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.model import Consent, ConsentAnswer, Disclosure, Incident, Referral, State
+from sos.incident import response
+from sos.incident.model import Consent, ConsentAnswer, Disclosure, Incident, Referral, ResponseHow, State
 from sos.incident.report import canonical
 
 Decision = tuple[e.Draft, ...]
@@ -113,7 +114,7 @@ def _record(incident: Incident, command: c.RecordConsent, _: datetime) -> Decisi
     event = e.ConsentRecorded(
         answer=command.answer, categories=command.categories, agencies=command.agencies, audio_ms=command.audio_ms
     )
-    return (e.Draft(event=event),)
+    return (e.Draft(event=event, parts=response.corrected(incident, ResponseHow.SPEECH)),)
 
 
 def _refer(incident: Incident, command: c.ReferDisclosure, _: datetime) -> Decision:

@@ -115,6 +115,14 @@ def passed(name: str) -> Mapping[Category, bytes]:
     return _says(NO_RESPONSE) if name == DUE else {}
 
 
+def corrected(incident: Incident, how: ResponseHow) -> Mapping[Category, bytes]:
+    """What an answer that another fact tells of says of people who had been taken to be unconscious; else nothing."""
+    clock = incident.response
+    if clock is None or clock.heard or clock.assumed_at is None:
+        return {}
+    return _says(_WORDS[how])
+
+
 def _says(response: str) -> Mapping[Category, bytes]:
     return {Category.OBS: canonical({"response": response})}
 

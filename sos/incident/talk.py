@@ -17,10 +17,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from sos.errors import Forbidden, Refused
-from sos.incident import attendance
+from sos.incident import attendance, response
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.model import Acknowledgement, Incident, Leg, LegId, Party, Silence, State, Telling
+from sos.incident.model import Acknowledgement, Incident, Leg, LegId, Party, ResponseHow, Silence, State, Telling
 
 DUE = "call_vehicle"
 """Name of the deadline."""
@@ -101,9 +101,11 @@ def _set_mode(incident: Incident, command: c.SetLegMode, _: datetime) -> Decisio
 
 
 def _press(incident: Incident, command: c.PressKeys, _: datetime) -> Decision:
-    if incident.leg(command.leg) is None:
+    known = incident.leg(command.leg)
+    if known is None:
         raise Refused("there is no such leg")
-    return _facts(e.KeysPressed(leg=command.leg, keys=command.keys))
+    answers = response.corrected(incident, ResponseHow.KEYS) if known.party is Party.VEHICLE else {}
+    return (e.Draft(event=e.KeysPressed(leg=command.leg, keys=command.keys), parts=answers),)
 
 
 def _play(incident: Incident, command: c.PlayNotice, _: datetime) -> Decision:

@@ -21,7 +21,7 @@ def main() -> None:
             case ["die"]:
                 os._exit(1)
             case ["hang", note]:
-                helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+                helper = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
                 Path(note).write_text(f"{os.getpid()} {helper.pid}")
                 helper.wait()
             case ["garbage"]:

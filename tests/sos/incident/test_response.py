@@ -111,6 +111,32 @@ def test_an_answer_that_comes_late_is_recorded_and_corrects_the_brief():
     assert due(told) == {}
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (c.PressKeys(leg=LegId("leg-vehicle"), keys="1"), b'{"response":"keysPressed"}'),
+        (s.consent(ConsentAnswer.REFUSED), b'{"response":"answered"}'),
+    ],
+)
+def test_keys_or_a_word_about_consent_that_come_late_correct_the_brief_too(answer: c.Command, says: bytes):
+    told = spoken_to()
+    told.do(c.PassDeadline(name=response.DUE), after_s=30)
+    told.do(answer, after_s=5)
+    assert told.drafts[-1].parts == {Category.OBS: says}
+
+    told.do(c.PressKeys(leg=LegId("leg-vehicle"), keys="2"), after_s=5)
+    assert told.drafts[-1].parts == {}
+
+
+def test_keys_of_somebody_else_say_nothing_of_the_vehicle():
+    told = spoken_to()
+    told.do(c.PassDeadline(name=response.DUE), after_s=30)
+    told.do(c.PressKeys(leg=LegId("leg-desk"), keys="1"), after_s=5)
+
+    assert told.drafts[-1].parts == {}
+    assert not told.incident.response.heard
+
+
 def test_an_operator_may_wait_longer_but_not_for_ever():
     told = spoken_to()
     told.do(s.wait_longer(120), after_s=10)
