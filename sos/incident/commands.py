@@ -51,7 +51,7 @@ class OpenIncident(Command, frozen=True, kw_only=True, gc=False):
     findings: tuple[str, ...] = ()
     channel: str = "http"
     vehicle: bytes = b""
-    """The VEH part (canonical JSON) when the door knows the vehicle and the report does not name it."""
+    """The VEH part (canonical JSON) when the door knows the vehicle, whatever the report says of it."""
 
 
 class FileReport(Command, frozen=True, kw_only=True, gc=False):

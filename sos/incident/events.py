@@ -48,7 +48,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class IncidentOpened(Event, frozen=True, kw_only=True, gc=False):
-    """A report came in and is durable.  Parts: RAW, the bytes as received; VEH, when only the door knows the car."""
+    """A report came in and is durable.  Parts: RAW, the bytes as received; VEH, when the door knows the car."""
 
     mode: Mode
     trigger: Trigger

@@ -29,7 +29,8 @@ from sos.incident.commands import Command, JoinReport, OpenIncident, RecordCance
 from sos.incident.model import IncidentId, Mode, Trigger
 from sos.incident.report import Vehicle, canonical
 from sos.intake import formats
-from sos.intake.arrival import Kind, Peek, VehicleKey, same_crash
+from sos.intake.arrival import Kind, Peek, same_crash
+from sos.intake.arrival import key as vehicle_key
 from sos.intake.port import Reception
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent, Seen
@@ -74,8 +75,8 @@ class Came(Struct, frozen=True, kw_only=True, gc=False):
     """The door that a report came through."""
 
     channel: str = "http"
-    vehicle: VehicleKey | None = None
-    """The vehicle that the door knows it to be from."""
+    vehicle: Vehicle | None = None
+    """The vehicle that the door knows it to be from, as the door names it: answers go to that name."""
     always: bool = False
     """Whether what is no emergency by its shape opens an incident all the same: nobody can be told to send again."""
 
@@ -139,7 +140,7 @@ class Acceptance:
             seen = Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, ("undecodable:$",))
         vehicle = b""
         if by.vehicle is not None:
-            seen, vehicle = _of_vehicle(seen, by.vehicle)
+            seen, vehicle = _of_vehicle(seen, by.vehicle), canonical(by.vehicle)
         if not format.expected and "content_type:$" not in seen.findings:
             seen = replace(seen, findings=(*seen.findings, "content_type:$"))
         command = OpenIncident(
@@ -317,15 +318,14 @@ class Acceptance:
             self._digests.popitem(last=False)
 
 
-def _of_vehicle(seen: Peek, vehicle: VehicleKey) -> tuple[Peek, bytes]:
-    """``seen`` as a report of ``vehicle``, and the VEH part when the report itself does not say so."""
-    named = seen.about.vehicle
+def _of_vehicle(seen: Peek, vehicle: Vehicle) -> Peek:
+    """``seen`` as a report of ``vehicle``; a finding when the report itself names another."""
+    named, known = seen.about.vehicle, vehicle_key(vehicle.id_scheme, vehicle.id_value)
     if named is None:
-        part = canonical(Vehicle(id_scheme=vehicle[0], id_value=vehicle[1]))
-        return replace(seen, about=replace(seen.about, vehicle=vehicle)), part
-    if named[1] != vehicle[1]:
-        return replace(seen, findings=(*seen.findings, "vehicle_mismatch:$.data.vehicle")), b""
-    return seen, b""
+        return replace(seen, about=replace(seen.about, vehicle=known))
+    if known is not None and named[1] != known[1]:
+        return replace(seen, findings=(*seen.findings, "vehicle_mismatch:$.data.vehicle"))
+    return seen
 
 
 def _with_finding(arrived: _Arrived, finding: str) -> _Arrived:

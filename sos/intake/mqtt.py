@@ -31,14 +31,13 @@ from routing.categories import Category
 from sos.clock import Clock
 from sos.errors import Misconfigured, SosError, Unavailable
 from sos.formats import msd, veds
-from sos.incident.events import AnswerGiven, Event, IncidentOpened, Recorded, ReportFiled
-from sos.incident.model import IncidentId, TenantId
+from sos.incident.events import AnswerGiven, IncidentOpened, Recorded
+from sos.incident.model import TenantId
 from sos.incident.report import Vehicle
 from sos.incident.urns import incident_urn
 from sos.intake import cloudevents
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.answers import Answers, Order, delivered
-from sos.intake.arrival import VehicleKey, key
 from sos.intake.auth import Credentials
 from sos.intake.findings import MAX_BODY_BYTES, problems
 from sos.intake.tenants import Tenant
@@ -61,7 +60,10 @@ RECONNECT = timedelta(seconds=1)
 RETRY = timedelta(milliseconds=500)
 PUBLISH_WITHIN_S = 10.0
 
-_SCHEMES = frozenset({"vin", "jp_frame", "oem_id", "plate"})
+BARE = "oem_id"
+"""What a vehicle key without a scheme is."""
+
+_SCHEMES = frozenset({"vin", "jp_frame", BARE, "plate"})
 _vehicle = msgspec.json.Decoder(Vehicle)
 
 
@@ -136,7 +138,8 @@ class Address(Struct, frozen=True, kw_only=True):
     """Whose vehicle a topic names."""
 
     tenant: Tenant
-    vehicle: VehicleKey | None
+    vehicle: Vehicle
+    """As the topic writes it: topics are compared octet by octet."""
     topic: str
     """Everything before ``/event``."""
 
@@ -158,8 +161,9 @@ def address(topic: str, tenants: Mapping[TenantId, Tenant]) -> Address | None:
     if tenant is None:
         return None
     scheme, colon, value = levels[3].partition(":")
-    vehicle = key(scheme, value) if colon and scheme in _SCHEMES else key("oem_id", levels[3])
-    return Address(tenant=tenant, vehicle=vehicle, topic=topic.removesuffix("/event"))
+    if not colon or scheme not in _SCHEMES:
+        scheme, value = BARE, levels[3]
+    return Address(tenant=tenant, vehicle=Vehicle(id_scheme=scheme, id_value=value), topic=topic.removesuffix("/event"))
 
 
 def media_type(payload: bytes, declared: str | None) -> str:
@@ -315,32 +319,38 @@ class MqttDoor:
         stream = await self._journal.store.stream(recorded.incident)
         if delivered(stream, given.answer):
             return
-        topic = await self._command_topic(recorded.incident, recorded.tenant, opened=stream[0].event)
-        if topic is None:
+        topics = await self._command_topics(stream[0])
+        if not topics:
             return
         client = self._client
         if client is None:
             raise Unavailable("the MQTT broker does not answer just now")
         order = await self._answers.order(recorded)
         try:
-            await client.publish(topic, command_document(order), qos=1)
+            for topic in topics:
+                await client.publish(topic, command_document(order), qos=1)
         except aiomqtt.MqttError as lost:
             raise Unavailable("the MQTT broker does not answer just now") from lost
         await self._answers.confirm(recorded.incident, given.answer, channel="mqtt")
 
-    async def _command_topic(self, incident: IncidentId, tenant: TenantId, *, opened: Event) -> str | None:
-        """Where the vehicle of ``incident`` listens; None when it does not by MQTT, or is not known."""
-        if tenant not in self._tenants:
-            return None
-        if not isinstance(opened, IncidentOpened) or opened.channel != "mqtt":
-            return None
-        for part in reversed(await self._journal.unseal(incident, (Category.VEH,))):
-            if not isinstance(part.recorded.event, IncidentOpened | ReportFiled):
-                continue
-            vehicle = _vehicle.decode(part.payload)
-            if (found := key(vehicle.id_scheme, vehicle.id_value)) is not None:
-                return f"sos/v1/{tenant}/{found[0]}:{found[1]}/command"
-        return None
+    async def _command_topics(self, opened: Recorded) -> Sequence[str]:
+        """Where the vehicle of the incident listens; none when it does not by MQTT.
+
+        It is the name that its report came under, which stands in the opening: what the report says of the vehicle is
+        known only once it is filed, and may be of another vehicle.
+        """
+        if opened.tenant not in self._tenants:
+            return ()
+        if not isinstance(opened.event, IncidentOpened) or opened.event.channel != "mqtt":
+            return ()
+        part = (await self._journal.parts_of(opened)).get(Category.VEH)
+        if part is None:
+            return ()
+        vehicle = _vehicle.decode(part)
+        names = [f"{vehicle.id_scheme}:{vehicle.id_value}"]
+        if vehicle.id_scheme == BARE:  # the vehicle may write it either way
+            names.append(f"{vehicle.id_value}")
+        return [f"sos/v1/{opened.tenant}/{name}/command" for name in names]
 
 
 def accepted_document(accepted: Accepted, sender: Address) -> bytes:

@@ -19,6 +19,7 @@ from sos.clock import SystemClock
 from sos.formats import msd
 from sos.incident.commands import AnswerVehicle
 from sos.incident.model import AnswerAction, AnswerId, State, TenantId
+from sos.incident.report import Vehicle
 from sos.intake.configured import Intake
 from sos.intake.mqtt import address, media_type
 from sos.intake.reader import Filer
@@ -60,7 +61,8 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(tmp_path: Path, kind: str, version: int) -> AsyncIterator[Fleet]:
+async def fleet(tmp_path: Path, kind: str, version: int, *, files: bool = True) -> AsyncIterator[Fleet]:
+    """With ``files`` false nobody takes the reports apart."""
     needs(kind)
     async with BrokerProcess(kind, tmp_path / "broker") as broker:
         settings = Settings(
@@ -79,7 +81,8 @@ async def fleet(tmp_path: Path, kind: str, version: int) -> AsyncIterator[Fleet]
                 intake = Intake.of(settings, journal, secret=keys.secret("intake"))
                 assert intake.mqtt is not None
                 filing = Follower(Reader(name="filer", handle=Filer(journal).handle), store, clock=clock)
-                tasks = [asyncio.create_task(work()) for work in (intake.mqtt.serve, filing.run)]
+                works = (intake.mqtt.serve, filing.run) if files else (intake.mqtt.serve,)
+                tasks = [asyncio.create_task(work()) for work in works]
                 await intake.mqtt.connected.wait()
                 protocol = aiomqtt.ProtocolVersion.V5 if version == 5 else aiomqtt.ProtocolVersion.V311
                 async with aiomqtt.Client("127.0.0.1", broker.port, protocol=protocol) as client:
@@ -168,6 +171,22 @@ async def test_what_the_operator_wants_comes_down(tmp_path: Path, kind: str, ver
     assert (told["command"], told["incident"], told["id"]) == ("requestData", ack["incident"], "answer-1")
 
 
+@pytest.mark.parametrize("name", [f"vin:{VIN}", f"vin:{VIN.lower()}", "vin:JTMZZ3TESTEC99999", "4f2a", "oem_id:4f2a"])
+async def test_an_order_goes_to_the_name_that_the_vehicle_reports_under_though_nothing_is_filed_yet(
+    tmp_path: Path, name: str
+) -> None:
+    async with fleet(tmp_path, "amqtt", 4, files=False) as cars:
+        await cars.publish(f"sos/v1/acme/{name}/event", CRASH)
+        _, ack, _ = await cars.heard()
+        order = AnswerVehicle(answer=AnswerId("answer-1"), action=AnswerAction.CALL_BACK)
+        await cars.journal.execute(ack["incident"], order, actor="operator:hanako")
+        to = [(await cars.heard())[0]]
+        if "4f2a" in name:
+            to.append((await cars.heard())[0])
+
+    assert f"sos/v1/acme/{name}/command" in to
+
+
 async def test_with_mqtt_5_the_answer_goes_where_the_vehicle_asks_and_names_its_question(tmp_path: Path) -> None:
     async with fleet(tmp_path, "mosquitto", 5) as cars:
         await cars.publish(f"{TOPIC}/event", CRASH, ResponseTopic="sos/v1/acme/answers", CorrelationData=b"question 7")
@@ -201,10 +220,8 @@ def test_a_topic_names_tenant_and_vehicle() -> None:
 
     assert known is not None
     assert bare is not None
-    assert (known.vehicle, known.command) == (
-        ("jp_frame", "NZE121-0123456"),
-        "sos/v1/acme/jp_frame:NZE121-0123456/command",
-    )
-    assert bare.vehicle == ("oem_id", "4F2A")
+    assert known.vehicle == Vehicle(id_scheme="jp_frame", id_value="NZE121-0123456")
+    assert known.command == "sos/v1/acme/jp_frame:NZE121-0123456/command"
+    assert (bare.vehicle, bare.command) == (Vehicle(id_scheme="oem_id", id_value="4f2a"), "sos/v1/acme/4f2a/command")
     for stranger in ("sos/v1/bravo/x/event", "sos/v2/acme/x/event", "sos/v1/acme/event", "sos/v1/acme/x/y/event"):
         assert address(stranger, tenants) is None
