@@ -19,6 +19,7 @@ from sos.journal.postgres import PostgresStore
 from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
+from tests.rest import Watched
 
 NEW_YEAR = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 
@@ -82,5 +83,7 @@ def keys(tmp_path: Path) -> KeyStore:
 
 @pytest.fixture
 async def journal(store: Store, keys: KeyStore, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Journal]:
-    async with Journal(store, keys, Spool(tmp_path / "spool", keys.secret("spool")), clock=clock) as opened:
+    async with Journal(
+        Watched.over(store), keys, Spool(tmp_path / "spool", keys.secret("spool")), clock=clock
+    ) as opened:
         yield opened

@@ -14,7 +14,7 @@ from routing.plan import Sources
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.bridge import DESK, Bridge
 from sos.calls.on_call import OnCall, Person, with_people
-from sos.clock import ManualClock, SystemClock
+from sos.clock import ManualClock
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
 from sos.dispatch.adapters.simulated import SimulatedChannel
@@ -30,13 +30,13 @@ from sos.intake.reader import Filer
 from sos.journal.journal import Journal
 from sos.journal.readers import Follower, Reader, pass_deadlines
 from sos.vehicle.report import Car, crash
+from tests.rest import at_rest
 
 TENANT = TenantId("acme")
 SABURO = Person(id=OperatorId("saburo"), number="+81300000031")
 SHIRO = Person(id=OperatorId("shiro"), number="+81300000041")
 OFFER = "v=0"
 
-_real = SystemClock()
 _E = TypeVar("_E", bound=Event)
 
 
@@ -71,9 +71,10 @@ class SearchHouse:
         self.bridge = Bridge(journal, self.provider, number_of=with_people(self._number, self._people))
         self.desks = Desks(self.clock)
         self.distribution = Distribution(journal, self.desks)
+        dials = self._practice is None or not self._practice.invites  # nobody is let in who is dialled
         on_call = OnCall(journal, self._people, hang_up=self.provider.end)
         unattended = Unattended(journal, self.disclosures, self.directory, practice=self._practice)
-        handoff = Handoff(journal, directory=self.directory, channels={"portal": self.channel}, dials=True)
+        handoff = Handoff(journal, directory=self.directory, channels={"portal": self.channel}, dials=dials)
         await self.bridge.settle()
         readers = {
             "distribution": self.distribution.handle,
@@ -82,11 +83,11 @@ class SearchHouse:
             "handoff": handoff.handle,
             "bridge": self.bridge.handle,
         }
-        followers = [
+        self._followers = [
             Follower(Reader(name=name, handle=handle), journal.store, clock=self.clock)
             for name, handle in readers.items()
         ]
-        works = [follower.run() for follower in followers]
+        works = [follower.run() for follower in self._followers]
         for work in (*works, self.bridge.run(), self.distribution.watch(), pass_deadlines(journal)):
             self._tasks.append(asyncio.create_task(work))
 
@@ -141,10 +142,9 @@ class SearchHouse:
 
     async def until(self, met: Callable[[], Awaitable[bool]], *, within_s: int = 90) -> None:
         for _ in range(within_s * 2):
-            for _ in range(3):
-                await _real.wait(timedelta(milliseconds=2))  # the database answers in real time
-                if await met():
-                    return
+            await at_rest(self.journal.store, self._followers)
+            if await met():
+                return
             await self.clock.advance(timedelta(milliseconds=500))
         raise AssertionError(f"not within {within_s} s")
 

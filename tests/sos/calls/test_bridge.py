@@ -10,7 +10,7 @@ import pytest
 from routing.categories import Category
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.bridge import Bridge
-from sos.clock import ManualClock, SystemClock
+from sos.clock import ManualClock
 from sos.incident import commands as c
 from sos.incident.events import AgencyCallRequested, LegDialled, LegLeft, NoticePlayed
 from sos.incident.model import AgencyId, Incident, IncidentId, LegId, OperatorId, Party, TenantId, new_id
@@ -18,12 +18,11 @@ from sos.incident.report import CallBack, canonical
 from sos.journal.journal import Journal
 from sos.journal.readers import Follower, Reader, pass_deadlines
 from tests.journeys import story as s
+from tests.rest import at_rest
 
 TENANT = TenantId("acme")
 CAR = "+81300000001"
 FIRE_LINE = "+81300000119"
-
-_real = SystemClock()
 
 
 class House:
@@ -39,10 +38,10 @@ class House:
     async def start(self) -> None:
         bridge = Bridge(self.journal, self.provider, number_of=self.number_of)
         await bridge.settle()
-        follower = Follower(
+        self._follower = Follower(
             Reader(name="bridge", handle=bridge.handle, by_incident=True), self.journal.store, clock=self.clock
         )
-        for work in (follower.run(), bridge.run(), pass_deadlines(self.journal)):
+        for work in (self._follower.run(), bridge.run(), pass_deadlines(self.journal)):
             self._tasks.append(asyncio.create_task(work))
 
     async def stop(self) -> None:
@@ -65,10 +64,9 @@ class House:
 
     async def until(self, met: Callable[[], Awaitable[bool]], *, within_s: int = 30) -> None:
         for _ in range(within_s * 4):
-            for _ in range(4):
-                await _real.wait(timedelta(milliseconds=3))  # the database answers in real time
-                if await met():
-                    return
+            await at_rest(self.journal.store, (self._follower,))
+            if await met():
+                return
             await self.clock.advance(timedelta(milliseconds=250))
         raise AssertionError(f"not within {within_s} s")
 

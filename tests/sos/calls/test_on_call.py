@@ -136,6 +136,7 @@ async def test_a_key_that_comes_after_a_desk_has_answered_takes_nothing_away(hou
 
     assert "taken" in why(await house.until_happened(incident, LegLeft), leg)
     assert await _has(house, incident, "hanako")
+    assert [each.operator for each in await house.happened(incident, OperatorAssigned)] == ["hanako"]
 
 
 async def test_who_has_it_by_telephone_is_not_called_on_the_desk_s_telephone_as_well(

@@ -1,0 +1,85 @@
+"""When a house has nothing to do until its clock moves: a test that moves the clock earlier races the database.
+
+``Watched`` stands before a store and counts what is asked of it; ``at_rest`` returns when nothing is asked any more and
+every reader has seen all there is, however slow the machine is.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from inspect import iscoroutinefunction
+from typing import Any, cast
+
+from sos.clock import SystemClock
+from sos.journal.readers import Follower
+from sos.journal.store import Store
+
+_real = SystemClock()
+_MOMENT = timedelta(milliseconds=1)
+
+BEHIND = 50
+"""Looks in a row, a millisecond apart, after which a reader that is behind is taken to wait for the clock."""
+
+
+class Watched:
+    """A store, and how many answers it owes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.owed = 0
+
+    @classmethod
+    def over(cls, store: Store) -> Store:
+        return cast(Store, cls(store))
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if name == "append":
+            return self._counting_future(found)
+        return self._counting(found) if iscoroutinefunction(found) and name != "news" else found
+
+    def _counting(self, method: Any) -> Any:
+        async def counted(*args: Any, **more: Any) -> Any:
+            self.owed += 1
+            try:
+                return await method(*args, **more)
+            finally:
+                self.owed -= 1
+
+        return counted
+
+    def _counting_future(self, method: Any) -> Any:
+        def counted(*args: Any) -> "asyncio.Future[Any]":
+            self.owed += 1
+            future = method(*args)
+            future.add_done_callback(lambda _: self._answered())
+            return future
+
+        return counted
+
+    def _answered(self) -> None:
+        self.owed -= 1
+
+
+async def at_rest(store: Store, followers: Sequence[Follower]) -> None:
+    """Return when nothing is asked of ``store`` (made by ``Watched.over``) and no reader has anything to do.
+
+    A reader that stays behind with nothing under way waits for the clock itself: it is at rest too.
+    """
+    watched = cast(Watched, store)
+    async with asyncio.timeout(60):
+        quiet = idle = 0
+        while quiet < 2 and idle < BEHIND:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            if watched.owed:
+                quiet = idle = 0
+                await _real.wait(_MOMENT)
+                continue
+            await store.sequence()
+            end, _ = await store.tree()
+            if watched.owed == 0 and all(each.position == end for each in followers):
+                quiet += 1
+                continue
+            quiet, idle = 0, idle + 1
+            await _real.wait(_MOMENT)
