@@ -43,6 +43,14 @@ NOTICES = {
         "緊急通報です。出る場合は一、消防へ知らせる場合は続けて九を押してください。",
         "Emergency call. Press one to take it, then nine to tell the fire brigade.",
     ),
+    "told": (
+        "消防へ知らせました。",
+        "The fire brigade is being told.",
+    ),
+    "not_told": (
+        "消防へはまだ知らせていません。電話で話を続け、必要なら監督者に知らせてください。",
+        "The fire brigade has not been told. Go on talking, and call a supervisor if it is needed.",
+    ),
     "nobody": (
         "係員が出られません。可能であれば、ご自身で緊急通報してください。呼び出しは続けています。",
         "Nobody can answer just now. If you can, call the emergency services yourself. We keep trying.",

@@ -35,7 +35,18 @@ from sos.incident.events import (
     Recorded,
     TellingWithheld,
 )
-from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, Mode, Party, State, Trigger
+from sos.incident.model import (
+    AgencyId,
+    DisclosureId,
+    Incident,
+    IncidentId,
+    LegId,
+    Mode,
+    OperatorId,
+    Party,
+    State,
+    Trigger,
+)
 from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 
@@ -49,6 +60,10 @@ FALLBACK = (Service.FIRE, Service.MEDICAL)
 
 TELL = "9"
 """The key by which somebody on call who has the incident has the agency told."""
+
+TOLD = "told"
+NOT_TOLD = "not_told"
+"""Notices to that telephone: what the key has led to.  Somebody without a screen knows it from nothing else."""
 
 HELP_YOURSELF = "nobody"
 """Notice to a vehicle: nobody can come to the telephone, call the emergency service yourself if you can."""
@@ -184,14 +199,25 @@ class Unattended:
         leg = attendance.telephone(state)
         if leg is None or state.operator is None:
             return
-        if any(told.pending or told.taken_over for told in state.disclosures) or not await self._keyed(after, leg.leg):
+        if not await self._keyed(after, leg.leg):
             return
+        told = any(told.pending or told.taken_over for told in state.disclosures)
+        told = told or await self._tell(after.incident, state, state.operator)
+        await self._order(after, PlayNotice(leg=leg.leg, notice=TOLD if told else NOT_TOLD))
+
+    async def _tell(self, incident: IncidentId, state: Incident, operator: OperatorId) -> bool:
+        """Whether the agency responsible is told now; not where there is none, or where the law does not permit it."""
         agency = self.responsible(state)
         if agency is None:
-            return
-        await self._disclosures.decide(
-            after.incident, agency=AgencyId(agency.id), operator=state.operator, wish=known_wish(state)
-        )
+            return False
+        try:
+            await self._disclosures.decide(
+                incident, agency=AgencyId(agency.id), operator=operator, wish=known_wish(state)
+            )
+        except Refused as refused:
+            log.info("key_refused", incident=incident, agency=agency.id, reason=str(refused))
+            return False
+        return True
 
     async def _keyed(self, after: Recorded, leg: LegId) -> bool:
         stream = await self._journal.store.stream(after.incident)

@@ -11,6 +11,7 @@ from routing.boundaries import PrefectureLayer
 from routing.directory import Directory
 from routing.law import RuleBook
 from routing.plan import Sources
+from routing.services import ALWAYS
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.bridge import DESK, Bridge
 from sos.calls.on_call import OnCall, Person, with_people
@@ -196,3 +197,21 @@ class SearchHouse:
         found = number(agency, "first", self.directory)
         assert found is not None
         return found
+
+
+def abroad(country: str) -> Directory:
+    """A directory of invented agencies that answer for the whole of ``country``."""
+    rows = [
+        f"""
+[[agency]]
+id = "{country.lower()}-{service.value}"
+service = "{service.value}"
+name_ja = "架空{service.value}"
+name_en = "Demo {service.value}"
+jurisdiction = "default"
+country = "{country}"
+channels = {{ portal = {{}}, voice = {{ number = "+81300000{number}" }} }}
+"""
+        for number, service in enumerate(ALWAYS, 111)
+    ]
+    return Directory.read(('name = "abroad"\n' + "".join(rows)).encode())

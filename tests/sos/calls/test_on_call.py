@@ -7,6 +7,7 @@ import pytest
 
 from sos.calls.port import TALKING
 from sos.clock import ManualClock
+from sos.dispatch.unattended import NOT_TOLD, TOLD
 from sos.incident import attendance
 from sos.incident.events import (
     DisclosureDecided,
@@ -20,7 +21,7 @@ from sos.journal.journal import Journal
 from sos.journal.migrate import upgrade
 from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
-from tests.sos.calls.search_rig import SABURO, SHIRO, SearchHouse
+from tests.sos.calls.search_rig import SABURO, SHIRO, SearchHouse, abroad
 
 DESK_LINE = "+81300000051"
 
@@ -174,6 +175,29 @@ async def test_the_key_for_telling_is_a_decision_of_the_person_who_presses_it(ho
     assert not decided.event.unattended
     fire = house.number_of(decided.event.agency)
     await house.until(lambda: _called(house, fire))
+    await house.until(lambda: _hears(house, leg, TOLD))
+
+
+async def test_who_has_no_screen_hears_that_the_law_does_not_let_the_agency_be_told(
+    journal: Journal, clock: ManualClock
+):
+    house = SearchHouse(journal, clock, directory=abroad("US"))
+    async with house.provider:
+        await house.start()
+        incident = await house.crash()
+        leg = await house.rings_at(SABURO)
+        house.provider.bring_up(leg)
+        await house.until(lambda: house.up(incident, Party.SUPERVISOR))
+        house.provider.press(leg, "19")
+        await house.until(lambda: _hears(house, leg, NOT_TOLD))
+        await house.stop()
+
+    assert TOLD not in house.told(leg)
+    assert await house.happened(incident, DisclosureDecided) == []
+
+
+async def _hears(house: SearchHouse, leg: LegId, notice: str) -> bool:
+    return notice in house.told(leg)
 
 
 async def _called(house: SearchHouse, number: str) -> bool:

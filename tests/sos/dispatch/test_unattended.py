@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from routing.directory import Directory
-from routing.services import ALWAYS
 from sos.calls.agency import free_leg
 from sos.clock import ManualClock
 from sos.dispatch.disclosure import UNATTENDED
@@ -22,7 +20,7 @@ from sos.journal.migrate import upgrade
 from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
 from tests.journeys import story as s
-from tests.sos.calls.search_rig import SearchHouse
+from tests.sos.calls.search_rig import SearchHouse, abroad
 
 
 @pytest.fixture
@@ -162,28 +160,11 @@ async def test_a_no_of_the_person_is_not_walked_around_by_a_machine(house: Searc
 # --- where the law or the house wants a person ---
 
 
-def _abroad(country: str) -> Directory:
-    rows = [
-        f"""
-[[agency]]
-id = "{country.lower()}-{service.value}"
-service = "{service.value}"
-name_ja = "架空{service.value}"
-name_en = "Demo {service.value}"
-jurisdiction = "default"
-country = "{country}"
-channels = {{ portal = {{}}, voice = {{ number = "+81300000{number}" }} }}
-"""
-        for number, service in enumerate(ALWAYS, 111)
-    ]
-    return Directory.read(('name = "abroad"\n' + "".join(rows)).encode())
-
-
 @pytest.mark.parametrize("country", ["US", "XX"])
 async def test_where_the_law_wants_a_person_nothing_leaves_and_the_car_is_told_so(
     journal: Journal, clock: ManualClock, country: str
 ):
-    async for house in _opened(SearchHouse(journal, clock, people=(), directory=_abroad(country))):
+    async for house in _opened(SearchHouse(journal, clock, people=(), directory=abroad(country))):
         incident = await house.crash()
 
         (withheld,) = await house.until_happened(incident, TellingWithheld)
@@ -203,7 +184,7 @@ async def test_where_the_law_wants_a_person_nothing_leaves_and_the_car_is_told_s
 async def test_where_the_law_asks_for_nothing_that_only_a_person_can_give_the_agency_is_told(
     journal: Journal, clock: ManualClock, country: str, rule: str
 ):
-    async for house in _opened(SearchHouse(journal, clock, people=(), directory=_abroad(country))):
+    async for house in _opened(SearchHouse(journal, clock, people=(), directory=abroad(country))):
         incident = await house.crash()
 
         (decided,) = await house.until_happened(incident, DisclosureDecided)
