@@ -62,7 +62,7 @@ class Watched:
         self.owed -= 1
 
 
-async def at_rest(store: Store, followers: Sequence[Follower]) -> None:
+async def at_rest(store: Store, followers: Sequence[Follower] = ()) -> None:
     """Return when nothing is asked of ``store`` (made by ``Watched.over``) and no reader has anything to do.
 
     A reader that stays behind with nothing under way waits for the clock itself: it is at rest too.

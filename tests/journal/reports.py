@@ -36,7 +36,7 @@ async def incident(journal: Journal, number: int = 0) -> IncidentId:
 
 async def sequenced(store: Store, count: int) -> list[Recorded]:
     """The first ``count`` events in their one order, read from the database, once they have positions."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await store.news(count - 1)
     found: list[Recorded] = []
     while len(found) < count:

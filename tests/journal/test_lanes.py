@@ -117,7 +117,7 @@ async def events(journal: Journal, count: int) -> list[Recorded]:
 
 
 async def until(done: Callable[[], bool], clock: ManualClock) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not done():
             await clock.advance(timedelta(milliseconds=50))
             await _real.wait(timedelta(milliseconds=1))

@@ -36,7 +36,7 @@ class Witness:
 async def until(done: Callable[[], bool], clock: ManualClock, *followers: Follower) -> None:
     """Run ``followers`` until ``done``, while the hours pass."""
     tasks = [asyncio.create_task(follower.run()) for follower in followers]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not done():
             await clock.advance(timedelta(milliseconds=50))
             await asyncio.to_thread(lambda: None)
@@ -131,7 +131,7 @@ async def test_a_reader_that_only_shows_starts_now_and_keeps_no_cursor(journal: 
     showing = Witness()
     one = follower(showing, store, clock, from_now=True)
     task = asyncio.create_task(one.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while one.position < 5:
             await asyncio.to_thread(lambda: None)
         stream = await incident(journal, 99)
@@ -146,7 +146,7 @@ async def test_a_reader_that_only_shows_starts_now_and_keeps_no_cursor(journal: 
 
 async def _deadlines_pass(journal: Journal, clock: ManualClock, done) -> None:
     task = asyncio.create_task(pass_deadlines(journal))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await done():
             await clock.advance(timedelta(milliseconds=200))
             await asyncio.to_thread(lambda: None)

@@ -4,11 +4,14 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from sos.clock import SystemClock
 from tests.twilio_emulator.sounds import Pcm, Stay, dual, played_to, said
+
+_real = SystemClock()
 
 AFTER_S = 0.02
 """How long an emulated person takes for anything."""
@@ -419,7 +422,7 @@ class World:
 
     async def pass_time(self, seconds: float) -> None:
         if seconds > 0:
-            await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=seconds)
+            await _real.wait(timedelta(seconds=seconds))
 
 
 def _rfc2822(at: datetime) -> str:

@@ -106,7 +106,7 @@ class House:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let time go by until it holds; the program and the database answer in real time."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition():
                 await self.clock.advance(LISTEN_EVERY)
                 await SystemClock().wait(timedelta(milliseconds=5))

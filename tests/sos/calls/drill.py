@@ -245,7 +245,7 @@ class Drill:
         return next(leg for leg in (await self.journal.state(self.incident)).legs if leg.who == who and leg.up)
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition(await self.journal.state(self.incident)):
                 await clock.wait(timedelta(milliseconds=20))
 

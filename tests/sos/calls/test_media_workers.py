@@ -181,7 +181,7 @@ async def test_a_disk_that_fails_under_a_worker_is_told_within_3_seconds_and_the
         await operator.call(provider, incident=incident, leg="leg-operator", party=Party.OPERATOR)
         await events.until(LegUp, count=2)
         written = recordings / incident
-        await asyncio.wait_for(met(lambda: any(written.rglob("*.chunk"))), 5)
+        await asyncio.wait_for(met(lambda: any(written.rglob("*.chunk"))), 60)
 
         shutil.rmtree(written)
         written.write_text("a file where the directory was")

@@ -145,7 +145,7 @@ class Coturn:
             f"--pidfile={self._tmp_path / 'turn.pid'}", f"--userdb={self._tmp_path / 'turn.db'}",
             env=os.environ | workers, stdout=self._log, stderr=self._log,
         )  # fmt: skip
-        await asyncio.wait_for(met(self._listening), 10)
+        await asyncio.wait_for(met(self._listening), 60)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from sos.app import Service, running
+from sos.clock import SystemClock
 from sos.errors import Misconfigured
 from sos.incident import events as e
 from sos.incident.codec import write_header
@@ -31,6 +33,7 @@ from tests.sos.calls.twilio_rig import CALLER, CAR, DESCRIBED, DESK, VEHICLES
 from tests.twilio_emulator.server import Emulator
 
 TOKEN = sha256(b"desk").hexdigest()
+LOOK = timedelta(milliseconds=20)
 
 
 @pytest.fixture
@@ -70,22 +73,22 @@ class Story:
         self._service = service
 
     async def incident(self) -> IncidentId:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 _, waiting = await self._service.journal.queue(limit=10, states=tuple(State))
                 if waiting:
                     return waiting[0].id
-                await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=0.02)
+                await SystemClock().wait(LOOK)
 
     async def until(self, incident: IncidentId, kind: type[Event], **fields: Any) -> list[Recorded]:
         """The incident's journal once it holds such an event."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 recorded = list(await self._service.journal.store.stream(incident))
                 for each in recorded:
                     if isinstance(each.event, kind) and all(getattr(each.event, k) == v for k, v in fields.items()):
                         return recorded
-                await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=0.02)
+                await SystemClock().wait(LOOK)
 
 
 async def test_a_car_s_call_from_the_first_ring_to_the_last_deletion(tmp_path: Path, emulator: Emulator):

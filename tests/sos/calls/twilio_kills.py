@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sos.app import Service, running
+from sos.clock import SystemClock
 from sos.errors import SosError
 from sos.incident import events as e
 from sos.incident.commands import CloseIncident, DialLeg, TakeIncident
@@ -247,7 +249,7 @@ def _now() -> float:
 
 
 async def _pause(seconds: float) -> None:
-    await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=seconds)
+    await SystemClock().wait(timedelta(seconds=seconds))
 
 
 def house(directory: Path, emulator: Emulator) -> Settings:

@@ -198,7 +198,7 @@ class DispatchSystem:
 
     async def ask(self, frame: dict[str, Any]) -> dict[str, Any]:
         await self.send(frame)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.replies.get()
 
     async def subscribe(self, **options: Any) -> dict[str, Any]:
@@ -207,7 +207,7 @@ class DispatchSystem:
 
     async def until(self, number: int) -> None:
         """Wait for the ``number``-th event."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.events) < number:
                 self.came.clear()
                 await self.came.wait()

@@ -640,12 +640,12 @@ async def test_subscriptions_are_replaced_prolonged_and_ended_as_the_standard_sa
         assert gone["unsubscribeResponse"]["statusCode"] == 404
         assert ended["unsubscribeResponse"]["statusCode"] == 200
         assert channel.connected(FIRE) == 1
-    await asyncio.wait_for(_gone(channel), 5)
+    await asyncio.wait_for(_gone(channel), 60)
 
 
 async def _gone(channel: EidoChannel) -> None:
     while channel.connected(FIRE):
-        await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=0.01)
+        await SystemClock().wait(timedelta(milliseconds=10))
 
 
 async def test_a_certificate_that_the_directory_asks_for_must_be_shown(tmp_path):

@@ -39,7 +39,7 @@ def _directory(file: Path, *, url: str, key: str) -> Path:
 
 
 async def _until(service: Service, incident: IncidentId, true) -> Incident:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not true(state := await service.journal.state(incident)):
             await service.journal.clock.wait(_MOMENT)
     return state
@@ -58,7 +58,7 @@ class Desk:
     async def order(self, **order: object) -> dict[str, object]:
         self._id += 1
         await self._socket.send_str(msgspec.json.encode({"id": self._id, **order}).decode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for frame in self._socket:
                 told = msgspec.json.decode(frame.data)
                 if told["t"] == "reply" and told["id"] == self._id:

@@ -58,7 +58,7 @@ async def report(session: aiohttp.ClientSession, *, test: bool = False, located:
 
 
 async def receipt(session: aiohttp.ClientSession, incident: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             async with session.get(f"/v1/events/{incident}/receipt", headers=bearer()) as answer:
                 if answer.status != 202:

@@ -55,7 +55,7 @@ class Fleet:
         await self.client.publish(topic, payload, qos=1, properties=properties)
 
     async def heard(self) -> tuple[str, dict[str, Any], aiomqtt.Message]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             message = await anext(self.client.messages)
         return message.topic.value, json.loads(message.payload), message
 
@@ -163,7 +163,7 @@ async def test_what_the_operator_wants_comes_down(tmp_path: Path, kind: str, ver
         order = AnswerVehicle(answer=AnswerId("answer-1"), action=AnswerAction.REQUEST_DATA)
         await cars.journal.execute(ack["incident"], order, actor="operator:hanako")
         topic, told, _ = await cars.heard()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await cars.journal.state(ack["incident"])).answers[0].delivered is None:
                 await SystemClock().wait(_MOMENT)
 
