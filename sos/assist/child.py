@@ -11,7 +11,7 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -35,7 +35,15 @@ LONGEST_REST = timedelta(minutes=2)
 _LENGTH = struct.Struct(">I")
 HEAD_BYTES = _LENGTH.size
 
-Answer = TypeVar("Answer")
+
+class Numbered(msgspec.Struct, frozen=True):
+    """A question, and with the same number its answer: what one call said must never be taken for another's."""
+
+    n: int = 0
+    """0 in the greeting, which answers nothing."""
+
+
+Answer = TypeVar("Answer", bound=Numbered)
 Waited = TypeVar("Waited")
 
 
@@ -115,14 +123,11 @@ class Child(Generic[Answer]):
         """Of the process that is running."""
         return self._process.pid if self._process is not None else None
 
-    async def ask(self, question: msgspec.Struct, *, fits: Callable[[Answer], bool] = lambda _: True) -> Answer:
-        """Its answer; ``Unavailable`` when it gives none in time, or rests after it has failed.
-
-        An answer that does not fit is to another question: what one call said must never be taken for another's.
-        """
+    async def ask(self, question: Numbered) -> Answer:
+        """Its answer; ``Unavailable`` when it gives none in time or one to another question, or rests after failing."""
         async with self._turn:
             process = await self._running()
-            answer = await self._guarded(self._talk(process, question, fits), within_s=self._answer_within_s)
+            answer = await self._guarded(self._talk(process, question), within_s=self._answer_within_s)
             self._failures, self._rests_until = 0, None
             return answer
 
@@ -168,14 +173,12 @@ class Child(Generic[Answer]):
             await self._kill()
             raise
 
-    async def _talk(
-        self, process: asyncio.subprocess.Process, question: msgspec.Struct, fits: Callable[[Answer], bool]
-    ) -> Answer:
+    async def _talk(self, process: asyncio.subprocess.Process, question: Numbered) -> Answer:
         assert process.stdin is not None
         process.stdin.write(framed(question))
         await process.stdin.drain()
         answer = await self._hear(process)
-        if not fits(answer):
+        if answer.n != question.n:
             raise ValueError("the answer is to another question")
         return answer
 

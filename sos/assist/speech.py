@@ -8,6 +8,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import count
 from types import MappingProxyType, TracebackType
 from typing import Self
 
@@ -53,6 +54,7 @@ class Speech:
             most_bytes=MOST_SOUND_BYTES,
         )
         self._installed = installed()
+        self._numbers = count(1)
 
     async def __aenter__(self) -> Self:
         await self._child.__aenter__()
@@ -92,7 +94,7 @@ class Speech:
         """
         if len(text) > MOST_CHARACTERS:
             raise Malformed(f"at most {MOST_CHARACTERS} characters are spoken at once", field="text")
-        spoken = await self._child.ask(Wanted(language=language, text=text))
+        spoken = await self._child.ask(Wanted(n=next(self._numbers), language=language, text=text))
         if spoken.fault == "no_voice":
             raise Unavailable(f"there is no voice for {language}: {LANGUAGES.get(language, 'none can be had')}")
         if spoken.fault or not spoken.pcm:

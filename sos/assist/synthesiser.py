@@ -24,9 +24,8 @@ import av
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
-from sos.assist.child import HEAD_BYTES, body_length, framed, withdraw
+from sos.assist.child import HEAD_BYTES, Numbered, body_length, framed, withdraw
 
 RATE_HZ = 16_000
 """What conferences are mixed at, and twice what a telephone carries: more would be made and thrown away."""
@@ -52,7 +51,7 @@ Pcm: TypeAlias = npt.NDArray[np.int16]
 Voice: TypeAlias = Callable[[str], Pcm]
 
 
-class Wanted(Struct, frozen=True, tag=True):
+class Wanted(Numbered, frozen=True, tag=True, kw_only=True):
     language: str
     text: str
 
@@ -60,7 +59,7 @@ class Wanted(Struct, frozen=True, tag=True):
         return f"Wanted({self.language!r}, {len(self.text)} characters)"
 
 
-class Spoken(Struct, frozen=True, tag=True, kw_only=True):
+class Spoken(Numbered, frozen=True, tag=True, kw_only=True):
     """The answer to one ``Wanted``: 16 bit, little-endian, mono, ``RATE_HZ``; or the name of what went wrong."""
 
     pcm: bytes = b""
@@ -161,7 +160,7 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO, known: Mapping[str, Voice]) ->
     while head := incoming.read(HEAD_BYTES):
         wanted = _wanted.decode(incoming.read(body_length(head)))
         signal.alarm(LONGEST_S)
-        outgoing.write(framed(_made(wanted, known)))
+        outgoing.write(framed(msgspec.structs.replace(_made(wanted, known), n=wanted.n)))
         outgoing.flush()
         signal.alarm(0)
 

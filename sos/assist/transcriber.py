@@ -15,9 +15,8 @@ from typing import Any, BinaryIO
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
-from sos.assist.child import HEAD_BYTES, body_length, framed, withdraw
+from sos.assist.child import HEAD_BYTES, Numbered, body_length, framed, withdraw
 
 RATE_HZ = 16_000
 MOST_QUESTION_BYTES = 4 * 1024 * 1024
@@ -36,10 +35,9 @@ _REPEATS = 2.4
 Write = Callable[[npt.NDArray[np.int16], str], str]
 
 
-class Said(Struct, frozen=True):
+class Said(Numbered, frozen=True, kw_only=True):
     """One utterance: 16 bit, little-endian, mono, ``RATE_HZ``."""
 
-    n: int
     language: str
     """ISO 639-1."""
     pcm: bytes
@@ -48,11 +46,9 @@ class Said(Struct, frozen=True):
         return f"Said({self.language!r}, {len(self.pcm)} bytes)"
 
 
-class Written(Struct, frozen=True, forbid_unknown_fields=True):
+class Written(Numbered, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was said, empty for nothing; or the name of what went wrong.  The first says that the model is there."""
 
-    n: int = 0
-    """Of the utterance."""
     text: str = ""
     fault: str = ""
 

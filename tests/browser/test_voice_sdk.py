@@ -37,7 +37,7 @@ from tests.sos.intake.test_doors import Certificates
 from tests.twilio_emulator.server import Emulator
 from tests.twilio_emulator.world import Call
 
-SEEN_MS = 20_000
+SEEN_MS = 60_000
 SIGNALS = "voice-js.roaming.twilio.com"
 SDK_CHUNK = re.compile(r"/assets/(twilio|esm)-")
 APPLICATION = "AP" + "0" * 32

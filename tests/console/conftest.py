@@ -49,7 +49,7 @@ async def page(address: str) -> AsyncIterator[Page]:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         context = await browser.new_context(viewport={"width": 1440, "height": 900}, base_url=address)
         opened = await context.new_page()
-        opened.set_default_timeout(10_000)
+        opened.set_default_timeout(60_000)
         opened.on("pageerror", lambda error: errors.append(str(error)))
         opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         yield opened
@@ -62,7 +62,7 @@ async def page(address: str) -> AsyncIterator[Page]:
 def until() -> Callable[..., Awaitable[Any]]:
     """Wait until a question about the page or the service has a true answer; the answer."""
 
-    async def ask(question: Callable[[], Any], *, within_s: float = 10.0) -> Any:
+    async def ask(question: Callable[[], Any], *, within_s: float = 60.0) -> Any:
         async with asyncio.timeout(within_s):
             while True:
                 answer = question()

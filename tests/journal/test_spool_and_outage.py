@@ -57,7 +57,11 @@ async def test_reports_during_an_outage_are_spooled_and_drained_once_in_order(
 
 async def _late(journal: Journal, clock, number: int) -> Received:
     """A report whose database does not answer in time."""
-    asking = asyncio.create_task(opened(journal, number))
+    return await _in_the_end(asyncio.create_task(opened(journal, number)), clock)
+
+
+async def _in_the_end(asking: "asyncio.Task[Received]", clock) -> Received:
+    """The answer, while time goes by."""
     async with asyncio.timeout(60):
         while not asking.done():
             await clock.advance(timedelta(milliseconds=50))
@@ -86,8 +90,7 @@ async def test_nothing_is_spooled_before_its_time(journal: Journal, database: Da
         await asyncio.to_thread(lambda: None)
         early = (asking.done(), journal.spool_oldest)
         answer = await _late(journal, clock, 2)
-        async with asyncio.timeout(60):
-            first = await asking
+        first = await _in_the_end(asking, clock)
 
     assert early == (False, None)
     assert {answer.durability, first.durability} == {"spooled"}

@@ -211,8 +211,9 @@ class Transcripts:
         text: str | None
         try:
             language = await self._language(waiting.incident)
-            said = Said(next(self._numbers), language, waiting.utterance.pcm.astype("<i2", copy=False).tobytes())
-            written = await self._writer.ask(said, fits=lambda written: written.n == said.n)
+            pcm = waiting.utterance.pcm.astype("<i2", copy=False).tobytes()
+            said = Said(n=next(self._numbers), language=language, pcm=pcm)
+            written = await self._writer.ask(said)
             text = written.text.strip() or (None if not written.fault else "")  # None: there was nothing to write
         except Unavailable as away:
             log.info("transcript_left_out", incident=waiting.incident, reason=str(away))

@@ -27,17 +27,19 @@ def main() -> None:
             case ["garbage"]:
                 out.write(b"\xff\xff\xff\xff" * 100)
             case ["half"]:
-                out.write(framed(Spoken(pcm=bytes(1000)))[:500])
+                out.write(framed(Spoken(n=wanted.n, pcm=bytes(1000)))[:500])
                 out.flush()
                 os._exit(0)
             case ["fault"]:
-                out.write(framed(Spoken(fault="RuntimeError")))
+                out.write(framed(Spoken(n=wanted.n, fault="RuntimeError")))
             case ["silence"]:
-                out.write(framed(Spoken()))
+                out.write(framed(Spoken(n=wanted.n)))
             case _ if wanted.language == "en" and "only-ja" in sys.argv:
-                out.write(framed(Spoken(fault="no_voice")))
+                out.write(framed(Spoken(n=wanted.n, fault="no_voice")))
+            case ["flood"]:
+                out.write(3 * framed(Spoken(n=wanted.n, pcm=f"{os.getpid()} again".encode())))
             case _:
-                out.write(framed(Spoken(pcm=f"{os.getpid()} {wanted.text}".encode())))
+                out.write(framed(Spoken(n=wanted.n, pcm=f"{os.getpid()} {wanted.text}".encode())))
         out.flush()
 
 

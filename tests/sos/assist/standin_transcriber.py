@@ -38,7 +38,7 @@ def answer(said: Said) -> None:
         case "huge":
             say(b"\xff\xff\xff\xff")
         case "nonsense":
-            say(framed(Said(said.n, "ja", b"what nobody asked for")))
+            say(framed(Said(n=said.n, language="ja", pcm=b"what nobody asked for")))
         case "another":
             say(framed(Written(n=said.n + 1, text="what another call said")))
         case "flood":

@@ -27,8 +27,8 @@ async def child(clock: ManualClock, how: str = "", *, within_s: float = 10.0) ->
 
 
 async def asked(made: Child[Written], language: str = "ja") -> str:
-    said = Said(next(NUMBERS), language, SECOND)
-    return (await made.ask(said, fits=lambda written: written.n == said.n)).text
+    said = Said(n=next(NUMBERS), language=language, pcm=SECOND)
+    return (await made.ask(said)).text
 
 
 async def test_it_is_started_with_the_first_question_and_answers_one_after_the_other(clock: ManualClock) -> None:
@@ -106,7 +106,7 @@ async def test_a_program_that_is_not_there_is_no_more_than_unavailable(clock: Ma
     missing = Child(("/nowhere/at-all",), Written, clock=clock, ready_within_s=5, answer_within_s=5)
 
     with pytest.raises(Unavailable, match="cannot be started"):
-        await missing.ask(Said(1, "ja", SECOND))
+        await missing.ask(Said(n=1, language="ja", pcm=SECOND))
 
 
 def test_a_frame_that_no_message_is_as_long_as_is_refused() -> None:
@@ -117,4 +117,4 @@ def test_a_frame_that_no_message_is_as_long_as_is_refused() -> None:
 
 def test_what_is_said_stands_in_no_representation() -> None:
     assert "secret" not in repr(Written(text="a secret"))
-    assert repr(Said(1, "ja", b"secret")) == "Said('ja', 6 bytes)"
+    assert repr(Said(n=1, language="ja", pcm=b"secret")) == "Said('ja', 6 bytes)"

@@ -58,6 +58,17 @@ async def test_a_process_that_dies_or_talks_nonsense_is_replaced(stand_in: Speec
     assert not alive(first)
 
 
+async def test_what_is_said_again_and_again_is_never_taken_for_the_next_text(stand_in: Speech):
+    first, flooded = await process_of(stand_in), (await stand_in.make("flood", "ja")).split()[1]
+
+    with pytest.raises(Unavailable, match="nobody asked"):
+        await stand_in.make("next", "ja")
+
+    assert flooded == b"again"
+    assert (await stand_in.make("after", "ja")).split()[1] == b"after"
+    assert not alive(first)
+
+
 @pytest.mark.parametrize("text", ["fault", "silence"])
 async def test_a_speech_that_fails_is_unavailable_and_the_process_stays(stand_in: Speech, text: str):
     first = await process_of(stand_in)
@@ -135,7 +146,7 @@ async def test_what_is_installed_is_told_in_the_log_and_started_by_nobody():
 def test_what_is_spoken_is_in_no_message_that_could_be_logged():
     secret = "東京都千代田区"
 
-    shown = f"{Wanted('ja', secret)!r} {Spoken(pcm=secret.encode())!r}"
+    shown = f"{Wanted(language='ja', text=secret)!r} {Spoken(pcm=secret.encode())!r}"
 
     assert secret not in shown
     assert secret.encode().hex() not in shown
