@@ -418,14 +418,14 @@ _CONSOLE: Mapping[str, Mapping[str, Operation]] = {
             refuses=(400, 403, 404, 409, 503),
         )
     },
-    "/console/legs/{leg}": {
+    "/console/incidents/{incident}/legs/{leg}": {
         "delete": _operation(
             "Hang up the operator's leg",
             tag="console",
             security=_DESK,
-            parameters=_path("leg"),
+            parameters=_path("incident", "leg"),
             answers={"204": _empty("Hung up, or not up")},
-            refuses=(403, 503),
+            refuses=(403, 404, 503),
         )
     },
     "/console/cards": {

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from routing.categories import Category
 from sos.console.access import COOKIE, Access, Operator
-from sos.console.socket import OPEN, DeskSocket, Room
+from sos.console.socket import DeskSocket, Room
 from sos.errors import Forbidden, Malformed, Refused, Unavailable, Unknown
 from sos.incident.commands import ReadParts
 from sos.incident.model import IncidentId, LegId, Party, State
@@ -58,7 +58,7 @@ class Console:
             web.post("/console/session", self._log_in),
             web.get("/console/socket", self._socket),
             web.post("/console/incidents/{incident}/voice", self._connect),
-            web.delete("/console/legs/{leg}", self._hang_up),
+            web.delete("/console/incidents/{incident}/legs/{leg}", self._hang_up),
             web.get("/console/incidents/{incident}/replay/{leg}", self._replay),
         ]
 
@@ -118,15 +118,14 @@ class Console:
         answer = await self._room.voice.connect(
             incident, leg=leg, party=Party.OPERATOR, who=operator.id, offer=await sdp_offer(request)
         )
-        return sdp_answer(answer, location=f"/console/legs/{leg}")
+        return sdp_answer(answer, location=f"/console/incidents/{incident}/legs/{leg}")
 
     async def _hang_up(self, request: web.Request) -> web.Response:
         """Only a leg of the operator's own: nobody ends another's call, or the vehicle's, from here."""
         operator = self._operator(request)
         leg = LegId(request.match_info["leg"])
-        _, incidents = await self._room.journal.queue(limit=10_000, states=OPEN)
-        legs = (known for incident in incidents for known in incident.legs if known.leg == leg)
-        if any(known.party is Party.OPERATOR and known.who == operator.id for known in legs):
+        known = (await self._room.journal.state(IncidentId(request.match_info["incident"]))).leg(leg)
+        if known is not None and known.party is Party.OPERATOR and known.who == operator.id:
             await self._room.voice.hang_up(leg)
         return web.Response(status=204)
 

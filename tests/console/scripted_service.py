@@ -176,7 +176,7 @@ class ScriptedService:
         app.router.add_get("/console/socket", self.socket)
         app.router.add_get("/console/map/base.geojson", self.map)
         app.router.add_post("/console/incidents/{incident}/voice", self.voice)
-        app.router.add_delete("/console/legs/{leg}", self.hang_up)
+        app.router.add_delete("/console/incidents/{incident}/legs/{leg}", self.hang_up)
         app.router.add_get("/console/incidents/{incident}/replay/{leg}", self.replay)
         app.router.add_get("/console/ice", self.ice)
         app.router.add_static("/console/assets", STATIC / "assets")

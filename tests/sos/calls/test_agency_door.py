@@ -82,7 +82,7 @@ async def test_an_agency_waits_until_it_is_let_in_talks_and_leaves(service: Serv
         told = await desk.order(do="disclose", incident=taken.incident, agency=FIRE, **wish)
         page = Browser(service, taken.incident, told["result"]["disclosures"][0])
 
-        async with desk.session.delete(f"/console/legs/{car.leg}") as not_its_own:
+        async with desk.session.delete(f"/console/incidents/{taken.incident}/legs/{car.leg}") as not_its_own:
             assert not_its_own.status == 204
         shown, html = await page.ask("GET")
         before, _ = await page.ask("POST", offer="v=0\r\n")

@@ -56,6 +56,7 @@ export function forget(incident: string): void {
 }
 
 /** Tell the service that a leg is meant to be over. */
-export function hangUp(leg: string): void {
-  void fetch(`/console/legs/${encodeURIComponent(leg)}`, { method: "DELETE", keepalive: true }).catch(() => undefined);
+export function hangUp(incident: string, leg: string): void {
+  const address = `/console/incidents/${encodeURIComponent(incident)}/legs/${encodeURIComponent(leg)}`;
+  void fetch(address, { method: "DELETE", keepalive: true }).catch(() => undefined);
 }

@@ -99,7 +99,7 @@ class House {
         this.devices.push(device);
         return Promise.resolve(device);
       },
-      hangUp: (leg) => this.hungUp.push(leg),
+      hangUp: (_, leg) => this.hungUp.push(leg),
     },
   );
 

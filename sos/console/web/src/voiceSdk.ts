@@ -60,7 +60,7 @@ export interface Parts {
   microphone: Source;
   grant(): Promise<Grant>;
   make(grant: Grant, options: Record<string, unknown>): Promise<SdkDevice>;
-  hangUp(leg: string): void;
+  hangUp(incident: string, leg: string): void;
 }
 
 export class SdkVoice implements DeskVoice {
@@ -113,7 +113,7 @@ export class SdkVoice implements DeskVoice {
     const [incident, leg] = [this.incident, this.#leg];
     this.incident = null;
     this.#leg = null;
-    if (leg !== null) this.#parts.hangUp(leg); // said first: an end that was meant is no call cut off
+    if (incident !== null && leg !== null) this.#parts.hangUp(incident, leg); // said first: an end that was meant is no call cut off
     this.#drop();
     this.#become("idle");
     if (incident !== null) forget(incident);

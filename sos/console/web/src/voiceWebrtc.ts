@@ -60,7 +60,7 @@ export class WebRtcVoice implements DeskVoice {
     this.#drop();
     this.#become("idle");
     if (left === null) return;
-    hangUp(legOf(left));
+    hangUp(left, legOf(left));
     forget(left);
   }
 
