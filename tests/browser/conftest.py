@@ -116,7 +116,9 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def chromium(house: House, sounds: dict[str, Path]) -> AsyncIterator[Desk]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*FLAGS, f"--use-file-for-fake-audio-capture={sounds['operator']}"]
+            executable_path=CHROMIUM,
+            args=[*FLAGS, f"--use-file-for-fake-audio-capture={sounds['operator']}"],
+            timeout=120_000,
         )
         context = await browser.new_context(viewport={"width": 1440, "height": 900})
         yield Desk(await context.new_page(), house)

@@ -141,7 +141,7 @@ async def chromium(port: int) -> AsyncIterator[Page]:
     rules = f"MAP *.twilio.com 127.0.0.1:{port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     flags = (*FLAGS, f"--host-resolver-rules={rules}", "--ignore-certificate-errors")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(flags))
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(flags), timeout=120_000)
         page = await (await browser.new_context(viewport={"width": 1440, "height": 900})).new_page()
         await page.add_init_script(f"({WATCHED})()")
         yield page

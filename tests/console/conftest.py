@@ -46,7 +46,7 @@ async def page(address: str) -> AsyncIterator[Page]:
         pytest.skip("no Chromium on this machine (Debian package chromium)")
     errors: list[str] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=120_000)
         context = await browser.new_context(viewport={"width": 1440, "height": 900}, base_url=address)
         opened = await context.new_page()
         opened.set_default_timeout(60_000)

@@ -172,7 +172,7 @@ class NodeVoice(Voice):
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = await self._process.stdout.readline()
         if not line:
             raise AssertionError("the Node.js peer has ended")
@@ -211,7 +211,7 @@ async def chromium() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (Debian package chromium)")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=120_000)
         yield browser
         await browser.close()
 
