@@ -21,9 +21,10 @@ from tests.browser.conftest import RATE_HZ, Desk, read
 from tests.house import ROOT, House
 
 SEEN_MS = 60_000
+"""Longest a step may take to show, on a machine that does ten other things."""
+
 PRESSED_MS = 10_000
 """After so long a press is taken to have met a service that was just killed."""
-"""Longest a step may take to show, on a machine that does ten other things."""
 
 LISTEN_FOR = timedelta(seconds=6)
 
