@@ -88,7 +88,7 @@ class PostgresDatabase:
         """Writes wait."""
         other = await asyncpg.connect(self.dsn)
         async with other.transaction():
-            await other.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            await other.execute("LOCK TABLE receipts, incoming, events IN ACCESS EXCLUSIVE MODE")
             yield
         await other.close()
 

@@ -206,18 +206,43 @@ CONTROLS: dict[str, tuple[dict[Party, LegMode], dict[Party, str]]] = {
 INITIAL = {"c": CAR, "d": DESK, "f": FIRE, "b": BOSS}
 
 
+HEARD, UNHEARD = 0.85, 0.35
+"""The second is what chance reaches over 12 s."""
+
+ROUNDS = 3
+"""How often everybody speaks at the most: a busy machine can spoil a word for who should hear it, and nothing can make
+anybody hear what they must not."""
+
+
 @pytest.mark.parametrize("control", CONTROLS)
 async def test_four_parties_hear_exactly_whom_they_shall(
     provider: MediaPlane, new_peer: Callable[[int], Peer], control: str
 ) -> None:
     """One speaks at a time, so that whoever is heard is heard alone and correlates to more than 0.85."""
     modes, expected = CONTROLS[control]
-    events, incident = Events(provider), new_id()
-    peers = {party: new_peer(seed) for seed, party in enumerate(INITIAL.values(), 1)}
+    wanted = {listener: {INITIAL[initial] for initial in expected[listener]} for listener in INITIAL.values()}
+    events, missed = Events(provider), True
+
+    for round_ in range(ROUNDS):
+        scores = await _round(provider, events, {p: new_peer(4 * round_ + k) for k, p in enumerate(wanted, 1)}, modes)
+        for listener, of in scores.items():
+            assert {party for party, score in of.items() if score >= UNHEARD} <= wanted[listener], (listener, scores)
+        missed = any(of[party] < HEARD for listener, of in scores.items() for party in wanted[listener])
+        if not missed:
+            break
+
+    assert not missed, scores
+
+
+async def _round(
+    provider: MediaPlane, events: Events, peers: dict[Party, Peer], modes: dict[Party, LegMode]
+) -> dict[Party, dict[Party, float]]:
+    """A call in which each speaks once: how well each listener has heard each speaker."""
+    incident = IncidentId(new_id())
     for initial, party in INITIAL.items():
         peers[party].listen_only()
         await peers[party].call(provider, incident=incident, leg=f"leg-{initial}", party=party)
-        await events.until(LegUp, party=party)
+        await events.until(LegUp, incident=incident, party=party)
     for initial, party in INITIAL.items():
         if party in modes:
             await provider.set_mode(LegId(f"leg-{initial}"), modes[party])
@@ -232,13 +257,12 @@ async def test_four_parties_hear_exactly_whom_they_shall(
     await peers[CAR].hears(0.5)
     for peer in peers.values():
         await peer.leave()
+    await provider.finish(incident)
 
-    for listener, peer in peers.items():
-        scores = {p: correlate(words, wav(peer.heard), RATE_HZ)[0] for p, words in spoken.items()}
-        heard = {party for party, score in scores.items() if score >= 0.85}
-        unheard = {party for party, score in scores.items() if score < 0.35}  # what chance reaches over 12 s
-        assert heard == {INITIAL[initial] for initial in expected[listener]}, (listener, scores)
-        assert unheard == set(peers) - heard, (listener, scores)
+    return {
+        listener: {party: correlate(words, wav(peer.heard), RATE_HZ)[0] for party, words in spoken.items()}
+        for listener, peer in peers.items()
+    }
 
 
 async def test_a_notice_is_heard_over_the_call_and_the_call_goes_on_after_it(
