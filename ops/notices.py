@@ -44,7 +44,7 @@ NOTICES = {
         "Emergency call. Press one to take it, then nine to tell the fire brigade.",
     ),
     "told": (
-        "消防へ知らせました。",
+        "消防への連絡を始めました。",
         "The fire brigade is being told.",
     ),
     "not_told": (
