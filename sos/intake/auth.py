@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import math
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from binascii import Error as NotBase64
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ from multidict import CIMultiDictProxy
 
 from sos.errors import Misconfigured
 from sos.incident.model import TenantId
+from sos.intake.signature import Signature, content_digest, unsigned
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.problems import Unauthenticated
 
@@ -176,30 +177,31 @@ class Credentials:
     # --- signed requests ---
 
     def _signed(self, request: Request, at: datetime) -> Sender:
-        signature = _signature(request.headers)
+        signature = Signature.of(request.headers)
         known = self._signing.get(signature.key_id)
         if known is None:
-            raise _unsigned("keyid", f"No signing key {signature.key_id[:64]!r} is known here.")
+            raise unsigned("keyid", f"No signing key {signature.key_id[:64]!r} is known here.")
         tenant = known.tenant.id
         if signature.algorithm not in (None, "hmac-sha256"):
-            raise _unsigned("alg", "Sign with `hmac-sha256` (RFC 9421 3.3.3).", tenant)
+            raise unsigned("alg", "Sign with `hmac-sha256` (RFC 9421 3.3.3).", tenant)
         needed = COVERED | ({"@query"} if request.query_string else set())
         if missing := needed - set(signature.components):
-            raise _unsigned("components", f"The signature must cover {', '.join(sorted(missing))} as well.", tenant)
+            raise unsigned("components", f"The signature must cover {', '.join(sorted(missing))} as well.", tenant)
         age = at.timestamp() - signature.created
         if abs(age) > self._leeway.total_seconds():
-            raise _unsigned(
+            raise unsigned(
                 "created",
                 f"The signature's clock and ours differ by {abs(age):.0f} s; at most "
                 f"{self._leeway.total_seconds():.0f} s are allowed. Set the clock and sign again.",
                 tenant,
             )
-        made = hmac.digest(known.secret, _base(request, signature), "sha256")
+        signed = signature.base(method=request.method, target=request.raw_path, headers=request.headers)
+        made = hmac.digest(known.secret, signed, "sha256")
         if not hmac.compare_digest(made, signature.value):
-            raise _unsigned("signature", "The signature does not fit the request and the key.", tenant)
+            raise unsigned("signature", "The signature does not fit the request and the key.", tenant)
         if not self._nonces.first((signature.key_id, signature.nonce), at):
-            raise _unsigned("nonce", "This nonce was used before; sign each request, also a retry, anew.", tenant)
-        return Sender(tenant=known.tenant, content_digest=_content_digest(request.headers, tenant))
+            raise unsigned("nonce", "This nonce was used before; sign each request, also a retry, anew.", tenant)
+        return Sender(tenant=known.tenant, content_digest=content_digest(request.headers, tenant))
 
     # --- tokens ---
 
@@ -260,90 +262,6 @@ class Credentials:
         if tenant is None:
             raise Unauthenticated("This client certificate is no tenant's.", rule="certificate")
         return tenant
-
-
-class _Signature(Struct, frozen=True, kw_only=True):
-    components: tuple[str, ...]
-    params: str
-    """The inner list with its parameters, exactly as received: the last line of what is signed."""
-    created: int
-    key_id: str
-    nonce: str
-    algorithm: str | None
-    value: bytes
-
-
-_INPUT = re.compile(
-    r'\s*([a-z*][a-z0-9_.*-]*)=(\(((?:"[!-~]+"\s*)*)\)((?:;[a-z][a-z0-9-]*=(?:"[ -!#-\[\]-~]*"|\d+))*))\s*\Z'
-)
-_PARAMETER = re.compile(r';([a-z][a-z0-9-]*)=(?:"([^"]*)"|(\d+))')
-_NAME = re.compile(r"(?:@method|@path|@query|@authority|[a-z0-9!#$%&'*+.^_`|~-]+)\Z")
-
-
-def _signature(headers: CIMultiDictProxy[str]) -> _Signature:
-    """The one signature of a request (RFC 9421 4), in the strict form we ask for."""
-    found = _INPUT.match(headers["Signature-Input"])
-    if found is None:
-        raise _unsigned("format", "`Signature-Input` must be one signature as in RFC 9421 4.1.")
-    label, params, listed, _ = found.groups()
-    components = tuple(name[1:-1] for name in listed.split())
-    if len(set(components)) != len(components) or not all(_NAME.match(name) for name in components):
-        raise _unsigned("components", "Cover each of `@method`, `@path`, `@query`, `@authority` or a header once.")
-    given = {name: text or number for name, text, number in _PARAMETER.findall(found[4])}
-    for needed in ("created", "keyid", "nonce"):
-        if not given.get(needed):
-            raise _unsigned(needed, f"The signature needs the parameter `{needed}` (RFC 9421 2.3).")
-    value = re.match(rf"\s*{re.escape(label)}=:([A-Za-z0-9+/=]*):\s*\Z", headers.get("Signature", ""))
-    if value is None or not given["created"].isdecimal() or len(given["created"]) > 12:
-        raise _unsigned("format", f"`Signature` must hold `{label[:32]}=:...:`, and `created` seconds (RFC 9421 4.2).")
-    return _Signature(
-        components=components,
-        params=params,
-        created=int(given["created"]),
-        key_id=given["keyid"],
-        nonce=given["nonce"],
-        algorithm=given.get("alg"),
-        value=_base64(value[1], "Signature"),
-    )
-
-
-def _base(request: Request, signature: _Signature) -> bytes:
-    """What is signed (RFC 9421 2.5)."""
-    derived = {
-        "@method": request.method,
-        "@path": request.raw_path.partition("?")[0],
-        "@query": "?" + request.raw_path.partition("?")[2],
-        "@authority": request.headers.get("Host", "").lower(),
-    }
-    lines: list[str] = []
-    for name in signature.components:
-        value = derived.get(name)
-        if value is None:
-            sent = request.headers.getall(name, [])
-            if not sent:
-                raise _unsigned("components", f"The signature covers the header `{name[:64]}`, which was not sent.")
-            value = ", ".join(item.strip() for item in sent)
-        lines.append(f'"{name}": {value}')
-    lines.append(f'"@signature-params": {signature.params}')
-    return "\n".join(lines).encode("utf-8", "surrogateescape")
-
-
-def _content_digest(headers: CIMultiDictProxy[str], tenant: str) -> bytes:
-    found = re.search(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", headers.get("Content-Digest", ""))
-    if found is None:
-        raise _unsigned("content-digest", "Send `Content-Digest: sha-256=:...:` (RFC 9530).", tenant)
-    return _base64(found[1], "Content-Digest")
-
-
-def _base64(text: str, field: str) -> bytes:
-    try:
-        return b64decode(text, validate=True)
-    except NotBase64:
-        raise Unauthenticated(f"`{field}` is not Base64.", rule="format", field=field) from None
-
-
-def _unsigned(rule: str, why: str, tenant: str | None = None) -> Unauthenticated:
-    return Unauthenticated(why, rule=rule, field="Signature-Input", tenant=tenant)
 
 
 def _untrusted(rule: str, why: str, issuer: TokenIssuer | None = None) -> Unauthenticated:
@@ -420,22 +338,3 @@ class _Bucket:
             return False
         self._left -= 1
         return True
-
-
-def sign(
-    secret: bytes, *, key_id: str, method: str, path: str, body: bytes, created: int, nonce: str
-) -> dict[str, str]:
-    """The headers of a signed request: what a tenant's cloud does, for vehicles of ours and for trials."""
-    digest = f"sha-256=:{b64encode(hashlib.sha256(body).digest()).decode()}:"
-    path, _, query = path.partition("?")
-    covered = '"@method" "@path"' + (' "@query"' if query else "") + ' "content-digest"'
-    params = f'({covered});created={created};keyid="{key_id}";nonce="{nonce}";alg="hmac-sha256"'
-    lines = [f'"@method": {method}', f'"@path": {path}']
-    lines += [f'"@query": ?{query}'] if query else []
-    lines += [f'"content-digest": {digest}', f'"@signature-params": {params}']
-    made = hmac.digest(secret, "\n".join(lines).encode(), "sha256")
-    return {
-        "Content-Digest": digest,
-        "Signature-Input": f"sos={params}",
-        "Signature": f"sos=:{b64encode(made).decode()}:",
-    }

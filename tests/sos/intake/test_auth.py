@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,12 +22,14 @@ from cryptography.x509.oid import NameOID
 
 from sos.errors import Misconfigured
 from sos.incident.model import TenantId
-from sos.intake.auth import Credentials, Rate, SigningKey, TokenIssuer, sign
+from sos.intake.auth import Credentials, Rate, SigningKey, TokenIssuer
 from sos.intake.configured import credentials
+from sos.intake.signature import sign
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.problems import Unauthenticated, problem
 from sos.settings import Settings, SigningKeySettings, TenantSettings, TokenSettings
 
+ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 ACME = Tenant(id=TenantId("acme"), domain="acme.example")
 BRAVO = Tenant(id=TenantId("bravo"), domain="bravo.example")
@@ -139,6 +143,51 @@ def test_a_signature_input_that_says_too_little_is_refused(signing: Credentials,
 @pytest.mark.parametrize("value", ["", "sos=:***:", "other=:AAAA:", "sos=AAAA"])
 def test_a_signature_that_cannot_be_read_is_refused(signing: Credentials, value: str) -> None:
     assert refused(signing, request(**(signed() | {"Signature": value})))[0] == "format"
+
+
+HOSTILE = """
+from datetime import UTC, datetime
+from aiohttp.test_utils import make_mocked_request
+from sos.intake.auth import Credentials
+from sos.intake.tenants import TenantKeys
+from sos.problems import Unauthenticated
+
+good = {"Signature-Input": 'a=("x")', "Signature": "a=:AAAA:"}
+for piece, times in [('"x"', 30), ('"x" ', 2000), ("(", 8000), (";a=1", 2000), ('a=("x"),', 1000)]:
+    for hostile in ({"Signature-Input": "a=(" + piece * times}, {"Signature": piece * times}):
+        try:
+            Credentials(TenantKeys({})).sender(
+                make_mocked_request("POST", "/", headers=good | hostile), at=datetime.now(UTC)
+            )
+        except Unauthenticated as refused:
+            print(refused.rule)
+"""
+
+
+def test_no_signature_header_of_a_stranger_holds_the_service() -> None:
+    """In a process that can be killed: the first of these once took for ever, before any key was looked at."""
+    answered = subprocess.run(
+        [sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
+    )
+
+    assert answered.stdout.split() == ["format"] * 10
+
+
+@pytest.mark.parametrize("long", [{"nonce": "n" * 129}, {"key_id": "k" * 129}])
+def test_a_long_key_or_nonce_is_no_key_and_no_nonce(signing: Credentials, long: dict[str, str]) -> None:
+    assert refused(signing, request(**signed(**long)))[0] in ("nonce", "keyid")
+
+
+def test_a_signature_is_read_as_structured_fields_are_written(signing: Credentials) -> None:
+    """RFC 9651: blanks between the members of a list mean nothing, and what is signed is written in the one way."""
+    headers = signed()
+    spread = headers | {"Signature-Input": headers["Signature-Input"].replace('("@method" ', '(  "@method"  ')}
+
+    assert signing.sender(request(**spread), at=NOW).tenant is ACME
+    assert (
+        refused(signing, request(**headers | {"Signature-Input": headers["Signature-Input"] + ", sos=()"}))[0]
+        == "format"
+    )
 
 
 def test_a_short_signing_secret_stops_the_start() -> None:
