@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from routing import errors, xml
+from routing.text import clean
 from sos.errors import Malformed
 
 MAX_FINDINGS = 32
@@ -100,7 +101,7 @@ class Values:
     def text(self, path: str) -> str | None:
         """The text at ``path`` without padding; None when there is none."""
         element = self._at(path)
-        if element is None or not (text := " ".join((element.text or "").split())):
+        if element is None or not (text := _written(element.text)):
             return None
         if len(text) > MAX_TEXT:
             self.odd("too_long", path)
@@ -112,7 +113,7 @@ class Values:
 
     def text_here(self) -> str | None:
         """The text of this very element."""
-        return " ".join((self._text or "").split())[:MAX_TEXT] or None
+        return _written(self._text)[:MAX_TEXT] or None
 
     def flag(self, path: str) -> bool | None:
         """True or false at ``path``; None when nothing is said."""
@@ -159,6 +160,11 @@ class Values:
         if not exact:
             self.odd("loose_time", path)
         return time
+
+
+def _written(text: str | None) -> str:
+    """``text`` without padding and without what has no place in any."""
+    return " ".join(clean(text or "").split())
 
 
 def mended_time(text: str) -> tuple[datetime, bool] | None:

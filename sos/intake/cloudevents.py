@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from routing.text import cleaned, surely_clean
 from sos.clock import timestamp
 from sos.errors import Malformed
 from sos.incident.model import Mode, Trigger
@@ -168,6 +169,8 @@ class Reading(Struct, frozen=True, gc=False):
     """Latitude and longitude as sent, when they are no numbers."""
 
 
+_UNCLEAN = "unclean_text:$"
+
 _strict = msgspec.json.Decoder(WireEvent)
 _NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Invalid UTF-8 inside a string raises the second, not the first: without it one bad byte would answer 500."""
@@ -179,14 +182,14 @@ def peek(body: bytes, cut: str | None = None) -> Peek:
     ``cut`` is the finding code of a body of which only the beginning is here (``oversize``, ``cut_off``).
     ``Malformed`` when it is clearly something else.
     """
-    findings: tuple[str, ...] = () if cut is None else (f"{cut}:$",)
     try:
-        event = _strict.decode(body)
+        reading = _strictly(body)
     except _NOT_STRICT:
         reading = _salvage(body) if cut is None else _unreadable(body, cut, hints=_HINTS)
-        if reading.event is None or not reading.clean:
-            return _unreliable(reading, body)
-        event, findings = reading.event, reading.findings
+        cut = None
+    if reading.event is None or not reading.clean:
+        return _unreliable(reading, body)
+    event, findings = reading.event, reading.findings if cut is None else (f"{cut}:$", *reading.findings)
     known = _ENDINGS.get(event.type.rpartition("sos.")[2])
     if known is None or _odd(event.data):
         findings = _with_oddities(event, findings)
@@ -246,9 +249,20 @@ def decode(body: bytes) -> EmergencyReport:
 def read(body: bytes) -> Reading:
     """``body`` through the strict decoder or, when that refuses, through the lenient one."""
     try:
-        return Reading(_strict.decode(body), ())
+        return _strictly(body)
     except _NOT_STRICT:
         return _salvage(body)
+
+
+def _strictly(body: bytes) -> Reading:
+    """What the strict decoder makes of ``body``, with clean text; one of ``_NOT_STRICT`` when it refuses."""
+    event = _strict.decode(body)
+    if surely_clean(body):
+        return Reading(event, ())
+    fit = cleaned(event)
+    if (fit.source, fit.id) != (event.source, event.id):
+        fit = msgspec.structs.replace(fit, id="")  # what had to be mended names nothing
+    return Reading(fit, () if fit is event else (_UNCLEAN,))
 
 
 # Reading what is damaged
@@ -286,6 +300,11 @@ def _salvage(body: bytes) -> Reading:
             return _unreadable(body, "invalid_utf8", hints=_HINTS)
     except ValueError:
         return _unreadable(body, "not_json", hints=_HINTS)
+    value, sent = cleaned(value), value
+    if value is not sent:
+        findings.add("unclean_text", "$")
+        if isinstance(value, dict) and any(value.get(name) != sent.get(name) for name in ("source", "id")):
+            value = {name: item for name, item in value.items() if name != "id"}
     if not isinstance(value, dict) or (envelope := _envelope(value, findings)) is None:
         return _unreadable(body, "not_an_object", hints=_STRONG_HINTS)
     event = lenient(WireEvent, envelope, path="$", findings=findings)
@@ -323,7 +342,7 @@ def _position_as_sent(envelope: dict[str, Any]) -> str | None:
     if all(item is None or _is_number(item) for item in sent):
         return None
     text = ",".join(item if isinstance(item, str) else json.dumps(item) for item in sent)
-    return text[:_MAX_REPORTED].encode("utf-8", "replace").decode()
+    return text[:_MAX_REPORTED]
 
 
 def _is_number(item: object) -> bool:
@@ -355,8 +374,8 @@ def _refusal(body: bytes, code: str) -> Malformed:
 
 
 def _identified(event: WireEvent) -> tuple[str, str] | None:
-    """Source and id, unless one is missing or holds the separator of the receipt."""
-    if not event.source or not event.id or "\0" in event.source or "\0" in event.id:
+    """Source and id, unless one is missing; a receipt separates them by NUL, which no clean text holds."""
+    if not event.source or not event.id:
         return None
     return event.source, event.id
 

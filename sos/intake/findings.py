@@ -65,6 +65,9 @@ _OWN: Mapping[str, Facts] = MappingProxyType(
         "oversize": Facts("Oversize", f"Only the first {MAX_BODY_BYTES} bytes were kept."),
         "cut_off": Facts("Cut off", "The body ended early; what came was kept. Send it again, whole."),
         "too_slow": Facts("Too slow", f"What came within {BODY_TIMEOUT_S:.0f} s was kept. Send it again, whole."),
+        "unclean_text": Facts(
+            "Characters without meaning", "Control characters and half surrogates were taken out; send plain text."
+        ),
         "content_type": Facts("Unexpected Content-Type", f"Send `{MEDIA_TYPE}`."),
     }
 )

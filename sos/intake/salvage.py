@@ -115,11 +115,11 @@ def _struct(kind: type[Struct], item: Any, *, path: str, findings: Findings) -> 
 def _leaf(place: _Place, content: Any, *, path: str, findings: Findings) -> Any:
     """``content`` as the field wants it; numbers sent as text are taken, because some senders quote everything."""
     try:
-        return msgspec.convert(_clean(content), place.wants)
+        return msgspec.convert(_a_number(content), place.wants)
     except (msgspec.ValidationError, OverflowError):
         pass
     try:
-        taken = msgspec.convert(_clean(content), place.wants, strict=False)
+        taken = msgspec.convert(_a_number(content), place.wants, strict=False)
     except (msgspec.ValidationError, OverflowError):
         findings.add(_fault(place, content), path)
         return place.instead()
@@ -127,12 +127,8 @@ def _leaf(place: _Place, content: Any, *, path: str, findings: Findings) -> Any:
     return taken
 
 
-def _clean(content: Any) -> Any:
-    """Half surrogates cannot be written down again, so they go; ``NaN`` and infinities are nothing a sensor knows."""
-    if isinstance(content, str):
-        return content.encode("utf-8", "replace").decode()
-    if isinstance(content, list):
-        return [item.encode("utf-8", "replace").decode() if isinstance(item, str) else item for item in content]
+def _a_number(content: Any) -> Any:
+    """``NaN`` and infinities are nothing a sensor knows."""
     if isinstance(content, float) and content - content != 0:
         return "not a number"
     return content

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.categories import Category
+from routing.text import clean
 from sos.errors import Malformed
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
@@ -265,8 +266,38 @@ def test_an_event_that_is_whole_before_the_cut_is_read() -> None:
     assert (seen.readable, seen.findings) == (True, ("oversize:$",))
 
 
-def test_an_id_holding_the_separator_is_no_identity() -> None:
-    assert peek(changed("id", "a\0b")).idempotency is None
+@pytest.mark.parametrize("id", ["a\0b", "a\ud800", "a\u202e"])
+def test_an_id_that_had_to_be_cleaned_is_no_identity(id: str) -> None:
+    seen = peek(changed("id", id))
+
+    assert (seen.readable, seen.idempotency) == (True, None)
+    assert seen.findings[0] == "unclean_text:$"
+
+
+@pytest.mark.parametrize("place", ["latitude", "longitude"])
+def test_half_a_surrogate_in_the_place_of_a_number_is_kept_as_reported(place: str) -> None:
+    body = changed(f"data.location.{place}", "\ud800")
+
+    seen, report = peek(body), decode(body)
+
+    assert seen.readable
+    assert f"wrong_type:$.data.location.{place}" in seen.findings
+    assert report.location.reported is not None
+    assert "\ufffd" in report.location.reported
+
+
+def test_half_a_surrogate_in_the_place_of_the_location_is_filed() -> None:
+    order = file_report(changed("data.location", "\ud800"), MEDIA_TYPE, at=RECEIVED)
+
+    assert json.loads(order.parts[Category.LOC]) == {"reported": "\ufffd"}
+    assert "unclean_text:$" in order.findings
+
+
+def test_what_misleads_on_a_screen_is_taken_out_of_what_the_strict_decoder_reads() -> None:
+    body = changed("data.vehicle.model", "K\0ei\u202eVan\x1b")
+
+    assert decode(body).vehicle.model == "KeiVan"
+    assert peek(body).findings == ("unclean_text:$",)
 
 
 def test_findings_are_bounded_and_hold_no_values() -> None:
@@ -281,7 +312,7 @@ def test_findings_are_bounded_and_hold_no_values() -> None:
 
 # Both directions
 
-text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).map(clean).filter(bool)
 instants = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 latitudes = st.floats(0.2, 90) | st.floats(-90, -0.2)
 longitudes = st.floats(0.2, 180) | st.floats(-180, -0.2)

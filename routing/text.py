@@ -1,0 +1,74 @@
+"""Text from outside, made fit to be kept, shown and sent on; whatever a door decodes passes here once.
+
+What cannot be written down again (a lone surrogate) becomes U+FFFD, so that a person sees that something stood there.
+What nobody sees and what could mislead goes: NUL and the other control characters, and the marks that turn the
+direction of the text around them (Unicode TR 36, "Trojan Source").  Line ends and tabs stay, and so do the plain marks
+of Arabic and Hebrew.
+"""
+
+import re
+from typing import Any, TypeVar
+
+from msgspec import Struct, structs
+
+MAX_DEPTH = 64
+"""Levels of an outside value; what lies deeper becomes None, since no format here has ten."""
+
+_LONE = re.compile("[\ud800-\udfff]")
+_MISLEADING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+_DOUBTFUL = (b"\\", b"\x7f", b"\xc2", b"\xe2", b"\xef")
+"""An escape, or the first octet of what is misleading; kana and kanji begin with others."""
+
+Some = TypeVar("Some")
+
+
+def clean(text: str) -> str:
+    """``text`` without what is described above; the same object when nothing is."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _MISLEADING.sub("", _LONE.sub("\ufffd", text))
+
+
+def cleaned(value: Some, *, depth: int = MAX_DEPTH) -> Some:
+    """``value`` with every text in it clean: decoded JSON with the names of its members, or a Struct.
+
+    The same object when there was nothing to clean.
+    """
+    made: Any = _cleaned(value, depth)
+    return made  # type: ignore[no-any-return]
+
+
+def surely_clean(written: bytes) -> bool:
+    """Whether valid JSON in UTF-8 holds nothing to clean, told from its bytes alone: the short way for most reports."""
+    return not any(octet in written for octet in _DOUBTFUL)
+
+
+def _cleaned(value: Any, depth: int) -> Any:
+    if type(value) is str:  # members of an enum are texts too, and not from outside
+        return clean(value)
+    if isinstance(value, Struct):
+        return _struct(value, depth) if depth else None
+    if isinstance(value, list | tuple | dict) and value:
+        return _many(value, depth - 1) if depth else None
+    return value
+
+
+def _struct(value: Struct, depth: int) -> Struct:
+    changes: dict[str, Any] = {}
+    for name in value.__struct_fields__:
+        before = getattr(value, name)
+        after = _cleaned(before, depth - 1)
+        if after is not before:
+            changes[name] = after
+    return structs.replace(value, **changes) if changes else value
+
+
+def _many(value: Any, depth: int) -> Any:
+    if isinstance(value, dict):
+        pairs = [(_cleaned(name, depth), _cleaned(item, depth)) for name, item in value.items()]
+        same = all(a is c and b is d for (a, b), (c, d) in zip(pairs, value.items(), strict=True))
+        return value if same else dict(pairs)
+    items = [_cleaned(item, depth) for item in value]
+    if all(after is before for after, before in zip(items, value, strict=True)):
+        return value
+    return items if isinstance(value, list) else type(value)(items)
