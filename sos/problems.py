@@ -159,5 +159,9 @@ async def problems_middleware(request: web.Request, handler: Handler) -> web.Str
 
 def _record(error: BaseException, *, instance: str) -> None:
     """Log where it broke; not the message, which may hold what was sent."""
-    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    log.error("request failed unexpectedly", instance=instance, error=type(error).__name__, places=places)
+    log.error("request failed unexpectedly", instance=instance, error=type(error).__name__, places=places_of(error))
+
+
+def places_of(error: BaseException) -> list[str]:
+    """Where in the program ``error`` came from, for a log that must not hold what was sent."""
+    return [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]

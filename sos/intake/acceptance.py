@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from sos.errors import Malformed, SosError, Unavailable
 from sos.incident.commands import Command, JoinReport, OpenIncident, RecordCancel
-from sos.incident.model import IncidentId, Mode, Trigger
+from sos.incident.model import IncidentId, Mode
 from sos.incident.report import Vehicle, canonical
 from sos.intake import formats
 from sos.intake.arrival import Kind, Peek, same_crash
@@ -133,11 +133,11 @@ class Acceptance:
         """
         format = formats.of(content_type)
         try:
-            seen = format.peek(body, cut)
+            seen = format.seen(body, cut)
         except Malformed:
             if not by.always:
                 raise
-            seen = Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, ("undecodable:$",))
+            seen = formats.UNREADABLE
         vehicle = b""
         if by.vehicle is not None:
             seen, vehicle = _of_vehicle(seen, by.vehicle), canonical(by.vehicle)

@@ -4,13 +4,22 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
+import structlog
 from msgspec import Struct
 
-from sos.errors import Malformed
+from routing.text import cleaned
+from sos.errors import SosError
 from sos.formats import msd, veds
+from sos.incident.model import Mode, Trigger
 from sos.incident.report import EmergencyReport
 from sos.intake import cloudevents, ecall, voice
 from sos.intake.arrival import Peek
+from sos.problems import places_of
+
+log = structlog.get_logger()
+
+UNREADABLE = Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, ("undecodable:$",))
+"""What is known of bytes that nobody can read: a known tenant sent them."""
 
 
 class Format(Struct, frozen=True, kw_only=True):
@@ -25,6 +34,29 @@ class Format(Struct, frozen=True, kw_only=True):
     """The whole report, given when it was received; ``Malformed`` when nothing of it can be read."""
     expected: bool = True
     """False when the sender named a type that we do not read, and its bytes are tried as CloudEvents."""
+
+    def seen(self, body: bytes, cut: str | None) -> Peek:
+        """As ``peek``; a fault of ours in reading it is an incident of unreadable crash data, and an alarm."""
+        try:
+            return self.peek(body, cut)
+        except SosError:
+            raise
+        except Exception as bug:  # noqa: BLE001  the edge of one report: what stops a decoder must not stop a rescue
+            self._failed(bug)
+            return UNREADABLE
+
+    def report(self, raw: bytes, at: datetime) -> EmergencyReport:
+        """As ``decode``, in clean text; nothing is known of what nobody can read, and a finding says why."""
+        try:
+            return cleaned(self.decode(raw, at))
+        except SosError:
+            return EmergencyReport(findings=("not_an_event:$",))
+        except Exception as bug:  # noqa: BLE001  as above: the next report of somebody else waits behind this one
+            self._failed(bug)
+            return EmergencyReport(findings=("undecodable:$",))
+
+    def _failed(self, bug: Exception) -> None:
+        log.error("report_decoder_failed", format=self.media_type, error=type(bug).__name__, places=places_of(bug))
 
 
 def _cloud_event(raw: bytes, _: datetime) -> EmergencyReport:
@@ -64,7 +96,4 @@ def read_report(raw: bytes, media_type: str, *, at: datetime) -> EmergencyReport
     known = BY_TYPE.get(media_type.lower())
     if known is None:
         return EmergencyReport(findings=("unknown_format:$",))
-    try:
-        return known.decode(raw, at)
-    except Malformed:
-        return EmergencyReport(findings=("not_an_event:$",))
+    return known.report(raw, at)
