@@ -33,7 +33,7 @@ from sos import openapi
 from sos.assist.configured import Announcing, announcing
 from sos.assist.listening.configured import Listening, listening
 from sos.calls import configured as telephony
-from sos.calls.adapters.embedded import EmbeddedProvider
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.agency import AgencyDoor
 from sos.calls.bridge import Bridge

@@ -44,7 +44,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from sos.calls.adapters.control import Accept, Finish, FromService, Hello, Reply, frame, news_from  # noqa: E402
+from sos.calls.adapters.embedded.control import Accept, Finish, FromService, Hello, Reply, frame, news_from  # noqa: E402
 from sos.incident.model import IncidentId, LegId, Party, new_id  # noqa: E402
 from sos.media import opus  # noqa: E402
 from sos.vehicle.voice import speech_like  # noqa: E402
@@ -267,7 +267,7 @@ async def stopped(process: asyncio.subprocess.Process) -> None:
 async def product(stack: AsyncExitStack, place: Path, *, first: bool) -> Product:
     socket, recordings = place / "worker.sock", place / "recordings"
     recordings.mkdir()
-    module = (sys.executable, "-m", "sos.calls.adapters.worker", str(socket), str(recordings))
+    module = (sys.executable, "-m", "sos.calls.adapters.embedded.worker", str(socket), str(recordings))
     process = await start(*inside(SERVER_CORE, *module, first=first), output=place / "worker.log", cwd=HERE.parents[1])
     stack.push_async_callback(stopped, process)
     for _ in range(100):

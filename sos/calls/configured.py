@@ -9,9 +9,9 @@ from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account, Rest
 from sos.calls.adapters.twilio.station import Options
 from sos.calls.adapters.twilio.twiml import Urls
+from sos.calls.adapters.twilio.webhooks import OperatorOf, Trust, TwilioDoor, VoiceKeys
 from sos.calls.bridge import DESK, Bridge, NumberOf
 from sos.calls.http import IncidentOfCall
-from sos.calls.webhooks import OperatorOf, Trust, TwilioDoor, VoiceKeys
 from sos.clock import Clock
 from sos.errors import Misconfigured
 from sos.incident.model import AgencyId, TenantId

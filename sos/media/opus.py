@@ -1,4 +1,4 @@
-"""What the media plane needs of Opus (RFC 6716) beyond ``recording.opus``: tones, and a codec for mixing.
+"""What voice needs of Opus (RFC 6716) beyond ``recording.opus``: tones, and a codec for mixing.
 
 libopus is called directly, since PyAV gives neither loss concealment nor the in-band error correction.
 

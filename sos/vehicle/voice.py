@@ -33,7 +33,7 @@ from sos.clock import Clock, SystemClock
 from sos.incident.model import new_id
 from sos.media import opus
 from sos.media.jitter import ReorderBuffer
-from sos.media.rtp import take_rtp
+from sos.vehicle.rtp import take_rtp
 from sos.vehicle.script import Drop, HangUp, Loss, Play, Press, Say, Silence, Step, Wait
 from sos.vehicle.speech import load, speak
 

@@ -26,8 +26,8 @@ from sos.app import running
 from sos.incident import events as e
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId, Party
-from sos.media.rtp import take_rtp
 from sos.settings import Settings
+from sos.vehicle.rtp import take_rtp
 from tests.browser.conftest import CHROMIUM, FLAGS, STATIC
 from tests.console.scripted_service import Tone
 from tests.sos.calls.peers import met

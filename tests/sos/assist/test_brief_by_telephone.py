@@ -13,7 +13,7 @@ from twilio.request_validator import RequestValidator
 from routing.law import RuleBook
 from sos.app import Service, running
 from sos.assist.speech import LANGUAGES, installed
-from sos.calls.webhooks import SIGNATURE
+from sos.calls.adapters.twilio.webhooks import SIGNATURE
 from sos.dispatch.disclosure import Disclosures
 from sos.incident import events as e
 from sos.incident.codec import write_header

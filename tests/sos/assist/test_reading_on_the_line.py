@@ -13,7 +13,7 @@ from routing.brief import Brief, Language
 from routing.brief.spoken import aloud, speak
 from sos.assist.speech import LANGUAGES, Speech, installed
 from sos.assist.synthesiser import RATE_HZ as MADE_HZ
-from sos.calls.adapters.embedded import EmbeddedProvider
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.port import LegUp, Sound
 from sos.clock import SystemClock
 from sos.errors import Unavailable

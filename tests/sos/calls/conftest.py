@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from sos.calls.adapters.plane import MediaPlane
+from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.clock import SystemClock
 from tests.sos.calls.peers import Peer
 
 
 @pytest.fixture
-async def provider(tmp_path: Path) -> AsyncIterator[MediaPlane]:
-    async with MediaPlane(tmp_path / "recordings", clock=SystemClock()) as opened:
+async def provider(tmp_path: Path) -> AsyncIterator[MediaServer]:
+    async with MediaServer(tmp_path / "recordings", clock=SystemClock()) as opened:
         yield opened
 
 

@@ -22,7 +22,7 @@ from recording.keys import KeyStore
 from recording.opus import RATE_HZ
 from recording.tracks import read_track
 from routing.categories import Category
-from sos.calls.adapters.embedded import EmbeddedProvider
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.agency import CUT_OFF, free_leg
 from sos.calls.bridge import Bridge
 from sos.clock import SystemClock

@@ -13,7 +13,7 @@ from sos.calls.port import ProviderEvent, TelephonyProvider
 from sos.clock import SystemClock
 from sos.incident.model import IncidentId, LegId, Party
 from sos.media.opus import Pcm
-from sos.media.rtp import take_rtp
+from sos.vehicle.rtp import take_rtp
 from sos.vehicle.voice import Ear, Microphone, Mouth, speech_like
 
 KEY = bytes(range(32))

@@ -1,4 +1,4 @@
-"""Guards the private names of aiortc that the media plane rests on: an upgrade must fail here, not in a call."""
+"""Guards the private names of aiortc that voice rests on: an upgrade must fail here, not in a call."""
 
 import inspect
 from asyncio.selector_events import _SelectorDatagramTransport
@@ -10,8 +10,8 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 
-from sos.media.rtp import take_rtp
-from sos.media.wire import StillTrack, Wire
+from sos.calls.adapters.embedded.transport import RtpTransport, StillTrack
+from sos.vehicle.rtp import take_rtp
 
 
 async def receiver() -> RTCRtpReceiver:
@@ -74,24 +74,24 @@ async def test_the_short_way_finds_the_private_names_it_rests_on() -> None:
 
 async def test_aiortc_reports_what_was_sent_past_it() -> None:
     transceiver = RTCPeerConnection().addTransceiver(StillTrack())
-    wire = Wire(transceiver, lambda packet: None, payload_type=111)
+    transport = RtpTransport(transceiver, lambda packet: None, payload_type=111)
 
-    wire.account()
+    transport.account()
 
     assert vars(transceiver.sender)["_RTCRtpSender__ntp_timestamp"] > 0
 
 
 async def test_the_loss_that_the_other_end_reports_is_found() -> None:
     transceiver = RTCPeerConnection().addTransceiver(StillTrack())
-    wire = Wire(transceiver, lambda packet: None, payload_type=111)
-    assert wire.reported_loss() == 0.0
+    transport = RtpTransport(transceiver, lambda packet: None, payload_type=111)
+    assert transport.reported_loss() == 0.0
 
     report = RtcpReceiverInfo(
         ssrc=transceiver.sender._ssrc, fraction_lost=64, packets_lost=5, highest_sequence=9, jitter=0, lsr=0, dlsr=0
     )
     await transceiver.sender._handle_rtcp_packet(RtcpRrPacket(ssrc=7, reports=[report]))
 
-    assert wire.reported_loss() == 0.25
+    assert transport.reported_loss() == 0.25
 
 
 def test_a_datagram_is_read_in_small_pieces() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recording.opus import RATE_HZ
-from sos.calls.adapters.plane import MediaPlane
+from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.port import LegDown, LegUp
 from sos.clock import SystemClock
 from sos.errors import Malformed
@@ -67,7 +67,7 @@ def test_any_text_is_a_script_or_malformed(text: str):
 
 
 async def test_a_car_says_what_its_script_says_and_nothing_else(
-    provider: MediaPlane,
+    provider: MediaServer,
     new_peer: Callable[[int], Peer],
     tmp_path: Path,
 ):
@@ -88,7 +88,7 @@ async def test_a_car_says_what_its_script_says_and_nothing_else(
     assert correlate(said[: RATE_HZ * 3 // 2], wav(operator.heard), RATE_HZ)[0] >= 0.85
 
 
-async def test_a_car_without_network_is_lost_and_comes_back_by_itself(provider: MediaPlane):
+async def test_a_car_without_network_is_lost_and_comes_back_by_itself(provider: MediaServer):
     events, incident = Events(provider), new_id()
     async with Door(provider) as door, CarVoice(door.base, incident, token="k", script=(Drop(4.0),)) as car:
         await events.until(LegDown, leg=car.leg, reason="media_lost")
@@ -96,7 +96,7 @@ async def test_a_car_without_network_is_lost_and_comes_back_by_itself(provider: 
 
 
 async def test_a_lossy_line_loses_packets_that_are_missed_and_is_understood_all_the_same(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ):
     events, incident, operator = Events(provider), new_id(), new_peer(2)
     async with Door(provider) as door:
@@ -106,7 +106,7 @@ async def test_a_lossy_line_loses_packets_that_are_missed_and_is_understood_all_
             await events.until(LegUp, leg=car.leg)
             await operator.hears(5)
             seat = provider._conferences[IncidentId(incident)].seats[LegId(car.leg)]
-            missed, came = seat.link.lost, seat.link.received
+            missed, came = seat.connection.lost, seat.connection.received
     await operator.leave()
 
     assert 0 < missed < 0.12 * came
@@ -120,8 +120,8 @@ async def test_a_silent_caller_presses_keys_until_the_service_has_them(tmp_path:
         pressed.append((request.match_info["leg"], await request.json()))
         return web.Response(status=204 if len(pressed) > 1 else 409)
 
-    async with MediaPlane(tmp_path / "recordings", clock=SystemClock()) as plane:
-        door = Door(plane, more=[web.post("/v1/incidents/{i}/legs/{leg}/keys", keys)])
+    async with MediaServer(tmp_path / "recordings", clock=SystemClock()) as media:
+        door = Door(media, more=[web.post("/v1/incidents/{i}/legs/{leg}/keys", keys)])
         async with door, CarVoice(door.base, new_id(), token="k", script=(Press("1"),), silent=True) as car:
             await met(lambda: len(pressed) == 2)
 
@@ -144,8 +144,8 @@ async def test_a_car_that_hung_up_is_called_back_over_its_data_channel(tmp_path:
         web.get("/v1/incidents/{i}/commands", commands),
         web.post("/v1/incidents/{i}/commands/{command}", delivered),
     ]
-    async with MediaPlane(tmp_path / "recordings", clock=SystemClock()) as plane:
-        events, door = Events(plane), Door(plane, more=routes)
+    async with MediaServer(tmp_path / "recordings", clock=SystemClock()) as media:
+        events, door = Events(media), Door(media, more=routes)
         async with door, CarVoice(door.base, new_id(), token="k", script=(HangUp(),), obeys=True) as car:
             await events.until(LegDown, leg=car.leg, reason="ended")
             told.append("call back")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from recording.opus import RATE_HZ
-from sos.calls.adapters.plane import MediaPlane
+from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.port import LegDown, LegUp
 from sos.clock import SystemClock
 from sos.incident.model import IncidentId, LegId, Party, new_id
@@ -20,7 +20,7 @@ from tests.sos.calls.test_two_parties import wav
 
 
 async def test_the_car_calls_is_heard_hears_and_hangs_up(
-    provider: MediaPlane, new_peer: Callable[[int], Peer], tmp_path: Path
+    provider: MediaServer, new_peer: Callable[[int], Peer], tmp_path: Path
 ) -> None:
     events, incident, operator, heard = Events(provider), new_id(), new_peer(2), tmp_path / "car.wav"
     async with Door(provider) as door, CarVoice(door.base, incident, token="demo-key", heard=heard) as car:
@@ -41,7 +41,7 @@ async def test_the_car_calls_is_heard_hears_and_hangs_up(
 
 
 async def test_the_car_plays_a_file_once_and_then_holds_the_line(
-    provider: MediaPlane, new_peer: Callable[[int], Peer], tmp_path: Path
+    provider: MediaServer, new_peer: Callable[[int], Peer], tmp_path: Path
 ) -> None:
     events, incident, operator = Events(provider), new_id(), new_peer(2)
     sound = tmp_path / "sound.wav"
@@ -59,11 +59,11 @@ async def test_the_car_plays_a_file_once_and_then_holds_the_line(
     assert load(sound).size == 3 * RATE_HZ
 
 
-async def test_the_car_calls_again_when_the_service_falls_silent_under_the_same_leg(provider: MediaPlane) -> None:
+async def test_the_car_calls_again_when_the_service_falls_silent_under_the_same_leg(provider: MediaServer) -> None:
     events, incident = Events(provider), new_id()
     async with Door(provider) as door, CarVoice(door.base, incident, token="k") as car:
         await events.until(LegUp, leg=car.leg)
-        first = provider._conferences[IncidentId(incident)].seats[LegId(car.leg)].link
+        first = provider._conferences[IncidentId(incident)].seats[LegId(car.leg)].connection
         first.playout.stop()
         await asyncio.wait_for(met(lambda: car.stats.calls == 2), 60)
         heard = car.stats.seconds_heard
@@ -76,7 +76,7 @@ async def test_the_car_calls_again_when_the_service_falls_silent_under_the_same_
 
 async def test_the_car_comes_back_when_the_service_was_away(tmp_path: Path) -> None:
     incident, port = new_id(), 0
-    async with MediaPlane(tmp_path / "a", clock=SystemClock()) as provider:
+    async with MediaServer(tmp_path / "a", clock=SystemClock()) as provider:
         door = await Door(provider).__aenter__()
         port = door.port
         car = await CarVoice(door.base, incident, token="k").__aenter__()
@@ -84,7 +84,7 @@ async def test_the_car_comes_back_when_the_service_was_away(tmp_path: Path) -> N
         await door.__aexit__()
     await asyncio.wait_for(met(lambda: car.stats.last_problem is not None), 60)
     away = car.stats.last_problem
-    async with MediaPlane(tmp_path / "b", clock=SystemClock()) as provider, Door(provider, port=port):
+    async with MediaServer(tmp_path / "b", clock=SystemClock()) as provider, Door(provider, port=port):
         up = await Events(provider).until(LegUp)
         await car.__aexit__(None, None, None)
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from recording.opus import RATE_HZ
-from sos.calls.adapters.plane import MediaPlane
+from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.port import LegDown, LegUp
 from sos.clock import SystemClock
 from sos.incident.model import LegId, Party, new_id
@@ -55,7 +55,7 @@ def doors(answer: str) -> list[tuple[str, int]]:
     return [(address, int(port)) for address, port in found]
 
 
-async def called(provider: MediaPlane, peer: Peer, *, incident: str, leg: str, party: Party) -> str:
+async def called(provider: MediaServer, peer: Peer, *, incident: str, leg: str, party: Party) -> str:
     """As ``Peer.call``; gives our answer."""
     answers: list[str] = []
     take = peer.take
@@ -71,7 +71,7 @@ async def called(provider: MediaPlane, peer: Peer, *, incident: str, leg: str, p
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_call_goes_on_while_a_stranger_floods_its_port(
-    provider: MediaPlane, new_peer: Callable[[int], Peer], kind: str
+    provider: MediaServer, new_peer: Callable[[int], Peer], kind: str
 ) -> None:
     events, incident, stranger = Events(provider), new_id(), Random(7)
     car, desk = new_peer(1), new_peer(2)
@@ -96,7 +96,7 @@ async def test_a_call_goes_on_while_a_stranger_floods_its_port(
 
 
 async def test_sound_of_a_leg_that_was_ended_reaches_nobody(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident, leg = Events(provider), new_id(), LegId(new_id())
     car, desk, fire = new_peer(1), new_peer(2), new_peer(3)

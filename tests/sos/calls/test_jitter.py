@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos.calls.adapters.capture import Timeline
+from sos.calls.adapters.embedded.capture import Timeline
 from sos.media.jitter import Packet, ReorderBuffer
 
 FRAME = 960
 
 
 class Wire:
-    """Feeds a buffer as a link does, with its timer, and notes how long each packet waited."""
+    """Feeds a buffer as a connection does, with its timer, and notes how long each packet waited."""
 
     def __init__(self) -> None:
         self.buffer = ReorderBuffer()

@@ -14,7 +14,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from recording.opus import RATE_HZ
-from sos.calls.adapters.control import (
+from sos.calls.adapters.embedded.control import (
     Acknowledge,
     Ask,
     FromService,
@@ -26,11 +26,12 @@ from sos.calls.adapters.control import (
     frame,
     order_from,
 )
-from sos.calls.adapters.embedded import EmbeddedProvider, socket_path
-from sos.calls.adapters.plane import MediaPlane
+from sos.calls.adapters.embedded.media_server import MediaServer
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
+from sos.calls.adapters.embedded.worker_handle import socket_path
 from sos.calls.adapters.twilio.said import FETCH_WITHIN, Said
+from sos.calls.adapters.twilio.webhooks import SIGNATURE
 from sos.calls.port import MOST_SOUND_S, SOUND_RATE_HZ, LegMode, LegUp, Sound
-from sos.calls.webhooks import SIGNATURE
 from sos.clock import ManualClock, SystemClock
 from sos.errors import Malformed, Unavailable, Unknown
 from sos.incident.model import IncidentId, LegId, Party, new_id
@@ -85,7 +86,7 @@ def test_a_sound_does_not_show_what_is_in_it():
 
 
 async def test_speech_is_played_to_one_leg_once_over_the_others_and_ended_by_silence(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident = Events(provider), new_id()
     car, agency, leg = new_peer(1), new_peer(2), LegId(new_id())
@@ -122,7 +123,7 @@ async def test_speech_is_played_to_one_leg_once_over_the_others_and_ended_by_sil
     assert correlate(lower(after), heard, SOUND_RATE_HZ)[0] >= 0.85
 
 
-async def test_silence_ends_no_notice(provider: MediaPlane, new_peer: Callable[[int], Peer]) -> None:
+async def test_silence_ends_no_notice(provider: MediaServer, new_peer: Callable[[int], Peer]) -> None:
     events, leg, car = Events(provider), LegId(new_id()), new_peer(1)
     await car.call(provider, incident=new_id(), leg=leg, party=Party.VEHICLE)
     await events.until(LegUp)

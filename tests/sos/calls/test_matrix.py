@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos.calls.adapters.matrix import heard_by, hears
+from sos.calls.adapters.embedded.matrix import heard_by, hears
 from sos.calls.port import TALKING, LegMode
 from sos.incident.model import LegId
 

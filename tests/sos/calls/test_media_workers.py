@@ -12,8 +12,9 @@ import pytest
 
 from recording.opus import RATE_HZ
 from recording.tracks import read_chunk
-from sos.calls.adapters.control import Hello, Retire, frame, news_from
-from sos.calls.adapters.embedded import EmbeddedProvider, socket_path
+from sos.calls.adapters.embedded.control import Hello, Retire, frame, news_from
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
+from sos.calls.adapters.embedded.worker_handle import socket_path
 from sos.calls.port import LegDown, LegUp, Level, RecordingBegun, RecordingBroken, RecordingDone, RecordingLeft
 from sos.clock import SystemClock
 from sos.errors import Unavailable

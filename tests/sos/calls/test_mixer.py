@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos.calls.adapters.conference import Conference
-from sos.calls.adapters.link import Playout
-from sos.calls.adapters.mixer import FRAME, Mixer
+from sos.calls.adapters.embedded.conference import Conference
+from sos.calls.adapters.embedded.mixer import FRAME, Mixer
+from sos.calls.adapters.embedded.playout import Playout
+from sos.calls.adapters.embedded.rtp import Rtp
 from sos.calls.port import LegMode
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 from sos.media import opus
 from sos.media.jitter import Packet
-from sos.media.wire import Rtp
 from sos.vehicle.voice import speech_like
 
 SAMPLES = st.integers(-32_768, 32_767)
@@ -90,7 +90,7 @@ class Three:
         self._clips = [self._clip(seed) for seed in range(3)]
         self._numbers = count()
         for party, line in self.lines.items():
-            self.conference.take_in(LegId(party.value), party=party, who=party.value, link=line)  # type: ignore[arg-type]
+            self.conference.take_in(LegId(party.value), party=party, who=party.value, connection=line)  # type: ignore[arg-type]
         for line, clip in zip(self.lines.values(), self._clips, strict=True):
             self.conference.heard(line, Packet(0, 0, clip[0]))  # type: ignore[arg-type]
 

@@ -18,7 +18,7 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from recording.opus import RATE_HZ
-from sos.calls.adapters.embedded import EmbeddedProvider
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.port import TALKING, LegMode, LegUp
 from sos.clock import SystemClock
 from sos.incident.model import IncidentId, LegId, Party, new_id

@@ -4,7 +4,7 @@ import asyncio
 from itertools import pairwise
 
 from recording.opus import RATE_HZ, samples
-from sos.calls.adapters.link import Playout
+from sos.calls.adapters.embedded.playout import Playout
 from sos.media import opus
 from tests.sos.calls.peers import met
 

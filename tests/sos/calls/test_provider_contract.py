@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recording.opus import RATE_HZ
-from sos.calls.adapters.embedded import EmbeddedProvider
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.port import (
     SOUND_RATE_HZ,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos.calls.adapters.plane import MediaPlane
-from sos.calls.adapters.sdp import LARGEST_OFFER_BYTES, Offer
+from sos.calls.adapters.embedded.media_server import MediaServer
+from sos.calls.adapters.embedded.sdp import LARGEST_OFFER_BYTES, Offer
 from sos.calls.port import LegUp
 from sos.errors import Malformed
 from sos.incident.model import IncidentId, LegId, Party, new_id
@@ -20,7 +20,7 @@ SMALL = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/
 OPUS = "a=rtpmap:111 opus/48000/2\r\n"
 
 
-async def taken(provider: MediaPlane, offer: str) -> str:
+async def taken(provider: MediaServer, offer: str) -> str:
     return await provider.accept(
         incident=IncidentId(new_id()),
         leg=LegId(new_id()),
@@ -32,7 +32,7 @@ async def taken(provider: MediaPlane, offer: str) -> str:
 
 
 async def test_video_and_data_are_refused_with_port_0_and_the_call_still_comes_up(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, car = Events(provider), new_peer(1)
     audio = await car.offer()
@@ -66,7 +66,7 @@ async def test_video_and_data_are_refused_with_port_0_and_the_call_still_comes_u
         SMALL + OPUS + "a=x:" + "y" * LARGEST_OFFER_BYTES,
     ],
 )
-async def test_an_unusable_offer_is_malformed_and_never_quoted(provider: MediaPlane, offer: str) -> None:
+async def test_an_unusable_offer_is_malformed_and_never_quoted(provider: MediaServer, offer: str) -> None:
     with pytest.raises(Malformed) as refused:
         await taken(provider, offer)
 

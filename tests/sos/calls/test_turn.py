@@ -19,7 +19,7 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 from recording.keys import KeyStore
 from sos.app import running
-from sos.calls.adapters.plane import MediaPlane
+from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.http import IceDoor
 from sos.calls.port import IceServer, LegUp
 from sos.calls.turn import LASTS, Turn
@@ -183,7 +183,7 @@ def relayed(peer: Peer, servers: tuple[IceServer, ...]) -> Peer:
 
 
 async def test_a_caller_behind_a_closed_network_is_heard_through_the_relay(
-    coturn: Coturn, provider: MediaPlane, new_peer: Callable[[int], Peer]
+    coturn: Coturn, provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, car = Events(provider), relayed(new_peer(1), coturn.turn.servers("vehicle"))
 
@@ -197,7 +197,7 @@ async def test_a_caller_behind_a_closed_network_is_heard_through_the_relay(
 
 
 async def test_our_own_legs_offer_a_relay_when_they_are_given_one(
-    coturn: Coturn, provider: MediaPlane, new_peer: Callable[[int], Peer]
+    coturn: Coturn, provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     car = new_peer(1)
     answer = await provider.accept(
@@ -218,7 +218,7 @@ async def test_a_relay_does_not_believe_a_credential_of_another_secret(
 
 
 async def test_a_dead_relay_does_not_keep_a_caller_waiting(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     dead = Turn((f"turn:127.0.0.1:{free_port()}?transport=udp",), "secret", clock=SystemClock())
     events, car = Events(provider), new_peer(1)

@@ -19,9 +19,9 @@ from yarl import URL
 
 from sos.calls.adapters.twilio import callbacks
 from sos.calls.adapters.twilio.twiml import CONFERENCE_EVENTS, RECORDING_EVENTS
+from sos.calls.adapters.twilio.webhooks import SIGNATURE
 from sos.calls.legs import Reach, settle
 from sos.calls.port import LegDown, LegUp, RecordingDone
-from sos.calls.webhooks import SIGNATURE
 from sos.errors import Unavailable
 from sos.incident.model import IncidentId, LegId, Party, new_id
 from tests.sos.calls.peers import met

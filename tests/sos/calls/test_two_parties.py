@@ -10,7 +10,7 @@ import numpy as np
 
 from recording.opus import RATE_HZ, to_ogg_opus
 from recording.tracks import read_track
-from sos.calls.adapters.plane import MediaPlane
+from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.port import LegDown, LegUp, RecordingBegun, RecordingDone
 from sos.incident.model import IncidentId, LegId, Party, new_id
 from tests.audio import correlate
@@ -29,7 +29,7 @@ def decoded(ogg: bytes) -> np.ndarray:
 
 
 async def test_both_parties_hear_each_other_and_the_recording_holds_what_each_sent(
-    provider: MediaPlane, new_peer: Callable[[int], Peer], tmp_path: Path
+    provider: MediaServer, new_peer: Callable[[int], Peer], tmp_path: Path
 ) -> None:
     events, incident = Events(provider), new_id()
     car, operator = new_peer(1), new_peer(2)
@@ -66,7 +66,7 @@ async def test_both_parties_hear_each_other_and_the_recording_holds_what_each_se
 
 
 async def test_a_party_alone_hears_the_comfort_tone_and_not_silence(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     car = new_peer(3)
 
@@ -81,7 +81,7 @@ async def test_a_party_alone_hears_the_comfort_tone_and_not_silence(
 
 
 async def test_one_party_hangs_up_and_the_other_goes_back_to_the_comfort_tone(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident = Events(provider), new_id()
     car, operator, desk = new_peer(4), new_peer(5), LegId(new_id())

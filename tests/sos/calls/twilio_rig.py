@@ -14,8 +14,8 @@ from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account
 from sos.calls.adapters.twilio.station import Options
 from sos.calls.adapters.twilio.twiml import Urls
+from sos.calls.adapters.twilio.webhooks import Trust, TwilioDoor, VoiceKeys
 from sos.calls.legs import LegState
-from sos.calls.webhooks import Trust, TwilioDoor, VoiceKeys
 from sos.clock import Clock, SystemClock
 from sos.errors import Forbidden
 from sos.incident.model import IncidentId, LegId, OperatorId, Party, TenantId, new_id

@@ -254,7 +254,7 @@ class TwilioProvider:
         """The key of an incident whose call was taken in before the journal had it."""
         self._copies.keep_key(incident, key)
 
-    # --- what Twilio tells (``sos.calls.webhooks``) -------------------------------------------------------------------
+    # --- what Twilio tells (``webhooks``) -----------------------------------------------------------------------------
 
     def new_to_us(self, token: str) -> bool:
         """Whether a callback of this token has not been seen.  A repeat after a restart is harmless (see ``legs``)."""
@@ -313,7 +313,7 @@ class TwilioProvider:
         heard = ((self._book.find(leg), leg, listening.read()) for leg, listening in self._listening.items())
         return tuple(Level(found[0].incident, leg, read.rms, read.peak) for found, leg, read in heard if found)
 
-    # --- what Twilio asks for (``sos.calls.webhooks``) ----------------------------------------------------------------
+    # --- what Twilio asks for (``webhooks``) --------------------------------------------------------------------------
 
     def while_waiting(self) -> str:
         """TwiML for who is alone in a conference."""

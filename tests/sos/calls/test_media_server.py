@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from recording.opus import RATE_HZ
-from sos.calls.adapters.capture import Recorder
+from sos.calls.adapters.embedded.capture import Recorder
+from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.adapters.notices import load_notice
-from sos.calls.adapters.plane import MediaPlane
 from sos.calls.port import LegDown, LegMode, LegUp, RecordingBegun, RecordingBroken, RecordingDone
 from sos.clock import ManualClock, SystemClock
 from sos.errors import Malformed, Unavailable
@@ -52,7 +52,7 @@ async def test_a_recorder_that_fails_or_stalls_is_told_within_3_seconds_and_the_
     def recorder(directory: Path, recording: str, key: bytes, started_at: str) -> Recorder:
         return FailingRecorder(gate)
 
-    async with MediaPlane(tmp_path, clock=SystemClock(), recorder=recorder) as provider:
+    async with MediaServer(tmp_path, clock=SystemClock(), recorder=recorder) as provider:
         events, incident = Events(provider), new_id()
         car, operator = new_peer(1), new_peer(2)
         await car.call(provider, incident=incident, leg=new_id(), party=Party.VEHICLE)
@@ -76,7 +76,7 @@ async def test_a_recorder_that_fails_or_stalls_is_told_within_3_seconds_and_the_
 
 
 async def test_three_parties_each_hear_the_other_two_and_two_go_on_when_one_leaves(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident = Events(provider), new_id()
     parties = {Party.VEHICLE: new_peer(1), Party.OPERATOR: new_peer(2), Party.AGENCY: new_peer(3)}
@@ -105,7 +105,7 @@ async def test_three_parties_each_hear_the_other_two_and_two_go_on_when_one_leav
 async def test_an_offer_whose_sender_never_comes_is_cleaned_up_after_15_seconds(
     tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with MediaPlane(tmp_path, clock=clock) as provider:
+    async with MediaServer(tmp_path, clock=clock) as provider:
         events, ghost, leg = Events(provider), Peer(tmp_path, seed=1, seconds=1), LegId(new_id())
         await provider.accept(
             incident=IncidentId(new_id()),
@@ -128,7 +128,7 @@ async def test_an_offer_whose_sender_never_comes_is_cleaned_up_after_15_seconds(
 
 
 async def test_a_conference_without_anybody_is_sealed_after_5_seconds(tmp_path: Path, clock: ManualClock) -> None:
-    async with MediaPlane(tmp_path / "recordings", clock=clock) as provider:
+    async with MediaServer(tmp_path / "recordings", clock=clock) as provider:
         events, car, incident, leg = Events(provider), Peer(tmp_path, seed=1), new_id(), LegId(new_id())
         await car.call(provider, incident=incident, leg=leg, party=Party.VEHICLE)
         await events.until(LegUp)
@@ -149,7 +149,7 @@ async def test_a_conference_without_anybody_is_sealed_after_5_seconds(tmp_path: 
 async def test_more_legs_than_a_conference_holds_are_refused_as_unavailable(
     tmp_path: Path, new_peer: Callable[[int], Peer]
 ) -> None:
-    async with MediaPlane(tmp_path, clock=SystemClock(), most_conferences=1, most_legs=1) as provider:
+    async with MediaServer(tmp_path, clock=SystemClock(), most_conferences=1, most_legs=1) as provider:
         incident = new_id()
         await new_peer(1).call(provider, incident=incident, leg=new_id(), party=Party.VEHICLE)
 
@@ -159,7 +159,7 @@ async def test_more_legs_than_a_conference_holds_are_refused_as_unavailable(
 
 
 async def test_ids_that_could_name_another_directory_are_refused(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     for incident, leg in (("../x", new_id()), (new_id(), "a/b"), (new_id(), ""), ("a" * 37, new_id())):
         with pytest.raises(Malformed):
@@ -167,24 +167,24 @@ async def test_ids_that_could_name_another_directory_are_refused(
 
 
 async def test_a_flood_of_packets_from_one_party_is_cut_to_what_a_sender_can_mean(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident, car, leg = Events(provider), IncidentId(new_id()), new_peer(1), LegId(new_id())
     await car.call(provider, incident=incident, leg=leg, party=Party.VEHICLE)
     await events.until(LegUp)
-    link = provider._conferences[incident].seats[leg].link
+    connection = provider._conferences[incident].seats[leg].connection
     packet = type(
-        "Rtp", (), {"payload_type": link._payload_type, "payload": b"\xf8\xff\xfe", "timestamp": 0, "level": None}
+        "Rtp", (), {"payload_type": connection._payload_type, "payload": b"\xf8\xff\xfe", "timestamp": 0, "level": None}
     )()
 
-    before = link.received
+    before = connection.received
     for number in range(10_000):
         packet.sequence_number = number % 65_536
-        link._take(packet)
+        connection._take(packet)
 
-    assert link.received - before <= 200
-    await asyncio.wait_for(met(lambda: link._budget > 100), 60)
-    assert np.isfinite(link.lost)
+    assert connection.received - before <= 200
+    await asyncio.wait_for(met(lambda: connection._budget > 100), 60)
+    assert np.isfinite(connection.lost)
 
 
 CAR, DESK, FIRE, BOSS = Party.VEHICLE, Party.OPERATOR, Party.AGENCY, Party.SUPERVISOR
@@ -216,7 +216,7 @@ anybody hear what they must not."""
 
 @pytest.mark.parametrize("control", CONTROLS)
 async def test_four_parties_hear_exactly_whom_they_shall(
-    provider: MediaPlane, new_peer: Callable[[int], Peer], control: str
+    provider: MediaServer, new_peer: Callable[[int], Peer], control: str
 ) -> None:
     """One speaks at a time, so that whoever is heard is heard alone and correlates to more than 0.85."""
     modes, expected = CONTROLS[control]
@@ -235,7 +235,7 @@ async def test_four_parties_hear_exactly_whom_they_shall(
 
 
 async def _round(
-    provider: MediaPlane, events: Events, peers: dict[Party, Peer], modes: dict[Party, LegMode]
+    provider: MediaServer, events: Events, peers: dict[Party, Peer], modes: dict[Party, LegMode]
 ) -> dict[Party, dict[Party, float]]:
     """A call in which each speaks once: how well each listener has heard each speaker."""
     incident = IncidentId(new_id())
@@ -266,7 +266,7 @@ async def _round(
 
 
 async def test_a_notice_is_heard_over_the_call_and_the_call_goes_on_after_it(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident, car, operator = Events(provider), new_id(), new_peer(1), new_peer(2)
     await car.call(provider, incident=incident, leg="leg-c", party=CAR)
@@ -289,7 +289,7 @@ async def test_a_notice_is_heard_over_the_call_and_the_call_goes_on_after_it(
     assert correlate(words, heard, RATE_HZ)[0] >= 0.85
 
 
-async def test_an_unknown_notice_is_refused(provider: MediaPlane, new_peer: Callable[[int], Peer]) -> None:
+async def test_an_unknown_notice_is_refused(provider: MediaServer, new_peer: Callable[[int], Peer]) -> None:
     events, car = Events(provider), new_peer(1)
     await car.call(provider, incident=new_id(), leg="leg-c", party=CAR)
     await events.until(LegUp)
@@ -299,7 +299,7 @@ async def test_an_unknown_notice_is_refused(provider: MediaPlane, new_peer: Call
 
 
 async def test_what_driver_and_brigade_say_after_the_last_own_leg_has_left_is_not_recorded(
-    provider: MediaPlane, new_peer: Callable[[int], Peer]
+    provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
     events, incident = Events(provider), IncidentId(new_id())
     peers = {party: new_peer(seed) for seed, party in enumerate((CAR, DESK, FIRE), 1)}

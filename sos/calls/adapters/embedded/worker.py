@@ -20,7 +20,7 @@ from typing import assert_never
 
 import structlog
 
-from sos.calls.adapters.control import (
+from sos.calls.adapters.embedded.control import (
     PROTOCOL,
     Accept,
     Acknowledge,
@@ -41,7 +41,7 @@ from sos.calls.adapters.control import (
     frame,
     order_from,
 )
-from sos.calls.adapters.plane import MediaPlane
+from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.clock import Clock, SystemClock
 from sos.errors import SosError
 from sos.incident.model import new_id
@@ -62,12 +62,12 @@ _MOST_UNTOLD = 100_000
 
 
 class Worker:
-    """Serves one ``MediaPlane`` on a Unix socket until it is retired or nobody needs it any more."""
+    """Serves one ``MediaServer`` on a Unix socket until it is retired or nobody needs it any more."""
 
     def __init__(
-        self, plane: MediaPlane, *, clock: Clock, idle_for: timedelta = IDLE_FOR, alone_for: timedelta = ALONE_FOR
+        self, media: MediaServer, *, clock: Clock, idle_for: timedelta = IDLE_FOR, alone_for: timedelta = ALONE_FOR
     ) -> None:
-        self._plane = plane
+        self._media = media
         self._clock = clock
         self._idle_for = idle_for
         self._alone_for = alone_for
@@ -81,7 +81,7 @@ class Worker:
     async def serve(self, path: Path) -> None:
         """Until retired, or until idle and alone for too long."""
         server = await asyncio.start_unix_server(self._serve_one, path=str(path))
-        works = (self._follow_plane(), self._watch_loneliness(), self._tell_levels())
+        works = (self._follow_media(), self._watch_loneliness(), self._tell_levels())
         work = [asyncio.create_task(each) for each in works]
         await self._over.wait()
         server.close()
@@ -91,8 +91,8 @@ class Worker:
         if self._service is not None:
             self._service.close()
 
-    async def _follow_plane(self) -> None:
-        async for event in self._plane.events():
+    async def _follow_media(self) -> None:
+        async for event in self._media.events():
             self._told += 1
             told = Told(self._told, event)
             self._untold.append(told)
@@ -101,7 +101,7 @@ class Worker:
     async def _tell_levels(self) -> None:
         while True:
             await self._clock.wait(_LEVELS_EVERY)
-            levels = self._plane.levels()
+            levels = self._media.levels()
             if levels and self._keeps_up():
                 self._send(Loud(levels))
 
@@ -114,7 +114,7 @@ class Worker:
         while not self._over.is_set():
             await self._clock.wait(_LOOK_EVERY)
             alone = timedelta() if self._service is not None else alone + _LOOK_EVERY
-            if alone >= (self._alone_for if self._plane.busy else self._idle_for):
+            if alone >= (self._alone_for if self._media.busy else self._idle_for):
                 log.info("worker_ends", reason="alone")
                 self._over.set()
 
@@ -123,7 +123,7 @@ class Worker:
         if self._service is not None:
             self._service.close()
         self._service = writer
-        self._send(Hello(PROTOCOL, self._boot, os.getpid(), await self._plane.legs(), self._plane.writing()))
+        self._send(Hello(PROTOCOL, self._boot, os.getpid(), await self._media.legs(), self._media.writing()))
         for told in tuple(self._untold):
             self._send(told)
         with suppress(EOFError, ValueError):
@@ -159,7 +159,7 @@ class Worker:
         number = order.order
         match order:
             case Accept():
-                answer = await self._plane.accept(
+                answer = await self._media.accept(
                     incident=order.incident,
                     leg=order.leg,
                     party=order.party,
@@ -170,19 +170,19 @@ class Worker:
                 )
                 return Reply(order=number, answer=answer)
             case SetMode(leg=leg, mode=mode):
-                await self._plane.set_mode(leg, mode)
+                await self._media.set_mode(leg, mode)
             case Announce(leg=leg, notice=notice):
-                await self._plane.announce(leg, notice)
+                await self._media.announce(leg, notice)
             case Say(leg=leg, sound=sound):
-                await self._plane.say(leg, sound)
+                await self._media.say(leg, sound)
             case End(leg=leg):
-                await self._plane.end(leg)
+                await self._media.end(leg)
             case Finish(incident=incident):
-                await self._plane.finish(incident)
+                await self._media.finish(incident)
             case Ask():
-                return Reply(order=number, legs=await self._plane.legs(), writing=self._plane.writing())
+                return Reply(order=number, legs=await self._media.legs(), writing=self._media.writing())
             case Retire():
-                await self._plane.retire()
+                await self._media.retire()
             case _:
                 assert_never(order)
         return Reply(order=number)
@@ -199,8 +199,8 @@ class Worker:
 async def run(path: Path, recordings: Path) -> None:
     """A worker on the system's clock."""
     clock = SystemClock()
-    async with MediaPlane(recordings, clock=clock) as plane:
-        await Worker(plane, clock=clock).serve(path)
+    async with MediaServer(recordings, clock=clock) as media:
+        await Worker(media, clock=clock).serve(path)
 
 
 def _favour_the_voice() -> None:
@@ -213,7 +213,7 @@ def _favour_the_voice() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """``python -m sos.calls.adapters.worker SOCKET RECORDINGS``: started by the service, never by hand."""
+    """``python -m sos.calls.adapters.embedded.worker SOCKET RECORDINGS``: started by the service, never by hand."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("socket", type=Path)
     parser.add_argument("recordings", type=Path)

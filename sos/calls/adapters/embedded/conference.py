@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recording.opus import RATE_HZ
-from sos.calls.adapters.capture import Capture, Timeline
-from sos.calls.adapters.link import Link
-from sos.calls.adapters.matrix import heard_by
-from sos.calls.adapters.mixer import ASIDE, Mixer
-from sos.calls.adapters.mixer import FRAME as MIX_FRAME
+from sos.calls.adapters.embedded.capture import Capture, Timeline
+from sos.calls.adapters.embedded.connection import Connection
+from sos.calls.adapters.embedded.matrix import heard_by
+from sos.calls.adapters.embedded.mixer import ASIDE, Mixer
+from sos.calls.adapters.embedded.mixer import FRAME as MIX_FRAME
+from sos.calls.adapters.embedded.rtp import Rtp
 from sos.calls.port import TALKING, LegDown, LegMode, LegUp, Level, ProviderEvent, Sound
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 from sos.media import opus
 from sos.media.jitter import Packet
 from sos.media.meter import Meter
 from sos.media.voice import Voice
-from sos.media.wire import Rtp
 
 TICKS_PER_S = 4
 SILENT_AFTER_TICKS = 11
@@ -45,7 +45,7 @@ class Seat:
     party: Party
     who: str
     track: str
-    link: Link
+    connection: Connection
     up: bool = False
     received: int = 0
     silent_ticks: int = 0
@@ -94,7 +94,7 @@ class Conference:
         self._record = record
         self._loop = asyncio.get_running_loop()
         self._epoch = 0.0
-        self._seat_of: dict[Link, Seat] = {}
+        self._seat_of: dict[Connection, Seat] = {}
         self._ours = True
         self._mixing: asyncio.Task[None] | None = None
         self._speakers: tuple[Seat, ...] = ()
@@ -106,21 +106,21 @@ class Conference:
     def up(self) -> tuple[LegUp, ...]:
         return tuple(self._leg_up(seat) for seat in self.seats.values() if seat.up)
 
-    def take_in(self, leg: LegId, *, party: Party, who: str, link: Link) -> Link | None:
+    def take_in(self, leg: LegId, *, party: Party, who: str, connection: Connection) -> Connection | None:
         """Seat a new connection; gives the one it replaces, to be closed."""
         seat = self.seats.get(leg)
         if seat is None:
             track, rough = self._track(leg, party), party is Party.VEHICLE
-            self.seats[leg] = Seat(leg=leg, party=party, who=who, track=track, link=link, rough=rough)
+            self.seats[leg] = Seat(leg=leg, party=party, who=who, track=track, connection=connection, rough=rough)
             self._arrange()
             return None
-        replaced, seat.link = seat.link, link
+        replaced, seat.connection = seat.connection, connection
         seat.received = seat.silent_ticks = 0
         seat.timeline.restart()
         self._arrange()
         return replaced
 
-    def let_go(self, leg: LegId, *, reason: str) -> Link | None:
+    def let_go(self, leg: LegId, *, reason: str) -> Connection | None:
         """Take a leg out; gives its connection, to be closed."""
         seat = self.seats.pop(leg, None)
         if seat is None:
@@ -128,11 +128,11 @@ class Conference:
         if seat.up or reason == "failed":
             self._down(seat, reason)
         self._arrange()
-        return seat.link
+        return seat.connection
 
-    def heard(self, link: Link, packet: Packet) -> None:
+    def heard(self, connection: Connection, packet: Packet) -> None:
         """One packet of one party, in order: record it, pass it on."""
-        seat = self._seat_of.get(link)
+        seat = self._seat_of.get(connection)
         if seat is None:
             return
         if not seat.up:
@@ -141,11 +141,11 @@ class Conference:
             at = seat.timeline.place(packet.timestamp, arrived=self._now())
             self.capture.add(seat.track, at, packet.payload)
         for other in seat.passed_to:
-            other.link.playout.play(link, timestamp=packet.timestamp, payload=packet.payload)
+            other.connection.playout.play(connection, timestamp=packet.timestamp, payload=packet.payload)
 
-    def arrived(self, link: Link, packet: Rtp) -> None:
+    def arrived(self, connection: Connection, packet: Rtp) -> None:
         """One packet as it came off the network, in whatever order: the mixer has a buffer of its own."""
-        seat = self._seat_of.get(link)
+        seat = self._seat_of.get(connection)
         if seat is None:
             return
         if seat.voice is None:
@@ -196,21 +196,21 @@ class Conference:
         self._mark(f"said {sound.id}" if sound.pcm else "said no more", seat)
         self._arrange()
 
-    def tick(self) -> list[Link]:
+    def tick(self) -> list[Connection]:
         """Four times a second: who fell silent, who never came; gives the connections to be closed."""
-        over: list[Link] = []
+        over: list[Connection] = []
         for seat in tuple(self.seats.values()):
-            seat.link.tick()
+            seat.connection.tick()
             self._listen_to_line(seat)
-            moved, seat.received = seat.link.received != seat.received, seat.link.received
+            moved, seat.received = seat.connection.received != seat.received, seat.connection.received
             seat.silent_ticks = 0 if moved else seat.silent_ticks + 1
-            if seat.up and (seat.link.gone or seat.silent_ticks >= SILENT_AFTER_TICKS):
+            if seat.up and (seat.connection.gone or seat.silent_ticks >= SILENT_AFTER_TICKS):
                 self._down(seat, "media_lost")
                 self._arrange()
-            if not seat.up and (seat.link.gone or seat.silent_ticks >= CONNECTED_WITHIN_TICKS):
+            if not seat.up and (seat.connection.gone or seat.silent_ticks >= CONNECTED_WITHIN_TICKS):
                 never_came = seat.received == 0
-                link = self.let_go(seat.leg, reason="failed" if never_came else "media_lost")
-                over += [link] if link is not None else []
+                connection = self.let_go(seat.leg, reason="failed" if never_came else "media_lost")
+                over += [connection] if connection is not None else []
         self.empty_ticks = 0 if any(seat.up for seat in self.seats.values()) else self.empty_ticks + 1
         if self.capture is not None:
             self.capture.tick()
@@ -242,7 +242,7 @@ class Conference:
         self._mark(reason, seat)
 
     def _listen_to_line(self, seat: Seat) -> None:
-        if not seat.rough and seat.link.reported_loss > _ROUGH:
+        if not seat.rough and seat.connection.reported_loss > _ROUGH:
             seat.rough = True
             seat.encoder = _encoder(seat) if seat.encoder is not None else None
 
@@ -265,14 +265,14 @@ class Conference:
         """Decide anew, for each leg, whom it hears and how: passed through, mixed, or a tone."""
         modes = {seat.leg: seat.mode for seat in self.seats.values()}
         up = {seat.leg for seat in self.seats.values() if seat.up}
-        self._seat_of = {seat.link: seat for seat in self.seats.values()}
+        self._seat_of = {seat.connection: seat for seat in self.seats.values()}
         self._ours = self._is_ours()
         for seat in self.seats.values():
             seat.sources = tuple(self.seats[leg] for leg in heard_by(seat.leg, modes) if leg in up)
             mixed = len(seat.sources) > 1 or seat.notice is not None
             seat.encoder = (seat.encoder or _encoder(seat)) if mixed else None
             if not seat.sources and not mixed:
-                seat.link.playout.idle(self._tone(seat, up))
+                seat.connection.playout.idle(self._tone(seat, up))
         for seat in self.seats.values():
             seat.passed_to = tuple(other for other in self.seats.values() if other.passes and other.sources[0] is seat)
         heard_mixed = {source.leg for seat in self.seats.values() if seat.encoder for source in seat.sources}
@@ -330,7 +330,7 @@ class Conference:
             seat.meter.measure(power)
         for seat, pcm in zip(self._listeners, mixer.mixed(), strict=True):
             assert seat.encoder is not None
-            seat.link.playout.play(self, timestamp=at, payload=seat.encoder.encode(pcm))
+            seat.connection.playout.play(self, timestamp=at, payload=seat.encoder.encode(pcm))
         if over:
             for seat in self._told:
                 if seat.notice is not None and not seat.notice.size:

@@ -1,56 +1,38 @@
-"""The telephony provider that needs nobody: WebRTC on this machine, in media workers of its own.
-
-Each incident belongs to one worker (by its id), so a worker that dies costs few calls.  Workers outlive the service:
-after a restart it finds them, asks what is up and is told what it missed.  One that dies is started again at once; its
-legs are told as lost, and what it was recording is sealed from the disk.
-"""
+"""One media worker, as the service sees it: found or started, asked, listened to, replaced."""
 
 import asyncio
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-from zlib import crc32
 
 import structlog
 
-from recording.errors import OutOfOrder, RecordingError
-from recording.tracks import duration_ms, recover
-from sos.calls.adapters.control import (
+from sos.calls.adapters.embedded.control import (
     PROTOCOL,
     SAYS_SINCE,
     STILL_UNDERSTOOD,
-    Accept,
     Acknowledge,
-    Announce,
     Ask,
-    End,
-    Finish,
     Hello,
     Loud,
     Order,
     Reply,
     Retire,
     Say,
-    SetMode,
     Told,
     frame,
     news_from,
     raised,
 )
 from sos.calls.port import (
-    TALKING,
-    IceServer,
     LegDown,
-    LegMode,
     LegUp,
     Level,
     ProviderEvent,
@@ -58,11 +40,10 @@ from sos.calls.port import (
     RecordingBroken,
     RecordingDone,
     RecordingLeft,
-    Sound,
 )
 from sos.clock import Clock
 from sos.errors import Unavailable
-from sos.incident.model import IncidentId, LegId, Party, RecordingId
+from sos.incident.model import IncidentId, LegId, RecordingId
 
 log = structlog.get_logger()
 
@@ -85,164 +66,12 @@ _SOCKET_CHARACTERS = 100
 _LOG_BYTES = 16 * 1024 * 1024
 
 
-class EmbeddedProvider:
-    """``TelephonyProvider`` over media workers.  Recordings lie in ``recordings/<incident>/<recording>/``.
-
-    With ``outlive`` the workers go on when the provider is closed, and end by themselves when they are idle.
-    """
-
-    name = "embedded"
-    dials = False
-
-    def __init__(
-        self,
-        recordings: Path,
-        *,
-        clock: Clock,
-        workers: int = 1,
-        outlive: bool = True,
-        relays: Callable[[], tuple[IceServer, ...]] = tuple,
-        on_levels: Callable[[tuple[Level, ...]], None] = lambda _: None,
-    ) -> None:
-        """``relays`` gives STUN and TURN servers for a leg of ours; ``on_levels`` hears how loud each leg is, ten times
-        a second."""
-        self._recordings = recordings
-        self._relays = relays
-        self._events: asyncio.Queue[tuple[ProviderEvent, _Shard | None, int] | None] = asyncio.Queue()
-        self._outlive = outlive
-        self._shards = [
-            _Shard(number, recordings, clock=clock, events=self._events, on_levels=on_levels)
-            for number in range(workers)
-        ]
-        self._closed = False
-
-    async def __aenter__(self) -> Self:
-        await asyncio.gather(*(shard.open() for shard in self._shards))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        await asyncio.gather(*(shard.close(retire=not self._outlive) for shard in self._shards))
-        self._events.put_nowait(None)
-
-    @property
-    def boot(self) -> str:
-        """Differs after any worker has been started anew: the other end of some legs is gone."""
-        return sha256("".join(shard.boot for shard in self._shards).encode()).hexdigest()[:16]
-
-    def knows(self, leg: LegId) -> bool:
-        """Whether this leg is up, as far as a worker has told."""
-        return any(leg in shard.legs for shard in self._shards)
-
-    async def accept(self, *, incident: IncidentId, leg: LegId, party: Party, who: str, offer: str, key: bytes) -> str:
-        """See the port."""
-        # A leg that another worker has is refused there: it belongs to another incident.
-        shard = next((each for each in self._shards if leg in each.legs), self._shard(incident))
-        order = Accept(
-            order=next(_numbers),
-            incident=incident,
-            leg=leg,
-            party=party,
-            who=who,
-            offer=offer,
-            key=key,
-            relays=self._relays(),
-        )
-        return (await shard.ask(order)).answer
-
-    async def place(
-        self,
-        *,
-        incident: IncidentId,
-        leg: LegId,
-        party: Party,
-        who: str,
-        number: str,
-        key: bytes,
-        mode: LegMode = TALKING,
-    ) -> None:
-        """It has no telephone line: always ``Unavailable``."""
-        raise Unavailable("WebRTC reaches no telephone number; call it on another telephone")
-
-    async def set_mode(self, leg: LegId, mode: LegMode) -> None:
-        await self._of_leg(leg, SetMode(order=next(_numbers), leg=leg, mode=mode))
-
-    async def announce(self, leg: LegId, notice: str) -> None:
-        await self._of_leg(leg, Announce(order=next(_numbers), leg=leg, notice=notice))
-
-    async def say(self, leg: LegId, sound: Sound) -> None:
-        """See the port; also ``Unavailable`` while the leg is with a worker of the release before."""
-        await self._of_leg(leg, Say(order=next(_numbers), leg=leg, sound=sound))
-
-    async def end(self, leg: LegId) -> None:
-        await self._of_leg(leg, End(order=next(_numbers), leg=leg))
-
-    async def finish(self, incident: IncidentId) -> None:
-        await self._shard(incident).ask(Finish(order=next(_numbers), incident=incident))
-
-    async def legs(self) -> tuple[LegUp, ...]:
-        replies = await asyncio.gather(*(shard.ask(Ask(order=next(_numbers))) for shard in self._shards))
-        return tuple(leg for reply in replies for leg in reply.legs)
-
-    async def writing(self) -> frozenset[RecordingId]:
-        """Recordings that a worker is writing just now."""
-        replies = await asyncio.gather(*(shard.ask(Ask(order=next(_numbers))) for shard in self._shards))
-        return frozenset(recording for reply in replies for _, recording in reply.writing)
-
-    async def events(self) -> AsyncIterator[ProviderEvent]:
-        """Everything that happens; an event is done with once the next one is asked for."""
-        while (taken := await self._events.get()) is not None:
-            event, shard, number = taken
-            yield event
-            if shard is not None:
-                shard.acknowledge(number)
-
-    async def recover(
-        self, incident: IncidentId, recording: RecordingId, key: bytes
-    ) -> RecordingDone | RecordingBroken:
-        """See the port."""
-        directory = self._recordings / incident / recording
-        try:
-            kept = await asyncio.to_thread(recover, directory, key)
-        except (OutOfOrder, FileNotFoundError):  # killed within its first second: nothing of it had reached the disk
-            return RecordingBroken(incident=incident, recording=recording, reason="nothing_on_disk")
-        except (RecordingError, OSError) as lost:
-            return RecordingBroken(incident=incident, recording=recording, reason=type(lost).__name__)
-        return RecordingDone(
-            incident=incident,
-            recording=recording,
-            manifest=kept.manifest,
-            chunks=kept.chunks,
-            duration_ms=duration_ms(kept.manifest),
-        )
-
-    async def unsealed(self) -> list[tuple[IncidentId, RecordingId]]:
-        """Recordings on the disk without a manifest that nobody is writing: a killed worker left them."""
-        writing = await self.writing()
-        return [
-            (IncidentId(directory.parent.name), RecordingId(directory.name))
-            for directory in sorted(self._recordings.glob("*/*/"))
-            if directory.name not in writing and not (directory / "manifest.json").exists() and any(directory.iterdir())
-        ]
-
-    def _shard(self, incident: IncidentId) -> "_Shard":
-        return self._shards[crc32(incident.encode()) % len(self._shards)]
-
-    async def _of_leg(self, leg: LegId, order: Order) -> None:
-        """To the worker that has the leg; to all of them while nobody is known to have it."""
-        having = [shard for shard in self._shards if leg in shard.legs] or self._shards
-        await asyncio.gather(*(shard.ask(order) for shard in having))
+orders = count(1)
+"""The numbers of orders, told apart over all workers."""
 
 
-_numbers = count(1)
-
-
-class _Shard:
-    """One worker, as the service sees it: found or started, asked, listened to, replaced."""
+class WorkerHandle:
+    """Opened once, it keeps a worker running until it is closed."""
 
     def __init__(
         self,
@@ -250,7 +79,7 @@ class _Shard:
         recordings: Path,
         *,
         clock: Clock,
-        events: "asyncio.Queue[tuple[ProviderEvent, _Shard | None, int] | None]",
+        events: "asyncio.Queue[tuple[ProviderEvent, WorkerHandle | None, int] | None]",
         on_levels: Callable[[tuple[Level, ...]], None],
     ) -> None:
         self.legs: dict[LegId, LegUp] = {}
@@ -285,7 +114,7 @@ class _Shard:
     async def close(self, *, retire: bool) -> None:
         if retire and self._up.is_set():
             with suppress(Unavailable):
-                await self.ask(Retire(order=next(_numbers)))
+                await self.ask(Retire(order=next(orders)))
                 if self._process is not None:
                     await self._process.wait()
         for task in self._tasks:
@@ -351,7 +180,7 @@ class _Shard:
             if written.tell() > _LOG_BYTES:
                 written.truncate(0)
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sos.calls.adapters.worker", str(self._path), str(self._recordings),
+                sys.executable, "-m", "sos.calls.adapters.embedded.worker", str(self._path), str(self._recordings),
                 stdin=asyncio.subprocess.DEVNULL, stdout=written, stderr=written, start_new_session=True,
             )  # fmt: skip
 
@@ -378,7 +207,7 @@ class _Shard:
             self._writing.update((recording, incident) for incident, recording in hello.writing)
         if hello.protocol not in STILL_UNDERSTOOD:
             log.warning("voice_worker_replaced", worker=self._path.name, protocol=hello.protocol)
-            self._send(frame(Retire(order=next(_numbers))))
+            self._send(frame(Retire(order=next(orders))))
             return
         self._up.set()
 
@@ -431,7 +260,7 @@ class _Shard:
                 continue
             try:
                 async with asyncio.timeout(_BEAT_WITHIN_S):
-                    held = await self.ask(Ask(order=next(_numbers)))
+                    held = await self.ask(Ask(order=next(orders)))
                 missed = 0
                 self._replace_if_old(held)
             except Unavailable:
@@ -451,7 +280,7 @@ class _Shard:
             log.info("voice_worker_replaced", worker=self._path.name, protocol=self._protocol)
             self._free_beats = 0
             self._up.clear()
-            self._send(frame(Retire(order=next(_numbers))))
+            self._send(frame(Retire(order=next(orders))))
 
 
 def socket_path(recordings: Path, number: int) -> Path:

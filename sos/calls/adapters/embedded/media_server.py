@@ -1,8 +1,8 @@
-"""The media plane of one process: WebRTC legs, conferences, recording.
+"""The media server of one process: WebRTC legs, conferences, recording.
 
 Every wait goes through the clock, four ticks a second; a party's silence, a connection that never comes up and an
 empty conference are all counted in those ticks.  In the service it runs in workers of its own (``worker``,
-``embedded``); tests hold it in their own process.
+``provider``); tests hold it in their own process.
 """
 
 import asyncio
@@ -20,11 +20,12 @@ import structlog
 
 from recording.tracks import Recorder as DiskRecorder
 from recording.tracks import duration_ms
-from sos.calls.adapters.capture import Capture, Recorder, RecorderFactory
-from sos.calls.adapters.conference import TICKS_PER_S, Conference
-from sos.calls.adapters.link import Link
+from sos.calls.adapters.embedded.capture import Capture, Recorder, RecorderFactory
+from sos.calls.adapters.embedded.conference import TICKS_PER_S, Conference
+from sos.calls.adapters.embedded.connection import Connection
+from sos.calls.adapters.embedded.rtp import Rtp
+from sos.calls.adapters.embedded.sdp import Offer
 from sos.calls.adapters.notices import load_notice
-from sos.calls.adapters.sdp import Offer
 from sos.calls.port import (
     IceServer,
     LegMode,
@@ -40,7 +41,6 @@ from sos.clock import Clock, timestamp
 from sos.errors import Malformed, Refused, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, RecordingId, new_id
 from sos.media import opus
-from sos.media.wire import Rtp
 
 log = structlog.get_logger()
 
@@ -57,10 +57,10 @@ def disk_recorder(directory: Path, recording: str, key: bytes, started_at: str) 
     return DiskRecorder(directory, recording, key, started_at=started_at)
 
 
-class MediaPlane:
+class MediaServer:
     """``TelephonyProvider`` over aiortc.  Recordings lie in ``recordings/<incident>/<recording>/``."""
 
-    name = "plane"
+    name = "media_server"
 
     def __init__(
         self,
@@ -126,23 +126,23 @@ class MediaPlane:
             raise Malformed("leg and incident ids have up to 36 letters, digits and hyphens", field="Leg-Id")
         wanted = Offer.read(offer)
         self._check_room(incident, leg=leg, party=party, who=who)
-        link = Link(partial(self._heard, incident), partial(self._arrived, incident), relays=relays)
+        connection = Connection(partial(self._heard, incident), partial(self._arrived, incident), relays=relays)
         self._answering += 1
         try:
-            answer = await link.answer(wanted)
+            answer = await connection.answer(wanted)
         finally:
             self._answering -= 1
         try:
             self._check_room(incident, leg=leg, party=party, who=who)
         except (Refused, Unavailable):
-            self._close(link)
+            self._close(connection)
             raise
         conference = self._conferences.get(incident)
         if conference is None:
             conference = Conference(incident, tell=self._events.put_nowait, record=self._begin_recording)
             self._conferences[incident] = conference
         self._keys[incident] = key
-        replaced = conference.take_in(leg, party=party, who=who, link=link)
+        replaced = conference.take_in(leg, party=party, who=who, connection=connection)
         if replaced is not None:
             self._close(replaced)
         return answer
@@ -161,8 +161,8 @@ class MediaPlane:
 
     async def end(self, leg: LegId) -> None:
         conference = self._conference_of(leg)
-        if conference is not None and (link := conference.let_go(leg, reason="ended")) is not None:
-            self._close(link)
+        if conference is not None and (connection := conference.let_go(leg, reason="ended")) is not None:
+            self._close(connection)
 
     async def finish(self, incident: IncidentId) -> None:
         self._end_conference(incident, reason="ended")
@@ -215,13 +215,13 @@ class MediaPlane:
     def _conference_of(self, leg: LegId) -> Conference | None:
         return next((conference for conference in self._conferences.values() if leg in conference.seats), None)
 
-    def _heard(self, incident: IncidentId, link: Link, packet: Any) -> None:
+    def _heard(self, incident: IncidentId, connection: Connection, packet: Any) -> None:
         if (conference := self._conferences.get(incident)) is not None:
-            conference.heard(link, packet)
+            conference.heard(connection, packet)
 
-    def _arrived(self, incident: IncidentId, link: Link, packet: Rtp) -> None:
+    def _arrived(self, incident: IncidentId, connection: Connection, packet: Rtp) -> None:
         if (conference := self._conferences.get(incident)) is not None:
-            conference.arrived(link, packet)
+            conference.arrived(connection, packet)
 
     def _begin_recording(self, conference: Conference) -> tuple[RecordingId, Capture]:
         recording = RecordingId(new_id())
@@ -241,8 +241,8 @@ class MediaPlane:
                     log.exception("a conference could not be looked after", incident=conference.incident)
 
     def _look_after(self, conference: Conference) -> None:
-        for link in conference.tick():
-            self._close(link)
+        for connection in conference.tick():
+            self._close(connection)
         self._tell_broken(conference)
         if conference.over:
             self._end_conference(conference.incident, reason="media_lost")
@@ -252,8 +252,8 @@ class MediaPlane:
         if conference is None:
             return
         for leg in tuple(conference.seats):
-            if (link := conference.let_go(leg, reason=reason)) is not None:
-                self._close(link)
+            if (connection := conference.let_go(leg, reason=reason)) is not None:
+                self._close(connection)
         self._keys.pop(incident, None)
         self._closing.append(conference)
         sealing = self._in_background(self._seal(conference), name=f"seal {incident}")
@@ -288,8 +288,8 @@ class MediaPlane:
             broken = RecordingBroken(incident=conference.incident, recording=conference.recording, reason=reason)
             self._events.put_nowait(broken)
 
-    def _close(self, link: Link) -> None:
-        self._in_background(link.close(), name="close link")
+    def _close(self, connection: Connection) -> None:
+        self._in_background(connection.close(), name="close connection")
 
     def _in_background(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

@@ -11,7 +11,6 @@ This rests on private names of aiortc 1.16.0 and aioice 0.13.0, which are theref
 import secrets
 from collections.abc import Callable
 from functools import partial
-from struct import Struct as Layout
 from typing import Any
 
 import pylibsrtp
@@ -20,70 +19,18 @@ from aiortc import RTCRtpTransceiver, clock
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtcdtlstransport import State
 from aiortc.rtcrtpreceiver import StreamStatistics
-from msgspec import Struct
 
 from recording.opus import RATE_HZ
+from sos.calls.adapters.embedded.rtp import EXTENSION, HEADER, HEADER_BYTES, ONE_BYTE_EXTENSIONS, Rtp, parse
 
 log = structlog.get_logger()
 
-_HEADER = Layout("!BBHLL")
-_EXTENSION = Layout("!HH")
-_HEADER_BYTES = 12
-_ONE_BYTE_EXTENSIONS = 0xBEDE
-"""RFC 8285 4.2."""
 _LARGEST_DATAGRAM_BYTES = 2048
 """Above any Ethernet frame.  asyncio would allocate 256 KiB for every datagram that it reads."""
 _MOST_STREAMS = 4
 """SSRCs of one sender; a peer needs one, and one more after a restart."""
 _LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 _MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
-
-
-class Rtp(Struct, gc=False):
-    """One received packet, decrypted."""
-
-    payload_type: int
-    sequence_number: int
-    timestamp: int
-    ssrc: int
-    payload: bytes
-    level: int | None = None
-    """How loud the sender says it is, 0 (loudest) to 127 -dBov (RFC 6464); None when it does not say."""
-
-
-def parse(data: bytes, *, level_id: int) -> Rtp:
-    """``ValueError`` when ``data`` is no RTP packet (RFC 3550 5.1)."""
-    if len(data) < _HEADER_BYTES:
-        raise ValueError("an RTP packet has at least 12 bytes")
-    first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
-    if first >> 6 != 2:
-        raise ValueError("RTP has version 2")
-    start, end, level = _HEADER_BYTES + 4 * (first & 15), len(data), None
-    if first & 16:
-        if start + 4 > end:
-            raise ValueError("the header extension is cut off")
-        profile, words = _EXTENSION.unpack_from(data, start)
-        begin, start = start + 4, start + 4 + 4 * words
-        if level_id and profile == _ONE_BYTE_EXTENSIONS:
-            level = _level(data[begin:start], level_id)
-    if first & 32:
-        end -= data[-1]
-    if start > end:
-        raise ValueError("extension or padding are longer than the packet")
-    return Rtp(second & 127, sequence, timestamp, ssrc, data[start:end], level)
-
-
-def _level(extensions: bytes, level_id: int) -> int | None:
-    at = 0
-    while at + 1 < len(extensions):
-        head = extensions[at]
-        if head == 0:  # padding
-            at += 1
-        elif head >> 4 == level_id:
-            return extensions[at + 1] & 127
-        else:
-            at += 2 + (head & 15)
-    return None
 
 
 class StillTrack(MediaStreamTrack):
@@ -95,7 +42,7 @@ class StillTrack(MediaStreamTrack):
         raise MediaStreamError  # ends the sender's loop; its RTCP goes on
 
 
-class Wire:
+class RtpTransport:
     """The RTP of one audio transceiver.  ``attach`` once its connection has an answer; ``send`` at any time after."""
 
     def __init__(self, transceiver: RTCRtpTransceiver, take: Callable[[Rtp], None], *, payload_type: int) -> None:
@@ -141,7 +88,7 @@ class Wire:
         if pair is None:
             return
         self._latest = (self._origin + timestamp) & 0xFFFFFFFF
-        header = _HEADER.pack(
+        header = HEADER.pack(
             0x90 if self._extension else 0x80,
             self._payload_type | 0x80 if marker else self._payload_type,
             self._sequence,
@@ -178,7 +125,7 @@ class Wire:
     def _datagram(self, otherwise: Callable[[bytes, Any], None], data: bytes, address: Any) -> None:
         """RTP of a stream that is known goes the short way, everything else aiortc's (RFC 7983 tells them apart)."""
         if (
-            len(data) < _HEADER_BYTES
+            len(data) < HEADER_BYTES
             or not 127 < data[0] < 192
             or 191 < data[1] < 209  # RTCP (RFC 5761 4)
             or self._streams.get(int.from_bytes(data[8:12], "big")) is None
@@ -215,4 +162,4 @@ def _mid_extension(number: int, mid: str) -> bytes:
         return b""
     body = bytes([number << 4 | len(value) - 1]) + value
     body += bytes(-len(body) % 4)
-    return _EXTENSION.pack(_ONE_BYTE_EXTENSIONS, len(body) // 4) + body
+    return EXTENSION.pack(ONE_BYTE_EXTENSIONS, len(body) // 4) + body

@@ -9,7 +9,7 @@ from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos.media.wire import parse
+from sos.calls.adapters.embedded.rtp import parse
 
 _known = HeaderExtensionsMap()
 _known.configure(

@@ -1,12 +1,10 @@
 """One WebRTC connection of one leg: aiortc does ICE, DTLS, SRTP, RTCP and SDP, and nothing else.
 
-Opus packets go in and out past aiortc's queues and jitter buffer (``sos.media.wire``).
+Opus packets go in and out past aiortc's queues and jitter buffer (``transport``).
 """
 
 import asyncio
-from collections.abc import Callable, Hashable
-from itertools import cycle
-from typing import TypeAlias
+from collections.abc import Callable
 
 import structlog
 from aiortc import (
@@ -19,18 +17,16 @@ from aiortc import (
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
 from recording.errors import Malformed as NotOpus
-from recording.opus import RATE_HZ, samples
-from sos.calls.adapters.sdp import Offer
+from recording.opus import samples
+from sos.calls.adapters.embedded.playout import Playout
+from sos.calls.adapters.embedded.rtp import Rtp
+from sos.calls.adapters.embedded.sdp import Offer
+from sos.calls.adapters.embedded.transport import RtpTransport, StillTrack
 from sos.calls.port import IceServer
 from sos.errors import Malformed, Unavailable
-from sos.media import opus
 from sos.media.jitter import Packet, ReorderBuffer
-from sos.media.wire import Rtp, StillTrack, Wire
 
 log = structlog.get_logger()
-
-Send: TypeAlias = Callable[[int, bytes, bool], None]
-"""Timestamp and payload of one packet to one leg, and whether a new source begins with it."""
 
 _UNUSABLE = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
@@ -42,86 +38,10 @@ _ANSWER_WITHIN_S = 5.0
 _GATHER_WITHIN_S = 1
 """A relay that does not answer must not keep a caller waiting: the answer then goes without it."""
 _CLOSE_WITHIN_S = 5.0
-_SAME_STREAM_SAMPLES = RATE_HZ
 _PACKETS_PER_TICK = 200
 
 
-class Playout:
-    """What one leg hears: packets of the others the moment they come, and the comfort tone while nobody else is there.
-
-    RTP timestamps follow the source while it lasts, so a lost packet stays visible as a gap and the listener's
-    decoder conceals it; at a change of source they go on from the time that has passed.
-    """
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._loop = asyncio.get_running_loop()
-        self._source: Hashable | None = None
-        self._offset = 0
-        self._begun = self._loop.time()
-        self._end = 0
-        self._tone = opus.Tone.RING
-        self._comfort = cycle(opus.tone(self._tone))
-        self._comfort_due = self._begun
-        self._timer: asyncio.TimerHandle | None = None
-        self._stopped = False
-
-    def begin(self) -> None:
-        """Somebody listens: the comfort tone, until there is a voice."""
-        if self._source is None and self._timer is None and not self._stopped:
-            self._comfort_due = self._loop.time()
-            self._next_comfort()
-
-    def play(self, source: Hashable, *, timestamp: int, payload: bytes) -> None:
-        """Send one packet of ``source``, whose timestamps rise with its own 48 kHz clock."""
-        if self._stopped:
-            return
-        pts = timestamp + self._offset
-        begins = source is not self._source
-        if begins or abs(pts - self._elapsed()) > _SAME_STREAM_SAMPLES:
-            self._source = source
-            self._offset = self._onward() - timestamp
-            pts = timestamp + self._offset
-            self._silence_comfort()
-        self._end = max(self._end, pts + samples(payload))
-        self._send(pts, payload, begins)
-
-    def idle(self, tone: opus.Tone = opus.Tone.RING) -> None:
-        """Nobody speaks to this leg any more: the tone begins, or goes on."""
-        if tone is not self._tone:
-            self._tone, self._comfort = tone, cycle(opus.tone(tone))
-        if self._source is not None:
-            self._source = None
-            self.begin()
-
-    def stop(self) -> None:
-        self._stopped = True
-        self._silence_comfort()
-
-    def _silence_comfort(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _next_comfort(self) -> None:
-        now = self._loop.time()
-        late = now - self._comfort_due > 0.1
-        self._comfort_due = (now if late else self._comfort_due) + opus.FRAME / RATE_HZ
-        pts = self._onward()
-        self._end = pts + opus.FRAME
-        self._timer = self._loop.call_at(self._comfort_due, self._next_comfort)
-        self._send(pts, next(self._comfort), False)
-
-    def _elapsed(self) -> int:
-        return round((self._loop.time() - self._begun) * RATE_HZ)
-
-    def _onward(self) -> int:
-        """The timestamp of what comes next: right after the last packet unless real time has left it behind."""
-        elapsed = self._elapsed()
-        return elapsed if elapsed - self._end > 2 * opus.FRAME else self._end
-
-
-class Link:
+class Connection:
     """A connection from offer to close.
 
     In the event loop, ``arrived`` is called with each packet as it comes, ``heard`` with each packet in order.
@@ -129,8 +49,8 @@ class Link:
 
     def __init__(
         self,
-        heard: Callable[["Link", Packet], None],
-        arrived: Callable[["Link", Rtp], None],
+        heard: Callable[["Connection", Packet], None],
+        arrived: Callable[["Connection", Rtp], None],
         *,
         relays: tuple[IceServer, ...],
     ) -> None:
@@ -144,18 +64,18 @@ class Link:
         self._release: asyncio.TimerHandle | None = None
         self._budget = _PACKETS_PER_TICK
         self._payload_type = -1
-        self._wire: Wire | None = None
+        self._transport: RtpTransport | None = None
         self._closed = False
         # An empty list, not None: None makes aiortc ask a public STUN server.
         servers = [
             RTCIceServer(urls=list(each.urls), username=each.username or None, credential=each.credential or None)
             for each in relays
         ]
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
 
     @property
     def gone(self) -> bool:
-        return self._closed or self._connection.connectionState in {"failed", "closed"}
+        return self._closed or self._peer.connectionState in {"failed", "closed"}
 
     @property
     def lost(self) -> int:
@@ -165,7 +85,7 @@ class Link:
     @property
     def reported_loss(self) -> float:
         """What part of what was sent lately did not arrive, as the other end says."""
-        return self._wire.reported_loss() if self._wire is not None else 0.0
+        return self._transport.reported_loss() if self._transport is not None else 0.0
 
     async def answer(self, offer: Offer) -> str:
         """The SDP answer.  ``Malformed`` when aiortc cannot use the offer, ``Unavailable`` when it does not finish."""
@@ -183,41 +103,41 @@ class Link:
             raise
 
     async def _answer(self, offer: Offer) -> str:
-        transceiver = self._connection.addTransceiver(StillTrack(), direction="sendrecv")
+        transceiver = self._peer.addTransceiver(StillTrack(), direction="sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
         self._payload_type = offer.payload_type
-        await self._connection.setRemoteDescription(RTCSessionDescription(sdp=offer.audio, type="offer"))
-        answer = await self._connection.createAnswer()
-        self._wire = Wire(transceiver, self._take, payload_type=offer.payload_type)
-        self._wire.gather_within(_GATHER_WITHIN_S)
-        await self._connection.setLocalDescription(answer)
-        self._wire.attach()
+        await self._peer.setRemoteDescription(RTCSessionDescription(sdp=offer.audio, type="offer"))
+        answer = await self._peer.createAnswer()
+        self._transport = RtpTransport(transceiver, self._take, payload_type=offer.payload_type)
+        self._transport.gather_within(_GATHER_WITHIN_S)
+        await self._peer.setLocalDescription(answer)
+        self._transport.attach()
         self.playout.begin()
-        return offer.answered(self._connection.localDescription.sdp)
+        return offer.answered(self._peer.localDescription.sdp)
 
     def tick(self) -> None:
         """Four times a second: the sender may again send what a sender can reasonably send."""
         self._budget = _PACKETS_PER_TICK
-        if self._wire is not None:
-            self._wire.account()
+        if self._transport is not None:
+            self._transport.account()
 
     async def close(self) -> None:
         self._closed = True
         if self._release is not None:
             self._release.cancel()
         self.playout.stop()
-        if self._wire is not None:
-            self._wire.close()
+        if self._transport is not None:
+            self._transport.close()
         try:
             async with asyncio.timeout(_CLOSE_WITHIN_S):
-                await self._connection.close()
+                await self._peer.close()
         except TimeoutError:
             log.warning("a connection did not close in time and is left to itself")
 
     def _send(self, timestamp: int, payload: bytes, begins: bool) -> None:
-        if self._wire is not None:
-            self._wire.send(timestamp, payload, marker=begins)
+        if self._transport is not None:
+            self._transport.send(timestamp, payload, marker=begins)
 
     def _take(self, packet: Rtp) -> None:
         if self._closed or packet.payload_type != self._payload_type or self._budget <= 0:
