@@ -2,12 +2,16 @@
 
 In memory and per process: a desk says it is there every five seconds, so after a restart the picture is whole again
 within one beat.
+
+An operator has one desk and may have it open in several windows: a second tab, or a connection that nobody has noticed
+is dead while the page has come back on another.  One of them is worked at, the one the operator did something in
+last, and it alone says whether the desk is ready and alive.  Whichever window closes, the desk goes on in the others.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sos.clock import Clock
 from sos.incident.model import DeskId, IncidentId, OperatorId
@@ -17,16 +21,38 @@ SILENT = BEAT * 2
 """Two missed beats and a desk is no longer counted on (`@twilio/voice-sdk` 444: a dead tab looks alive)."""
 
 
+class Seat(Struct, kw_only=True):
+    """One window in which a desk is open."""
+
+    tell: Callable[[bool], None]
+    """Told when the desk is worked at here (true), or has begun to be worked at elsewhere (false)."""
+    ready: bool = False
+    beat_at: datetime
+
+
 class Desk(Struct, kw_only=True):
     id: DeskId
     operator: OperatorId
     ready: bool = False
     ready_since: datetime
     beat_at: datetime
-    connected: bool = True
+    seats: dict[str, Seat] = field(default_factory=dict)
+    """Windows by the id of their connection; the last one is worked at."""
     incident: IncidentId | None = None
     """The incident this desk has answered and not closed."""
     offered: IncidentId | None = None
+
+    @property
+    def connected(self) -> bool:
+        return bool(self.seats)
+
+    @property
+    def worked_at(self) -> str | None:
+        return next(reversed(self.seats), None)
+
+
+def nobody(_: bool) -> None:
+    """Who does not need to be told."""
 
 
 class Desks:
@@ -38,28 +64,71 @@ class Desks:
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(tuple(self._desks.values()))
 
-    def arrive(self, desk: DeskId, operator: OperatorId) -> Desk:
-        """The desk is connected (again)."""
+    def arrive(
+        self, desk: DeskId, operator: OperatorId, *, seat: str = "", tell: Callable[[bool], None] = nobody
+    ) -> bool:
+        """The desk is connected (again), in one more window; whether that is where it is worked at."""
         now = self._clock.now()
         known = self._desks.get(desk)
         if known is None or known.operator != operator:
             known = self._desks[desk] = Desk(id=desk, operator=operator, ready_since=now, beat_at=now)
-        known.connected, known.beat_at = True, now
-        return known
+        known.seats.pop(seat, None)
+        alone = not known.seats
+        came = Seat(tell=tell, beat_at=now, ready=alone and known.ready)
+        known.seats = {**known.seats, seat: came} if alone else {seat: came, **known.seats}
+        if alone:
+            known.beat_at = now
+        return alone
 
-    def leave(self, desk: DeskId) -> None:
-        if known := self._desks.get(desk):
-            known.connected = False
+    def leave(self, desk: DeskId, *, seat: str = "") -> None:
+        """One window has closed; the one worked at before it is worked at now."""
+        known = self._desks.get(desk)
+        if known is None or seat not in known.seats:
+            return
+        was = known.worked_at
+        del known.seats[seat]
+        if was == seat and known.worked_at is not None:
+            self._work(known, known.worked_at)
 
-    def beat(self, desk: DeskId) -> None:
-        if known := self._desks.get(desk):
-            known.beat_at = self._clock.now()
+    def work(self, desk: DeskId, *, seat: str = "") -> None:
+        """The operator does something in this window: the desk is worked at here from now on."""
+        known = self._desks.get(desk)
+        if known is None or seat not in known.seats or known.worked_at == seat:
+            return
+        before = known.worked_at
+        known.seats[seat] = known.seats.pop(seat)
+        self._work(known, seat)
+        if before is not None:
+            known.seats[before].tell(False)
 
-    def set_ready(self, desk: DeskId, ready: bool) -> None:
-        if known := self._desks.get(desk):
-            if ready and not known.ready:
-                known.ready_since = self._clock.now()
-            known.ready = ready
+    def beat(self, desk: DeskId, *, seat: str = "") -> None:
+        """A window is alive.  Where the one worked at is silent, another that is heard takes its place."""
+        known = self._desks.get(desk)
+        if known is None or seat not in known.seats:
+            return
+        now = self._clock.now()
+        known.seats[seat].beat_at = now
+        if known.worked_at == seat:
+            known.beat_at = now
+        elif now - known.beat_at > SILENT:
+            self.work(desk, seat=seat)
+
+    def set_ready(self, desk: DeskId, ready: bool, *, seat: str = "") -> None:
+        if (known := self._desks.get(desk)) is None or seat not in known.seats:
+            return
+        self.work(desk, seat=seat)
+        known.seats[seat].ready = ready
+        self._ready(known, ready)
+
+    def _work(self, desk: Desk, seat: str) -> None:
+        desk.beat_at = desk.seats[seat].beat_at
+        self._ready(desk, desk.seats[seat].ready)
+        desk.seats[seat].tell(True)
+
+    def _ready(self, desk: Desk, ready: bool) -> None:
+        if ready and not desk.ready:
+            desk.ready_since = self._clock.now()
+        desk.ready = ready
 
     def of(self, operator: OperatorId) -> Desk | None:
         return next((desk for desk in self._desks.values() if desk.operator == operator), None)

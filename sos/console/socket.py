@@ -75,6 +75,9 @@ ANSWERABLE = (State.RINGING, State.RECEIVED, State.REOPENED)
 UNDER_WAY = (State.HANDING_OVER, State.HANDED_OVER)
 """States in which an incident may be without an operator although an agency has been told."""
 
+LOOKING = frozenset({"open", "history"})
+"""Orders that a page gives by itself: they do not say that somebody works in this window."""
+
 
 class Order(CallOrder, frozen=True, kw_only=True):
     id: int
@@ -140,6 +143,8 @@ class DeskSocket:
         self._room = room
         self._operator = operator
         self._desk = DeskId(f"desk-{operator.id}")
+        self._seat = new_id()
+        """This window: the operator may have the desk open in others."""
         self._mailbox: Mailbox | None = None
         self._shown: set[IncidentId] = set()
         """Incidents opened here."""
@@ -171,20 +176,20 @@ class DeskSocket:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=15.0, max_msg_size=64 * 1024, compress=False)
         await socket.prepare(request)
-        self._room.desks.arrive(self._desk, self._operator.id)
         self._mailbox = mailbox = self._room.hub.join()
+        active = self._room.desks.arrive(self._desk, self._operator.id, seat=self._seat, tell=self._moved)
         mailbox.operator = self._operator.id
         mailbox.watching = self._shown
         after = request.query.get("after", "")
         tasks = [asyncio.create_task(self._send(socket, mailbox), name=f"desk-{self._operator.id}")]
         try:
-            self._welcome(mailbox)
+            self._welcome(mailbox, active=active)
             if not await self._arrive(mailbox, int(after) if after.isdecimal() else None):
                 tasks.append(asyncio.create_task(self._arrive_later(mailbox), name=f"late-{self._operator.id}"))
             await self._listen(socket)
         finally:
             self._room.hub.leave(mailbox)
-            self._room.desks.leave(self._desk)
+            self._room.desks.leave(self._desk, seat=self._seat)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -215,7 +220,12 @@ class DeskSocket:
             await socket.send_str(text)
         await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"reconnect and resume")
 
-    def _welcome(self, mailbox: Mailbox) -> None:
+    def _moved(self, active: bool) -> None:
+        """The desk is worked at in this window, or in another one, from now on."""
+        if self._mailbox is not None:
+            self._mailbox.put(message({"t": "seat", "active": active}))
+
+    def _welcome(self, mailbox: Mailbox, *, active: bool) -> None:
         room = self._room
         agencies = {
             agency.id: {
@@ -239,6 +249,7 @@ class DeskSocket:
                         "supervisor": self._operator.supervisor,
                     },
                     "desk": self._desk,
+                    "active": active,
                     "now": timestamp(room.journal.clock.now()),
                     "demo": room.demo,
                     "boot": room.boot,
@@ -287,9 +298,11 @@ class DeskSocket:
             self._mailbox.put(_reply(0, error=Malformed(f"not an order: {wrong}")))
             return
         if order.do == "beat":
-            self._room.desks.beat(self._desk)
+            self._room.desks.beat(self._desk, seat=self._seat)
             self._mailbox.put('{"t":"beat"}')
             return
+        if order.do not in LOOKING:
+            self._room.desks.work(self._desk, seat=self._seat)
         self._mailbox.put(await self._obey(order))
 
     async def _obey(self, order: Order) -> str:
@@ -307,12 +320,12 @@ class DeskSocket:
             return _reply(order.id, error=bug)
 
     async def _ready(self, _: Order) -> None:
-        self._room.desks.set_ready(self._desk, True)
-        self._room.desks.beat(self._desk)
+        self._room.desks.set_ready(self._desk, True, seat=self._seat)
+        self._room.desks.beat(self._desk, seat=self._seat)
         await self._room.distribution.distribute()
 
     async def _away(self, _: Order) -> None:
-        self._room.desks.set_ready(self._desk, False)
+        self._room.desks.set_ready(self._desk, False, seat=self._seat)
 
     async def _answer(self, order: Order) -> dict[str, Any]:
         """Take an incident: the one named, or the most urgent that waits."""

@@ -36,6 +36,8 @@ class Desk {
   phase = $state<Phase>("checking");
   me = $state.raw<Welcome | null>(null);
   linked = $state(false);
+  /** The operator works at this desk in another window: this one looks on, without ring tone and without voice. */
+  elsewhere = $state(false);
   ready = $state(true);
   serverHealth = $state.raw<Readonly<Record<string, Health>>>({});
   serverWaiting = $state(0);
@@ -130,11 +132,17 @@ class Desk {
     this.audible = this.#ringer.audible;
     this.microphone = await this.#voice.prepare();
     this.phase = "work";
+    this.workHere();
+    void navigator.locks?.request("sos-desk", () => new Promise(() => undefined));
+    void navigator.wakeLock?.request("screen").catch(() => undefined);
+  }
+
+  /** This window is the one the operator works in. */
+  workHere(): void {
+    this.elsewhere = false;
     this.#say({ do: this.ready ? "ready" : "away" });
     this.#ringing();
     this.#resume();
-    void navigator.locks?.request("sos-desk", () => new Promise(() => undefined));
-    void navigator.wakeLock?.request("screen").catch(() => undefined);
   }
 
   toggleReady(): void {
@@ -413,6 +421,7 @@ class Desk {
     this.board = apply(this.board, frames);
     for (const frame of frames) {
       if (frame.t === "welcome") this.#welcome(frame);
+      else if (frame.t === "seat") this.#moved(frame.active);
       else if (frame.t === "health") {
         this.serverHealth = frame.items;
         this.serverWaiting = frame.waiting;
@@ -492,18 +501,26 @@ class Desk {
     this.me = welcome;
     this.#ahead_ms = Date.parse(welcome.now) - Date.now();
     this.now = Date.parse(welcome.now);
-    if (this.phase === "work") {
-      this.#say({ do: this.ready ? "ready" : "away" });
+    if (this.phase !== "work") this.phase = "start";
+    else if (!this.elsewhere || welcome.active !== false) {
+      this.workHere();
       if (restarted) this.#voice.again();
-      this.#resume();
-    } else {
-      this.phase = "start";
+    }
+  }
+
+  /** Another window of this desk has been taken to work, or was closed. */
+  #moved(here: boolean): void {
+    if (this.phase !== "work" || this.elsewhere === !here) return;
+    if (here) this.workHere();
+    else {
+      this.elsewhere = true;
+      this.announced = t("elsewhere");
     }
   }
 
   /** After a reload or a restart: take up the incident that is still ours, voice leg included. */
   #resume(): void {
-    if (this.phase !== "work") return;
+    if (this.phase !== "work" || this.elsewhere) return;
     for (const id of this.out) {
       const left = this.board.incidents.get(id);
       if (left !== undefined) this.#backToTheVehicle(left);
@@ -528,9 +545,10 @@ class Desk {
     if (incident === undefined) return;
     const ours = incident.operator === this.me?.operator.id && incident.state !== "closed";
     if (event.kind === "IncidentClosed") this.sound.forget(incident.id, incident.legs.map(({ leg }) => leg));
-    if (event.kind === "OperatorAssigned" && ours && this.phase === "work") this.#taken(incident.id);
+    if (event.kind === "OperatorAssigned" && ours && this.phase === "work" && !this.elsewhere) this.#taken(incident.id);
+    if (event.kind === "LegJoined" && this.elsewhere && event.data["who"] === this.me?.operator.id) this.#voice.giveWay();
     if (this.#voice.incident === incident.id && (!ours || !talking(incident))) this.#voice.leave();
-    this.#backToTheVehicle(incident);
+    if (!this.elsewhere) this.#backToTheVehicle(incident);
     const own = event.actor === `operator:${this.me?.operator.id}`;
     if (!own && ADDS_PARTS.has(event.kind) && this.board.parts.has(incident.id)) this.#refreshed(incident.id);
     if (ours && WORTH_SAYING.has(event.kind)) {
@@ -561,7 +579,8 @@ class Desk {
     const inCall = this.#voice.incident !== null;
     if (this.phase !== "work") return;
     const alarmed = this.alarms.length > 0; // nobody is away while a caller has nobody
-    this.#ringer.ring(inCall ? null : alarmed ? "high" : this.ready ? ring(here, this.me?.desk ?? "") : null);
+    const called = this.ready && !this.elsewhere ? ring(here, this.me?.desk ?? "") : null;
+    this.#ringer.ring(inCall ? null : alarmed ? "high" : called);
     const [first] = fresh;
     if (first === undefined) return;
     this.#ringer.wake();

@@ -346,6 +346,8 @@ export interface Welcome {
   dials?: boolean;
   /** How this desk takes part in calls; `webrtc` when it is missing. */
   voice?: "webrtc" | "sdk" | "telephone" | "none";
+  /** False when the operator works at the same desk in another window. */
+  active?: boolean;
 }
 
 /** A report that came in while the database was away: safe on disk, and an incident as soon as it is back. */
@@ -392,6 +394,8 @@ export type FromServer =
   | { t: "reply"; id: number; ok: true; result?: unknown }
   | { t: "reply"; id: number; ok: false; error: Fault }
   | { t: "health"; items: Readonly<Record<string, Health>>; waiting: number }
+  /** The desk is worked at in this window, or in another one, from now on. */
+  | { t: "seat"; active: boolean }
   | { t: "beat" };
 
 export type Order =

@@ -31,6 +31,8 @@ export interface DeskVoice {
   join(incident: string): void;
   /** Hang up the leg. */
   leave(): void;
+  /** Stop here because the operator speaks in another window now: nothing is hung up at the service. */
+  giveWay(): void;
   /** While the incident is being closed a dead connection is no fault; when it is not closed after all, call again. */
   closing(closing: boolean): void;
   /** The service was restarted: make sure of the other end, whatever the browser still believes. */

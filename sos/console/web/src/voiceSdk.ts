@@ -114,9 +114,15 @@ export class SdkVoice implements DeskVoice {
     this.incident = null;
     this.#leg = null;
     if (incident !== null && leg !== null) this.#parts.hangUp(incident, leg); // said first: an end that was meant is no call cut off
+    this.giveWay();
+    if (incident !== null) forget(incident);
+  }
+
+  giveWay(): void {
+    this.incident = null;
+    this.#leg = null;
     this.#drop();
     this.#become("idle");
-    if (incident !== null) forget(incident);
   }
 
   closing(closing: boolean): void {

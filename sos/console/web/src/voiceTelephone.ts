@@ -28,6 +28,8 @@ export class TelephoneVoice implements DeskVoice {
     this.#listener.changed("idle", null);
   }
 
+  /** The telephone is the leg, whichever window shows it. */
+  giveWay(): void {}
   mute(): void {}
   closing(): void {}
   again(): void {}

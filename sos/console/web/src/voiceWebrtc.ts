@@ -56,12 +56,16 @@ export class WebRtcVoice implements DeskVoice {
 
   leave(): void {
     const left = this.incident;
-    this.incident = null;
-    this.#drop();
-    this.#become("idle");
+    this.giveWay();
     if (left === null) return;
     hangUp(left, legOf(left));
     forget(left);
+  }
+
+  giveWay(): void {
+    this.incident = null;
+    this.#drop();
+    this.#become("idle");
   }
 
   closing(closing: boolean): void {
