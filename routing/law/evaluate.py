@@ -119,7 +119,7 @@ def _misfit(case: Case, rule: Rule, terms: Terms | None) -> str | None:
         return f"forbidden:{min(rule.forbids & case.facts)}"
     if not rule.outcome.permits:
         return None
-    return _not_for(case, rule) or _not_promised(case, terms)
+    return _not_for(case, rule) or _not_promised(case, rule, terms)
 
 
 def _not_for(case: Case, rule: Rule) -> str | None:
@@ -135,11 +135,11 @@ def _not_for(case: Case, rule: Rule) -> str | None:
     return None
 
 
-def _not_promised(case: Case, terms: Terms | None) -> str | None:
+def _not_promised(case: Case, rule: Rule, terms: Terms | None) -> str | None:
     """Whether the customer's terms leave this path out, or ask for more than the law."""
     if terms is None:
         return "terms" if case.terms else None
-    clause = terms.clause_for(case.path)
+    clause = terms.clause_for(case.path, rule.ground)
     if clause is None:
         return "terms"
     if clause.recipients and case.recipient_class not in clause.recipients:
@@ -211,7 +211,7 @@ def _restricted(
         edition=edition.name,
         law_version=edition.law_version,
         provision=first.provision,
-        clause=_clause(case, terms),
+        clause=_clause(case, first, terms),
         opt_out_clause=_override_clause(terms) if overridden else "",
         necessity=case.danger or "",
         consent=case.consent_difficulty or "",
@@ -270,8 +270,8 @@ def _strictest(rules: list[Rule]) -> Outcome:
     return Outcome.PERMIT_REVIEW if review else Outcome.PERMIT
 
 
-def _clause(case: Case, terms: Terms | None) -> str:
-    clause: Clause | None = terms.clause_for(case.path) if terms else None
+def _clause(case: Case, rule: Rule, terms: Terms | None) -> str:
+    clause: Clause | None = terms.clause_for(case.path, rule.ground) if terms else None
     return terms.reference(clause.clause) if terms and clause else ""
 
 

@@ -21,6 +21,9 @@ class Clause(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     paths: frozenset[Path]
     clause: str
     """As numbered in the document, such as ``4(2)``."""
+    grounds: frozenset[str] = frozenset()
+    """Ground codes it speaks of, where one path can rest on several: the person's own life, or a third person's.
+    Empty: whatever ground the row of the law gives."""
     recipients: frozenset[Recipient] = frozenset()
     """Where the clause names who may be told; empty: whoever the law allows."""
     requires: frozenset[Fact] = frozenset()
@@ -42,8 +45,12 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """``clause`` as a record names it: ``mitsubishi-connect/2026-05-15#4(2)``."""
         return f"{self.name}/{self.version}#{clause}"
 
-    def clause_for(self, path: Path) -> Clause | None:
-        return next((each for each in self.clause if path in each.paths), None)
+    def clause_for(self, path: Path, ground: str = "") -> Clause | None:
+        """The clause for ``path``; where several speak of it, the one that names ``ground``."""
+        found = [each for each in self.clause if path in each.paths]
+        return next((each for each in found if ground in each.grounds), None) or next(
+            (each for each in found if not each.grounds), None
+        )
 
 
 def read_terms(document: dict[str, object], *, source: str) -> Terms:
@@ -52,10 +59,10 @@ def read_terms(document: dict[str, object], *, source: str) -> Terms:
         terms = msgspec.convert(document, Terms)
     except msgspec.ValidationError as fault:
         raise Misconfigured(f"terms file {source}: {fault}") from fault
-    paths = [path for clause in terms.clause for path in clause.paths]
-    if twice := next((path for path in paths if paths.count(path) > 1), None):
+    said = [(path, ground) for clause in terms.clause for path in clause.paths for ground in clause.grounds or {""}]
+    if twice := next((path for path, ground in said if said.count((path, ground)) > 1), None):
         raise Misconfigured(f"terms file {source}: two clauses for {twice.value}")
-    if missing := next((path for path in RESCUE if path not in paths), None):
+    if missing := next((path for path in RESCUE if (path, "") not in said), None):
         raise Misconfigured(f"terms file {source}: no clause for {missing.value}")
     if empty := next((clause for clause in terms.clause if not clause.clause.strip()), None):
         raise Misconfigured(f"terms file {source}: a clause for {', '.join(sorted(empty.paths))} has no number")

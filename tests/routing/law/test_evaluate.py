@@ -180,8 +180,8 @@ def test_family_hears_that_an_accident_is_reported_and_gets_no_data():
     [
         ("mitsubishi-connect", "mitsubishi-connect/2026-05-15#4(2)", "mitsubishi-connect/2026-05-15#4(4)"),
         ("mini-connected", "mini-connected/read-2026-11#3.3, without request", ""),
-        ("g-link", "g-link/read-2026-11#provision, life", ""),
-        ("okura", "okura/read-2026-11#9(4)", ""),
+        ("g-link", "g-link/read-2026-11#provision, life or human rights", ""),
+        ("okura", "okura/read-2026-11#9(5)", ""),
         ("gmo-linkdrive", "gmo-linkdrive/2021-07-01#1.8", ""),
     ],
 )
@@ -215,9 +215,68 @@ def test_where_the_terms_have_no_clause_or_ask_for_more_a_person_decides():
 
     assert judge(**property_only).outcome is Outcome.PERMIT_REVIEW
     assert ("JP-06", "terms") in whys(judge(**property_only, terms="okura"))
-    assert ("JP-06", "terms_require:supervisor_approved") in whys(judge(**property_only, terms="g-link"))
+    assert ("JP-06", "terms_require:supervisor_approved") in whys(judge(**property_only, terms="gmo-linkdrive"))
     approved = property_only | {"facts": frozenset({Fact.CONSENT_ATTEMPTED, Fact.SUPERVISOR_APPROVED})}
-    assert judge(**approved, terms="g-link").outcome is Outcome.PERMIT_REVIEW
+    assert judge(**approved, terms="gmo-linkdrive").outcome is Outcome.PERMIT_REVIEW
+
+
+def test_g_link_human_rights_are_not_property():
+    """«人命や人権の保護のために緊急の必要がある場合»: life or human rights, and no word of a thing."""
+    property_only = {
+        "path": Path.PROPERTY,
+        "danger": "property",
+        "recipient_class": "POL",
+        "facts": frozenset({Fact.CONSENT_ATTEMPTED, Fact.SUPERVISOR_APPROVED}),
+    }
+
+    assert judge(terms="g-link").clause == "g-link/read-2026-11#provision, life or human rights"
+    assert ("JP-06", "terms") in whys(judge(**property_only, terms="g-link"))
+
+
+THIRD_PERSON = {
+    "path": Path.THIRD_PARTY,
+    "danger": "third_person",
+    "consent_difficulty": "delay",
+    "facts": frozenset({Fact.THIRD_PARTY_IN_DANGER, Fact.CUSTOMER_DATA_NEEDED}),
+}
+MANY = {
+    "path": Path.MASS_EVENT,
+    "consent_difficulty": "mass",
+    "facts": frozenset({Fact.MASS_EVENT, Fact.ASKING_ALL_UNREASONABLE}),
+}
+AGAINST_A_REFUSAL = frozenset({Fact.SUPERVISOR_APPROVED, Fact.REASON_WRITTEN})
+OWN_LIFE_REFUSED = {
+    "path": Path.REFUSED,
+    "consent_difficulty": "refused",
+    "facts": AGAINST_A_REFUSAL | {Fact.CAPACITY_IN_DOUBT},
+}
+ANOTHERS_LIFE_REFUSED = {
+    "path": Path.REFUSED,
+    "danger": "third_person",
+    "consent_difficulty": "refused",
+    "facts": AGAINST_A_REFUSAL | {Fact.THIRD_PARTY_IN_DANGER},
+}
+
+
+@pytest.mark.parametrize(
+    ("terms", "case", "clause"),
+    [
+        ("mitsubishi-connect", {}, "4(2)"),  # 4(2): the user's own life
+        ("mitsubishi-connect", THIRD_PERSON, "4(3)"),  # 4(3): otherwise, as law permits
+        ("mitsubishi-connect", MANY, "4(3)"),
+        ("mitsubishi-connect", OWN_LIFE_REFUSED, "4(2)"),
+        ("mitsubishi-connect", ANOTHERS_LIFE_REFUSED, "4(3)"),
+        ("okura", {}, "9(5)"),  # 9⑤: a comparable need; 9④ speaks of a third person alone
+        ("okura", THIRD_PERSON, "9(4)"),
+        ("okura", OWN_LIFE_REFUSED, "9(5)"),
+        ("okura", ANOTHERS_LIFE_REFUSED, "9(4)"),
+    ],
+)
+def test_whose_life_it_is_decides_the_clause(terms, case, clause):
+    verdict = judge(**case, terms=terms)
+
+    assert verdict.outcome.permits
+    assert verdict.clause.endswith(f"#{clause}")
 
 
 def test_terms_that_nobody_knows_permit_nothing():
