@@ -27,7 +27,7 @@ from routing.brief import Sender
 from routing.directory import Directory
 from routing.errors import RoutingError
 from routing.geocode import Geocoder
-from routing.law import RuleBook
+from routing.law import RuleBook, Terms
 from routing.plan import Sources
 from sos import openapi
 from sos.assist.configured import Announcing, announcing
@@ -84,7 +84,7 @@ from sos.problems import problems_middleware
 from sos.registry.http import Registrar, RegistryDoor
 from sos.registry.index import Index
 from sos.registry.lifecycle import Role
-from sos.registry.pack import configured
+from sos.registry.pack import agree, configured
 from sos.registry.recogniser import Recogniser
 from sos.registry.registry import Registry
 from sos.registry.triage import Triage
@@ -232,6 +232,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
 async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Parts:
     kept = await _open_journal(stack, settings, clock)
     sources = open_sources(settings)
+    rules = _rules(sources.directory, settings, now=kept.clock.now())
     voice = await _open_voice(stack, kept, settings, sources.directory)
     telling = await stack.enter_async_context(
         handing_over(settings, kept.journal, kept.keys, directory=sources.directory, dials=voice.provider.dials)
@@ -253,9 +254,9 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
         sources=sources,
         voice=voice,
         telling=telling,
-        disclosures=_disclosures(kept, sources.directory, settings),
+        disclosures=_disclosures(kept, sources.directory, settings, rules),
         intake=intake,
-        registry=await _open_registry(kept, settings),
+        registry=await _open_registry(kept, settings, rules),
         hub=hub,
         desks=desks,
         distribution=Distribution(kept.journal, desks),
@@ -429,11 +430,12 @@ async def _open_journal(stack: AsyncExitStack, settings: Settings, clock: Clock)
     )
 
 
-async def _open_registry(kept: _Kept, settings: Settings) -> Registry:
+async def _open_registry(kept: _Kept, settings: Settings, rules: RuleBook) -> Registry:
     """The registry with the brands' packs in force."""
     registry = Registry(kept.store, Index(kept.store.engine), kept.keys, clock=kept.clock)
     tenants = {TenantId(tenant.id) for tenant in settings.tenants}
     packs = configured(Path(settings.brand_packs) if settings.brand_packs else None, tenants)
+    agree(packs, _terms(rules, settings, now=kept.clock.now()))
     await registry.load_packs(packs, tenants)
     return registry
 
@@ -601,11 +603,11 @@ def rings(outage: Outage, cards: Cards | None = None) -> OnSpooled:
     return ring
 
 
-def _disclosures(kept: _Kept, directory: Directory, settings: Settings) -> Disclosures:
+def _disclosures(kept: _Kept, directory: Directory, settings: Settings, rules: RuleBook) -> Disclosures:
     return Disclosures(
         kept.journal,
         directory=directory,
-        book=_rules(directory, settings, now=kept.clock.now()),
+        book=rules,
         domains={TenantId(tenant.id): tenant.domain for tenant in settings.tenants},
         policies={TenantId(tenant.id): Policy(terms=tenant.terms) for tenant in settings.tenants},
         senders={TenantId(tenant.id): _sender(tenant, settings) for tenant in settings.tenants},
@@ -622,6 +624,12 @@ def _rules(directory: Directory, settings: Settings, *, now: datetime) -> RuleBo
     except RoutingError as fault:
         raise Misconfigured(f"rules: {fault}") from fault
     return book
+
+
+def _terms(rules: RuleBook, settings: Settings, *, now: datetime) -> dict[TenantId, Terms]:
+    """The terms each tenant is bound to today."""
+    bound = {TenantId(tenant.id): rules.terms(tenant.terms, now.date()) for tenant in settings.tenants if tenant.terms}
+    return {tenant: terms for tenant, terms in bound.items() if terms is not None}
 
 
 def _sender(tenant: TenantSettings, settings: Settings) -> Sender:

@@ -17,6 +17,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from routing.errors import Misconfigured as WrongSeverity
+from routing.law import Obligation, Terms
+from routing.law import Path as LawPath
 from routing.severity import DEFAULT, Cuts, model
 from sos.errors import Misconfigured
 from sos.incident.model import TenantId
@@ -157,6 +159,33 @@ class BrandPack(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def in_force(self) -> tuple[str, ...]:
         """The clauses that are named, as ``ground=text/version#clause``."""
         return tuple(f"{ground}={clause}" for ground, clause in sorted(self.clauses.items()) if clause)
+
+
+def agree(packs: Collection[BrandPack], terms: Mapping[TenantId, Terms]) -> None:
+    """``Misconfigured`` where a pack names another document, edition or clause than the terms its tenant is bound to.
+
+    A disclosure record names one clause; two that contradict each other would make it a lie whichever is written.
+    """
+    for pack in packs:
+        bound = terms.get(pack.tenant)
+        if bound is None:
+            continue
+        for about, named in pack.clauses.items():
+            if named and (wrong := _disagrees(bound, about, named)):
+                raise Misconfigured(f"brand pack {pack.id}: `clauses.{about}` is {named!r}, but {wrong}")
+
+
+def _disagrees(bound: Terms, about: str, named: str) -> str:
+    document, _, clause = named.partition("#")
+    if document != f"{bound.name}/{bound.version}":
+        return f"the tenant's terms are {bound.name}/{bound.version}"
+    if about == Obligation.OPT_OUT_OVERRIDE:
+        known = {bound.opt_out_override} - {""}
+    elif about in set(LawPath):
+        known = {each.clause for each in bound.clause if about in each.paths}
+    else:
+        return ""
+    return "" if clause in known else f"those terms say {', '.join(sorted(known)) or 'nothing'} of it"
 
 
 def read_pack(text: str, *, name: str) -> BrandPack:

@@ -3,14 +3,16 @@
 Pure: orders are decided and evolved without any database.
 """
 
+import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 
 import msgspec
 import pytest
 
-from sos.errors import Forbidden, Malformed, Refused, SosError
+from routing.law import RuleBook
+from sos.errors import Forbidden, Malformed, Misconfigured, Refused, SosError
 from sos.incident.model import TenantId
 from sos.registry import changes as ch
 from sos.registry import orders as o
@@ -30,7 +32,7 @@ from sos.registry.model import (
     Vehicle,
     VehicleKey,
 )
-from sos.registry.pack import BrandPack, shipped
+from sos.registry.pack import BrandPack, agree, shipped
 from sos.registry.standing import consents_in_force, standing_of
 from sos.registry.states import evolve_subscriber, evolve_vehicle
 
@@ -368,6 +370,30 @@ def test_a_car_can_be_called_back_as_long_as_its_link_stays_up(unit, minutes):
     vehicle = msgspec.structs.replace(car(), unit=unit)
 
     assert standing_of(vehicle, None, DEMO, brand=DEMO.tenant, at=NOW).call_back_window == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("terms", "clauses", "wrong"),
+    [
+        ("demo-terms", {"life_protection": "demo-terms/1#4.2", "opt_out_override": "demo-terms/1#4.4"}, None),
+        ("demo-terms", {"recording": "demo-terms/1#9.3"}, None),
+        ("g-link", {"life_protection": "demo-terms/1#4.2"}, "the tenant's terms are g-link/read-2026-11"),
+        ("demo-terms", {"life_protection": "demo-terms/2#4.2"}, "the tenant's terms are demo-terms/1"),
+        ("demo-terms", {"life_protection": "demo-terms/1#5.1"}, "those terms say 4.2 of it"),
+        ("demo-terms", {"opt_out_override": "demo-terms/1#4.5"}, "those terms say 4.4 of it"),
+        ("okura", {"property": "okura/read-2026-11#9(5)"}, "those terms say nothing of it"),
+        ("okura", {"refused": "okura/read-2026-11#9(4)"}, None),
+    ],
+)
+def test_a_pack_and_the_terms_its_tenant_is_bound_to_never_disagree_silently(terms, clauses, wrong):
+    bound = RuleBook.shipped().terms(terms, date(2026, 6, 1))
+    pack = msgspec.structs.replace(DEMO, clauses=clauses)
+
+    if wrong is None:
+        agree([pack], {DEMO.tenant: bound})
+    else:
+        with pytest.raises(Misconfigured, match=re.escape(wrong)):
+            agree([pack], {DEMO.tenant: bound})
 
 
 def test_a_pack_attaches_the_clauses_of_its_terms():
