@@ -88,7 +88,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     opt_out: bool | None = False
     """The customer wants nothing shared; None while nobody can say: then commerce is told nothing."""
     clauses: Mapping[str, str] = MappingProxyType({})
-    """References that the brand's own pack gives for a path or for ``opt_out_override``."""
+    """References that the brand's own pack gives for a path or for ``opt_out_override``: where there are no terms."""
 
     def keeps_from(self, path: Path) -> bool:
         """Whether the customer's wish counts on ``path``; where nobody knows it, only commerce loses by caution."""
@@ -137,7 +137,8 @@ class Disclosures:
             raise Refused("only the operator who has the incident may tell an agency: answer it first")
         told = self._agency(agency)
         held = sections(await self._journal.unseal(incident, tuple(HELD)))
-        judged = await self._judge(state, told, wish, held=frozenset(held))
+        answered = _answered(state, told, wish)
+        judged = await self._judge(state, told, wish, held=frozenset(held), referral=answered)
         if not judged.verdict.outcome.permits:
             await self._not_permitted(state, judged, wish)
         before = await self._before(state, told) if wish.update else None
@@ -177,9 +178,16 @@ class Disclosures:
             raise Unknown(f"the directory knows no agency {agency!r}")
         return known
 
-    async def _judge(self, state: Incident, agency: Agency, wish: Wish, *, held: frozenset[Category]) -> "_Judged":
+    async def _judge(
+        self,
+        state: Incident,
+        agency: Agency,
+        wish: Wish,
+        *,
+        held: frozenset[Category],
+        referral: Referral | None = None,
+    ) -> "_Judged":
         path = wish.path or _ordinary_path(agency.service)
-        referral = _approval(state, agency) if path is Path.REFUSED else None
         policy = await self._policy(state)
         case = Case(
             jurisdiction=agency.country,
@@ -215,6 +223,11 @@ class Disclosures:
         verdict = judged.verdict
         tried = ", ".join(f"{row.rule}: {row.why}" for row in verdict.tried if row.why != "path")
         if verdict.outcome is Outcome.REFER and wish.reason.strip():
+            if judged.referral is not None and not self._could_help(judged):
+                raise Refused(
+                    f"a supervisor has agreed, and {verdict.rule} still says {verdict.outcome}: "
+                    f"no approval permits this for {judged.case.path} ({tried})"
+                )
             question = ReferDisclosure(
                 referral=ReferralId(new_id()),
                 agency=AgencyId(judged.agency.id),
@@ -228,6 +241,13 @@ class Disclosures:
             raise Refused(f"{verdict.rule} says {verdict.outcome}: a supervisor has been asked ({tried})")
         offers = f"; possible: {', '.join(verdict.offers)}" if verdict.offers else ""
         raise Refused(f"{verdict.rule} says {verdict.outcome} ({tried}){offers}")
+
+    def _could_help(self, judged: "_Judged") -> bool:
+        """Whether a supervisor who says more than before could permit it: asking again for nothing helps nobody."""
+        facts = judged.case.facts | _A_SUPERVISOR_KNOWS
+        case = msgspec.structs.replace(judged.case, facts=facts)
+        today = self._book.day(case.jurisdiction, self._journal.clock.now())
+        return evaluate(case, book=self._book, as_of=today).outcome.permits
 
     async def _before(self, state: Incident, agency: Agency) -> Brief:
         """The brief that ``agency`` has now.  ``Refused`` when it has none."""
@@ -285,6 +305,12 @@ def _ordinary_path(service: Service) -> Path:
     return Path.HAZARD_REMOVAL if service is Service.ROAD else Path.LIFE_PROTECTION
 
 
+_A_SUPERVISOR_KNOWS = frozenset(
+    {Fact.SUPERVISOR_APPROVED, Fact.REASON_WRITTEN, Fact.CAPACITY_IN_DOUBT}
+    | {Fact.THIRD_PARTY_IN_DANGER, Fact.TRAFFIC_IN_DANGER}
+)
+"""What the answer to a referral can add."""
+
 _EVIDENCED = frozenset({Fact.PERSON_AGREES, Fact.SUPERVISOR_APPROVED, Fact.REASON_WRITTEN})
 """Facts that nobody can just tick: each stands in the journal or is not so."""
 
@@ -309,10 +335,11 @@ def _agreed(state: Incident) -> frozenset[Category]:
     return frozenset(state.consent.categories) if state.consent is not None and agreed else frozenset()
 
 
-def _approval(state: Incident, agency: Agency) -> Referral | None:
-    """The newest word of a supervisor for ``agency``."""
-    said = [known for known in state.referrals if known.agency == agency.id and known.approved]
-    return said[-1] if said else None
+def _answered(state: Incident, agency: Agency, wish: Wish) -> Referral | None:
+    """The newest word of a supervisor for ``agency`` on the reason given, if it is a yes."""
+    asked = (agency.id, wish.path or _ordinary_path(agency.service))
+    said = [known for known in state.referrals if (known.agency, known.path) == asked and known.approved is not None]
+    return said[-1] if said and said[-1].approved else None
 
 
 def _newest(state: Incident, agency: Agency) -> Disclosure | None:
@@ -334,7 +361,7 @@ def _command(
         rule=verdict.rule,
         ground=verdict.ground,
         law_version=verdict.law_version,
-        clause=judged.policy.clauses.get(case.path, verdict.clause),
+        clause=verdict.clause or judged.policy.clauses.get(case.path, ""),
         necessity=verdict.necessity,
         consent=verdict.consent,
         opt_out_overridden=verdict.opt_out_overridden,
@@ -359,7 +386,7 @@ def _command(
 def _override_clause(policy: Policy, verdict: Verdict) -> str:
     if not verdict.opt_out_overridden:
         return ""
-    return policy.clauses.get(Obligation.OPT_OUT_OVERRIDE, verdict.opt_out_clause)
+    return verdict.opt_out_clause or policy.clauses.get(Obligation.OPT_OUT_OVERRIDE, "")
 
 
 def recognised(stream: Sequence[Recorded]) -> VehicleRecognised | None:

@@ -33,9 +33,12 @@ def check(incident: Incident, command: c.DecideDisclosure) -> None:
     elif command.path == Path.REFUSED:
         if not refused:
             raise Refused("no refusal of the person is recorded")
-        _check_referral(incident, command)
+        if command.referral is None:
+            raise Refused("a supervisor has to approve this first")
     elif refused and command.path == Path.LIFE_PROTECTION:
         raise Refused("the person has refused: ask a supervisor, or say who else is in danger")
+    if command.referral is not None:
+        _check_referral(incident, command.referral, command)
     _check_update(incident, command)
 
 
@@ -48,9 +51,11 @@ def _check_agreement(consent: Consent | None, command: c.DecideDisclosure) -> No
         raise Refused(f"the person did not agree to {', '.join(beyond)}")
 
 
-def _check_referral(incident: Incident, command: c.DecideDisclosure) -> None:
-    known = incident.referral(command.referral or "")
-    if known is None or known.agency != command.agency or not known.approved:
+def _check_referral(incident: Incident, referral: str, command: c.DecideDisclosure) -> None:
+    """A supervisor's word holds for the agency and the reason it was asked for."""
+    known = incident.referral(referral)
+    asked = known is not None and (known.agency, known.path) == (command.agency, command.path)
+    if known is None or not asked or not known.approved:
         raise Refused("a supervisor has to approve this first")
 
 
@@ -87,7 +92,8 @@ def recorded(_: Incident, event: e.ConsentRecorded) -> dict[str, Any]:
 
 
 def referred(incident: Incident, event: e.DisclosureReferred) -> dict[str, Any]:
-    return {"referrals": (*incident.referrals, Referral(referral=event.referral, agency=event.agency))}
+    asked = Referral(referral=event.referral, agency=event.agency, path=event.path)
+    return {"referrals": (*incident.referrals, asked)}
 
 
 def answered(incident: Incident, event: e.ReferralAnswered) -> dict[str, Any]:
@@ -124,6 +130,9 @@ def _refer(incident: Incident, command: c.ReferDisclosure, _: datetime) -> Decis
         raise Refused("only the operator who has the incident may ask a supervisor: answer it first")
     if not command.reason.strip():
         raise Refused("a supervisor needs to know why")
+    asked = [known for known in incident.referrals if (known.agency, known.path) == (command.agency, command.path)]
+    if any(known.approved is None for known in asked):
+        raise Refused("a supervisor has been asked this already and has not answered yet")
     event = e.DisclosureReferred(
         referral=command.referral,
         agency=command.agency,

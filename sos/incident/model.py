@@ -245,6 +245,8 @@ class Referral(Struct, frozen=True, kw_only=True, gc=False):
 
     referral: ReferralId
     agency: AgencyId
+    path: str = ""
+    """The reason it was asked for (``routing.law.Path``): the answer holds for that one."""
     approved: bool | None = None
     supervisor: OperatorId | None = None
     facts: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from sos.dispatch.forms import digests, prepare
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident.events import DisclosureDecided, DisclosureReferred
-from sos.incident.model import AgencyId, ConsentAnswer, OperatorId, TenantId
+from sos.incident.model import AgencyId, ConsentAnswer, OperatorId, ReferralId, TenantId
 from sos.incident.report import canonical
 from sos.incident.wish import Wish
 
@@ -34,7 +34,7 @@ def _disclosures(journal, directory, **policy):
         directory=directory,
         book=RuleBook.shipped(),
         domains={TENANT: "acme.sos.example"},
-        policies={TENANT: Policy(terms="demo-terms", **policy)},
+        policies={TENANT: Policy(**{"terms": "demo-terms"} | policy)},
         senders={TENANT: SENDER},
     )
 
@@ -52,6 +52,13 @@ async def _briefs(journal, incident):
 async def _says(journal, incident, answer, *categories, agencies=()):
     command = c.RecordConsent(answer=answer, categories=categories, agencies=agencies)
     await journal.execute(incident, command, actor="operator:hanako")
+
+
+async def _approves(journal, incident, *, approved=True):
+    """A supervisor answers what was asked last."""
+    asked = (await journal.state(incident)).referrals[-1]
+    word = c.AnswerReferral(referral=asked.referral, supervisor=JIRO, approved=approved, reason="it is so")
+    await journal.execute(incident, word, actor="operator:jiro")
 
 
 async def test_the_record_names_law_rules_clause_obligations_and_the_digest_of_each_form(journal, arrive, disclosures):
@@ -130,6 +137,75 @@ async def test_against_a_refusal_a_supervisor_is_asked_and_only_another_person_c
     assert set(decided.categories) <= {Category.LOC, Category.VEH, Category.SEV}
 
 
+PROPERTY = Wish(
+    path=Path.PROPERTY,
+    necessity="property",
+    consent="no_answer",
+    reason="the car is being driven away",
+    facts=frozenset({Fact.CONSENT_ATTEMPTED}),
+)
+
+
+async def test_an_approval_works_on_the_path_it_was_asked_for(journal, directory, arrive):
+    incident = await arrive()
+    tells = _disclosures(journal, directory, terms="gmo-linkdrive")
+    with pytest.raises(Refused, match=r"a supervisor has been asked .*terms_require:supervisor_approved"):
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+    await _approves(journal, incident)
+
+    await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+
+    (decided,) = await _decided(journal, incident)
+    (asked,) = (await journal.state(incident)).referrals
+    assert (decided.rule, decided.clause) == ("JP-06", "gmo-linkdrive/2021-07-01#1.8")
+    assert (decided.referral, decided.supervisor) == (asked.referral, JIRO)
+
+
+async def test_an_approval_for_one_reason_serves_no_other(journal, directory, arrive):
+    incident = await arrive()
+    tells = _disclosures(journal, directory, terms="gmo-linkdrive")
+    with pytest.raises(Refused, match="XX-99 says refer: a supervisor has been asked"):
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=Wish(consent="delay", reason="unsure"))
+    await _approves(journal, incident)
+
+    with pytest.raises(Refused, match=r"a supervisor has been asked .*terms_require:supervisor_approved"):
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+
+
+async def test_where_no_approval_can_help_nobody_is_asked_again_and_again(journal, directory, arrive):
+    """G-Link's terms have no clause for property, so that a yes permits nothing."""
+    incident = await arrive()
+    tells = _disclosures(journal, directory, terms="g-link")
+    with pytest.raises(Refused, match="a supervisor has been asked"):
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+    await _approves(journal, incident)
+
+    with pytest.raises(Refused, match=r"no approval permits this for property .*JP-06: terms"):
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+
+    assert len((await journal.state(incident)).referrals) == 1
+
+
+async def test_a_question_that_waits_is_not_asked_twice_and_a_later_no_ends_an_earlier_yes(journal, directory, arrive):
+    incident = await arrive()
+    tells = _disclosures(journal, directory, terms="gmo-linkdrive")
+    with pytest.raises(Refused):
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+    with pytest.raises(Refused, match="has been asked this already"):
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+    await _approves(journal, incident)
+    again = c.ReferDisclosure(
+        referral=ReferralId("again"), agency=POLICE, rule="XX-99", path="property", necessity="", consent="", reason="x"
+    )
+    await journal.execute(incident, again, actor="operator:hanako")
+    await _approves(journal, incident, approved=False)
+
+    with pytest.raises(Refused, match="a supervisor has been asked"):
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+
+    assert await _decided(journal, incident) == []
+
+
 async def test_the_reasons_given_to_a_supervisor_are_kept_as_personal_data_and_never_told(journal, arrive, disclosures):
     incident = await arrive()
     await _says(journal, incident, ConsentAnswer.REFUSED)
@@ -178,8 +254,15 @@ async def test_an_opt_out_is_overridden_in_an_emergency_and_the_record_shows_it_
     assert "opt_out_override" in decided.obligations
 
 
-async def test_what_the_registry_says_of_this_vehicle_goes_before_the_tenants_policy(journal, arrive, disclosures):
+@pytest.mark.parametrize(
+    ("terms", "clauses"),
+    [("", ("acme-terms/7#12", "acme-terms/7#13")), ("demo-terms", ("demo-terms/1#4.2", "demo-terms/1#4.4"))],
+)
+async def test_the_vehicles_own_wish_counts_and_the_clause_is_of_the_terms_that_bind(
+    journal, directory, arrive, terms, clauses
+):
     incident = await arrive()
+    disclosures = _disclosures(journal, directory, terms=terms)
     known = c.RecogniseVehicle(
         flags=(),
         pack="acme@0",
@@ -195,7 +278,7 @@ async def test_what_the_registry_says_of_this_vehicle_goes_before_the_tenants_po
 
     (decided,) = await _decided(journal, incident)
     assert decided.opt_out_overridden
-    assert (decided.clause, decided.opt_out_clause) == ("acme-terms/7#12", "acme-terms/7#13")
+    assert (decided.clause, decided.opt_out_clause) == clauses
 
 
 async def test_a_newer_brief_follows_the_first_and_says_what_changed(journal, arrive, disclosures):

@@ -84,6 +84,7 @@ export interface ConsentGiven {
 export interface Referral {
   referral: string;
   agency: string;
+  path: string;
   approved: boolean | null;
   supervisor: string | null;
   facts: readonly string[];

@@ -245,7 +245,14 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   DisclosureReferred: (incident, data) => ({
     referrals: [
       ...incident.referrals,
-      { referral: text(data, "referral"), agency: text(data, "agency"), approved: null, supervisor: null, facts: [] },
+      {
+        referral: text(data, "referral"),
+        agency: text(data, "agency"),
+        path: text(data, "path"),
+        approved: null,
+        supervisor: null,
+        facts: [],
+      },
     ],
   }),
   ReferralAnswered: (incident, data) => ({
