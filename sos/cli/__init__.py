@@ -1,11 +1,9 @@
 """One command, ``sos``.  Every subcommand has ``--help``; what a program would read has ``--json``."""
 
 import asyncio
-import io
 import json
 import logging
 import sys
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +30,7 @@ from sos.cli.twilio import app as exchange
 from sos.cli.vehicle import vehicle_crash, vehicle_manual
 from sos.clock import SystemClock
 from sos.errors import Misconfigured, SosError
+from sos.exports.archive import unpack
 from sos.settings import Settings, load
 from sos.vehicle.replay import run_replay
 
@@ -177,8 +176,7 @@ async def _export(
         if response.status != 200:
             raise SosError(f"the service refused: {msgspec.json.decode(body).get('title', response.status)}")
         told = {name: response.headers[f"Sos-{name}"] for name in ("Export", "Log-Key", "Seal-Key")}
-    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
-        archive.extractall(directory, filter="data")
+    unpack(body, directory)
     if as_json:
         typer.echo(json.dumps({"directory": str(directory), **told}))
     else:

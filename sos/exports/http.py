@@ -6,11 +6,9 @@ package is in the answer's headers for convenience; a regulator gets it by anoth
 
 import asyncio
 import hmac
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -19,6 +17,7 @@ from msgspec import Struct
 
 from routing.categories import Category
 from sos.errors import Malformed
+from sos.exports.archive import pack
 from sos.exports.package import Exporter
 from sos.incident.model import IncidentId
 from sos.problems import Unauthenticated
@@ -56,7 +55,7 @@ class ExportDoor:
                 purpose=asked.purpose,
                 actor=f"auditor:{auditor.id}",
             )
-            archive = await asyncio.to_thread(_tar, Path(scratch) / "package")
+            archive = await asyncio.to_thread(pack, Path(scratch) / "package")
         headers = {
             "Sos-Export": exported.export,
             "Sos-Tag-Manifest-Sha512": exported.tag_manifest_sha512,
@@ -82,16 +81,3 @@ def _read(body: bytes) -> _Asked:
     if not asked.purpose.strip():
         raise Malformed("an export without a purpose is not made", field="$.purpose")
     return asked
-
-
-def _tar(directory: Path) -> bytes:
-    """The package as an archive with nothing in it but names and contents."""
-    buffer = BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-            entry = tarfile.TarInfo(str(path.relative_to(directory)))
-            entry.size = path.stat().st_size
-            entry.mode = 0o644
-            with path.open("rb") as content:
-                archive.addfile(entry, content)
-    return buffer.getvalue()
