@@ -15,7 +15,7 @@ from routing.categories import Category
 from sos.clock import timestamp
 from sos.errors import Malformed
 from sos.incident.events import KINDS, VERSIONS, Event, Recorded
-from sos.incident.model import EventId, IncidentId, TenantId
+from sos.incident.model import EventId, StreamId, TenantId
 from sos.incident.report import canonical
 
 
@@ -28,7 +28,7 @@ class _Header(Struct, frozen=True, kw_only=True):
     id: EventId
     kind: str
     n: int
-    stream: IncidentId
+    stream: StreamId
     tenant: TenantId
     v: int
 
@@ -53,7 +53,7 @@ def write_header(recorded: Recorded) -> bytes:
             "id": recorded.id,
             "kind": kind,
             "n": recorded.n,
-            "stream": recorded.incident,
+            "stream": recorded.stream,
             "tenant": recorded.tenant,
             "v": VERSIONS[kind],
         }
@@ -74,7 +74,7 @@ def read_header(header: bytes, *, position: int | None = None) -> Recorded:
         raise Malformed(f"not a journal header: {type(wrong).__name__}") from wrong
     return Recorded(
         id=parsed.id,
-        incident=parsed.stream,
+        stream=parsed.stream,
         tenant=parsed.tenant,
         n=parsed.n,
         at=parsed.at,

@@ -36,6 +36,7 @@ from sos.incident.model import (
     Relation,
     ResponseHow,
     Rung,
+    StreamId,
     Telling,
     TenantId,
     Trigger,
@@ -640,10 +641,10 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     """An event as it stands in the journal."""
 
     id: EventId
-    incident: IncidentId
+    stream: StreamId
     tenant: TenantId
     n: int
-    """Number within the incident, from 1."""
+    """Number within the stream, from 1."""
     at: datetime
     actor: str
     """``vehicle``, ``operator:<id>``, ``agency:<id>``, ``timer``, ``provider:<name>`` or ``system:<role>``."""
@@ -654,3 +655,8 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     """Per part: hex SHA-256 of ``salt ‖ part``."""
     position: int | None = None
     """Place in the journal's one order, from 0; None until the sequencer has given it."""
+
+    @property
+    def incident(self) -> IncidentId:
+        """The stream, for whoever follows incidents and passes the kinds of the registry over."""
+        return IncidentId(self.stream)

@@ -15,6 +15,12 @@ from routing.categories import Category
 from routing.services import Service
 
 IncidentId = NewType("IncidentId", str)
+SubjectId = NewType("SubjectId", str)
+"""A brand, vehicle or subscriber of the registry."""
+
+StreamId = IncidentId | SubjectId
+"""Of a stream in the journal: a UUIDv7, and the id of what it is the history of."""
+
 EventId = NewType("EventId", str)
 LegId = NewType("LegId", str)
 RecordingId = NewType("RecordingId", str)

@@ -93,7 +93,7 @@ class MemoryReception:
             recorded.append(
                 Recorded(
                     id=EventId(new_id()),
-                    incident=state.id,
+                    stream=state.id,
                     tenant=state.tenant,
                     n=state.version,
                     at=now,

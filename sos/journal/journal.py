@@ -153,7 +153,7 @@ class Journal:
                     continue
                 raise
             if isinstance(outcome, Repeated):
-                return Done(incident=await self.state(outcome.stream), recorded=())
+                return Done(incident=await self.state(IncidentId(outcome.stream)), recorded=())
             if append.keys:  # only now: what is sealed under a key that was never kept cannot be opened again
                 self._keyring.remember(incident, keys)
             self._keep(after, append, drafts)
@@ -184,7 +184,7 @@ class Journal:
                 opening.keep()
                 return Received(incident=incident, repeat=False, durability="committed")
             case Repeated(stream):
-                return Received(incident=stream, repeat=True, durability="committed")
+                return Received(incident=IncidentId(stream), repeat=True, durability="committed")
             case Overdue():
                 waiting = self._spool.holds(receipt) or incident
                 return Received(incident=waiting, repeat=waiting != incident, durability="spooled")
@@ -376,7 +376,7 @@ class Journal:
             recorded.append(
                 Recorded(
                     id=event,
-                    incident=state.id,
+                    stream=state.id,
                     tenant=state.tenant,
                     n=after.version,
                     at=now,

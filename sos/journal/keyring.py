@@ -14,7 +14,7 @@ from recording.errors import Destroyed
 from recording.keys import KeyStore
 from recording.vault import new_key
 from routing.categories import Category
-from sos.incident.model import IncidentId
+from sos.incident.model import StreamId
 from sos.journal.store import KeyRow
 
 KEPT = 4096
@@ -32,44 +32,42 @@ Keys = dict[Category, bytes]
 class Keyring:
     def __init__(self, store: KeyStore) -> None:
         self._store = store
-        self._kept: OrderedDict[IncidentId, Keys] = OrderedDict()
+        self._kept: OrderedDict[StreamId, Keys] = OrderedDict()
 
-    def cached(self, incident: IncidentId) -> Keys | None:
-        return self._kept.get(incident)
+    def cached(self, stream: StreamId) -> Keys | None:
+        return self._kept.get(stream)
 
-    def remember(self, incident: IncidentId, keys: Keys) -> None:
-        self._kept[incident] = keys
-        self._kept.move_to_end(incident)
+    def remember(self, stream: StreamId, keys: Keys) -> None:
+        self._kept[stream] = keys
+        self._kept.move_to_end(stream)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
-    def forget(self, incident: IncidentId) -> None:
-        self._kept.pop(incident, None)
+    def forget(self, stream: StreamId) -> None:
+        self._kept.pop(stream, None)
 
-    def make(self, incident: IncidentId, category: Category, *, now: datetime) -> tuple[bytes, KeyRow]:
+    def make(self, stream: StreamId, category: Category, *, now: datetime) -> tuple[bytes, KeyRow]:
         """A new data key, and the row that keeps it wrapped."""
         key = new_key()
         wrapped = self._store.wrap(
             key,
             retention=_CLASSES.get(category, _OPEN_CLASS),
             month=f"{now.year:04d}-{now.month:02d}",
-            context=key_context(incident, category),
+            context=key_context(stream, category),
         )
         return key, KeyRow(category, wrapped.kek, wrapped.wrapped)
 
-    def open(self, incident: IncidentId, rows: Sequence[KeyRow]) -> Keys:
+    def open(self, stream: StreamId, rows: Sequence[KeyRow]) -> Keys:
         """The data keys in ``rows``; those destroyed for good are left out."""
         keys: Keys = {}
         for row in rows:
             with suppress(Destroyed):
-                keys[row.category] = self._store.unwrap(
-                    row.kek, row.wrapped, context=key_context(incident, row.category)
-                )
+                keys[row.category] = self._store.unwrap(row.kek, row.wrapped, context=key_context(stream, row.category))
         return keys
 
 
-def key_context(incident: IncidentId, category: Category) -> bytes:
-    return f"{incident}|{category}".encode()
+def key_context(stream: StreamId, category: Category) -> bytes:
+    return f"{stream}|{category}".encode()
 
 
 def part_context(event: str, category: Category) -> bytes:

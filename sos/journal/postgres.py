@@ -17,7 +17,7 @@ from recording.ledger import Tree
 from sos.errors import Conflict, Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
-from sos.incident.model import IncidentId
+from sos.incident.model import StreamId
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
     SEQUENCE_BATCH,
@@ -198,7 +198,7 @@ class PostgresStore(Queries):
         first_with = {a.receipt: a for a, _ in reversed(batch) if a.receipt is not None}
         taken = await self._take_receipts(connection, first_with)
         older = sorted({append.stream for append, _ in batch if append.expected})
-        versions: dict[str, int] = {}
+        versions: dict[StreamId, int] = {}
         if older:
             locked = "SELECT id, version FROM incidents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
             versions = {row["id"]: row["version"] for row in await connection.fetch(locked, older)}
@@ -210,7 +210,7 @@ class PostgresStore(Queries):
                 settled.append((future, conflict(append)))
             elif append.receipt is not None and (append.receipt in taken or first_with[append.receipt] is not append):
                 stream = taken.get(append.receipt) or first_with[append.receipt].stream
-                settled.append((future, Repeated(IncidentId(stream))))
+                settled.append((future, Repeated(stream)))
             elif versions.get(append.stream, 0) != append.expected:
                 settled.append((future, conflict(append)))
                 too_late |= {append.receipt} if append.receipt else set()
@@ -222,7 +222,9 @@ class PostgresStore(Queries):
             await connection.execute("DELETE FROM receipts WHERE receipt = ANY($1::bytea[])", sorted(too_late))
         return accepted, settled
 
-    async def _take_receipts(self, connection: asyncpg.Connection, wanted: Mapping[bytes, Append]) -> dict[bytes, str]:
+    async def _take_receipts(
+        self, connection: asyncpg.Connection, wanted: Mapping[bytes, Append]
+    ) -> dict[bytes, StreamId]:
         """Claim the receipts; of those that were claimed before, the incident they opened."""
         if not wanted:
             return {}

@@ -16,7 +16,7 @@ from routing.categories import Category
 from sos.errors import Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
-from sos.incident.model import IncidentId
+from sos.incident.model import IncidentId, StreamId
 from sos.journal.schema import cursors, data_keys, deadlines, events, incidents, incoming, leases, parts, tree
 from sos.journal.store import KeyRow, See, Sequenced, Stored
 
@@ -74,7 +74,7 @@ class Queries:
         async with self._connect() as connection:
             return [Sequenced(row.position, row.header) for row in await connection.execute(query)]
 
-    async def stream(self, stream: IncidentId) -> Sequence[Recorded]:
+    async def stream(self, stream: StreamId) -> Sequence[Recorded]:
         """What happened to this incident?"""
         placed = select(events.c.position, events.c.header, events.c.n).where(events.c.stream == stream)
         waiting = select(null(), incoming.c.header, incoming.c.n).where(incoming.c.stream == stream)
@@ -82,14 +82,14 @@ class Queries:
         async with self._connect() as connection:
             return [read_header(row.header, position=row.position) for row in await connection.execute(query)]
 
-    async def load(self, stream: IncidentId) -> Stored | None:
+    async def load(self, stream: StreamId) -> Stored | None:
         """What is the state of this incident?"""
         query = select(incidents.c.version, incidents.c.snapshot).where(incidents.c.id == stream)
         async with self._connect() as connection:
             row = (await connection.execute(query)).one_or_none()
         return Stored(row.version, row.snapshot) if row else None
 
-    async def parts(self, stream: IncidentId, *, first: int, last: int) -> Mapping[tuple[int, Category], bytes]:
+    async def parts(self, stream: StreamId, *, first: int, last: int) -> Mapping[tuple[int, Category], bytes]:
         """Which sealed parts belong to these events of the incident?"""
         query = select(parts.c.n, parts.c.category, parts.c.sealed).where(
             parts.c.stream == stream, parts.c.n.between(first, last)
@@ -97,7 +97,7 @@ class Queries:
         async with self._connect() as connection:
             return {(row.n, Category(row.category)): row.sealed for row in await connection.execute(query)}
 
-    async def keys(self, stream: IncidentId) -> Sequence[KeyRow]:
+    async def keys(self, stream: StreamId) -> Sequence[KeyRow]:
         """Under which wrapped keys are the parts of this incident sealed?"""
         query = select(data_keys.c.category, data_keys.c.kek, data_keys.c.wrapped).where(data_keys.c.stream == stream)
         async with self._connect() as connection:
@@ -114,7 +114,7 @@ class Queries:
         async with self._connect() as connection:
             return [(IncidentId(row.stream), row.name) for row in await connection.execute(query)]
 
-    async def drop_deadline(self, stream: IncidentId, name: str, *, due_ms: int) -> None:
+    async def drop_deadline(self, stream: StreamId, name: str, *, due_ms: int) -> None:
         """This one asks for nothing any more; unless it has been set anew meanwhile, to later than ``due_ms``."""
         gone = delete(deadlines).where(
             deadlines.c.stream == stream, deadlines.c.name == name, deadlines.c.due_ms <= due_ms

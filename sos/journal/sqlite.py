@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from recording.ledger import Tree, leaf_hash
 from sos.errors import Unavailable
 from sos.incident.events import Recorded
-from sos.incident.model import IncidentId
+from sos.incident.model import StreamId
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
     BATCH,
@@ -179,7 +179,7 @@ class _Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._known: dict[bytes, IncidentId] = {}
+        self._known: dict[bytes, StreamId] = {}
         """Every receipt there is, about 150 bytes each: append-only, so what is here never becomes wrong."""
         self._read_to = 0
         """Last row of ``receipts`` that ``_known`` holds."""
@@ -218,7 +218,7 @@ class _Writer:
     def _sort_out(self, batch: Sequence[Waiting]) -> tuple[list[Append], list[Settled]]:
         """Which appends are new, which repeat a receipt, which come too late."""
         self._learn_receipts()
-        claimed: dict[bytes, IncidentId] = {}
+        claimed: dict[bytes, StreamId] = {}
         versions = self._lookup(
             "SELECT id, version FROM incidents WHERE id IN", [a.stream for a, _ in batch if a.expected]
         )
@@ -242,10 +242,10 @@ class _Writer:
         """Take in what was committed since the last look, by this process or by another."""
         query = "SELECT ordinal, receipt, stream FROM receipts WHERE ordinal > ? ORDER BY ordinal"
         for ordinal, receipt, stream in self._db.execute(query, (self._read_to,)):
-            self._known[receipt] = IncidentId(stream)
+            self._known[receipt] = stream
             self._read_to = ordinal
 
-    def _opened(self, receipt: bytes | None, claimed: dict[bytes, IncidentId]) -> IncidentId | None:
+    def _opened(self, receipt: bytes | None, claimed: dict[bytes, StreamId]) -> StreamId | None:
         """Which incident ``receipt`` has opened, before or earlier in this batch."""
         if receipt is None:
             return None

@@ -15,7 +15,7 @@ from recording.errors import RecordingError
 from routing.categories import Category
 from sos.errors import Conflict, SosError, Unavailable
 from sos.incident.events import Recorded
-from sos.incident.model import IncidentId
+from sos.incident.model import IncidentId, StreamId
 
 BATCH = 64
 """Appends per commit at most: `ops/bench/accept` shows no gain beyond, and the last one in line waits longer."""
@@ -43,7 +43,7 @@ class QueueRow(Struct, frozen=True, gc=False):
 class Append(Struct, frozen=True, kw_only=True, gc=False):
     """One atomic change to one stream: its next events with all that stands and falls with them."""
 
-    stream: IncidentId
+    stream: StreamId
     expected: int
     """Version the events follow; ``Conflict`` when the stream has moved on."""
     recorded: tuple[Recorded, ...]
@@ -73,7 +73,7 @@ class Appended(Struct, frozen=True, gc=False):
 class Repeated(Struct, frozen=True):
     """Nothing was written: the receipt is known."""
 
-    stream: IncidentId
+    stream: StreamId
 
 
 class Overdue(Struct, frozen=True):
@@ -177,19 +177,19 @@ class Store(Protocol):
         """Call ``see`` with events before any follower gets them."""
         ...
 
-    async def load(self, stream: IncidentId) -> Stored | None: ...
+    async def load(self, stream: StreamId) -> Stored | None: ...
 
-    async def stream(self, stream: IncidentId) -> Sequence[Recorded]:
+    async def stream(self, stream: StreamId) -> Sequence[Recorded]:
         """All events of one incident by number; ``position`` is None where not sequenced yet."""
         ...
 
-    async def parts(self, stream: IncidentId, *, first: int, last: int) -> Mapping[tuple[int, Category], bytes]: ...
+    async def parts(self, stream: StreamId, *, first: int, last: int) -> Mapping[tuple[int, Category], bytes]: ...
 
-    async def keys(self, stream: IncidentId) -> Sequence[KeyRow]: ...
+    async def keys(self, stream: StreamId) -> Sequence[KeyRow]: ...
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]: ...
 
-    async def drop_deadline(self, stream: IncidentId, name: str, *, due_ms: int) -> None: ...
+    async def drop_deadline(self, stream: StreamId, name: str, *, due_ms: int) -> None: ...
 
     async def cursor(self, reader: str) -> int: ...
 

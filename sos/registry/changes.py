@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from routing.categories import Category
 from sos.errors import Malformed
+from sos.incident.model import SubjectId
 from sos.registry.model import (
     Acknowledged,
     Entitlement,
     KeyDigest,
     Notice,
-    SubjectId,
     Suspension,
 )
 from sos.registry.pack import BrandPack

@@ -19,12 +19,12 @@ from routing.categories import Category
 from sos.clock import Clock, timestamp
 from sos.errors import Forbidden, Malformed, Misconfigured, Unknown
 from sos.incident.events import Recorded, RegistryChanged, RegistryRead
-from sos.incident.model import TenantId
+from sos.incident.model import SubjectId, TenantId
 from sos.problems import Unauthenticated
 from sos.registry import orders
 from sos.registry.importing import import_sheet
 from sos.registry.lifecycle import ITEMS, Role
-from sos.registry.model import Kind, SubjectId, Subscriber, VehicleKey
+from sos.registry.model import Kind, Subscriber, VehicleKey
 from sos.registry.pack import BrandPack
 from sos.registry.registry import By, Registry
 from sos.registry.sheet import MOST_BYTES, read

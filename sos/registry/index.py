@@ -19,11 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from routing.categories import Category
 from sos.errors import Unavailable
 from sos.incident.events import Recorded, RegistryChanged
-from sos.incident.model import TenantId
+from sos.incident.model import SubjectId, TenantId
 from sos.journal.journal import epoch_ms
 from sos.journal.schema import data_keys
 from sos.registry.changes import Change, KeyAdded, KeyRetired, PackSet, SubscriberRegistered, VehicleRegistered, read
-from sos.registry.model import Kind, SubjectId
+from sos.registry.model import Kind
 from sos.registry.schema import keys, subjects
 
 ASKED_AT_ONCE = 500
@@ -157,7 +157,7 @@ class Index:
     async def _take_in(self, connection: AsyncConnection, changed: "_Changed") -> None:
         recorded, change = changed.recorded, changed.change
         row = {
-            "subject": recorded.incident,
+            "subject": recorded.stream,
             "tenant": recorded.tenant,
             "kind": changed.kind,
             "version": recorded.n,
@@ -171,11 +171,11 @@ class Index:
         )
         await connection.execute(newer)
         for digest in _added(change):
-            claimed = self._insert(keys).values(digest=digest, subject=recorded.incident)
+            claimed = self._insert(keys).values(digest=digest, subject=recorded.stream)
             await connection.execute(claimed.on_conflict_do_nothing())
         if isinstance(change, KeyRetired):
             gone = delete(keys).where(
-                keys.c.digest == bytes.fromhex(change.key.digest), keys.c.subject == recorded.incident
+                keys.c.digest == bytes.fromhex(change.key.digest), keys.c.subject == recorded.stream
             )
             await connection.execute(gone)
 

@@ -19,13 +19,13 @@ from sos.clock import Clock
 from sos.errors import Malformed, Refused, Unavailable
 from sos.incident.codec import write_header
 from sos.incident.events import Event, Recorded, RegistryChanged, RegistryRead
-from sos.incident.model import EventId, IncidentId, new_id
+from sos.incident.model import EventId, SubjectId, new_id
 from sos.journal.journal import epoch_ms
 from sos.journal.keyring import Keyring, Keys, key_context, part_context
 from sos.journal.store import Append, KeyRow, QueueRow, Repeated, Store
 from sos.registry import changes
 from sos.registry.lifecycle import Decision
-from sos.registry.model import Brand, Kind, SubjectId, Subscriber, Vehicle
+from sos.registry.model import Brand, Kind, Subscriber, Vehicle
 from sos.registry.states import evolve_brand, evolve_subscriber, evolve_vehicle
 
 RETENTION = "registry-contract"
@@ -64,7 +64,7 @@ class Ledger:
 
     async def load(self, subject: SubjectId) -> State | None:
         """The subject as it stands; None when there is none of that id."""
-        stored = await self._store.load(_stream(subject))
+        stored = await self._store.load(subject)
         if stored is None:
             return None
         try:
@@ -105,15 +105,15 @@ class Ledger:
 
     def forget(self, subject: SubjectId) -> None:
         """Drop data keys of the subject from memory: they have been destroyed."""
-        self._keyring.forget(_stream(subject))
+        self._keyring.forget(subject)
 
     async def history(self, subject: SubjectId) -> Sequence[Recorded]:
         """All that ever happened to the subject, without personal data."""
-        return await self._store.stream(_stream(subject))
+        return await self._store.stream(subject)
 
     async def _unseal(self, subject: SubjectId, categories: Sequence[Category]) -> Sequence[Revealed]:
         recorded = await self.history(subject)
-        sealed = await self._store.parts(_stream(subject), first=1, last=len(recorded))
+        sealed = await self._store.parts(subject, first=1, last=len(recorded))
         keys = await self._data_keys(subject)
         return [
             Revealed(recorded=event, category=category, payload=_open(keys[category], data, event.id, category))
@@ -148,7 +148,7 @@ class Ledger:
             commitments = {category: each.commitment.hex() for category, each in sealed.items()}
             recorded.append(_recorded(before, event, id=id, n=n, now=now, actor=actor, commitments=commitments))
         append = Append(
-            stream=_stream(before.id),
+            stream=before.id,
             expected=before.version,
             recorded=tuple(recorded),
             headers=tuple(write_header(each) for each in recorded),
@@ -162,12 +162,12 @@ class Ledger:
         if isinstance(outcome, Repeated):
             return SubjectId(outcome.stream), ()
         if made:
-            self._keyring.remember(_stream(before.id), keys)
+            self._keyring.remember(before.id, keys)
         return before.id, recorded
 
     def _make_key(self, subject: SubjectId, category: Category, now: datetime) -> tuple[bytes, KeyRow]:
         key = new_key()
-        context = key_context(_stream(subject), category)
+        context = key_context(subject, category)
         try:
             wrapped = self._keys.wrap(key, retention=RETENTION, month=f"{now:%Y-%m}", context=context)
         except (RecordingError, OSError) as failed:
@@ -175,7 +175,7 @@ class Ledger:
         return key, KeyRow(category, wrapped.kek, wrapped.wrapped)
 
     async def _data_keys(self, subject: SubjectId) -> Keys:
-        stream = _stream(subject)
+        stream = subject
         known = self._keyring.cached(stream)
         if known is None:
             known = self._keyring.open(stream, await self._store.keys(stream))
@@ -233,7 +233,7 @@ def _recorded(
 ) -> Recorded:
     return Recorded(
         id=id,
-        incident=_stream(state.id),
+        stream=state.id,
         tenant=state.tenant,
         n=n,
         at=now,
@@ -259,8 +259,3 @@ def _open(key: bytes, sealed: bytes, event: EventId, category: Category) -> byte
         return unseal(key, sealed, context=part_context(event, category)).payload
     except RecordingError as wrong:
         raise Refused(f"the {category} part of {event} has been tampered with") from wrong
-
-
-def _stream(subject: SubjectId) -> IncidentId:
-    """A subject's stream: the journal knows streams by one type of id."""
-    return IncidentId(subject)

@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from routing.categories import Category
 from sos.errors import Forbidden, Malformed, Refused
+from sos.incident.model import SubjectId
 from sos.incident.report import canonical
 from sos.registry import changes as ch
 from sos.registry import orders as o
@@ -34,7 +35,6 @@ from sos.registry.model import (
     Entitlement,
     KeyDigest,
     Notice,
-    SubjectId,
     Subscriber,
     Vehicle,
     VehicleKey,

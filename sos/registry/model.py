@@ -9,16 +9,12 @@ import re
 import unicodedata
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NewType
 
 from msgspec import Struct
 
 from routing.categories import Category
 from sos.errors import Malformed
-from sos.incident.model import TenantId
-
-SubjectId = NewType("SubjectId", str)
-"""A UUIDv7; also the stream of the subject in the journal."""
+from sos.incident.model import SubjectId, TenantId
 
 SOS = "sos"
 """The service this house renders.  Other services of a brand have names of their own and their own dates."""

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from sos.registry.model import Acknowledged, Notice, SubjectId, Suspension, VehicleKey
+from sos.incident.model import SubjectId
+from sos.registry.model import Acknowledged, Notice, Suspension, VehicleKey
 from sos.registry.pack import BrandPack
 
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:/#-]+$")]

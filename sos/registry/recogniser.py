@@ -14,12 +14,12 @@ from routing.categories import Category
 from sos.errors import Malformed, Refused
 from sos.incident.commands import RecogniseVehicle
 from sos.incident.events import NO_PARTS, ReceiptIssued, Recorded, ReportFiled
-from sos.incident.model import Incident, State, TenantId
+from sos.incident.model import Incident, State, SubjectId, TenantId
 from sos.incident.report import Vehicle as Reported
 from sos.incident.report import canonical
 from sos.journal.journal import Journal
 from sos.registry.lifecycle import Role
-from sos.registry.model import Flag, Standing, SubjectId, VehicleKey
+from sos.registry.model import Flag, Standing, VehicleKey
 from sos.registry.orders import PassTestCall
 from sos.registry.registry import By, Registry
 

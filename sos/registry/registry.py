@@ -20,7 +20,7 @@ from routing.categories import Category
 from sos.clock import Clock
 from sos.errors import Conflict, Forbidden, Refused, SosError, Unavailable, Unknown
 from sos.incident.events import Recorded, RegistryChanged
-from sos.incident.model import TenantId, new_id
+from sos.incident.model import SubjectId, TenantId, new_id
 from sos.journal.store import Store
 from sos.registry import changes, orders
 from sos.registry.index import Index
@@ -41,7 +41,6 @@ from sos.registry.model import (
     Kind,
     Scheme,
     Standing,
-    SubjectId,
     Subscriber,
     Vehicle,
     VehicleKey,
@@ -395,7 +394,7 @@ class Registry:
         for recorded in batch:
             if not isinstance(recorded.event, RegistryChanged):
                 continue
-            subject = SubjectId(recorded.incident)
+            subject = SubjectId(recorded.stream)
             match changes.read(recorded.event.change):
                 case changes.ContractEnded() | changes.VehicleScrapped():
                     state = await self._ledger.load(subject)

@@ -27,7 +27,7 @@ _real = SystemClock()
 def happened(incident: str, n: int) -> Recorded:
     return Recorded(
         id=EventId(f"{incident}-{n}"),
-        incident=IncidentId(incident),
+        stream=IncidentId(incident),
         tenant=TenantId("demo"),
         n=n,
         at=NEW_YEAR,

@@ -70,7 +70,7 @@ class Story:
             self.recorded.append(
                 Recorded(
                     id=EventId(self._id(self.incident.version)),
-                    incident=self.incident.id,
+                    stream=self.incident.id,
                     tenant=self.incident.tenant,
                     n=self.incident.version,
                     at=self.now,

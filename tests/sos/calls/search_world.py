@@ -146,7 +146,7 @@ class MemoryJournal:
             self.incident = evolve(self.incident, draft.event, at=now)
             made = e.Recorded(
                 id=EventId(f"019b7890-0000-7000-8000-{self.incident.version:012x}"),
-                incident=ME,
+                stream=ME,
                 tenant=TENANT,
                 n=self.incident.version,
                 at=now,

@@ -169,7 +169,7 @@ class MemoryLog:
             self.incident = evolve(self.incident, draft.event, at=now)
             made = e.Recorded(
                 id=EventId(str(self.incident.version)),
-                incident=self.incident.id,
+                stream=self.incident.id,
                 tenant=self.incident.tenant,
                 n=self.incident.version,
                 at=now,

@@ -6,11 +6,11 @@ import pytest
 
 from recording.keys import KeyStore
 from sos.clock import ManualClock
-from sos.incident.model import TenantId
+from sos.incident.model import SubjectId, TenantId
 from sos.journal.store import Store
 from sos.registry.index import Index
 from sos.registry.lifecycle import Role
-from sos.registry.model import Scheme, SubjectId, VehicleKey
+from sos.registry.model import Scheme, VehicleKey
 from sos.registry.orders import GrantEntitlement, LinkOwner, RegisterSubscriber, RegisterVehicle
 from sos.registry.pack import shipped
 from sos.registry.registry import By, Registry

@@ -13,7 +13,7 @@ import pytest
 
 from routing.law import RuleBook
 from sos.errors import Forbidden, Malformed, Misconfigured, Refused, SosError
-from sos.incident.model import TenantId
+from sos.incident.model import SubjectId, TenantId
 from sos.registry import changes as ch
 from sos.registry import orders as o
 from sos.registry.lifecycle import ITEMS, Context, Role, decide_subscriber, decide_vehicle, register_subscriber
@@ -26,7 +26,6 @@ from sos.registry.model import (
     Notice,
     Right,
     Scheme,
-    SubjectId,
     Subscriber,
     Suspension,
     Vehicle,

@@ -12,13 +12,13 @@ from routing.categories import Category
 from sos.clock import ManualClock
 from sos.errors import Forbidden, Refused, Unavailable, Unknown
 from sos.incident.events import RegistryChanged, RegistryRead
-from sos.incident.model import IncidentId, State, TenantId
+from sos.incident.model import IncidentId, State, SubjectId, TenantId
 from sos.journal.journal import Journal
 from sos.journal.store import Store
 from sos.registry.index import Index
 from sos.registry.ledger import RETENTION, Ledger, replay
 from sos.registry.lifecycle import Role
-from sos.registry.model import Flag, Kind, Right, Scheme, SubjectId, Subscriber, Vehicle, VehicleKey
+from sos.registry.model import Flag, Kind, Right, Scheme, Subscriber, Vehicle, VehicleKey
 from sos.registry.orders import (
     AddKey,
     BeginTransfer,
@@ -169,7 +169,7 @@ async def test_no_name_number_or_plate_lies_in_clear_in_the_database(registry: R
     vehicle, owner = await car()
     told = [file.read_bytes().decode("utf-8", "replace") for file in tmp_path.glob("journal.db*")]
     for subject in (vehicle, owner):
-        told += [repr(await registry.history(subject, by=by())), repr(await store.load(IncidentId(subject)))]
+        told += [repr(await registry.history(subject, by=by())), repr(await store.load(subject))]
 
     for secret in (*PROFILE.values(), VIN.value, PLATE.value, PLATE.folded):
         assert not any(secret in text for text in told), secret

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sos.errors import Forbidden, Malformed, Refused
+from sos.incident.model import SubjectId
 from sos.registry import changes as ch
 from sos.registry import orders as o
 from sos.registry.lifecycle import MAY, Context, Role, decide_vehicle
@@ -15,7 +16,6 @@ from sos.registry.model import (
     KeyDigest,
     Notice,
     Scheme,
-    SubjectId,
     Suspension,
     Vehicle,
     VehicleKey,

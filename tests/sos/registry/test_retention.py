@@ -9,10 +9,10 @@ from recording.keys import KeyStore
 from routing.categories import Category
 from sos.clock import ManualClock
 from sos.incident.events import RegistryChanged
-from sos.incident.model import TenantId
+from sos.incident.model import SubjectId, TenantId
 from sos.journal.store import Store
 from sos.registry.index import Index
-from sos.registry.model import Flag, SubjectId, Subscriber, Vehicle
+from sos.registry.model import Flag, Subscriber, Vehicle
 from sos.registry.orders import ChangeProfile, EndContract, Scrap
 from sos.registry.pack import Retention
 from sos.registry.registry import Registry
