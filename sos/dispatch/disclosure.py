@@ -53,7 +53,8 @@ from sos.incident.model import (
 from sos.incident.report import canonical
 from sos.incident.urns import incident_urn
 from sos.incident.wish import Wish
-from sos.journal.journal import Done, Journal, Part
+from sos.journal.journal import Done, Journal
+from sos.journal.sealing import Part
 
 HELD = frozenset(Category) - {Category.RAW, Category.AUD, Category.TRK, Category.BIL}
 """What the house may hold that a rescue could need; the rest is not even looked at."""

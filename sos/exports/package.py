@@ -20,8 +20,9 @@ from sos.errors import Unavailable
 from sos.incident.commands import RecordExport
 from sos.incident.events import Recorded, RecordingSealed
 from sos.incident.model import IncidentId, new_id
-from sos.journal.journal import Journal, Part
+from sos.journal.journal import Journal
 from sos.journal.publisher import Publisher
+from sos.journal.sealing import Part
 
 
 class Exported(Struct, frozen=True, kw_only=True):

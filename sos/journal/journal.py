@@ -16,20 +16,18 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from recording.errors import RecordingError
 from recording.keys import KeyStore
-from recording.vault import Opened, seal, unseal
 from routing.categories import Category
 from sos.clock import Clock
 from sos.errors import Conflict, Refused, SosError, Unavailable, Unknown
-from sos.incident.codec import write_header
 from sos.incident.commands import Command, OpenIncident, ReadParts
 from sos.incident.events import Draft, Recorded
 from sos.incident.lifecycle import deadlines, evolve, propose
 from sos.incident.model import EventId, Incident, IncidentId, Mode, State, TenantId, Trigger, new_id
-from sos.journal.keyring import Keyring, Keys, part_context
+from sos.journal.keyring import Keyring
+from sos.journal.sealing import Part, Sealed, Sealer, Stamp, milliseconds
 from sos.journal.spool import Spool, Spooled
-from sos.journal.store import Append, Appended, KeyRow, Outcome, Overdue, QueueRow, Repeated, Store
+from sos.journal.store import Append, Appended, Outcome, Overdue, QueueRow, Repeated, Store
 
 log = structlog.get_logger()
 
@@ -64,15 +62,6 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     """``spooled``: fsync'ed to the local spool because the database did not answer in time."""
 
 
-class Part(Struct, frozen=True, kw_only=True):
-    """Personal data of one event in one category, in clear, with the salt that proves it."""
-
-    recorded: Recorded
-    category: Category
-    salt: bytes
-    payload: bytes
-
-
 class Journal:
     """One journal over one store.  ``async with`` opens the spool and the watch over waiting reports."""
 
@@ -87,7 +76,7 @@ class Journal:
     ) -> None:
         self.store = store
         self.clock = clock
-        self._keyring = Keyring(keys)
+        self._sealer = Sealer(store, Keyring(keys))
         self._spool = spool
         self._accept_within = accept_within
         self._states: OrderedDict[IncidentId, Incident] = OrderedDict()
@@ -142,11 +131,12 @@ class Journal:
                 continue
             if not drafts:
                 return Done(incident=state, recorded=())
-            append, after, keys = await self._prepare(
-                state, drafts, actor=actor, answers=answers, now=now, receipt=receipt
-            )
+            after = _after(state, drafts, at=now)
+            stamp = _stamp(state, at=now, actor=actor, answers=answers, receipt=receipt)
             try:
-                outcome = await self.store.append(append)
+                recorded, outcome = await self._sealer.write(
+                    stamp, drafts, row=_row(after), deadlines=_deadlines(after)
+                )
             except SosError as failed:
                 self._forget(incident)
                 if isinstance(failed, Conflict):
@@ -154,10 +144,8 @@ class Journal:
                 raise
             if isinstance(outcome, Repeated):
                 return Done(incident=await self.state(IncidentId(outcome.stream)), recorded=())
-            if append.keys:  # only now: what is sealed under a key that was never kept cannot be opened again
-                self._keyring.remember(incident, keys)
-            self._keep(after, append, drafts)
-            return Done(incident=after, recorded=append.recorded)
+            self._keep(after, recorded, drafts)
+            return Done(incident=after, recorded=tuple(recorded))
         raise Conflict(f"{incident} changes faster than a decision can be written")
 
     async def open(self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime) -> Received:
@@ -170,7 +158,7 @@ class Journal:
         incident = IncidentId(new_id())
         spooled = Spooled(incident=incident, tenant=tenant, receipt=receipt, received_at=received_at, command=command)
         opening = _Opening(self, spooled)
-        committed = self.store.append(opening)
+        committed = self._sealer.queue(opening)
         self._waiting[committed] = spooled
         try:
             outcome = await committed
@@ -225,36 +213,21 @@ class Journal:
 
         Parts whose key has been destroyed are left out.
         """
-        recorded = await self.store.stream(incident)
-        sealed = await self.store.parts(incident, first=1, last=len(recorded))
-        keys = await self._keys(incident)
-        found: list[Part] = []
-        for event in recorded:
-            for category in event.commitments:
-                if category in categories and category in keys and (event.n, category) in sealed:
-                    opened = self._unseal(keys[category], sealed[event.n, category], event.id, category)
-                    found.append(Part(recorded=event, category=category, salt=opened.salt, payload=opened.payload))
-        return found
+        return await self._sealer.unseal(incident, categories)
 
     async def parts_of(self, recorded: Recorded) -> Mapping[Category, bytes]:
         """The parts of one event, for a reader that handles it."""
         fresh = self._fresh.get(recorded.id)
         if fresh is not None:
             return fresh
-        sealed = await self.store.parts(recorded.incident, first=recorded.n, last=recorded.n)
-        keys = await self._keys(recorded.incident)
-        return {
-            category: self._unseal(keys[category], data, recorded.id, category).payload
-            for (_, category), data in sealed.items()
-            if category in keys
-        }
+        return await self._sealer.unseal_event(recorded)
 
     async def data_key(self, incident: IncidentId, category: Category) -> bytes:
         """The data key of one category, for a recorder that seals as it goes.
 
         ``Unknown`` before an event has sealed or reserved it (``Draft.seals``), or once it has been destroyed.
         """
-        keys = await self._keys(incident)
+        keys = await self._sealer.keys(incident)
         if category not in keys:
             raise Unknown(f"{incident} has no {category} key")
         return keys[category]
@@ -275,7 +248,7 @@ class Journal:
             reports = await self._spool.waiting()
             for spooled in reports:
                 opening = _Opening(self, spooled)
-                if isinstance(await self.store.append(opening), Appended):
+                if isinstance(await self._sealer.queue(opening), Appended):
                     opening.keep()
             if reports:
                 await self._spool.drop(len(reports))
@@ -318,93 +291,23 @@ class Journal:
     # --- inside ---
 
     def _now(self) -> datetime:
-        """The clock's time in whole milliseconds, as headers keep it."""
-        now = self.clock.now()
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return milliseconds(self.clock.now())
 
-    def _prepare_opening(self, spooled: Spooled) -> tuple[Append, Incident, Sequence[Draft], Keys]:
-        at = spooled.received_at.replace(microsecond=spooled.received_at.microsecond // 1000 * 1000)
+    def _seal_opening(self, spooled: Spooled) -> tuple[Sealed, Incident, Sequence[Draft]]:
+        at = milliseconds(spooled.received_at)
         new = Incident(id=spooled.incident, tenant=spooled.tenant)
         drafts = propose(new, spooled.command, now=at)
-        append, after, keys = self._seal(
-            new, drafts, {}, actor="vehicle", answers=None, now=at, receipt=spooled.receipt
-        )
-        return append, after, drafts, keys
+        after = _after(new, drafts, at=at)
+        stamp = _stamp(new, at=at, actor="vehicle", receipt=spooled.receipt)
+        sealed = self._sealer.seal(stamp, drafts, keys={}, row=_row(after), deadlines=_deadlines(after))
+        return sealed, after, drafts
 
-    async def _prepare(
-        self,
-        state: Incident,
-        drafts: Sequence[Draft],
-        *,
-        actor: str,
-        answers: str | None,
-        now: datetime,
-        receipt: bytes | None = None,
-    ) -> tuple[Append, Incident, Keys]:
-        keys = await self._keys(state.id) if any(draft.parts or draft.seals for draft in drafts) else {}
-        return self._seal(state, drafts, keys, actor=actor, answers=answers, now=now, receipt=receipt)
-
-    def _seal(
-        self,
-        state: Incident,
-        drafts: Sequence[Draft],
-        known: Keys,
-        *,
-        actor: str,
-        answers: str | None,
-        now: datetime,
-        receipt: bytes | None,
-    ) -> tuple[Append, Incident, Keys]:
-        """Drafts as an append: parts sealed and committed to, headers written once and for ever."""
-        keys = dict(known)
-        new_keys: list[KeyRow] = []
-        parts: list[tuple[int, Category, bytes]] = []
-        recorded: list[Recorded] = []
-        after = state
-        for draft in drafts:
-            after = evolve(after, draft.event, at=now)
-            event = EventId(new_id())
-            commitments: dict[Category, str] = {}
-            for category in (*draft.parts, *draft.seals):
-                if category not in keys:
-                    keys[category], row = self._keyring.make(state.id, category, now=now)
-                    new_keys.append(row)
-            for category, payload in draft.parts.items():
-                sealed = seal(keys[category], payload, context=part_context(event, category))
-                commitments[category] = sealed.commitment.hex()
-                parts.append((after.version, category, sealed.ciphertext))
-            recorded.append(
-                Recorded(
-                    id=event,
-                    stream=state.id,
-                    tenant=state.tenant,
-                    n=after.version,
-                    at=now,
-                    actor=actor,
-                    answers=answers,
-                    event=draft.event,
-                    commitments=commitments,
-                )
-            )
-        append = Append(
-            stream=state.id,
-            expected=state.version,
-            recorded=tuple(recorded),
-            headers=tuple(write_header(each) for each in recorded),
-            parts=tuple(parts),
-            keys=tuple(new_keys),
-            row=_row(after),
-            deadlines=tuple((name, epoch_ms(due)) for name, due in deadlines(after)),
-            receipt=receipt,
-        )
-        return append, after, keys
-
-    def _keep(self, after: Incident, append: Append, drafts: Sequence[Draft]) -> None:
+    def _keep(self, after: Incident, recorded: Sequence[Recorded], drafts: Sequence[Draft]) -> None:
         """Remember what was just written for those who come right behind."""
         self._remember(after)
-        for recorded, draft in zip(append.recorded, drafts, strict=True):
+        for event, draft in zip(recorded, drafts, strict=True):
             if draft.parts:
-                self._fresh[recorded.id] = draft.parts
+                self._fresh[event.id] = draft.parts
         while len(self._fresh) > FRESH_PARTS:
             self._fresh.popitem(last=False)
 
@@ -429,40 +332,25 @@ class Journal:
 
     def _forget(self, incident: IncidentId) -> None:
         self._states.pop(incident, None)
-        self._keyring.forget(incident)
-
-    async def _keys(self, incident: IncidentId) -> Keys:
-        known = self._keyring.cached(incident)
-        if known is None:
-            known = self._keyring.open(incident, await self.store.keys(incident))
-            self._keyring.remember(incident, known)
-        return known
-
-    def _unseal(self, key: bytes, sealed: bytes, event: EventId, category: Category) -> Opened:
-        try:
-            return unseal(key, sealed, context=part_context(event, category))
-        except RecordingError as wrong:
-            raise Refused(f"the {category} part of {event} has been tampered with") from wrong
+        self._sealer.forget(incident)
 
 
 class _Opening:
     """A report on its way to the database: sealed when its batch is written, remembered when it is durable."""
 
-    __slots__ = ("_journal", "_prepared", "_spooled")
+    __slots__ = ("_after", "_drafts", "_journal", "_sealed", "_spooled")
 
     def __init__(self, journal: Journal, spooled: Spooled) -> None:
         self._journal = journal
         self._spooled = spooled
 
     def __call__(self) -> Append:
-        self._prepared = self._journal._prepare_opening(self._spooled)
-        return self._prepared[0]
+        self._sealed, self._after, self._drafts = self._journal._seal_opening(self._spooled)
+        return self._sealed.append
 
     def keep(self) -> None:
-        append, after, drafts, keys = self._prepared
-        if self._journal._keyring.cached(after.id) is None:  # a reader right behind may have added to them already
-            self._journal._keyring.remember(after.id, keys)
-        self._journal._keep(after, append, drafts)
+        self._journal._sealer.kept(self._sealed)
+        self._journal._keep(self._after, self._sealed.append.recorded, self._drafts)
 
 
 def epoch_ms(instant: datetime) -> int:
@@ -470,6 +358,30 @@ def epoch_ms(instant: datetime) -> int:
 
 
 _URGENT = {Trigger.AUTOMATIC: 0, Trigger.UNKNOWN: 1, Trigger.MANUAL: 2}
+
+
+def _after(state: Incident, drafts: Sequence[Draft], *, at: datetime) -> Incident:
+    for draft in drafts:
+        state = evolve(state, draft.event, at=at)
+    return state
+
+
+def _stamp(
+    state: Incident, *, at: datetime, actor: str, answers: str | None = None, receipt: bytes | None = None
+) -> Stamp:
+    return Stamp(
+        stream=state.id,
+        tenant=state.tenant,
+        follows=state.version,
+        at=at,
+        actor=actor,
+        answers=answers,
+        receipt=receipt,
+    )
+
+
+def _deadlines(incident: Incident) -> tuple[tuple[str, int], ...]:
+    return tuple((name, epoch_ms(due)) for name, due in deadlines(incident))
 
 
 def _row(incident: Incident) -> QueueRow:

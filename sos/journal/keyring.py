@@ -5,15 +5,16 @@ retention class and month (``recording.keys``); what the class is called decides
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
 
-from recording.errors import Destroyed
+from recording.errors import Destroyed, RecordingError
 from recording.keys import KeyStore
 from recording.vault import new_key
 from routing.categories import Category
+from sos.errors import Unavailable
 from sos.incident.model import StreamId
 from sos.journal.store import KeyRow
 
@@ -24,14 +25,20 @@ _OPEN_CLASS = "incident-case-3y"
 _CLASSES: Mapping[Category, str] = MappingProxyType(
     {Category.AUD: "incident-audio-1y", Category.RAW: "incident-raw-1y"}
 )
-"""Retention class under which keys are wrapped when they are made; closing may re-wrap under another."""
 
 Keys = dict[Category, bytes]
 
 
+def of_incidents(category: Category) -> str:
+    """The retention class of an incident's keys when they are made; closing may re-wrap under another."""
+    return _CLASSES.get(category, _OPEN_CLASS)
+
+
 class Keyring:
-    def __init__(self, store: KeyStore) -> None:
+    def __init__(self, store: KeyStore, *, retention: Callable[[Category], str] = of_incidents) -> None:
+        """``retention``: under which class the key of a category is wrapped when it is made."""
         self._store = store
+        self._retention = retention
         self._kept: OrderedDict[StreamId, Keys] = OrderedDict()
 
     def cached(self, stream: StreamId) -> Keys | None:
@@ -47,14 +54,17 @@ class Keyring:
         self._kept.pop(stream, None)
 
     def make(self, stream: StreamId, category: Category, *, now: datetime) -> tuple[bytes, KeyRow]:
-        """A new data key, and the row that keeps it wrapped."""
+        """A new data key, and the row that keeps it wrapped; ``Unavailable`` when no key can be kept."""
         key = new_key()
-        wrapped = self._store.wrap(
-            key,
-            retention=_CLASSES.get(category, _OPEN_CLASS),
-            month=f"{now.year:04d}-{now.month:02d}",
-            context=key_context(stream, category),
-        )
+        try:
+            wrapped = self._store.wrap(
+                key,
+                retention=self._retention(category),
+                month=f"{now.year:04d}-{now.month:02d}",
+                context=key_context(stream, category),
+            )
+        except (RecordingError, OSError) as failed:
+            raise Unavailable(f"no key can be kept for it ({type(failed).__name__})") from failed
         return key, KeyRow(category, wrapped.kek, wrapped.wrapped)
 
     def open(self, stream: StreamId, rows: Sequence[KeyRow]) -> Keys:

@@ -11,9 +11,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from recording.errors import RecordingError
 from routing.categories import Category
-from sos.errors import Conflict, SosError, Unavailable
+from sos.errors import Conflict, SosError
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId, StreamId
 
@@ -112,8 +111,8 @@ class Queue:
                 continue
             try:
                 batch.append((make(), settled))
-            except (RecordingError, OSError) as failed:
-                settled.set_exception(Unavailable(f"no key can be kept for it ({type(failed).__name__})"))
+            except SosError as failed:
+                settled.set_exception(failed)
         return batch
 
 

@@ -1,15 +1,19 @@
 """Writing: one winner, one order, one tree, on both databases."""
 
 import asyncio
+from datetime import datetime
 
 import msgspec
 import pytest
 
+from recording.keys import KeyStore
 from sos.errors import Conflict, Refused, Unknown
 from sos.incident.lifecycle import deadlines, replay
 from sos.incident.model import Incident, IncidentId, State
 from sos.journal.journal import Done, Journal
-from sos.journal.store import Append, Store
+from sos.journal.keyring import Keyring
+from sos.journal.sealing import Sealer, Stamp
+from sos.journal.store import Append, QueueRow, Store
 from tests.journal.conftest import Database
 from tests.journal.reports import TENANT, check_order, incident, opened, receipt, report, sequenced
 from tests.journeys import story as s
@@ -85,10 +89,10 @@ async def test_what_follows_is_what_the_database_holds(journal: Journal, store: 
     assert await store.follow(10, limit=3) == []
 
 
-async def test_a_late_append_is_refused_whole(journal: Journal, store: Store):
+async def test_a_late_append_is_refused_whole(journal: Journal, store: Store, keys: KeyStore):
     stream = await incident(journal)
     state = await journal.state(stream)
-    late = await _append(journal, state, s.note("late"))
+    late = await _append(store, keys, state, s.note("late"), now=journal.clock.now())
     await journal.execute(stream, s.note("first"), actor="operator:hanako")
 
     with pytest.raises(Conflict):
@@ -99,11 +103,13 @@ async def test_a_late_append_is_refused_whole(journal: Journal, store: Store):
     assert len(await store.parts(stream, first=1, last=9)) == 2
 
 
-async def _append(journal: Journal, state: Incident, command) -> Append:
+async def _append(store: Store, keys: KeyStore, state: Incident, command, *, now: datetime) -> Append:
     """The append that ``command`` would be, made the way the journal makes it."""
-    drafts = s.decide(state, command, now=journal.clock.now())
-    prepared = await journal._prepare(state, drafts, actor="system:test", answers=None, now=journal.clock.now())
-    return prepared[0]
+    sealer = Sealer(store, Keyring(keys))
+    stamp = Stamp(stream=state.id, tenant=state.tenant, follows=state.version, at=now, actor="system:test")
+    row = QueueRow(state.tenant, state.state, 0, 0, msgspec.json.encode(state))
+    drafts = s.decide(state, command, now=now)
+    return sealer.seal(stamp, drafts, keys=await sealer.keys(state.id), row=row).append
 
 
 async def test_the_state_in_memory_in_the_database_and_by_replay_is_the_same(journal: Journal, store: Store):

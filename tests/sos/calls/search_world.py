@@ -64,7 +64,8 @@ from sos.incident.model import (
 )
 from sos.incident.rungs import called_for
 from sos.intake.reader import Filer
-from sos.journal.journal import Done, Part
+from sos.journal.journal import Done
+from sos.journal.sealing import Part
 from sos.vehicle.report import Car, crash
 
 START = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
