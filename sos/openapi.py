@@ -100,7 +100,9 @@ _INTAKE: Mapping[str, Mapping[str, Operation]] = {
             "Report an emergency",
             tag="vehicles",
             security=_TENANT,
-            parameters=[_header("Idempotency-Key", "Names a report that has no name of its own", maxLength=255)],
+            parameters=[
+                _header("Idempotency-Key", "Names a report without a name of its own for 24 hours", maxLength=255)
+            ],
             body={
                 **{media: {"schema": {"$ref": "#/components/schemas/Event"}} for media in sorted(MEDIA_TYPES)},
                 msd.MEDIA_TYPE: _OCTETS,

@@ -3,9 +3,12 @@
 The rules, in order; the first that fits decides.
 
 1. A report with the same name (CloudEvents ``source`` and ``id``, else ``Idempotency-Key``, else an MSD's vehicle and
-   time, else its bytes) and the same bytes is a *repeat*: nothing is written.
+   time, else for a short time its bytes with all that the door knows of their sender) and the same bytes is a *repeat*:
+   nothing is written.  When the incident is closed, only a name that is sure (``_sure``) makes it one; any other
+   report opens an incident anew.  In doubt there are two.
 2. The same name with other bytes is about the same crash or about another (``arrival.same_crash``).  The same: it is
-   kept as a further report of the incident.  Another: it opens an incident of its own, flagged ``id_reused``.
+   kept as a further report of the incident.  Another, or nobody knows: it opens an incident of its own, flagged
+   ``id_reused``.
 3. A *cancel* is written into the incident it names, or into that of the same vehicle and crash.  It closes nothing.
 4. An *update*, a report with a ``sequence`` above 1, an MSD of the same vehicle and time under another key, or the data
    of a call that came without, joins the incident of the same vehicle within the window.  Only an equal vehicle key
@@ -26,15 +29,16 @@ from msgspec.structs import replace
 
 from sos.errors import Malformed, SosError, Unavailable
 from sos.incident.commands import Command, JoinReport, OpenIncident, RecordCancel
-from sos.incident.model import IncidentId, Mode
+from sos.incident.model import Incident, IncidentId, Mode, State
 from sos.incident.report import Vehicle, canonical
 from sos.intake import formats
 from sos.intake.arrival import Kind, Peek, same_crash
 from sos.intake.arrival import key as vehicle_key
 from sos.intake.port import Reception
-from sos.intake.receipts import Receipts
+from sos.intake.receipts import Nameless, Receipts
 from sos.intake.recent import Recent, Seen
 from sos.intake.tenants import Tenant
+from sos.journal.journal import Received
 
 log = structlog.get_logger()
 
@@ -45,6 +49,13 @@ MAX_KEY_CHARACTERS = 255
 
 CANCEL_REASONS = frozenset({"false_alarm", "occupant_cancelled", "test"})
 """Codes of a cancel that stand in the journal's header; whatever else was written is kept as the sender's words."""
+
+KEY_LASTS = timedelta(hours=24)
+"""How long after its first request an ``Idempotency-Key`` names it (draft-ietf-httpapi-idempotency-key-header 2.3:
+the server's policy, which it must publish), as Stripe has it.  Longer while the incident is open."""
+
+CLOSED_BEFORE = 8
+"""Incidents of one name, one after the other, that are looked at for one that is open."""
 
 _BY_KEY = "urn:sos:idempotency-key"
 _BY_BODY = "urn:sos:body-digest"
@@ -77,6 +88,8 @@ class Came(Struct, frozen=True, kw_only=True, gc=False):
     channel: str = "http"
     vehicle: Vehicle | None = None
     """The vehicle that the door knows it to be from, as the door names it: answers go to that name."""
+    connection: str = ""
+    """What else the door knows of who sends: credential and address.  It stays in memory."""
     always: bool = False
     """Whether what is no emergency by its shape opens an incident all the same: nobody can be told to send again."""
 
@@ -95,6 +108,11 @@ class _Arrived(Struct, frozen=True, kw_only=True, gc=False):
     receipt: bytes
     at: datetime
 
+    @property
+    def named_by_crash(self) -> bool:
+        """Whether its name is its vehicle and the time of its crash: then an equal name is an equal crash."""
+        return self.seen.stand_in is not None and self.source == self.seen.stand_in[0]
+
 
 class Acceptance:
     """What both doors, HTTP and MQTT, do with a body."""
@@ -110,6 +128,7 @@ class Acceptance:
         self._reception = reception
         self._receipts = receipts
         self._recent = recent
+        self._nameless = Nameless()
         self._join_within_s = join_within.total_seconds()
         self._digests: OrderedDict[bytes, str] = OrderedDict()
 
@@ -138,7 +157,7 @@ class Acceptance:
             if not by.always:
                 raise
             seen = formats.UNREADABLE
-        vehicle = b""
+        vehicle, unnamed = b"", _unnamed_vehicle(seen, by)
         if by.vehicle is not None:
             seen, vehicle = _of_vehicle(seen, by.vehicle), canonical(by.vehicle)
         if not format.expected and "content_type:$" not in seen.findings:
@@ -154,7 +173,15 @@ class Acceptance:
             channel=by.channel,
             vehicle=vehicle,
         )
-        source, event = seen.idempotency or _by_key(key) or seen.stand_in or (_BY_BODY, command.report_digest)
+        source, event = seen.idempotency or _by_key(key) or seen.stand_in or (_BY_BODY, "")
+        if source == _BY_BODY:
+            event = self._nameless.event(
+                f"{tenant.id} {command.report_digest} {by.channel} {by.connection} {unnamed}",
+                one_vehicle=by.vehicle is not None,
+                at=received_at,
+            )
+        elif unnamed:
+            event = f"{event}\0{unnamed}"
         arrived = _Arrived(
             seen=seen,
             command=command,
@@ -238,6 +265,8 @@ class Acceptance:
             return None
         if not done.recorded and arrived.command.report_digest not in done.incident.reports:
             return None  # the name is known and the bytes are not: rule 2
+        if not done.recorded and done.incident.state is State.CLOSED and not _sure(arrived, done.incident):
+            return None
         self._remember(arrived)
         return Accepted(
             incident=done.incident.id,
@@ -257,6 +286,11 @@ class Acceptance:
         )
         if received.repeat and not await self._same_bytes(arrived, received.incident):
             return await self._changed(arrived, received.incident)
+        if received.repeat and await self._over(arrived, received.incident):
+            return await self._again(arrived, received.incident)
+        return self._opened(arrived, received)
+
+    def _opened(self, arrived: _Arrived, received: Received) -> Accepted:
         if not received.repeat:
             self._note(arrived, received.incident)
         self._remember(arrived)
@@ -280,13 +314,41 @@ class Acceptance:
         except SosError:  # it waits in the spool: only what this process remembers is known of it
             return arrived.receipt not in self._digests
 
+    async def _over(self, arrived: _Arrived, incident: IncidentId) -> bool:
+        """Whether ``incident``, which these bytes opened before, is closed: then they may be a new call for help."""
+        try:
+            async with asyncio.timeout(self._join_within_s):
+                state = await self._reception.state(incident)
+        except (Unavailable, TimeoutError):  # in doubt what nobody named and nobody here has open is anew
+            return arrived.source == _BY_BODY and self._recent.seen(incident) is None
+        except SosError:  # it waits in the spool
+            return False
+        return state.state is State.CLOSED and not _sure(arrived, state)
+
+    async def _again(self, arrived: _Arrived, closed: IncidentId) -> Accepted:
+        """The same report after its incident was closed: an incident of its own, the same for every repeat until that
+        one is closed too."""
+        anew = _with_finding(arrived, "incident_closed:$")
+        event = self._nameless.event(f"{arrived.receipt.hex()} again", one_vehicle=False, at=arrived.at)
+        for number in range(CLOSED_BEFORE, -1, -1):
+            after = closed if number else arrived.at.isoformat()  # the last is surely new
+            receipt = self._receipts.receipt(arrived.tenant.id, arrived.source, f"{event}\0after\0{after}")
+            own = replace(anew, receipt=receipt)
+            received = await self._reception.open(
+                own.command, tenant=own.tenant.id, receipt=own.receipt, received_at=own.at
+            )
+            if not received.repeat or not await self._over(own, received.incident):
+                break
+            closed = received.incident
+        return self._opened(own, received)
+
     async def _changed(self, arrived: _Arrived, incident: IncidentId) -> Accepted:
         """The same name with other bytes (rule 2): kept, in the same incident or in one of its own, never dropped."""
         digest = arrived.command.report_digest
         receipt = self._receipts.receipt(arrived.tenant.id, arrived.source, f"{arrived.event}\0{digest}")
         own = replace(arrived, receipt=receipt)
         known = self._recent.seen(incident)
-        if known is None or same_crash(known.about, arrived.seen.about):
+        if same_crash(known.about, arrived.seen.about) if known is not None else arrived.named_by_crash:
             if arrived.seen.kind is Kind.CANCEL:
                 joined = await self._cancel(own, incident)
             else:
@@ -299,15 +361,9 @@ class Acceptance:
         received = await self._reception.open(
             own.command, tenant=own.tenant.id, receipt=own.receipt, received_at=own.at
         )
-        if not received.repeat:
-            self._note(own, received.incident)
-        self._remember(own)
-        return Accepted(
-            incident=received.incident,
-            repeat=received.repeat,
-            durability=received.durability,
-            findings=own.command.findings,
-        )
+        if received.repeat and await self._over(own, received.incident):
+            return await self._again(own, received.incident)
+        return self._opened(own, received)
 
     def _note(self, arrived: _Arrived, incident: IncidentId) -> None:
         self._recent.note(Seen(incident=incident, tenant=arrived.tenant.id, at=arrived.at, about=arrived.seen.about))
@@ -319,13 +375,37 @@ class Acceptance:
 
 
 def _of_vehicle(seen: Peek, vehicle: Vehicle) -> Peek:
-    """``seen`` as a report of ``vehicle``; a finding when the report itself names another."""
+    """``seen`` as a report of ``vehicle``; a finding when the report itself names another.
+
+    What the broker lets publish under a name outranks what the report says: it belongs where that name belongs.
+    """
     named, known = seen.about.vehicle, vehicle_key(vehicle.id_scheme, vehicle.id_value)
     if named is None:
         return replace(seen, about=replace(seen.about, vehicle=known))
-    if known is not None and named[1] != known[1]:
-        return replace(seen, findings=(*seen.findings, "vehicle_mismatch:$.data.vehicle"))
-    return seen
+    if known is None or named[1] == known[1]:
+        return seen
+    about = replace(seen.about, vehicle=known) if named[0] == known[0] else seen.about
+    return replace(seen, about=about, findings=(*seen.findings, "vehicle_mismatch:$.data.vehicle"))
+
+
+def _unnamed_vehicle(seen: Peek, by: Came) -> str:
+    """The vehicle that the door knows and the report does not name itself; empty when the door knows no more."""
+    if by.vehicle is None:
+        return ""
+    scheme, value = by.vehicle.id_scheme, by.vehicle.id_value
+    known = vehicle_key(scheme, value)
+    return "" if known is not None and known == seen.about.vehicle else f"{scheme}:{value}"
+
+
+def _sure(arrived: _Arrived, known: Incident) -> bool:
+    """Whether the report's name says by itself that it is no new call for help.
+
+    A name that holds a time does, or one that comes with a time in the report.  Firmware that names each of its reports
+    alike and has no clock is as good as nameless.
+    """
+    if arrived.source == _BY_KEY:
+        return known.opened_at is not None and arrived.at - known.opened_at <= KEY_LASTS
+    return arrived.source != _BY_BODY and arrived.seen.about.event_time is not None
 
 
 def _with_finding(arrived: _Arrived, finding: str) -> _Arrived:

@@ -21,6 +21,13 @@ SAME_CRASH = timedelta(minutes=2)
 SAME_PLACE_M = 1000.0
 """Without a vehicle and a time to compare: a first fix may be wrong by hundreds of metres (EN 15722: 150 m at 95 %)."""
 
+SAME_VEHICLE_M = 10_000.0
+"""Between two reports of one vehicle that say they are of one time: a first fix by the cell of a radio mast may be so
+wrong.  A number plate in two prefectures at once is two cars."""
+
+FASTEST_M_S = 50.0
+"""180 km/h: what a vehicle may have moved between two reports, be it on a lorry or because it drove on."""
+
 _METRES_PER_DEGREE = 111_195.0
 
 
@@ -74,19 +81,31 @@ def key(scheme: str | None, value: str | None) -> VehicleKey | None:
 def same_crash(one: About, other: About) -> bool:
     """Whether two reports of one sender, which carry the same name, are about one crash.
 
-    They are not when both name a vehicle and it differs, or both name a time and it differs by more than
-    ``SAME_CRASH``; where neither can be compared, positions more than ``SAME_PLACE_M`` apart decide.
+    They are not when both name a vehicle and it differs, when both name a time and it differs by more than
+    ``SAME_CRASH``, or when their positions lie too far apart: for one vehicle more than it can have moved, where no
+    vehicle can be compared more than ``SAME_PLACE_M``.
     """
-    comparable = False
-    if one.vehicle is not None and other.vehicle is not None:
-        if one.vehicle != other.vehicle:
-            return False
-        comparable = True
+    comparable = one.vehicle is not None and other.vehicle is not None
+    if comparable and one.vehicle != other.vehicle:
+        return False
+    apart = timedelta(0)
     if one.event_time is not None and other.event_time is not None:
-        return abs(one.event_time - other.event_time) <= SAME_CRASH
-    if comparable or one.position is None or other.position is None:
-        return True
-    return distance_m(one.position, other.position) <= SAME_PLACE_M
+        apart = abs(one.event_time - other.event_time)
+        if apart > SAME_CRASH:
+            return False
+    return reachable(one, other, apart=apart) if comparable else _metres_apart(one, other) <= SAME_PLACE_M
+
+
+def reachable(one: About, other: About, *, apart: timedelta) -> bool:
+    """Whether one vehicle can have been at both places, ``apart`` from one another; so it is where one is unknown."""
+    return _metres_apart(one, other) <= SAME_VEHICLE_M + FASTEST_M_S * apart.total_seconds()
+
+
+def _metres_apart(one: About, other: About) -> float:
+    """As far as is known: 0 where a position is unknown."""
+    if one.position is None or other.position is None:
+        return 0.0
+    return distance_m(one.position, other.position)
 
 
 def distance_m(one: tuple[float | None, float | None], other: tuple[float | None, float | None]) -> float:

@@ -26,12 +26,14 @@ from urllib.parse import unquote
 
 import jwt
 from msgspec import Struct
+from msgspec.structs import replace
 from multidict import CIMultiDictProxy
 
 from sos.errors import Misconfigured
 from sos.incident.model import TenantId
 from sos.intake.signature import Signature, content_digest, unsigned
 from sos.intake.tenants import Tenant, TenantKeys
+from sos.intake.tenants import digest as key_digest
 from sos.problems import Unauthenticated
 
 LEEWAY = timedelta(seconds=60)
@@ -73,6 +75,8 @@ class Sender(Struct, frozen=True, kw_only=True, gc=False):
     content_digest: bytes | None = None
     """SHA-256 that the signed request promises for its body."""
     findings: tuple[str, ...] = ()
+    connection: str = ""
+    """All that is known of where it comes from: a name of what it presented, and the address.  Not for the journal."""
 
     @property
     def tenant_id(self) -> TenantId:
@@ -147,11 +151,12 @@ class Credentials:
 
     def sender(self, request: Request, *, at: datetime) -> Sender:
         """Who sends ``request``; ``Unauthenticated`` with the rule that it fails."""
-        sender = self.identify(request, at=at)
+        known = self.identify(request, at=at)
+        sender = replace(known, connection=f"{known.connection} {request.remote or ''}")
         bucket = self._rates.get(sender.tenant.id)
         if bucket is None or bucket.take(at):
             return sender
-        return Sender(tenant=sender.tenant, content_digest=sender.content_digest, findings=("over_rate:$",))
+        return replace(sender, findings=("over_rate:$",))
 
     def tenant(self, request: Request, *, at: datetime) -> Tenant:
         """The tenant of a request without a body that matters, such as a call or a question."""
@@ -169,10 +174,11 @@ class Credentials:
             return self._signed(request, at)
         authorization = headers.get("Authorization")
         if authorization is not None and self._issuers and authorization.count(".") == 2:
-            return Sender(tenant=self._token(authorization, at))
-        if authorization is None and (tenant := self._certificate(request)) is not None:
-            return Sender(tenant=tenant)
-        return Sender(tenant=self._keys.tenant(authorization))
+            return self._token(authorization, at)
+        if authorization is None and (sender := self._certificate(request)) is not None:
+            return sender
+        tenant = self._keys.tenant(authorization)
+        return Sender(tenant=tenant, connection=key_digest(authorization or "").hex())
 
     # --- signed requests ---
 
@@ -201,11 +207,12 @@ class Credentials:
             raise unsigned("signature", "The signature does not fit the request and the key.", tenant)
         if not self._nonces.first((signature.key_id, signature.nonce), at):
             raise unsigned("nonce", "This nonce was used before; sign each request, also a retry, anew.", tenant)
-        return Sender(tenant=known.tenant, content_digest=content_digest(request.headers, tenant))
+        digest = content_digest(request.headers, tenant)
+        return Sender(tenant=known.tenant, content_digest=digest, connection=f"key {signature.key_id}")
 
     # --- tokens ---
 
-    def _token(self, authorization: str, at: datetime) -> Tenant:
+    def _token(self, authorization: str, at: datetime) -> Sender:
         token = authorization[7:].strip()
         try:
             claimed = jwt.decode_complete(token, options={"verify_signature": False})
@@ -227,7 +234,8 @@ class Credentials:
                 continue
             except jwt.InvalidTokenError as wrong:
                 raise _untrusted(*_token_fault(wrong), issuer) from None
-            return issuer.tenant
+            subject = str(claimed["payload"].get("sub", ""))
+            return Sender(tenant=issuer.tenant, connection=f"token {issuer.issuer} {subject}")
         raise AssertionError("unreachable")
 
     def _verify(self, token: str, key: jwt.PyJWK, issuer: TokenIssuer, at: datetime) -> None:
@@ -249,8 +257,8 @@ class Credentials:
 
     # --- certificates ---
 
-    def _certificate(self, request: Request) -> Tenant | None:
-        """The tenant whose client certificate the connection, or a trusted proxy, shows."""
+    def _certificate(self, request: Request) -> Sender | None:
+        """The sender whose client certificate the connection, or a trusted proxy, shows."""
         if not self._certificates:
             return None
         der = _peer_certificate(request)
@@ -258,10 +266,11 @@ class Credentials:
             der = _pem(request.headers.get(self._certificate_header, ""))
         if der is None:
             return None
-        tenant = self._certificates.get(hashlib.sha256(der).digest())
+        fingerprint = hashlib.sha256(der).digest()
+        tenant = self._certificates.get(fingerprint)
         if tenant is None:
             raise Unauthenticated("This client certificate is no tenant's.", rule="certificate")
-        return tenant
+        return Sender(tenant=tenant, connection=f"certificate {fingerprint.hex()}")
 
 
 def _untrusted(rule: str, why: str, issuer: TokenIssuer | None = None) -> Unauthenticated:

@@ -17,7 +17,7 @@ from sos.errors import Malformed, Refused, Unknown
 from sos.incident.model import AnswerId, Incident, IncidentId, Mode
 from sos.incident.urns import incident_urn
 from sos.intake import cloudevents, formats
-from sos.intake.acceptance import Acceptance, Accepted
+from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.answers import LONGEST_WAIT, Answers
 from sos.intake.auth import Credentials
 from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES, problems
@@ -136,6 +136,7 @@ class EventDoor:
                 key=headers.get("Idempotency-Key"),
                 cut=cut,
                 findings=sender.findings,
+                by=Came(connection=sender.connection),
             )
         except Malformed as error:
             raise _why(error, cut=cut, expected=formats.of(content_type).expected) from None

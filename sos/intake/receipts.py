@@ -1,8 +1,25 @@
-"""Keyed digests under which reports are recognised: the same for every repeat, and nothing can be guessed from them."""
+"""Keyed digests under which reports are recognised: the same for every repeat, and nothing can be guessed from them.
+
+A report that its sender has named is recognised by that name.  One without a name is recognised by its bytes, by all
+that the door knows of who sent them, and for a short time only: the same few bytes again may be another car, or the
+same one in trouble again.
+"""
 
 import hmac
+from collections import OrderedDict
+from datetime import datetime, timedelta
 
 from sos.incident.model import TenantId
+
+SENT_AGAIN_WITHIN = timedelta(minutes=2)
+"""How long the same nameless bytes from one connection are one report that is sent again.  Clients give up a request
+after 10 to 60 s and try a few times; what comes later is somebody pressing again, or somebody else."""
+
+VEHICLE_SENDS_AGAIN_WITHIN = timedelta(minutes=10)
+"""The same where the door knows the vehicle: a broker redelivers after a reconnection, and no other car is meant."""
+
+_REMEMBERED = 16_384
+"""Nameless reports whose first arrival is remembered: the first minutes of a great earthquake, about 4 MB."""
 
 
 class Receipts:
@@ -25,3 +42,27 @@ class Receipts:
         keyed = self._digest.copy()
         keyed.update(body)
         return keyed.hexdigest()
+
+
+class Nameless:
+    """Names for reports without one: stretches of time, counted from the first arrival.
+
+    What this process does not remember (it was started anew, or another one took the first) falls into stretches of the
+    clock.  Where such a stretch ends between two tries there are two incidents, and no emergency is lost.
+    """
+
+    def __init__(self) -> None:
+        self._since: OrderedDict[str, tuple[datetime, str]] = OrderedDict()
+
+    def event(self, known: str, *, one_vehicle: bool, at: datetime) -> str:
+        """The same for every repeat of what is ``known`` of a report, its bytes and its sender, within its time."""
+        within = VEHICLE_SENDS_AGAIN_WITHIN if one_vehicle else SENT_AGAIN_WITHIN
+        earlier = self._since.get(known)
+        if earlier is not None and abs(at - earlier[0]) <= within:
+            return earlier[1]
+        event = f"{known}\0{at.timestamp() // within.total_seconds():.0f}"
+        self._since[known] = at, event
+        self._since.move_to_end(known)
+        if len(self._since) > _REMEMBERED:
+            self._since.popitem(last=False)
+        return event

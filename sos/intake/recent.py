@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from sos.incident.model import IncidentId, TenantId
-from sos.intake.arrival import SAME_CRASH, About, VehicleKey
+from sos.intake.arrival import SAME_CRASH, About, VehicleKey, reachable
 
 JOIN_WITHIN = timedelta(hours=2)
 """How long after a crash further data of the same vehicle is about that crash: an eCall device stays reachable for
@@ -76,7 +76,8 @@ class Recent:
     def crash(self, tenant: TenantId, about: About, *, at: datetime) -> Seen | None:
         """The newest incident of the same vehicle that a further report at ``at`` is certainly about."""
         for known in self._of(tenant, about.vehicle):
-            if at - known.at > JOIN_WITHIN:
+            apart = abs(at - known.at)
+            if apart > JOIN_WITHIN or not reachable(known.about, about, apart=apart):
                 continue
             ours, theirs = known.about.event_time, about.event_time
             if ours is None or theirs is None or abs(ours - theirs) <= SAME_CRASH:

@@ -33,6 +33,8 @@ class MemoryReception:
         """What was ordered besides opening, in order, and led to events."""
         self.failing: list[Exception] = []
         """Raised one by one, before anything is kept: the outages a trial wants."""
+        self.failing_states: list[Exception] = []
+        """The same for what is asked of an incident's state."""
         self.kept = asyncio.Event()
         self._by_receipt: dict[bytes, asyncio.Future[IncidentId]] = {}
         self._states: dict[IncidentId, Incident] = {}
@@ -77,6 +79,8 @@ class MemoryReception:
         return Done(incident=self._states[incident], recorded=tuple(recorded))
 
     async def state(self, incident: IncidentId) -> Incident:
+        if self.failing_states:
+            raise self.failing_states.pop(0)
         try:
             return self._states[incident]
         except KeyError:

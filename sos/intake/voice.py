@@ -8,15 +8,16 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from sos.errors import Malformed
+from sos.errors import Malformed, SosError
 from sos.incident.commands import OpenIncident
-from sos.incident.model import IncidentId, Trigger
+from sos.incident.model import IncidentId, State, Trigger
 from sos.incident.report import CallBack, EmergencyReport, Vehicle, canonical
 from sos.intake.arrival import About, Peek, VehicleKey, key
 from sos.intake.port import Reception
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent, Seen
 from sos.intake.tenants import Tenant
+from sos.journal.journal import Received
 from sos.problems import UnsupportedMedia
 
 MEDIA_TYPE = "application/vnd.sos.call+json"
@@ -24,6 +25,10 @@ MEDIA_TYPE = "application/vnd.sos.call+json"
 
 _SCHEMES = frozenset({"vin", "jp_frame", "oem_id", "plate"})
 _SOURCE = "urn:sos:call"
+
+CLOSED_BEFORE = 8
+"""Incidents of one call, one after the other, that are looked at for one that is open: a call has an id of its own, and
+only a sender that gives the same to each ever has more than one."""
 
 
 class Call(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -79,7 +84,7 @@ class CallsWithoutData:
         language: str | None,
         received_at: datetime,
     ) -> IncidentId:
-        """The incident of this call; the same for every try under the same ``leg``.
+        """The incident of this call; the same for every try under the same ``leg`` until it is closed.
 
         ``Unavailable`` when nothing can keep it.  ``vehicle`` is ``scheme:value``; what has another form is not known.
         """
@@ -87,25 +92,43 @@ class CallsWithoutData:
         earlier = self._recent.data_without_call(tenant.id, known, at=received_at)
         if earlier is not None:
             return earlier.incident
-        scheme, value = known or (None, None)
-        report = canonical(Call(scheme=scheme, value=value, tel=tel, language=language))
-        received = await self._reception.open(
-            OpenIncident(
-                mode=tenant.mode,
-                trigger=Trigger.UNKNOWN,
-                format=MEDIA_TYPE,
-                report=report,
-                report_digest=self._receipts.report_digest(leg.encode() + b"\0" + report),
-                readable=True,
-                findings=("no_data:$",),
-                channel="voice",
-            ),
-            tenant=tenant.id,
-            receipt=self._receipts.receipt(tenant.id, _SOURCE, leg),
-            received_at=received_at,
-        )
+        command = self._opening(tenant, Call(**_named(known), tel=tel, language=language), leg=leg)
+        call = f"{leg}\0{vehicle or ''}\0{tel or ''}"  # two cars that count their calls alike are two
+        received = await self._open(command, tenant, call, received_at)
+        for _ in range(CLOSED_BEFORE):
+            if not received.repeat or not await self._closed(received.incident):
+                break
+            received = await self._open(command, tenant, f"{call}\0after\0{received.incident}", received_at)
         if not received.repeat:
             about = About(vehicle=known, tel=tel)
             seen = Seen(incident=received.incident, tenant=tenant.id, at=received_at, about=about, voice_only=True)
             self._recent.note(seen)
         return received.incident
+
+    def _opening(self, tenant: Tenant, call: Call, *, leg: str) -> OpenIncident:
+        report = canonical(call)
+        return OpenIncident(
+            mode=tenant.mode,
+            trigger=Trigger.UNKNOWN,
+            format=MEDIA_TYPE,
+            report=report,
+            report_digest=self._receipts.report_digest(leg.encode() + b"\0" + report),
+            readable=True,
+            findings=("no_data:$",),
+            channel="voice",
+        )
+
+    async def _open(self, command: OpenIncident, tenant: Tenant, call: str, at: datetime) -> Received:
+        receipt = self._receipts.receipt(tenant.id, _SOURCE, call)
+        return await self._reception.open(command, tenant=tenant.id, receipt=receipt, received_at=at)
+
+    async def _closed(self, incident: IncidentId) -> bool:
+        """Whether a call can no longer be taken into ``incident``; not while nobody knows."""
+        try:
+            return (await self._reception.state(incident)).state is State.CLOSED
+        except SosError:
+            return False
+
+
+def _named(vehicle: VehicleKey | None) -> dict[str, str]:
+    return {} if vehicle is None else {"scheme": vehicle[0], "value": vehicle[1]}

@@ -39,8 +39,8 @@ class House:
     def restart(self) -> None:
         """Forget all that is only in memory."""
         self.recent = Recent()
-        receipts = Receipts(b"a secret for tests, 32 bytes long")
-        self.acceptance = Acceptance(self.reception, receipts, self.recent)
+        self.receipts = Receipts(b"a secret for tests, 32 bytes long")
+        self.acceptance = Acceptance(self.reception, self.receipts, self.recent)
 
     async def take(
         self, body: bytes, media_type: str = CLOUD, *, tenant: Tenant = ACME, key: str | None = None

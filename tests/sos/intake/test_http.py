@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -119,6 +120,22 @@ async def test_concurrent_duplicates_open_one_incident(client: Client, reception
 
     assert sorted(status for status, _ in answers) == [200] * 23 + [202]
     assert len({answer["incident"] for _, answer in answers}) == len(reception.opened) == 1
+
+
+async def test_the_same_nameless_press_from_two_addresses_is_two_incidents(reception: MemoryReception) -> None:
+    press = b'{"type": "jp.example.sos.manual.v1", "data": {"trigger": "manual"}}'
+    opened: list[str] = []
+    async with TestServer(application(reception)) as server:
+        for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1"):
+            connector = aiohttp.TCPConnector(local_addr=(address, 0))
+            url = server.make_url("/v1/events")
+            async with (
+                aiohttp.ClientSession(connector=connector) as session,
+                session.post(url, data=press, headers=HEADERS) as answer,
+            ):
+                opened.append((await answer.json())["incident"])
+
+    assert opened[0] == opened[2] != opened[1]
 
 
 async def test_the_same_event_of_another_tenant_is_another_incident(client: Client, reception: MemoryReception) -> None:
