@@ -29,6 +29,11 @@ def clean(text: str) -> str:
     return _MISLEADING.sub("", _LONE.sub("\ufffd", text))
 
 
+def octets(text: str) -> bytes:
+    """``text`` of a header or an address as octets; half a surrogate stands for one that was no UTF-8."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def cleaned(value: Some, *, depth: int = MAX_DEPTH) -> Some:
     """``value`` with every text in it clean: decoded JSON with the names of its members, or a Struct.
 

@@ -10,6 +10,7 @@ from typing import Any
 from lxml import etree
 
 from routing.errors import Malformed
+from routing.text import clean
 
 MAX_BYTES = 262_144
 """Of one document.  The largest honest ones hold a boundary by value, at most some 100 kB."""
@@ -97,7 +98,7 @@ def text(element: Any) -> str:
     """The text of an element without elements in it, stripped.  ``Malformed`` when it holds elements."""
     if len(element):
         raise Malformed("only text is expected here", field=where(element))
-    return (element.text or "").strip()
+    return clean(element.text or "").strip()
 
 
 def _position(fault: Exception) -> str:

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from msgspec import Struct
 
+from routing.text import clean
 from sos.errors import Bug, Conflict, Forbidden, Malformed, Misconfigured, Refused, SosError, Unavailable, Unknown
 from sos.incident.model import new_id
 
@@ -139,6 +140,10 @@ _KEPT_HEADERS = ("Allow", "Location", "WWW-Authenticate")
 async def problems_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The named edge of one request: whatever goes wrong inside becomes a problem answer; ours also a record."""
     try:
+        if clean(request.path) != request.path:
+            raise Unknown("There is nothing at an address with control characters in it.")
+        if clean(request.query_string) != request.query_string:
+            raise Malformed("A query holds no control characters and no half surrogates.", field="?")
         return await handler(request)
     except SosError as error:
         instance = f"urn:uuid:{new_id()}"

@@ -12,6 +12,7 @@ from msgspec import Struct
 from sos.calls.bridge import Bridge
 from sos.calls.turn import LASTS, Turn
 from sos.errors import Malformed, Refused, Unknown
+from sos.formats.body import read
 from sos.incident.commands import PressKeys
 from sos.incident.model import IncidentId, LegId, Party, TenantId
 from sos.journal.journal import Journal
@@ -140,10 +141,7 @@ _KEYS = re.compile(r"[0-9*#A-D]{1,32}\Z")
 
 def _keys(body: bytes) -> str:
     """``Malformed`` unless ``body`` is keys of a telephone."""
-    try:
-        keys = _pressed.decode(body).keys
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        raise Malformed('send {"keys": "1"}', field="$.keys") from wrong
+    keys = read(_pressed, body, expected='send {"keys": "1"}', field="$.keys").keys
     if not _KEYS.match(keys):
         raise Malformed("keys are 0 to 9, *, # and A to D, at most 32", field="$.keys")
     return keys

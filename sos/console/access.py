@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
+from routing.text import octets
 from sos.clock import Clock, parse_timestamp, timestamp
 from sos.errors import Forbidden
 from sos.incident.model import OperatorId
@@ -38,7 +39,7 @@ class Access:
 
     def log_in(self, token: str) -> str:
         """A session for the operator whose desk token this is.  ``Forbidden`` when it is nobody's."""
-        given = sha256(token.encode()).hexdigest()
+        given = sha256(octets(token)).hexdigest()
         found = [each for each in self._operators.values() if hmac.compare_digest(each.token_digest, given)]
         if not found:
             raise Forbidden("this desk token is not valid")
@@ -49,7 +50,7 @@ class Access:
         name, _, rest = (session or "").partition("|")
         since, _, _ = rest.partition("|")
         known = self._operators.get(OperatorId(name))
-        if known is None or not hmac.compare_digest(self._session(known, since).encode(), (session or "").encode()):
+        if known is None or not hmac.compare_digest(self._session(known, since).encode(), octets(session or "")):
             raise Forbidden("log in first")
         if self._clock.now() - parse_timestamp(since) > LASTS:
             raise Forbidden("this log-in is over; log in again")

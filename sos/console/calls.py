@@ -6,8 +6,9 @@ invited only under a decision to tell it (``DisclosureDecided``), since the vehi
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sos.console.port import Voice
 from sos.errors import Malformed, Refused
@@ -71,7 +72,7 @@ class CallOrder(Struct, frozen=True, kw_only=True):
     line: str = "first"
     notice: str = ""
     how: ResponseHow = ResponseHow.SPEECH
-    seconds: int = 0
+    seconds: Annotated[int, Meta(ge=0, le=86_400)] = 0
     because: WaitReason | None = None
 
 

@@ -11,6 +11,7 @@ from routing.categories import Category
 from sos.console.access import COOKIE, Access, Operator
 from sos.console.socket import DeskSocket, Room
 from sos.errors import Forbidden, Malformed, Refused, Unavailable, Unknown
+from sos.formats.body import read
 from sos.incident.commands import ReadParts
 from sos.incident.model import IncidentId, LegId, Party, State
 from sos.whip import leg_id, sdp_answer, sdp_offer
@@ -28,8 +29,15 @@ CONTENT_SECURITY = (
 """CSP level 3, where ``'self'`` covers our own WebSocket; ``connect`` names whatever else voice needs."""
 
 
+LONGEST_NAME = 120
+"""Of a script of the page; a file system refuses more than 255 octets with an error, not with a no."""
+
+
 class _LogIn(Struct, frozen=True):
     token: str
+
+
+_log_in = msgspec.json.Decoder(_LogIn)
 
 
 class Console:
@@ -72,8 +80,9 @@ class Console:
         return web.FileResponse(page, headers={"Cache-Control": "no-cache", **self._headers})
 
     async def _asset(self, request: web.Request) -> web.StreamResponse:
-        asset = STATIC / "assets" / Path(request.match_info["name"]).name
-        if not asset.is_file():
+        name = Path(request.match_info["name"]).name
+        asset = STATIC / "assets" / name
+        if len(name) > LONGEST_NAME or not asset.is_file():
             raise web.HTTPNotFound
         lasting = {"Cache-Control": "public, max-age=31536000, immutable"}
         return web.FileResponse(asset, headers=lasting | self._headers)
@@ -89,10 +98,7 @@ class Console:
         return web.Response(status=204)
 
     async def _log_in(self, request: web.Request) -> web.Response:
-        try:
-            given = msgspec.json.decode(await request.read(), type=_LogIn)
-        except msgspec.DecodeError as wrong:
-            raise Malformed("send {'token': '...'}", field="$.token") from wrong
+        given = read(_log_in, await request.read(), expected="send {'token': '...'}", field="$.token")
         session = self._access.log_in(given.token)
         response = web.Response(status=204)
         response.set_cookie(

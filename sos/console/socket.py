@@ -7,12 +7,12 @@ the events it missed) and follows the hub.  Every order has an id and gets exact
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from routing.categories import Category
 from routing.directory import Directory
@@ -27,6 +27,7 @@ from sos.console.outage import Outage
 from sos.console.port import Agencies, Disclose, Replay, Voice
 from sos.console.transcript import Transcript
 from sos.errors import Forbidden, Malformed, Refused, SosError, Unavailable
+from sos.formats.body import read
 from sos.incident.commands import (
     AddNote,
     AnswerReferral,
@@ -79,8 +80,12 @@ LOOKING = frozenset({"open", "history"})
 """Orders that a page gives by itself: they do not say that somebody works in this window."""
 
 
+OrderNumber = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+"""The page's own number of an order: what JavaScript can count to."""
+
+
 class Order(CallOrder, frozen=True, kw_only=True):
-    id: int
+    id: OrderNumber
     do: str
     incident: IncidentId | None = None
     category: Category = Category.OBS
@@ -293,9 +298,9 @@ class DeskSocket:
     async def _take(self, text: str) -> None:
         assert self._mailbox is not None
         try:
-            order = _orders.decode(text)
-        except msgspec.DecodeError as wrong:
-            self._mailbox.put(_reply(0, error=Malformed(f"not an order: {wrong}")))
+            order = read(_orders, text)
+        except Malformed as wrong:
+            self._mailbox.put(_reply(0, error=Malformed(f"not an order: {wrong}", field=wrong.field)))
             return
         if order.do == "beat":
             self._room.desks.beat(self._desk, seat=self._seat)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from routing.categories import Category
+from routing.text import clean
 from sos.dispatch.answers import command
 from sos.dispatch.forms import prepare
 from sos.errors import Malformed, Refused, Unknown
@@ -77,6 +78,7 @@ class Replies:
 
         ``Malformed`` when it is no answer, ``Refused`` when it comes too late or is another agency's to give.
         """
+        text = clean(text)
         if len(text) > WORDS:
             raise Malformed(f"a question has at most {WORDS} characters", field="$.text")
         told = await self.told(incident, disclosure)

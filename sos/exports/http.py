@@ -16,6 +16,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from routing.categories import Category
+from routing.text import octets
 from sos.errors import Malformed
 from sos.exports.archive import pack
 from sos.exports.package import Exporter
@@ -66,7 +67,7 @@ class ExportDoor:
         return web.Response(body=archive, content_type="application/x-tar", headers=headers)
 
     def _auditor(self, authorization: str) -> Auditor:
-        given = sha256(authorization.removeprefix("Bearer ").encode()).hexdigest()
+        given = sha256(octets(authorization.removeprefix("Bearer "))).hexdigest()
         for auditor in self._auditors:
             if hmac.compare_digest(auditor.token_digest, given):
                 return auditor

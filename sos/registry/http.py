@@ -16,8 +16,10 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from routing.categories import Category
+from routing.text import clean, octets
 from sos.clock import Clock, timestamp
 from sos.errors import Forbidden, Malformed, Misconfigured, Unknown
+from sos.formats.body import read as read_body
 from sos.incident.events import Recorded, RegistryChanged, RegistryRead
 from sos.incident.model import SubjectId, TenantId
 from sos.problems import Unauthenticated
@@ -165,12 +167,13 @@ class RegistryDoor:
 
     def _by(self, request: web.Request, *, people: bool = True) -> By:
         """Who asks; ``Unauthenticated`` for a stranger.  ``people`` False: a portal's customers have no business."""
-        given = sha256(request.headers.get("Authorization", "").removeprefix("Bearer ").encode()).hexdigest()
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        given = sha256(octets(token)).hexdigest()
         for registrar in self._registrars:
             if hmac.compare_digest(registrar.token_digest, given):
                 if registrar.role is Role.PORTAL and not people:
                     raise Forbidden("a portal sees its own customer's records only")
-                acting = request.headers.get(ACTING)
+                acting = clean(request.headers.get(ACTING, ""))
                 return By(
                     tenant=registrar.tenant,
                     role=registrar.role,
@@ -191,11 +194,7 @@ async def _body(request: web.Request, *, most: int = MOST_BODY_BYTES) -> bytes:
 
 
 def _decoded(body: bytes, shape: Any) -> Any:
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        message, _, path = str(wrong).partition(" - at `")
-        raise Malformed(message if path else "the body is not JSON", field=path.rstrip("`") or "$") from wrong
+    return read_body(msgspec.json.Decoder(shape), body)
 
 
 def _subject(request: web.Request) -> SubjectId:

@@ -15,6 +15,7 @@ from sos.dispatch.answers import ANSWERS
 from sos.dispatch.replies import Replies
 from sos.dispatch.signing import public_key, verify
 from sos.errors import Forbidden, Malformed
+from sos.formats.body import read
 from sos.incident.model import AgencyId, DisclosureId, IncidentId
 
 BODY_BYTES = 8192
@@ -49,10 +50,7 @@ class CallbackDoor:
         if len(body) > BODY_BYTES:
             raise Malformed("an answer is shorter")
         self._verify(told.agency, request, body)
-        try:
-            given = _given.decode(body)
-        except msgspec.DecodeError as wrong:
-            raise Malformed(f"send {{'answer': one of {', '.join(ANSWERS)}}}", field="$.answer") from wrong
+        given = read(_given, body, expected=f"send {{'answer': one of {', '.join(ANSWERS)}}}", field="$.answer")
         await self._replies.answer(told.agency, incident, disclosure, given.answer, given.text)
         return web.Response(status=204)
 

@@ -30,6 +30,7 @@ from sos.clock import Clock
 from sos.dispatch.port import Parcel, Receipt
 from sos.dispatch.replies import Replies, Told
 from sos.errors import Forbidden, Malformed, Refused, SosError, Unavailable, Unknown
+from sos.formats.body import read
 from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, new_id
 from sos.problems import kind_of
 
@@ -153,8 +154,8 @@ class Subscriber:
 
     async def _take(self, text: str, group: asyncio.TaskGroup) -> None:
         try:
-            frame = _frames.decode(text)
-        except msgspec.DecodeError:
+            frame = read(_frames, text)
+        except Malformed:
             await self._send(_response("subscribeResponse", {}, 400, "Bad Request"))
             return
         if frame.subscribe is not None and await self._subscribe(frame.subscribe):

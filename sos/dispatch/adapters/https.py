@@ -23,7 +23,8 @@ from sos.clock import Clock
 from sos.dispatch.forms import JSON, MEDIA_TYPES
 from sos.dispatch.port import Parcel, Receipt
 from sos.dispatch.signing import signed
-from sos.errors import Misconfigured, Unavailable
+from sos.errors import Malformed, Misconfigured, Unavailable
+from sos.formats.body import read
 from sos.incident.model import Acknowledgement
 
 CONNECT_S = 2.0
@@ -139,8 +140,8 @@ def check_settings(agency: str, settings: Mapping[str, Any], *, loopback: bool) 
 def _read(body: bytes) -> _Answer:
     """What a machine there says; nothing at all when it is not JSON."""
     try:
-        return _answer.decode(body)
-    except msgspec.DecodeError:
+        return read(_answer, body)
+    except Malformed:
         return _Answer()
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from routing.brief import read, render_text
 from routing.directory import Directory
+from routing.text import octets
 from sos.dispatch.answers import check_digits
 from sos.dispatch.port import Parcel, Receipt
 from sos.dispatch.replies import WORDS, Replies
@@ -79,13 +80,13 @@ class Links:
         return f"{self._public_url}/agency/callback/{incident}/{disclosure}"
 
     def is_eido(self, agency: str, token: str) -> bool:
-        return hmac.compare_digest(self._token("eido", agency).encode(), token.encode())
+        return hmac.compare_digest(self._token("eido", agency).encode(), octets(token))
 
     def is_inbox(self, agency: str, token: str) -> bool:
-        return hmac.compare_digest(self._token("inbox", agency).encode(), token.encode())
+        return hmac.compare_digest(self._token("inbox", agency).encode(), octets(token))
 
     def is_brief(self, disclosure: str, token: str) -> bool:
-        return hmac.compare_digest(self._token("brief", disclosure).encode(), token.encode())
+        return hmac.compare_digest(self._token("brief", disclosure).encode(), octets(token))
 
     def _token(self, purpose: str, name: str) -> str:
         return hmac.digest(self._secret, f"{purpose}|{name}".encode(), "sha256").hex()[:40]

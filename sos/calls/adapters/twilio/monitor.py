@@ -15,6 +15,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from sos.errors import Forbidden, Malformed
+from sos.formats import body
 from sos.media.heard import rms_dbov
 from sos.media.meter import SILENCE, Reading
 
@@ -75,10 +76,7 @@ _decoder = msgspec.json.Decoder(Message)
 
 def read(text: str | bytes) -> Message:
     """``Malformed`` (Twilio's fault, or nobody's who should be here) when it is no message."""
-    try:
-        return _decoder.decode(text)
-    except msgspec.DecodeError as wrong:
-        raise Malformed("this is no Media Streams message") from wrong
+    return body.read(_decoder, text, expected="this is no Media Streams message")
 
 
 class Listening:

@@ -21,9 +21,11 @@ from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import VoiceGrant
 from twilio.request_validator import SIGNATURE_SETTINGS_HEADER, RequestValidator, get_signature_algorithm
 
+from routing.text import clean
 from sos.calls.http import IncidentOfCall
 from sos.clock import Clock
 from sos.errors import Forbidden, SosError, Unavailable
+from sos.formats.body import read
 from sos.incident.model import IncidentId, LegId, OperatorId, Party, RecordingId, TenantId
 
 log = structlog.get_logger()
@@ -115,6 +117,8 @@ class VoiceKeys(Struct, frozen=True, kw_only=True):
         return f"VoiceKeys(key={self.key!r})"
 
 
+_json_form: msgspec.json.Decoder[Mapping[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+
 OperatorOf = Callable[[web.Request], OperatorId]
 """The operator whose desk asks; ``Forbidden`` when it is nobody's."""
 
@@ -193,14 +197,14 @@ class TwilioDoor:
         form: Mapping[str, Any]
         if request.content_type == "application/json" and "bodySHA256" in request.query:
             self._check(request, text)
-            form = msgspec.json.decode(text, type=dict[str, Any])
+            form = read(_json_form, text)
         else:  # JSON without its digest in the address is signed by nobody, and the validator cannot read it
             form = MultiDict(parse_qsl(text, keep_blank_values=True))
             self._check(request, form)
         if form.get("AccountSid", self._trust.account) != self._trust.account:
             log.warning("twilio_webhook_of_another_account", path=_route(request))
             raise Forbidden("this is not our account")
-        return {str(name): str(value) for name, value in form.items()}
+        return {clean(str(name)): clean(str(value)) for name, value in form.items()}
 
     def _check(self, request: web.Request, body: Any) -> None:
         signature = request.headers.get(SIGNATURE, "")
