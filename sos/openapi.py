@@ -583,8 +583,9 @@ _SECURITY: Mapping[str, Any] = {
         "type": "apiKey",
         "in": "header",
         "name": "Signature-Input",
-        "description": "HTTP message signature (RFC 9421), hmac-sha256 over @method, @path, @query and content-digest, "
-        "with created, keyid and nonce",
+        "description": "HTTP message signature (RFC 9421), hmac-sha256 over @method, @authority, @path, @query, "
+        "content-digest and each of content-type, idempotency-key, if-match, leg-id, vehicle-id, call-back and "
+        "call-language that is sent, with created, keyid and nonce",
     },
     "tenantCertificate": {"type": "mutualTLS"},
     "deskSession": {"type": "apiKey", "in": "cookie", "name": "sos_desk"},

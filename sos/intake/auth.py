@@ -3,8 +3,9 @@
 Four ways, one outcome (``Sender``):
 
 - ``Authorization: Bearer <key>``: a static key, of which only the SHA-256 is held (``tenants``).
-- ``Signature-Input`` and ``Signature``: HTTP message signatures (RFC 9421) with ``hmac-sha256`` over method, path,
-  query and ``Content-Digest`` (RFC 9530), with ``created`` and a ``nonce`` that is taken once.
+- ``Signature-Input`` and ``Signature``: HTTP message signatures (RFC 9421) with ``hmac-sha256`` over method, authority,
+  path, query, ``Content-Digest`` (RFC 9530) and the headers that change a request's meaning, with ``created`` and a
+  ``nonce`` that is taken once.
 - ``Authorization: Bearer <JWT>`` (RFC 7519, 8725): asymmetric algorithms only, ``exp``, ``iss`` and ``aud`` required.
 - a client certificate by its SHA-256, from our own TLS or from a header of a proxy that the settings trust.
 
@@ -31,7 +32,7 @@ from multidict import CIMultiDictProxy
 
 from sos.errors import Misconfigured
 from sos.incident.model import TenantId
-from sos.intake.signature import Signature, content_digest, unsigned
+from sos.intake.signature import Signature, content_digest, needed, unsigned
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.intake.tenants import digest as key_digest
 from sos.problems import Unauthenticated
@@ -44,9 +45,6 @@ NONCES = 200_000
 
 ALGORITHMS = frozenset({"ES256", "ES384", "RS256", "PS256", "EdDSA"})
 """Of a token.  No ``none`` and no shared secrets (RFC 8725 3.1, 3.2)."""
-
-COVERED = frozenset({"@method", "@path", "content-digest"})
-"""What a signature must cover at least; ``@query`` too when there is a query."""
 
 
 class Request(Protocol):
@@ -190,8 +188,7 @@ class Credentials:
         tenant = known.tenant.id
         if signature.algorithm not in (None, "hmac-sha256"):
             raise unsigned("alg", "Sign with `hmac-sha256` (RFC 9421 3.3.3).", tenant)
-        needed = COVERED | ({"@query"} if request.query_string else set())
-        if missing := needed - set(signature.components):
+        if missing := needed(request.headers, query=bool(request.query_string)) - set(signature.components):
             raise unsigned("components", f"The signature must cover {', '.join(sorted(missing))} as well.", tenant)
         age = at.timestamp() - signature.created
         if abs(age) > self._leeway.total_seconds():

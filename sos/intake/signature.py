@@ -8,7 +8,9 @@ import hashlib
 import hmac
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from http_sf import StructuredFieldError, parse, ser
 from msgspec import Struct
@@ -24,6 +26,23 @@ LONGEST_NAME = 128
 """Of a covered field, a key and a nonce."""
 
 DERIVED = frozenset({"@method", "@path", "@query", "@authority"})
+
+COVERED = frozenset({"@method", "@path", "@authority", "content-digest"})
+"""What a signature must cover at least; ``@query`` too when there is a query."""
+
+MEANING = frozenset(
+    {
+        "content-type",
+        "idempotency-key",
+        "if-match",
+        "leg-id",
+        "vehicle-id",
+        "call-back",
+        "call-language",
+    }
+)
+"""Headers that change what a request does: whoever sends one signs it, so that nobody on the way gives a report another
+reading, another identity, or a call another number to be called back at."""
 
 Headers: TypeAlias = CIMultiDictProxy[str]
 
@@ -68,10 +87,20 @@ class Signature(Struct, frozen=True, kw_only=True):
             "@method": method,
             "@path": path,
             "@query": f"?{query}",
-            "@authority": headers.get("Host", "").lower(),
+            "@authority": _authority(headers.get("Host", "")),
         }
         lines = [f'"{name}": {derived.get(name) or _sent(name, headers)}' for name in self.components]
         return "\n".join([*lines, f'"@signature-params": {self.params}']).encode("utf-8", "surrogateescape")
+
+
+def needed(headers: Headers, *, query: bool) -> frozenset[str]:
+    """What the signature of a request with these headers must cover."""
+    return COVERED | {name for name in MEANING if name in headers} | ({"@query"} if query else set())
+
+
+def _authority(host: str) -> str:
+    """RFC 9421 2.2.3: in small letters, without the port that its scheme has anyway."""
+    return host.lower().removesuffix(":443").removesuffix(":80")
 
 
 def _dictionary(headers: Headers, name: str) -> dict[str, Any]:
@@ -132,19 +161,25 @@ def unsigned(rule: str, why: str, tenant: str | None = None, *, field: str = "Si
 
 
 def sign(
-    secret: bytes, *, key_id: str, method: str, path: str, body: bytes, created: int, nonce: str
+    secret: bytes,
+    *,
+    key_id: str,
+    method: str,
+    url: str,
+    body: bytes,
+    created: int,
+    nonce: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """The headers of a signed request: what a tenant's cloud does, for vehicles of ours and for trials."""
-    digest = f"sha-256=:{b64encode(hashlib.sha256(body).digest()).decode()}:"
-    path, _, query = path.partition("?")
-    covered = '"@method" "@path"' + (' "@query"' if query else "") + ' "content-digest"'
+    """The headers of a signed request, ``headers`` among them: what a tenant's cloud does, for vehicles of ours and for
+    trials."""
+    parts = urlsplit(url)
+    sent = {"Content-Digest": f"sha-256=:{b64encode(hashlib.sha256(body).digest()).decode()}:", **headers}
+    fields = {"@method": method, "@authority": _authority(parts.netloc), "@path": parts.path}
+    fields |= {"@query": f"?{parts.query}"} if parts.query else {}
+    fields |= {name.lower(): value for name, value in sent.items()}
+    covered = " ".join(f'"{name}"' for name in fields)
     params = f'({covered});created={created};keyid="{key_id}";nonce="{nonce}";alg="hmac-sha256"'
-    lines = [f'"@method": {method}', f'"@path": {path}']
-    lines += [f'"@query": ?{query}'] if query else []
-    lines += [f'"content-digest": {digest}', f'"@signature-params": {params}']
+    lines = [f'"{name}": {value}' for name, value in fields.items()] + [f'"@signature-params": {params}']
     made = hmac.digest(secret, "\n".join(lines).encode(), "sha256")
-    return {
-        "Content-Digest": digest,
-        "Signature-Input": f"sos={params}",
-        "Signature": f"sos=:{b64encode(made).decode()}:",
-    }
+    return {**sent, "Signature-Input": f"sos={params}", "Signature": f"sos=:{b64encode(made).decode()}:"}

@@ -59,11 +59,14 @@ def signing() -> Credentials:
     return Credentials(TenantKeys({}), signing={"acme-1": SigningKey(tenant=ACME, secret=SECRET)})
 
 
-def signed(path: str = "/v1/events", *, body: bytes = BODY, **changed: Any) -> dict[str, str]:
+HOST = "sos.example"
+CLOUD_EVENT = {"Content-Type": "application/cloudevents+json"}
+
+
+def signed(path: str = "/v1/events", *, body: bytes = BODY, secret: bytes = SECRET, **changed: Any) -> dict[str, str]:
     given = {"key_id": "acme-1", "method": "POST", "created": int(NOW.timestamp()), "nonce": "n1"} | changed
-    return sign(
-        changed.get("secret", SECRET), path=path, body=body, **{k: v for k, v in given.items() if k != "secret"}
-    )
+    given["headers"] = CLOUD_EVENT | given.get("headers", {})
+    return {"Host": HOST} | sign(secret, url=f"https://{HOST}{path}", body=body, **given)
 
 
 def test_a_signed_request_is_its_tenants(signing: Credentials) -> None:
@@ -98,6 +101,33 @@ def test_a_signature_that_breaks_a_rule_is_refused_by_its_name(
     assert refused(signing, request(**signed(**change))) == (rule, "acme")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Type", "application/EmergencyCallData.eCall.MSD"),
+        ("Host", "another.example"),
+        ("Call-Back", "+81312345679"),
+        ("Vehicle-Id", "another"),
+        ("Call-Language", "en"),
+        ("Idempotency-Key", "another"),
+        ("Leg-Id", "00000000-0000-0000-0000-000000000001"),
+        ("If-Match", '"another"'),
+    ],
+)
+def test_nobody_on_the_way_changes_or_adds_what_a_request_means(signing: Credentials, name: str, value: str) -> None:
+    meant = signed() if name in ("Host", "Content-Type") else signed(headers={name: "meant"})
+    added = signed() | {name: value}
+
+    assert signing.identify(request(**meant), at=NOW).tenant is ACME
+    assert refused(signing, request(**meant | {name: value})) == ("signature", "acme")
+    assert refused(signing, request(**added)) == (("signature" if name in signed() else "components"), "acme")
+
+
+@pytest.mark.parametrize("host", ["SOS.example", "sos.example:443", "sos.example:80"])
+def test_an_authority_is_compared_without_case_and_default_port(signing: Credentials, host: str) -> None:
+    assert signing.sender(request(**signed() | {"Host": host}), at=NOW).tenant is ACME
+
+
 def test_a_signature_for_another_method_or_path_does_not_fit(signing: Credentials) -> None:
     assert refused(signing, request("PUT", **signed())) == ("signature", "acme")
     assert refused(signing, request(path="/v1/calls", **signed(nonce="n2"))) == ("signature", "acme")
@@ -124,6 +154,9 @@ def test_a_forged_signature_does_not_use_up_a_nonce(signing: Credentials) -> Non
     ("old", "new", "rule"),
     [
         ('"@method" ', "", "components"),
+        ('"@authority" ', "", "components"),
+        (' "content-digest"', "", "components"),
+        (' "content-type"', "", "components"),
         ('"@path"', '"@path" "@path"', "components"),
         ('"@path"', '"@path" "x-nothing"', "components"),
         (";nonce=", ";other=", "nonce"),
