@@ -40,6 +40,12 @@ class TokenSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Public keys: a JWK set (RFC 7517) or one PEM."""
     algorithm: str = "ES256"
     """``ES256``, ``ES384``, ``RS256``, ``PS256`` or ``EdDSA``."""
+    longest_s: int = 7200
+    """From ``iat`` to ``exp`` of a token; one that lives longer is refused, since a stolen one would."""
+
+    def __post_init__(self) -> None:
+        if not 60 <= self.longest_s <= 86_400:
+            raise Misconfigured("tenants.tokens.longest_s must be between 60 and 86400")
 
 
 class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,8 @@ Four ways, one outcome (``Sender``):
 - ``Signature-Input`` and ``Signature``: HTTP message signatures (RFC 9421) with ``hmac-sha256`` over method, authority,
   path, query, ``Content-Digest`` (RFC 9530) and the headers that change a request's meaning, with ``created`` and a
   ``nonce`` that is taken once.
-- ``Authorization: Bearer <JWT>`` (RFC 7519, 8725): asymmetric algorithms only, ``exp``, ``iss`` and ``aud`` required.
+- ``Authorization: Bearer <JWT>`` (RFC 7519, 8725): asymmetric algorithms only, ``exp``, ``iat``, ``iss`` and ``aud``
+  required, and a lifetime that is capped.
 - a client certificate by its SHA-256, from our own TLS or from a header of a proxy that the settings trust.
 
 Every refusal is ``Unauthenticated`` and names the rule.  A tenant over its rate is never refused: it is flagged.
@@ -14,7 +15,6 @@ Every refusal is ``Unauthenticated`` and names the rule.  A tenant over its rate
 
 import hashlib
 import hmac
-import math
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
@@ -42,6 +42,10 @@ LEEWAY = timedelta(seconds=60)
 
 NONCES = 200_000
 """Nonces remembered: two minutes at more than 1,500 requests a second, about 40 MB."""
+
+LONGEST_TOKEN = timedelta(hours=2)
+"""From ``iat`` to ``exp`` of a token, where an issuer's settings say nothing else: a stolen one is soon worth nothing.
+Large issuers give 60 to 90 minutes by default."""
 
 ALGORITHMS = frozenset({"ES256", "ES384", "RS256", "PS256", "EdDSA"})
 """Of a token.  No ``none`` and no shared secrets (RFC 8725 3.1, 3.2)."""
@@ -111,6 +115,7 @@ class TokenIssuer(Struct, frozen=True, kw_only=True):
     audience: str
     keys: tuple[jwt.PyJWK, ...]
     """Public keys; a token with a ``kid`` is checked against the key of that name only."""
+    longest: timedelta = LONGEST_TOKEN
 
 
 class Rate(Struct, frozen=True, kw_only=True):
@@ -213,7 +218,7 @@ class Credentials:
         token = authorization[7:].strip()
         try:
             claimed = jwt.decode_complete(token, options={"verify_signature": False})
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, RecursionError):
             raise _untrusted("format", "The bearer token is neither a tenant key nor a readable JWT.") from None
         issuer = self._issuers.get(str(claimed["payload"].get("iss")))
         if issuer is None:
@@ -243,7 +248,12 @@ class Credentials:
             algorithms=[key.algorithm_name],
             audience=issuer.audience,
             issuer=issuer.issuer,
-            options={"require": ["exp", "iss", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+            options={
+                "require": ["exp", "iat", "iss", "aud"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
         )
         now, leeway = at.timestamp(), self._leeway.total_seconds()
         if not _is_time(payload["exp"]) or now > payload["exp"] + leeway:
@@ -251,6 +261,8 @@ class Credentials:
         for early in ("nbf", "iat"):
             if early in payload and (not _is_time(payload[early]) or now < payload[early] - leeway):
                 raise jwt.ImmatureSignatureError(early)
+        if payload["exp"] - payload["iat"] > issuer.longest.total_seconds():
+            raise _LivesTooLong
 
     # --- certificates ---
 
@@ -274,12 +286,21 @@ def _untrusted(rule: str, why: str, issuer: TokenIssuer | None = None) -> Unauth
     return Unauthenticated(why, rule=rule, field="Authorization", tenant=issuer.tenant.id if issuer else None)
 
 
+_TIMES_ARE_OURS = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
+
+
+class _LivesTooLong(jwt.InvalidTokenError):
+    """From ``iat`` to ``exp`` is more than the settings allow."""
+
+
 def _token_fault(wrong: jwt.InvalidTokenError) -> tuple[str, str]:
     match wrong:
         case jwt.ExpiredSignatureError():
             return "exp", "The token has expired; get a new one."
         case jwt.ImmatureSignatureError():
             return "nbf", "The token is not valid yet; check the issuer's clock."
+        case _LivesTooLong():
+            return "lifetime", "The token lives longer than we allow its issuer; ask for one with an earlier `exp`."
         case jwt.InvalidAudienceError():
             return "aud", "The token is meant for another service."
         case jwt.MissingRequiredClaimError():
@@ -291,7 +312,8 @@ def _token_fault(wrong: jwt.InvalidTokenError) -> tuple[str, str]:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Seconds since 1970 (RFC 7519 2); what is beyond the year 33,000, or no number, is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
 
 
 def _peer_certificate(request: Request) -> bytes | None:

@@ -55,6 +55,7 @@ def credentials(settings: Settings) -> Credentials:
                 issuer=token.issuer,
                 audience=token.audience,
                 keys=tuple(_public_keys(each, token)),
+                longest=timedelta(seconds=token.longest_s),
             )
             for each in settings.tenants
             for token in each.tokens

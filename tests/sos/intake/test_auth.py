@@ -233,7 +233,12 @@ def test_a_short_signing_secret_stops_the_start() -> None:
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 ED_KEY = ed25519.Ed25519PrivateKey.generate()
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-CLAIMS = {"iss": "https://id.acme.example", "aud": "sos", "exp": int(NOW.timestamp()) + 300}
+CLAIMS = {
+    "iss": "https://id.acme.example",
+    "aud": "sos",
+    "iat": int(NOW.timestamp()),
+    "exp": int(NOW.timestamp()) + 300,
+}
 
 
 def public(key: Any, algorithm: str, **more: str) -> jwt.PyJWK:
@@ -268,6 +273,14 @@ def test_a_signed_token_is_its_tenants(key: Any, algorithm: str) -> None:
         ({"iss": "https://id.bravo.example"}, "iss"),
         ({"exp": None}, "claims"),
         ({"aud": None}, "claims"),
+        ({"iat": None}, "claims"),
+        ({"iat": "now"}, "nbf"),
+        ({"exp": int(NOW.timestamp()) + 7201}, "lifetime"),
+        ({"iat": int(NOW.timestamp()) - 7000}, "lifetime"),
+        ({"exp": 10**400}, "exp"),
+        ({"exp": 1e999}, "exp"),
+        ({"iat": -(10**400)}, "nbf"),
+        ({"exp": True}, "exp"),
     ],
 )
 def test_a_token_that_breaks_a_rule_is_refused_by_its_name(change: dict[str, Any], rule: str) -> None:
@@ -310,6 +323,28 @@ def test_while_keys_are_changed_both_are_good() -> None:
     known = tokens(public(old, "ES256"), public(new, "ES256"))
 
     assert known.sender(bearer(CLAIMS, old), at=NOW).tenant is known.sender(bearer(CLAIMS, new), at=NOW).tenant is ACME
+
+
+def test_a_tenants_longest_token_is_a_setting() -> None:
+    issuer = TokenIssuer(
+        tenant=ACME,
+        issuer="https://id.acme.example",
+        audience="sos",
+        keys=(public(EC_KEY, "ES256"),),
+        longest=timedelta(seconds=299),
+    )
+
+    assert refused(Credentials(TenantKeys({}), issuers=(issuer,)), bearer(CLAIMS)) == ("lifetime", "acme")
+    with pytest.raises(Misconfigured, match="longest_s"):
+        TokenSettings(issuer="i", audience="a", key_file="k", longest_s=86_401)
+
+
+def test_a_token_of_brackets_is_no_token() -> None:
+    """Python's reader of JSON gives up at some depth with an error of its own."""
+    deep = b64encode(b"[" * 4000).decode().rstrip("=")
+
+    for token in (f"{deep}.e30.AA", f"eyJhbGciOiJFUzI1NiJ9.{deep}.AA"):
+        assert refused(tokens(public(EC_KEY, "ES256")), request(Authorization=f"Bearer {token}"))[0] == "format"
 
 
 @pytest.mark.parametrize("token", ["a.b.c", "..", "é.é.é"])
