@@ -238,6 +238,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
         handing_over(settings, kept.journal, kept.keys, directory=sources.directory, dials=voice.provider.dials)
     )
     intake = Intake.of(settings, kept.journal, secret=kept.keys.secret("intake"))
+    stack.callback(intake.credentials.close)
     await warm_up(intake.matching)
     hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
     voice.loudness.tell = hub.sound

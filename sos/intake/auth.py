@@ -18,7 +18,6 @@ import hmac
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -32,6 +31,7 @@ from multidict import CIMultiDictProxy
 
 from sos.errors import Misconfigured
 from sos.incident.model import TenantId
+from sos.intake.nonces import Nonces
 from sos.intake.signature import Signature, content_digest, needed, unsigned
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.intake.tenants import digest as key_digest
@@ -40,8 +40,8 @@ from sos.problems import Unauthenticated
 LEEWAY = timedelta(seconds=60)
 """How far a sender's clock may differ from ours, either way: the usual figure of gateways (AWS SigV4 allows 300 s)."""
 
-NONCES = 200_000
-"""Nonces remembered: two minutes at more than 1,500 requests a second, about 40 MB."""
+NONCES_KEPT = 2 * LEEWAY
+"""From a signature's earliest to its latest moment."""
 
 LONGEST_TOKEN = timedelta(hours=2)
 """From ``iat`` to ``exp`` of a token, where an issuer's settings say nothing else: a stolen one is soon worth nothing.
@@ -138,7 +138,7 @@ class Credentials:
         proxies: frozenset[str] = frozenset(),
         certificate_header: str = "",
         rates: Mapping[str, Rate] = MappingProxyType({}),
-        leeway: timedelta = LEEWAY,
+        nonces: Nonces | None = None,
     ) -> None:
         """``certificates`` by SHA-256 of the DER form; ``proxies`` are the addresses whose ``certificate_header``
         (the PEM form, percent-encoded, as nginx and HAProxy write it) is believed."""
@@ -149,8 +149,10 @@ class Credentials:
         self._proxies = proxies if certificate_header else frozenset()
         self._certificate_header = certificate_header
         self._rates = {tenant: _Bucket(rate) for tenant, rate in rates.items()}
-        self._leeway = leeway
-        self._nonces = _Nonces(2 * leeway)
+        self._nonces = nonces or Nonces(NONCES_KEPT)
+
+    def close(self) -> None:
+        self._nonces.close()
 
     def sender(self, request: Request, *, at: datetime) -> Sender:
         """Who sends ``request``; ``Unauthenticated`` with the rule that it fails."""
@@ -196,18 +198,18 @@ class Credentials:
         if missing := needed(request.headers, query=bool(request.query_string)) - set(signature.components):
             raise unsigned("components", f"The signature must cover {', '.join(sorted(missing))} as well.", tenant)
         age = at.timestamp() - signature.created
-        if abs(age) > self._leeway.total_seconds():
+        if abs(age) > LEEWAY.total_seconds():
             raise unsigned(
                 "created",
                 f"The signature's clock and ours differ by {abs(age):.0f} s; at most "
-                f"{self._leeway.total_seconds():.0f} s are allowed. Set the clock and sign again.",
+                f"{LEEWAY.total_seconds():.0f} s are allowed. Set the clock and sign again.",
                 tenant,
             )
         signed = signature.base(method=request.method, target=request.raw_path, headers=request.headers)
         made = hmac.digest(known.secret, signed, "sha256")
         if not hmac.compare_digest(made, signature.value):
             raise unsigned("signature", "The signature does not fit the request and the key.", tenant)
-        if not self._nonces.first((signature.key_id, signature.nonce), at):
+        if not self._nonces.first(signature.key_id, signature.nonce, at=at):
             raise unsigned("nonce", "This nonce was used before; sign each request, also a retry, anew.", tenant)
         digest = content_digest(request.headers, tenant)
         return Sender(tenant=known.tenant, content_digest=digest, connection=f"key {signature.key_id}")
@@ -255,7 +257,7 @@ class Credentials:
                 "verify_iat": False,
             },
         )
-        now, leeway = at.timestamp(), self._leeway.total_seconds()
+        now, leeway = at.timestamp(), LEEWAY.total_seconds()
         if not _is_time(payload["exp"]) or now > payload["exp"] + leeway:
             raise jwt.ExpiredSignatureError
         for early in ("nbf", "iat"):
@@ -331,22 +333,6 @@ def _pem(header: str) -> bytes | None:
         return b64decode("".join(found[1].split()), validate=True) if found else None
     except NotBase64:
         return None
-
-
-class _Nonces:
-    """Nonces that were used, each for as long as its signature could be shown again."""
-
-    def __init__(self, kept: timedelta) -> None:
-        self._kept = kept
-        self._used: OrderedDict[tuple[str, str], datetime] = OrderedDict()
-
-    def first(self, nonce: tuple[str, str], at: datetime) -> bool:
-        while self._used and (len(self._used) >= NONCES or at - next(iter(self._used.values())) > self._kept):
-            self._used.popitem(last=False)
-        if nonce in self._used:
-            return False
-        self._used[nonce] = at
-        return True
 
 
 class _Bucket:

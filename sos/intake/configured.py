@@ -14,9 +14,10 @@ from sos.errors import Misconfigured
 from sos.incident.model import IncidentId, Mode, TenantId
 from sos.intake.acceptance import Acceptance
 from sos.intake.answers import Answers
-from sos.intake.auth import ALGORITHMS, Credentials, Rate, SigningKey, TokenIssuer
+from sos.intake.auth import ALGORITHMS, NONCES_KEPT, Credentials, Rate, SigningKey, TokenIssuer
 from sos.intake.matching import Matching
 from sos.intake.mqtt import Broker, MqttDoor
+from sos.intake.nonces import Nonces
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent
 from sos.intake.tenants import Tenant, TenantKeys
@@ -37,8 +38,11 @@ def tenants(settings: Settings) -> dict[TenantId, Tenant]:
     }
 
 
-def credentials(settings: Settings) -> Credentials:
-    """By what each tenant is known.  ``Misconfigured`` names the tenant and what is wrong with its key file."""
+def credentials(settings: Settings, *, nonces: Nonces | None = None) -> Credentials:
+    """By what each tenant is known, and which ``nonces`` were used.
+
+    ``Misconfigured`` names the tenant and what is wrong with its key file.
+    """
     known = tenants(settings)
     return Credentials(
         TenantKeys(
@@ -72,6 +76,7 @@ def credentials(settings: Settings) -> Credentials:
             for each in settings.tenants
             if each.rate_per_s
         },
+        nonces=nonces,
     )
 
 
@@ -167,7 +172,7 @@ class Intake(Struct, frozen=True, kw_only=True):
         receipts, recent, answers = Receipts(secret), Recent(), Answers(journal)
         within = timedelta(milliseconds=settings.accept_within_ms)
         acceptance = Acceptance(journal, receipts, recent, join_within=within)
-        known = credentials(settings)
+        known = credentials(settings, nonces=Nonces(NONCES_KEPT, settings.data / "nonces.sqlite"))
         return cls(
             tenants=tenants(settings),
             credentials=known,

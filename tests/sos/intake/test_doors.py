@@ -22,7 +22,8 @@ from sos.clock import SystemClock
 from sos.formats import msd
 from sos.incident.commands import AnswerVehicle
 from sos.incident.model import AnswerAction, AnswerId, IncidentId
-from sos.settings import Settings, TenantSettings
+from sos.intake.signature import sign
+from sos.settings import Settings, SigningKeySettings, TenantSettings
 from sos.vehicle.report import Car, crash
 from tests.house import free_port
 
@@ -176,6 +177,27 @@ async def test_a_client_certificate_is_as_good_as_a_key(tmp_path: Path) -> None:
                 statuses.append(answer.status)
 
     assert statuses == [202, 401]
+
+
+async def test_a_signed_request_is_not_taken_again_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"a signing secret of thirty-two b")
+    tenant = {"signing_keys": (SigningKeySettings(id="acme-1", file=str(tmp_path / "secret")),)}
+    statuses, headers, url = [], {}, "https://sos.example/v1/ice"
+    for _ in range(2):
+        async with house(tmp_path, tenant=dict(tenant)) as (_, session):
+            headers = headers or {"Host": "sos.example"} | sign(
+                (tmp_path / "secret").read_bytes(),
+                key_id="acme-1",
+                method="GET",
+                url=url,
+                body=b"",
+                created=int(SystemClock().now().timestamp()),
+                nonce="n1",
+            )
+            async with session.get("/v1/ice", headers=headers) as answer:
+                statuses.append((answer.status, (await answer.json(content_type=None)).get("rule")))
+
+    assert statuses == [(200, None), (401, "nonce")]
 
 
 class Certificates:
