@@ -1,4 +1,4 @@
-"""Every request header that a tenant's doors read is signed by whoever signs, or stands here with the reason why not."""
+"""Every request header that a tenant's doors read is signed by who signs, or stands here with the reason why not."""
 
 import ast
 from pathlib import Path
