@@ -29,10 +29,10 @@ from sos.incident.model import IncidentId, Party
 from sos.settings import Settings
 from sos.vehicle.rtp import take_rtp
 from tests.browser.conftest import CHROMIUM, FLAGS, STATIC
-from tests.console.scripted_service import Tone
 from tests.sos.calls.peers import met
 from tests.sos.calls.test_twilio_service import Story, settings
 from tests.sos.calls.twilio_rig import CAR, DESCRIBED, VEHICLES
+from tests.sos.console.web.scripted_service import Tone
 from tests.sos.intake.test_doors import Certificates
 from tests.twilio_emulator.server import Emulator
 from tests.twilio_emulator.world import Call

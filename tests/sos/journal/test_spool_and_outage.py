@@ -12,9 +12,9 @@ from sos.incident.model import IncidentId
 from sos.journal.journal import Journal, Received
 from sos.journal.spool import Spool, Spooled
 from sos.journal.store import Store
-from tests.journal.conftest import Database
-from tests.journal.reports import TENANT, check_order, opened, receipt, report
 from tests.journeys import story as s
+from tests.sos.journal.conftest import Database
+from tests.sos.journal.reports import TENANT, check_order, opened, receipt, report
 
 
 def spooled(number: int) -> Spooled:

@@ -11,10 +11,10 @@ from recording.keys import KeyStore
 from sos.clock import SystemClock
 from sos.journal.journal import Journal
 from sos.journal.spool import Spool
-from tests.journal.conftest import SqliteDatabase
-from tests.journal.reports import TENANT, check_order, receipt, report
+from tests.sos.journal.conftest import SqliteDatabase
+from tests.sos.journal.reports import TENANT, check_order, receipt, report
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KILLS = 20
 
 
@@ -40,7 +40,7 @@ async def test_everything_acknowledged_before_a_kill_is_there_afterwards_exactly
 ):
     moments = random.Random(119)
     house = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.journal.accepting", str(tmp_path),
+        sys.executable, "-m", "tests.sos.journal.accepting", str(tmp_path),
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip

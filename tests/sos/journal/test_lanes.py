@@ -17,7 +17,7 @@ from sos.journal.lanes import Lanes
 from sos.journal.readers import TRIES, Follower, Reader
 from sos.journal.store import Store
 from tests.conftest import NEW_YEAR
-from tests.journal.reports import opened, sequenced
+from tests.sos.journal.reports import opened, sequenced
 
 SEEDS = range(20)
 

@@ -13,8 +13,8 @@ from sos.incident.model import State
 from sos.journal.journal import Journal, epoch_ms
 from sos.journal.readers import TRIES, Follower, Reader, pass_deadlines
 from sos.journal.store import Store
-from tests.journal.reports import incident, opened, sequenced
 from tests.journeys import story as s
+from tests.sos.journal.reports import incident, opened, sequenced
 
 
 class Witness:

@@ -14,7 +14,7 @@ from sos.journal.journal import Journal
 from sos.journal.publisher import Publisher
 from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
-from tests.journal.reports import opened, sequenced
+from tests.sos.journal.reports import opened, sequenced
 
 ORIGIN = "sos.example.com/journal"
 

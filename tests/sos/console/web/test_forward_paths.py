@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page
 
 from sos.incident.model import State
-from tests.console.scripted_service import TOKEN, ScriptedService
+from tests.sos.console.web.scripted_service import TOKEN, ScriptedService
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,8 @@ from playwright.async_api import Page
 from routing.categories import Category
 from sos.incident import events as e
 from sos.incident.model import State, new_id
-from tests.console.scripted_service import ScriptedService
-from tests.console.test_console_page import at, begin, violations
+from tests.sos.console.web.scripted_service import ScriptedService
+from tests.sos.console.web.test_console_page import at, begin, violations
 
 Until = Callable[[Callable[[], Any]], Awaitable[Any]]
 

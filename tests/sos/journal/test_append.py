@@ -14,9 +14,9 @@ from sos.journal.journal import Done, Journal
 from sos.journal.keyring import Keyring
 from sos.journal.sealing import Sealer, Stamp
 from sos.journal.store import Append, QueueRow, Store
-from tests.journal.conftest import Database
-from tests.journal.reports import TENANT, check_order, incident, opened, receipt, report, sequenced
 from tests.journeys import story as s
+from tests.sos.journal.conftest import Database
+from tests.sos.journal.reports import TENANT, check_order, incident, opened, receipt, report, sequenced
 
 
 async def test_of_fifty_operators_who_answer_at_once_exactly_one_has_the_incident(journal: Journal, store: Store):

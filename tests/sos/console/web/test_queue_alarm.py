@@ -7,9 +7,9 @@ from playwright.async_api import Page, expect
 
 from sos.incident import events as e
 from sos.incident.model import Party
-from tests.console.scripted_service import ScriptedService
-from tests.console.test_call_controls import FIRE, Until, call_of_three
-from tests.console.test_console_page import at
+from tests.sos.console.web.scripted_service import ScriptedService
+from tests.sos.console.web.test_call_controls import FIRE, Until, call_of_three
+from tests.sos.console.web.test_console_page import at
 
 pytestmark = pytest.mark.browser
 

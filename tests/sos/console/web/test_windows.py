@@ -8,8 +8,8 @@ from playwright.async_api import Page, expect
 
 from sos.incident import events as e
 from sos.incident.model import Party
-from tests.console.scripted_service import ScriptedService
-from tests.console.test_console_page import AXE, at, begin, violations
+from tests.sos.console.web.scripted_service import ScriptedService
+from tests.sos.console.web.test_console_page import AXE, at, begin, violations
 
 pytestmark = pytest.mark.browser
 

@@ -23,10 +23,10 @@ from sos.journal.spool import Spool
 from sos.journal.store import Store
 from sos.settings import OperatorSettings, Settings, TenantSettings
 from tests.house import free_port
-from tests.journal.conftest import Database, PostgresDatabase
-from tests.journal.reports import TENANT, opened, receipt, report
+from tests.sos.journal.conftest import Database, PostgresDatabase
+from tests.sos.journal.reports import TENANT, opened, receipt, report
 
-CRASH = (Path(__file__).resolve().parents[1] / "wire/crash.json").read_bytes()
+CRASH = (Path(__file__).resolve().parents[2] / "wire/crash.json").read_bytes()
 
 
 async def crashed(journal: Journal, number: int = 1) -> Received:

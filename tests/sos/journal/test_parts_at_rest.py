@@ -15,9 +15,9 @@ from sos.incident.events import PartsRead
 from sos.journal.journal import Journal
 from sos.journal.schema import data_keys, parts
 from sos.journal.store import Store
-from tests.journal.conftest import Database, SqliteDatabase
-from tests.journal.reports import check_order, incident, report
 from tests.journeys import story as s
+from tests.sos.journal.conftest import Database, SqliteDatabase
+from tests.sos.journal.reports import check_order, incident, report
 
 SECRET = "blood group, whispered: INVENTED-4711"
 

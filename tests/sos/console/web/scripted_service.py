@@ -34,7 +34,7 @@ from sos.incident.model import (
     new_id,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 STATIC = ROOT / "sos" / "console" / "static"
 MAP = ROOT / "routing" / "data" / "jp_prefectures.geojson"
 TOKEN = "desk-token-for-tests"

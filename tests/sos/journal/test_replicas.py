@@ -10,9 +10,9 @@ from sos.errors import Conflict, Refused
 from sos.incident.model import State
 from sos.journal.journal import Done, Journal
 from sos.journal.spool import Spool
-from tests.journal.conftest import PostgresDatabase
-from tests.journal.reports import check_order, incident, opened, sequenced
 from tests.journeys import story as s
+from tests.sos.journal.conftest import PostgresDatabase
+from tests.sos.journal.reports import check_order, incident, opened, sequenced
 
 
 @pytest.fixture

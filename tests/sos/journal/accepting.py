@@ -1,6 +1,6 @@
 """A house that accepts reports until it is killed: what ``test_sigkill`` starts, kills and starts again.
 
-``python -m tests.journal.accepting DIRECTORY``: for every line ``FIRST`` on standard input a child process accepts
+``python -m tests.sos.journal.accepting DIRECTORY``: for every line ``FIRST`` on standard input a child process accepts
 reports numbered from ``FIRST`` on, several at once, and writes ``NUMBER INCIDENT DURABILITY`` once it may be believed.
 Its first line is its process id.
 """
@@ -16,7 +16,7 @@ from sos.errors import Unavailable
 from sos.journal.journal import Journal
 from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
-from tests.journal.reports import TENANT, receipt, report
+from tests.sos.journal.reports import TENANT, receipt, report
 
 AT_ONCE = 8
 

@@ -10,8 +10,8 @@ from sos.incident.model import Disposition
 from sos.journal.journal import Journal
 from sos.journal.spool import Spool
 from sos.journal.store import Store
-from tests.journal.reports import incident, opened, receipt
 from tests.journeys import story as s
+from tests.sos.journal.reports import incident, opened, receipt
 
 
 def digest(number: int) -> str:

@@ -11,7 +11,7 @@ from aiohttp import web
 from playwright.async_api import Page, async_playwright
 
 from sos.clock import SystemClock
-from tests.console.scripted_service import STATIC, ScriptedService
+from tests.sos.console.web.scripted_service import STATIC, ScriptedService
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (

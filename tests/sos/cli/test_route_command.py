@@ -12,7 +12,7 @@ from routing.directory import Directory
 from sos.cli import app
 from sos.errors import Misconfigured, SosError
 
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "fire_hq_sample.csv"
+SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "fire_hq_sample.csv"
 RUN = CliRunner()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ops.build_console import NODE_PACKAGE, Console, ConsoleNotBuilt, build, machine_node, packaged_node, run_npm
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 WEB = ROOT / "sos" / "console" / "web"
 
 

@@ -11,7 +11,7 @@ from playwright.async_api import Page
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import Acknowledgement, Disposition, Mode, Party, State, Trigger, new_id
-from tests.console.scripted_service import REPORT, ROOT, STATIC, TOKEN, ScriptedService
+from tests.sos.console.web.scripted_service import REPORT, ROOT, STATIC, TOKEN, ScriptedService
 
 pytestmark = pytest.mark.browser
 

@@ -1,0 +1,20 @@
+"""The tests stand where what they test stands: a room's tests are found by the room's name."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
+ACROSS = {"browser", "journeys", "structure", "twilio_emulator", "wire"}
+"""What belongs to no one package: whole paths, promises about the source, a stand-in, and samples of the wire."""
+
+
+def _folders(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+
+
+def test_each_folder_of_tests_is_named_after_a_package_or_goes_across_all():
+    assert _folders(TESTS) - ACROSS == {"sos", "routing", "recording"}
+
+
+def test_each_folder_of_the_services_tests_is_named_after_its_room():
+    assert not _folders(TESTS / "sos") - _folders(ROOT / "sos")
