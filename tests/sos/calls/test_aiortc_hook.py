@@ -4,14 +4,19 @@ import inspect
 from asyncio.selector_events import _SelectorDatagramTransport
 from importlib.metadata import version
 
-from aioice.ice import StunProtocol
-from aiortc import RTCPeerConnection, RTCRtpReceiver
+from aioice.ice import Connection, StunProtocol, relayed_candidate, server_reflexive_candidate
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpTransceiver
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 
+from sos.calls.adapters.embedded.ice import Ice
 from sos.calls.adapters.embedded.transport import RtpTransport, StillTrack
 from sos.vehicle.rtp import take_rtp
+
+
+def ice_of(transceiver: RTCRtpTransceiver) -> Ice:
+    return Ice(transceiver.receiver.transport.transport._connection, within_s=1)
 
 
 async def receiver() -> RTCRtpReceiver:
@@ -66,15 +71,31 @@ async def test_the_short_way_finds_the_private_names_it_rests_on() -> None:
     names = ("packet_count", "octet_count", "rtp_timestamp", "ntp_timestamp")
     assert {f"_RTCRtpSender__{name}" for name in names} <= sender.keys()
     assert {"_rx_srtp", "_tx_srtp", "_state"} <= vars(dtls).keys()
-    assert {"_protocols", "_nominated"} <= vars(dtls.transport._connection).keys()
+    assert {"_protocols", "_nominated", "_queue"} <= vars(dtls.transport._connection).keys()
     assert isinstance(transceiver._headerExtensions, list)
     assert "self.transport.sendto(data, addr)" in inspect.getsource(StunProtocol.send_data)
     assert "self.receiver.data_received(" in inspect.getsource(StunProtocol.datagram_received)
 
 
+def test_the_guard_of_the_sockets_stands_where_aioice_passes() -> None:
+    request = inspect.getsource(Connection.request_received)
+    assert request.index("check_message_integrity") < request.index("self.check_incoming(message, addr, protocol)")
+    assert "self.respond_error(message, addr, protocol, (401" in request
+    assert "self.check_incoming(*early_check)" in inspect.getsource(Connection.connect)
+    assert "self.check_complete(pair)" in inspect.getsource(Connection.check_start)
+    assert "self.get_component_candidates(component=component, addresses=addresses)" in inspect.getsource(
+        Connection.gather_candidates
+    )
+    assert list(inspect.signature(relayed_candidate).parameters) == [
+        "component", "hide_related_address", "protocol_factory", "turn_server", "turn_username", "turn_password",
+        "turn_ssl", "turn_transport",
+    ]  # fmt: skip
+    assert list(inspect.signature(server_reflexive_candidate).parameters) == ["protocol", "stun_server"]
+
+
 async def test_aiortc_reports_what_was_sent_past_it() -> None:
     transceiver = RTCPeerConnection().addTransceiver(StillTrack())
-    transport = RtpTransport(transceiver, lambda packet: None, payload_type=111)
+    transport = RtpTransport(transceiver, lambda packet: None, ice=ice_of(transceiver), payload_type=111)
 
     transport.account()
 
@@ -83,7 +104,7 @@ async def test_aiortc_reports_what_was_sent_past_it() -> None:
 
 async def test_the_loss_that_the_other_end_reports_is_found() -> None:
     transceiver = RTCPeerConnection().addTransceiver(StillTrack())
-    transport = RtpTransport(transceiver, lambda packet: None, payload_type=111)
+    transport = RtpTransport(transceiver, lambda packet: None, ice=ice_of(transceiver), payload_type=111)
     assert transport.reported_loss() == 0.0
 
     report = RtcpReceiverInfo(

@@ -18,6 +18,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 
 from recording.errors import Malformed as NotOpus
 from recording.opus import samples
+from sos.calls.adapters.embedded.ice import Ice
 from sos.calls.adapters.embedded.playout import Playout
 from sos.calls.adapters.embedded.rtp import Rtp
 from sos.calls.adapters.embedded.sdp import Offer
@@ -106,11 +107,11 @@ class Connection:
         transceiver = self._peer.addTransceiver(StillTrack(), direction="sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
+        ice = Ice(transceiver.receiver.transport.transport._connection, within_s=_GATHER_WITHIN_S)
         self._payload_type = offer.payload_type
         await self._peer.setRemoteDescription(RTCSessionDescription(sdp=offer.audio, type="offer"))
         answer = await self._peer.createAnswer()
-        self._transport = RtpTransport(transceiver, self._take, payload_type=offer.payload_type)
-        self._transport.gather_within(_GATHER_WITHIN_S)
+        self._transport = RtpTransport(transceiver, self._take, ice=ice, payload_type=offer.payload_type)
         await self._peer.setLocalDescription(answer)
         self._transport.attach()
         self.playout.begin()

@@ -21,12 +21,11 @@ from aiortc.rtcdtlstransport import State
 from aiortc.rtcrtpreceiver import StreamStatistics
 
 from recording.opus import RATE_HZ
+from sos.calls.adapters.embedded.ice import Ice
 from sos.calls.adapters.embedded.rtp import EXTENSION, HEADER, HEADER_BYTES, ONE_BYTE_EXTENSIONS, Rtp, parse
 
 log = structlog.get_logger()
 
-_LARGEST_DATAGRAM_BYTES = 2048
-"""Above any Ethernet frame.  asyncio would allocate 256 KiB for every datagram that it reads."""
 _MOST_STREAMS = 4
 """SSRCs of one sender; a peer needs one, and one more after a restart."""
 _LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
@@ -45,7 +44,9 @@ class StillTrack(MediaStreamTrack):
 class RtpTransport:
     """The RTP of one audio transceiver.  ``attach`` once its connection has an answer; ``send`` at any time after."""
 
-    def __init__(self, transceiver: RTCRtpTransceiver, take: Callable[[Rtp], None], *, payload_type: int) -> None:
+    def __init__(
+        self, transceiver: RTCRtpTransceiver, take: Callable[[Rtp], None], *, ice: Ice, payload_type: int
+    ) -> None:
         self._transceiver = transceiver
         self._take = take
         self._payload_type = payload_type
@@ -58,33 +59,26 @@ class RtpTransport:
         self._latest = 0
         self._streams: dict[int, StreamStatistics] = {}
         self._dtls: Any = None
-        self._ice: Any = None
+        self._ice = ice
         self._closed = False
-
-    def gather_within(self, seconds: int) -> None:
-        """How long STUN and TURN servers may take to answer; aioice waits 5 s."""
-        ice: Any = self._transceiver.receiver.transport.transport._connection
-        ice.get_component_candidates = partial(ice.get_component_candidates, timeout=seconds)
 
     def attach(self) -> None:
         """Take over the packets."""
         receiver: Any = self._transceiver.receiver
         self._dtls = receiver.transport
-        self._ice = self._dtls.transport._connection
         self._streams = receiver._RTCRtpReceiver__remote_streams
         extensions = {each.uri: each.id for each in self._transceiver._headerExtensions}
         self._level_id = extensions.get(_LEVEL, 0)
         self._extension = _mid_extension(extensions.get(_MID, 0), self._transceiver.mid or "")
         receiver._handle_rtp_packet = self._first_of_stream
-        for protocol in self._ice._protocols:
-            protocol.transport.max_size = _LARGEST_DATAGRAM_BYTES
-            protocol.datagram_received = partial(self._datagram, protocol.datagram_received)
+        for each in self._ice.sockets:
+            each.take = partial(self._datagram, each.pass_on)
 
     def send(self, timestamp: int, payload: bytes, *, marker: bool = False) -> None:
         """One packet; nothing happens while the connection is not up, or is gone."""
         if self._closed or self._dtls is None or self._dtls._state is not State.CONNECTED:
             return
-        pair = self._ice._nominated.get(1)
+        pair = self._ice.agent._nominated.get(1)
         if pair is None:
             return
         self._latest = (self._origin + timestamp) & 0xFFFFFFFF
@@ -122,7 +116,7 @@ class RtpTransport:
     def close(self) -> None:
         self._closed = True
 
-    def _datagram(self, otherwise: Callable[[bytes, Any], None], data: bytes, address: Any) -> None:
+    def _datagram(self, otherwise: Callable[[bytes], None], data: bytes) -> None:
         """RTP of a stream that is known goes the short way, everything else aiortc's (RFC 7983 tells them apart)."""
         if (
             len(data) < HEADER_BYTES
@@ -131,7 +125,7 @@ class RtpTransport:
             or self._streams.get(int.from_bytes(data[8:12], "big")) is None
             or self._dtls._rx_srtp is None
         ):
-            otherwise(data, address)
+            otherwise(data)
             return
         try:
             packet = parse(self._dtls._rx_srtp.unprotect(data), level_id=self._level_id)
