@@ -81,6 +81,8 @@ class Verifier:
         key = _unbase64(encoded)
         if not key:
             raise Malformed("a verifier key is empty")
+        if not vkey.strip().isprintable():
+            raise Malformed("a verifier key is printable text")
         verifier = cls(name, key[1:], key[0])
         if key_id != verifier.key_id.hex():
             raise Malformed(f"the id in the verifier key of {name} does not belong to the key")

@@ -57,22 +57,29 @@ def to_ogg_opus(packets: Iterable[Packet]) -> bytes:
 
     A packet that is not Opus is left out and its time is silence; it stays in the sealed chunks.
     """
+    return b"".join(ogg_opus_pages(packets))
+
+
+def ogg_opus_pages(packets: Iterable[Packet]) -> Iterator[bytes]:
+    """The same file page by page, for whoever must not hold all of it."""
     head = b"OpusHead" + bytes([1, 1]) + (0).to_bytes(2, "little") + RATE_HZ.to_bytes(4, "little") + bytes(3)
     vendor = b"recording"
     tags = b"OpusTags" + len(vendor).to_bytes(4, "little") + vendor + bytes(4)
-    pages = [_page([head], granule=0, sequence=0, flags=_FIRST), _page([tags], granule=0, sequence=1, flags=0)]
+    yield _page([head], granule=0, sequence=0, flags=_FIRST)
+    yield _page([tags], granule=0, sequence=1, flags=0)
     waiting: list[bytes] = []
     granule = laced = page_start = 0
+    number = 2
     for length, payload in _without_gaps(packets):
         lacing = len(payload) // 255 + 1
         if waiting and (laced + lacing > 255 or granule - page_start >= _PAGE_SAMPLES):
-            pages.append(_page(waiting, granule=granule, sequence=len(pages), flags=0))
+            yield _page(waiting, granule=granule, sequence=number, flags=0)
+            number += 1
             waiting, laced, page_start = [], 0, granule
         waiting.append(payload)
         laced += lacing
         granule += length
-    pages.append(_page(waiting, granule=granule, sequence=len(pages), flags=_LAST))
-    return b"".join(pages)
+    yield _page(waiting, granule=granule, sequence=number, flags=_LAST)
 
 
 def _without_gaps(packets: Iterable[Packet]) -> Iterator[tuple[int, bytes]]:

@@ -16,24 +16,31 @@ Steps, in this order:
 10. recordings: manifest as in the log, bodies and sealed chunks as in the manifest, sound files as made from the bodies
 11. order: nothing was sent before it was decided, nothing was delivered twice; the disclosure view follows from the log
 
-A step that could not be carried out has failed.
+A step that could not be carried out has failed.  Files that a desktop left beside the package (``.DS_Store`` and the
+like) are named and passed over; sizes, depth and counts are bounded (``recording.bounds``), and everything that comes
+from the package is escaped before it is shown (``recording.shown``).
+
+Exit codes: 0 the package holds and both keys came from outside it; 1 do not rely on it; 2 the call was wrong, such as
+a key that is none; 3 it agrees with itself, but its origin is not proved, for a key was taken from the package.
 """
 
 import argparse
-import os
 import re
+import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recording import ledger, note, package
+from recording import bounds, ledger, note, package
 from recording.canonical import parse_canonical
-from recording.errors import RecordingError, Tampered
-from recording.opus import to_ogg_opus
+from recording.errors import Malformed, Tampered, TooLarge
+from recording.opus import ogg_opus_pages
+from recording.report import MOST, Findings, Report, Step
+from recording.shown import shown
 from recording.tracks import EVENTS, FORMAT, unpack
 
 _HEADER = {"actor": str, "at": str, "commit": dict, "data": dict, "id": str, "kind": str, "n": int}
@@ -44,34 +51,6 @@ _MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]+)  (?P<path>[^ \r\n].*)\Z")
 _CHUNK = {"body_sha256": str, "bytes": int, "file": str, "first": int, "last": int, "packets": int}
 _CHUNK |= {"seq": int, "sha256": str, "track": str}
 _T = TypeVar("_T")
-_SHOWN = 8  # problems told per step; the rest is counted
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    number: int
-    title: str
-    ok: bool
-    detail: str
-    """What was found, or where and what is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    steps: tuple[Step, ...]
-    origin_proved: bool
-    """Whether both keys came from outside the package; without that ``ok`` only says that it agrees with itself."""
-
-    @property
-    def ok(self) -> bool:
-        return len(self.steps) == len(_STEPS) and all(step.ok for step in self.steps)
-
-    def __str__(self) -> str:
-        lines = [f"{'ok  ' if step.ok else 'FAIL'} {step.number:2d} {step.title}: {step.detail}" for step in self.steps]
-        if not self.origin_proved:
-            lines.append("The origin is NOT proved: a key was taken from the package itself, which anybody can make.")
-        lines.append(f"Result: {'the package holds' if self.ok else 'DO NOT RELY on this package'}")
-        return "\n".join(lines)
 
 
 @dataclass(slots=True)
@@ -92,40 +71,15 @@ class _Work:
     def read(self, path: str) -> bytes:
         if path not in self.files:  # so that no link is followed and no pipe waited for
             raise Tampered(f"{path} is missing")
-        return (self.directory / path).read_bytes()
+        return bounds.read(self.directory, path)
+
+    def parsed(self, content: bytes) -> dict[str, Any]:
+        """One JSON object in its canonical spelling, of a size that memory can bear."""
+        bounds.check_values(content)
+        return parse_canonical(content)
 
     def at(self, line: int) -> str:
         return f"{package.AUDIT} line {line}"
-
-
-@dataclass(slots=True)
-class _Findings:
-    """What one step has to say."""
-
-    summary: str = ""
-    problems: list[str] = field(default_factory=list)
-
-    def wrong(self, place: str, what: str) -> None:
-        self.problems.append(f"{place}: {what}")
-
-    def trying(self, place: str) -> "_Trying":
-        return _Trying(self, place)
-
-
-class _Trying:
-    """Turns a refusal inside the block into a problem at ``place``."""
-
-    def __init__(self, findings: _Findings, place: str) -> None:
-        self._findings, self._place = findings, place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if isinstance(error, RecordingError):
-            self._findings.wrong(self._place, str(error))
-            return True
-        return False
 
 
 def verify_package(
@@ -144,43 +98,53 @@ def verify_package(
     )
     steps = list[Step]()
     for number, (title, check) in enumerate(_STEPS, start=1):
-        findings = _Findings()
+        findings = Findings()
         try:
             check(work, findings)
         except Exception as error:  # noqa: BLE001 - hostile input: a step that cannot be carried out has failed
             findings.wrong("not completed", f"{type(error).__name__}: {error}")
-        told = "; ".join(findings.problems[:_SHOWN])
-        more = len(findings.problems) - _SHOWN
-        detail = f"{told}; and {more} more" if more > 0 else told or findings.summary
-        steps.append(Step(number, title, not findings.problems, detail))
+        steps.append(Step(number, title, not findings.problems, findings.told))
     return Report(tuple(steps), bool(log_vkey and seal_vkey))
 
 
 # 1
-def _layout(work: _Work, findings: _Findings) -> None:
+def _layout(work: _Work, findings: Findings) -> None:
     files = set[str]()
     if work.directory.is_symlink() or not work.directory.is_dir():
         findings.wrong(str(work.directory), "not a folder")
         return
-    for path, names in _walk(work.directory):
-        place = path.relative_to(work.directory).as_posix()
-        if path.is_symlink():
-            findings.wrong(place, "a link")
-        elif names is not None:
-            if not names:
-                findings.wrong(place, "an empty folder")
-        elif not path.is_file() or not package.known_path(place):
-            findings.wrong(place, "does not belong in a package")
-        else:
-            files.add(place)
+    left = list[str]()
+    with findings.trying("the package"):
+        for entry in bounds.entries(work.directory):
+            if entry.passed_over:
+                left.append(entry.path)
+            elif stat.S_ISLNK(entry.mode):
+                findings.wrong(entry.path, "a link")
+            elif stat.S_ISDIR(entry.mode):
+                if entry.empty:
+                    findings.wrong(entry.path, "an empty folder")
+            elif not stat.S_ISREG(entry.mode) or not package.known_path(entry.path):
+                findings.wrong(entry.path, "does not belong in a package")
+            elif entry.size > (limit := bounds.most_bytes(entry.path)):
+                findings.wrong(entry.path, f"has {entry.size} bytes, and such a file has {limit} at most")
+            else:
+                files.add(entry.path)
     for missing in sorted(package.REQUIRED - files):
         findings.wrong(missing, "is missing")
     work.files = frozenset(files)
-    findings.summary = f"{len(files)} files"
+    findings.summary = f"{len(files)} files{_passed_over(left)}"
+
+
+def _passed_over(left: Sequence[str]) -> str:
+    """What a desktop left beside the package, by name."""
+    if not left:
+        return ""
+    more = f" and {len(left) - MOST} more" if len(left) > MOST else ""
+    return f"; passed over, no part of the package: {', '.join(left[:MOST])}{more}"
 
 
 # 2
-def _seal(work: _Work, findings: _Findings) -> None:
+def _seal(work: _Work, findings: Findings) -> None:
     verifier = work.seal or note.Verifier.parse(package.parse_keys(work.read(package.KEYS))[2])
     with findings.trying(package.SEAL):
         opened = note.open_note(work.read(package.SEAL), [verifier], strict=True)
@@ -190,7 +154,7 @@ def _seal(work: _Work, findings: _Findings) -> None:
 
 
 # 3
-def _tag_manifest(work: _Work, findings: _Findings) -> None:
+def _tag_manifest(work: _Work, findings: Findings) -> None:
     _match_manifest(work, findings, package.TAG_MANIFEST, work.files.intersection(package.TAGS), sha512)
     if work.read("bagit.txt") != package.BAGIT_TXT:
         findings.wrong("bagit.txt", "is not BagIt 1.0 in UTF-8")
@@ -198,7 +162,7 @@ def _tag_manifest(work: _Work, findings: _Findings) -> None:
 
 
 # 4
-def _payload_manifests(work: _Work, findings: _Findings) -> None:
+def _payload_manifests(work: _Work, findings: Findings) -> None:
     payload = [path for path in work.files if path.startswith("data/")]
     _match_manifest(work, findings, "manifest-sha256.txt", payload, sha256)
     _match_manifest(work, findings, "manifest-sha512.txt", payload, sha512)
@@ -206,8 +170,9 @@ def _payload_manifests(work: _Work, findings: _Findings) -> None:
 
 
 # 5
-def _log_lines(work: _Work, findings: _Findings) -> None:
+def _log_lines(work: _Work, findings: Findings) -> None:
     content = work.read(package.AUDIT)
+    bounds.check_values(content)
     if not content.endswith(b"\n"):
         findings.wrong(package.AUDIT, "does not end with a line end")
         return
@@ -223,7 +188,7 @@ def _log_lines(work: _Work, findings: _Findings) -> None:
 
 
 # 6
-def _inclusion(work: _Work, findings: _Findings) -> None:
+def _inclusion(work: _Work, findings: Findings) -> None:
     lines = _needed(work.lines, "log lines")
     checkpoint = work.read(package.CHECKPOINT)
     head = note.read_checkpoint(checkpoint)
@@ -245,7 +210,7 @@ def _inclusion(work: _Work, findings: _Findings) -> None:
 
 
 # 7
-def _checkpoint(work: _Work, findings: _Findings) -> None:
+def _checkpoint(work: _Work, findings: Findings) -> None:
     inside = package.parse_keys(work.read(package.KEYS))
     log = work.log or note.Verifier.parse(inside[0])
     asked = {(each.name, each.key_id) for each in work.witnesses}
@@ -265,7 +230,7 @@ def _checkpoint(work: _Work, findings: _Findings) -> None:
 
 
 # 8
-def _completeness(work: _Work, findings: _Findings) -> None:
+def _completeness(work: _Work, findings: Findings) -> None:
     last = dict[str, int]()
     for number, leaf in enumerate(_needed(work.leaves, "log lines"), start=1):
         expected = last.get(leaf["stream"], 0) + 1
@@ -277,7 +242,7 @@ def _completeness(work: _Work, findings: _Findings) -> None:
 
 
 # 9
-def _parts(work: _Work, findings: _Findings) -> None:
+def _parts(work: _Work, findings: Findings) -> None:
     leaves = {leaf["id"]: leaf for leaf in _needed(work.leaves, "log lines")}
     opened = 0
     withheld = Counter(category for leaf in leaves.values() for category in leaf["commit"])
@@ -289,7 +254,9 @@ def _parts(work: _Work, findings: _Findings) -> None:
             committed = leaves[event]["commit"].get(category) if event in leaves else None
             if committed is None:
                 raise Tampered("no line committed to such a part")
-            salt, payload = package.parse_part(work.read(path))
+            content = work.read(path)
+            bounds.check_values(content)
+            salt, payload = package.parse_part(content)
             if sha256(salt + payload).hexdigest() != committed:
                 raise Tampered(f"is not what {work.at(work.places[event])} committed to")
             opened += 1
@@ -299,7 +266,7 @@ def _parts(work: _Work, findings: _Findings) -> None:
 
 
 # 10
-def _recordings(work: _Work, findings: _Findings) -> None:
+def _recordings(work: _Work, findings: Findings) -> None:
     sealed = dict[str, str]()
     for number, leaf in enumerate(_needed(work.leaves, "log lines"), start=1):
         if leaf["kind"] == "RecordingSealed":
@@ -323,7 +290,7 @@ def _recordings(work: _Work, findings: _Findings) -> None:
 
 
 # 11
-def _order(work: _Work, findings: _Findings) -> None:
+def _order(work: _Work, findings: Findings) -> None:
     decided, started, delivered = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str]]()
     for number, leaf in enumerate(_needed(work.leaves, "log lines"), start=1):
         kind, place = leaf["kind"], work.at(number)
@@ -348,7 +315,7 @@ def _order(work: _Work, findings: _Findings) -> None:
     findings.summary = f"{len(decided)} disclosures decided, {len(started)} sent, {len(delivered)} delivered"
 
 
-_STEPS: tuple[tuple[str, Callable[[_Work, _Findings], None]], ...] = (
+_STEPS: tuple[tuple[str, Callable[[_Work, Findings], None]], ...] = (
     ("layout", _layout),
     ("seal", _seal),
     ("tag manifest", _tag_manifest),
@@ -363,16 +330,16 @@ _STEPS: tuple[tuple[str, Callable[[_Work, _Findings], None]], ...] = (
 )
 
 
-def _recording(work: _Work, findings: _Findings, recording: str, digest: str, paths: set[str]) -> str:
+def _recording(work: _Work, findings: Findings, recording: str, digest: str, paths: set[str]) -> str:
     """Step 10 for one recording; what to tell about it."""
     folder = f"data/recordings/{recording}"
     content = work.read(f"{folder}/manifest.json")
     if sha256(content).hexdigest() != digest:
         raise Tampered("manifest.json is not the manifest that the log sealed")
-    listed = parse_canonical(content)
+    listed = work.parsed(content)
     chunks = _chunks(listed, recording)
     accounted = {f"{folder}/manifest.json"}
-    bodies = dict[str, list[bytes]]()
+    bodies = dict[str, list[str]]()
     for chunk in chunks:
         stem = f"{folder}/{chunk['file'].removesuffix('.chunk')}"
         accounted |= {f"{stem}.body", f"{stem}.chunk"} & paths
@@ -382,20 +349,28 @@ def _recording(work: _Work, findings: _Findings, recording: str, digest: str, pa
             body = work.read(f"{stem}.body")
             if sha256(body).hexdigest() != chunk["body_sha256"] or len(body) != chunk["bytes"]:
                 findings.wrong(f"{stem}.body", "is not the body of the manifest")
-            bodies.setdefault(chunk["track"], []).append(body)
+            bodies.setdefault(chunk["track"], []).append(f"{stem}.body")
     for track, found in sorted(bodies.items()):
         if len(found) != sum(chunk["track"] == track for chunk in chunks):
             findings.wrong(f"{folder}/{track}", "a track is given whole or not at all")
         if track != EVENTS:
             accounted.add(f"{folder}/{track}.ogg")
-            packets = (packet for body in found for packet in unpack(body))
-            if work.read(f"{folder}/{track}.ogg") != to_ogg_opus(packets):
+            packets = (packet for body in found for packet in unpack(work.read(body)))
+            if not _is(work, f"{folder}/{track}.ogg", ogg_opus_pages(packets)):
                 findings.wrong(f"{folder}/{track}.ogg", "does not follow from the bodies")
     for stray in sorted(paths - accounted):
         findings.wrong(stray, "is not in the manifest")
     withheld = {chunk["track"] for chunk in chunks} - bodies.keys()
     lost = f", torn {len(listed['torn'])}, missing {len(listed['missing'])}" if listed["recovered"] else ""
     return f"{recording}: tracks opened {len(bodies)}, withheld {len(withheld)}{lost}"
+
+
+def _is(work: _Work, path: str, pieces: Iterable[bytes]) -> bool:
+    """Whether the file ``path`` consists of ``pieces``; neither is held in memory as a whole."""
+    if path not in work.files:
+        raise Tampered(f"{path} is missing")
+    with (work.directory / path).open("rb") as file:
+        return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
 
 
 def _chunks(listed: dict[str, Any], recording: str) -> list[dict[str, Any]]:
@@ -426,10 +401,13 @@ def _check_header(leaf: dict[str, Any]) -> None:
 
 
 def _match_manifest(
-    work: _Work, findings: _Findings, manifest: str, expected: Iterable[str], algorithm: Callable[[], Any]
+    work: _Work, findings: Findings, manifest: str, expected: Iterable[str], algorithm: Callable[[], Any]
 ) -> None:
     stated = dict[str, str]()
-    lines = work.read(manifest).decode().split("\n")
+    content = work.read(manifest)
+    if content.count(b"\n") > bounds.MOST_LINES:
+        raise TooLarge(f"{manifest} has more than {bounds.MOST_LINES} lines")
+    lines = content.decode().split("\n")
     if lines.pop():
         findings.wrong(manifest, "does not end with a line end")
     for number, line in enumerate(lines, start=1):
@@ -460,30 +438,22 @@ def _needed(found: list[_T], what: str) -> list[_T]:
     return found
 
 
-def _walk(directory: Path) -> Iterator[tuple[Path, list[str] | None]]:
-    """Every entry below ``directory``; for a folder also the names in it."""
-    for path in sorted(directory.iterdir()):
-        names = sorted(os.listdir(path)) if path.is_dir() and not path.is_symlink() else None
-        yield path, names
-        if names is not None:
-            yield from _walk(path)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; 0 when the package holds, 1 when not, 2 when it agrees with itself but its origin is open."""
+    """Print the report; the exit codes are those of the module's description."""
     parser = argparse.ArgumentParser(prog="python -m recording.verify", description="Verify an SOS audit package.")
     parser.add_argument("package", type=Path)
     parser.add_argument("--log-vkey", help="verifier key of the log, name+id+key")
     parser.add_argument("--seal-vkey", help="verifier key of the export seal")
     parser.add_argument("--witness-vkey", action="append", default=[], help="a witness that must have cosigned")
     given = parser.parse_args(arguments)
-    report = verify_package(
-        given.package, log_vkey=given.log_vkey, seal_vkey=given.seal_vkey, witness_vkeys=given.witness_vkey
-    )
+    try:
+        report = verify_package(
+            given.package, log_vkey=given.log_vkey, seal_vkey=given.seal_vkey, witness_vkeys=given.witness_vkey
+        )
+    except Malformed as wrong:
+        parser.error(f"this is no verifier key: {shown(str(wrong))}")
     sys.stdout.write(f"{report}\n")
-    if not report.ok:
-        return 1
-    return 0 if report.origin_proved else 2
+    return report.code
 
 
 if __name__ == "__main__":

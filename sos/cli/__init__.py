@@ -13,7 +13,10 @@ import msgspec
 import structlog
 import typer
 
-from recording.verify import Report, verify_package
+from recording.errors import RecordingError
+from recording.report import Report
+from recording.shown import shown
+from recording.verify import verify_package
 from routing.categories import Category
 from sos import demo as demonstration
 from sos.app import running
@@ -120,12 +123,22 @@ def verify(
     directory: Annotated[Path, typer.Argument(help="The package.", exists=True, file_okay=False)],
     log_key: Annotated[str | None, typer.Option(help="The log's verifier key, got by another way.")] = None,
     seal_key: Annotated[str | None, typer.Option(help="The seal's verifier key, got by another way.")] = None,
+    witness_key: Annotated[
+        list[str] | None, typer.Option(help="Key of a witness that must have cosigned. Repeatable.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check an exported package, offline, step by step.  Exit code 1 when anything is wrong."""
-    report = verify_package(directory, log_vkey=log_key, seal_vkey=seal_key)
+    """Check an exported package, offline, step by step.
+
+    Exit code 0: it holds, and both keys came from you. 1: do not rely on it. 2: a key is none. 3: it agrees with
+    itself, but a key was taken from the package, so that its origin is not proved.
+    """
+    try:
+        report = verify_package(directory, log_vkey=log_key, seal_vkey=seal_key, witness_vkeys=witness_key or ())
+    except RecordingError as wrong:
+        raise typer.BadParameter(f"this is no verifier key: {shown(str(wrong))}") from wrong
     typer.echo(_report_json(report) if as_json else str(report))
-    raise typer.Exit(0 if report.ok else Exit.REFUSED)
+    raise typer.Exit(report.code)
 
 
 @config.command("check")

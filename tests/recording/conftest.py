@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recording import ledger, note, package, vault
 from recording.bag import LeafExport, OpenedPart, RecordingExport, build_package, manifest
 from recording.canonical import canonical
+from recording.report import Report
 from recording.tiles import TileStore
 from recording.tracks import Recorder, read_chunks
-from recording.verify import Report, verify_package
+from recording.verify import verify_package
 
 ORIGIN = "log.centre.example/audit"
 STREAM = "0192f0c1-0000-7000-8000-000000000001"

@@ -465,7 +465,7 @@ def test_no_withheld_track_or_part_is_in_the_package(packed):
 def test_the_command_says_how_it_went_by_its_exit_code(fresh, capsys):
     keys = ["--log-vkey", fresh.signers.log.verifier.vkey, "--seal-vkey", fresh.signers.seal.verifier.vkey]
     assert main([str(fresh.directory), *keys]) == 0
-    assert main([str(fresh.directory)]) == 2
+    assert main([str(fresh.directory)]) == 3
     (fresh.directory / "bagit.txt").write_bytes(b"")
     assert main([str(fresh.directory), *keys]) == 1
     assert "DO NOT RELY" in capsys.readouterr().out
