@@ -3,8 +3,8 @@
 A reader, and the last resort of ``sos.incident.attendance``.  It adds no power to the house: the verdict is the law's,
 on what the journal knows and nobody has ticked; the disclosure is recorded whole, marked as nobody's, and looked at by
 a person afterwards; the ladder that follows is the ordinary one, and only a human being at the agency takes over.
-Where the law wants a person, or forbids it, nothing leaves: the vehicle is told how to help itself, and every desk is
-alarmed.  Desks ring all the while.
+Where the law wants a person, or forbids it, or what was reported cannot be read or cannot be, nothing leaves: the
+vehicle is told how to help itself, and every desk is alarmed.  Desks ring all the while.
 
 A person on call who has the incident by telephone and presses ``TELL`` decides the same with one key: that is an
 ordinary disclosure, decided by them.
@@ -22,6 +22,7 @@ from routing.services import Service
 from sos.dispatch.disclosure import UNATTENDED, Disclosures
 from sos.errors import Refused, Unavailable
 from sos.incident import attendance
+from sos.incident.belonging import plausible
 from sos.incident.commands import Command, InviteLeg, LimitSearch, PlayNotice, WithholdTelling
 from sos.incident.events import (
     AgencyRejected,
@@ -125,6 +126,9 @@ class Unattended:
             return
         if not self._practice.tells:
             await self._order(escalated, WithholdTelling(reason="setting"))
+            return
+        if not plausible(state):  # a machine's mistake must not send people out: somebody looks first
+            await self._order(escalated, WithholdTelling(reason="implausible"))
             return
         agency = self.responsible(state)
         if agency is None:

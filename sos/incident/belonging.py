@@ -24,8 +24,23 @@ REMEMBERED = 64
 MESSAGE_CHARACTERS = 500
 """Of a message to a vehicle: a display in a car shows a few lines (RFC 8148 9.4 leaves it to the vehicle)."""
 
-FLAGGED = frozenset({"no_data", "over_rate", "id_reused", "incident_closed", "vehicle_mismatch"})
+FLAGGED = frozenset({"no_data", "over_rate", "id_reused", "incident_closed", "vehicle_mismatch", "retained"})
 """Findings of a report that an operator should see at a glance."""
+
+IMPLAUSIBLE = "implausible_report"
+"""Flag of an incident one of whose reports says of place or time what cannot be: people look first."""
+
+CANNOT_BE = frozenset(
+    {
+        "event_time_impossible",
+        "fix_time_impossible",
+        "location_impossible",
+        "location_swapped",
+        "position_impossible",
+        "retained",
+    }
+)
+"""Findings by which a report is ``IMPLAUSIBLE``.  What is merely missing is not among them."""
 
 Decision = tuple[e.Draft, ...]
 
@@ -33,8 +48,20 @@ Decision = tuple[e.Draft, ...]
 def flags(known: tuple[str, ...], findings: tuple[str, ...], *, readable: bool = True) -> tuple[str, ...]:
     """``known`` and what ``findings`` (``code:path``) add to it."""
     codes = (code.partition(":")[0] for code in findings)
-    more = (*(() if readable else ("unreadable_report",)), *(code for code in codes if code in FLAGGED))
+    more = [] if readable else ["unreadable_report"]
+    for code in codes:
+        more += [code] if code in FLAGGED else []
+        more += [IMPLAUSIBLE] if code in CANNOT_BE else []
     return tuple(dict.fromkeys((*known, *more)))
+
+
+def plausible(incident: Incident) -> bool:
+    """Whether what was reported can be true, so that an agency might be told of it without a person.
+
+    Not before it has been taken apart, and not what nobody could read unless a place was saved from it.
+    """
+    unread = "unreadable_report" in incident.flags and not incident.located
+    return incident.located is not None and not unread and IMPLAUSIBLE not in incident.flags
 
 
 # --- deciders ---
@@ -158,12 +185,17 @@ def remembered(digests: tuple[str, ...], digest: str) -> tuple[str, ...]:
     return (*digests, digest)[-REMEMBERED:] if digest else digests
 
 
+def _cannot_be(finding: str) -> bool:
+    return finding.partition(":")[0] in CANNOT_BE
+
+
 def filed(incident: Incident, event: e.ReportFiled) -> dict[str, Any]:
     """A report that comes late fills in what is unknown; it does not make what is known older."""
     newest = incident.sequence is None or event.sequence >= incident.sequence
     return {
         "located": event.located or bool(incident.located),
         "sequence": event.sequence if newest else incident.sequence,
+        "flags": flags(incident.flags, tuple(code for code in event.findings if _cannot_be(code))),
         "filed": remembered(incident.filed, event.report_digest),
     }
 

@@ -405,8 +405,9 @@ class TellingWithheld(Event, frozen=True, kw_only=True, gc=False):
     """Nobody of ours could be found, and the house tells no agency by itself, or no further one: nothing leaves."""
 
     reason: str
-    """``law`` (it wants a person, or forbids it), ``setting``, ``no_agency``, ``refused`` (as things stand), ``failed``
-    or ``rejected`` (the agency that was told helps nobody)."""
+    """``law`` (it wants a person, or forbids it), ``setting``, ``implausible`` (what was reported cannot be read or
+    cannot be), ``no_agency``, ``refused`` (as things stand), ``failed`` or ``rejected`` (the agency that was told helps
+    nobody)."""
     agency: AgencyId | None = None
     """Whom it was about."""
     rule: str = ""

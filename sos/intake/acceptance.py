@@ -34,9 +34,10 @@ from sos.incident.report import Vehicle, canonical
 from sos.intake import formats
 from sos.intake.arrival import Kind, Peek, same_crash
 from sos.intake.arrival import key as vehicle_key
+from sos.intake.idle import plainly_no_report
 from sos.intake.port import Reception
 from sos.intake.receipts import Nameless, Receipts
-from sos.intake.recent import Recent, Seen
+from sos.intake.recent import JOIN_WITHIN, Recent, Seen
 from sos.intake.tenants import Tenant
 from sos.journal.journal import Received
 
@@ -91,7 +92,10 @@ class Came(Struct, frozen=True, kw_only=True, gc=False):
     connection: str = ""
     """What else the door knows of who sends: credential and address.  It stays in memory."""
     always: bool = False
-    """Whether what is no emergency by its shape opens an incident all the same: nobody can be told to send again."""
+    """Whether what is no emergency by its shape opens an incident all the same, unless it is plainly another message:
+    nobody can be told to send again."""
+    retained: bool = False
+    """Whether a broker kept it, nobody knows for how long, and gives it to whoever comes."""
 
 
 BY_HTTP = Came()
@@ -157,6 +161,10 @@ class Acceptance:
             if not by.always:
                 raise
             seen = formats.UNREADABLE
+        if by.always and not seen.readable and plainly_no_report(body):
+            raise Malformed("This is no emergency report: publish nothing else to the topic of reports.", field="$")
+        if by.retained:
+            seen = _of_late(seen, at=received_at)
         vehicle, unnamed = b"", _unnamed_vehicle(seen, by)
         if by.vehicle is not None:
             seen, vehicle = _of_vehicle(seen, by.vehicle), canonical(by.vehicle)
@@ -386,6 +394,22 @@ def _of_vehicle(seen: Peek, vehicle: Vehicle) -> Peek:
         return seen
     about = replace(seen.about, vehicle=known) if named[0] == known[0] else seen.about
     return replace(seen, about=about, findings=(*seen.findings, "vehicle_mismatch:$.data.vehicle"))
+
+
+def _of_late(seen: Peek, *, at: datetime) -> Peek:
+    """``seen`` as what a broker had kept: marked; ``Malformed`` unless it says itself that it is of the last hours.
+
+    The broker gives it again after every reconnection, so it must have a name too.
+    """
+    happened_at = seen.about.event_time
+    fresh = happened_at is not None and abs(at - happened_at) <= JOIN_WITHIN
+    if not seen.readable or not fresh or (seen.idempotency is None and seen.stand_in is None):
+        raise Malformed(
+            "This message was retained by the broker, and it does not say that it is of the last two hours: publish "
+            "emergencies without `retain`.",
+            field="$",
+        )
+    return replace(seen, findings=(*seen.findings, "retained:$"))
 
 
 def _unnamed_vehicle(seen: Peek, by: Came) -> str:

@@ -54,6 +54,9 @@ _OWN: Mapping[str, Facts] = MappingProxyType(
         "over_rate": Facts("Over your rate", "It was taken; slow down or agree on a higher rate."),
         "vehicle_mismatch": Facts("Another vehicle", "The report names another vehicle than its sender or topic does."),
         "vin_check_digit": Facts("VIN with a wrong check digit", "It was kept as sent; position 9 does not fit."),
+        "retained": Facts(
+            "Retained by the broker", "It was taken because it is of the last hours; publish without `retain`."
+        ),
         "no_data": Facts("Call without data", "Send the report of the vehicle; it will join this incident."),
         "as_text": Facts("Octets sent as text", "It was understood; send raw octets, not hexadecimal or Base64."),
         "undecodable": Facts("Cannot be decoded", "The bytes were kept as received; an operator was told."),

@@ -8,7 +8,9 @@ is an ``oem_id``.
 The broker is told that a message is received (PUBACK) only after the journal has it, in the order in which messages
 came (MQTT 5.0 4.6), and the session is persistent: what was not acknowledged comes again, and is then a repeat.  The
 broker binds each client to its tenant's topics; ``ops/decisions/0017`` has the rules for Mosquitto.  A payload that
-nobody can read is an incident of unreadable crash data: the topic says that a known tenant's vehicle sent it.
+nobody can read is an incident of unreadable crash data: the topic says that a known tenant's vehicle sent it.  What is
+plainly no report (nothing at all, as a retained message is taken back; a last will; a heartbeat) is refused, and so is
+what the broker kept, unless it is a readable report of the last hours that says so itself (``acceptance``).
 """
 
 import asyncio
@@ -266,6 +268,9 @@ class MqttDoor:
                 await self._clock.wait(RETRY)
                 continue
             except SosError as refused:
+                log.warning(
+                    "mqtt_no_report", tenant=sender.tenant.id, retained=message.retain, bytes=len(message.payload)
+                )
                 await self._answer(client, sender, message, refused_document(refused, sender))
                 return
             except Exception as bug:  # the edge of one message: it must neither stop the door nor be lost silently
@@ -287,7 +292,7 @@ class MqttDoor:
             key=dict(getattr(properties, "UserProperty", ())).get("idempotency-key"),
             cut=None if whole else "oversize",
             findings=self._credentials.over_rate(sender.tenant, at=received_at),
-            by=Came(channel="mqtt", vehicle=sender.vehicle, always=True),
+            by=Came(channel="mqtt", vehicle=sender.vehicle, always=True, retained=message.retain),
         )
 
     async def _answer(self, client: Client, sender: Address, message: aiomqtt.Message, document: bytes) -> None:

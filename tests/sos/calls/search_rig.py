@@ -105,17 +105,26 @@ class SearchHouse:
         self._tasks.clear()
 
     async def crash(
-        self, *, mode: Mode = Mode.LIVE, trigger: Trigger = Trigger.AUTOMATIC, speaks: bool = True, seed: int = 1
+        self,
+        *,
+        mode: Mode = Mode.LIVE,
+        trigger: Trigger = Trigger.AUTOMATIC,
+        speaks: bool = True,
+        seed: int = 1,
+        body: bytes = b"",
+        readable: bool = True,
+        findings: tuple[str, ...] = (),
     ) -> IncidentId:
-        """A car reports a crash and, where it ``speaks``, its voice is in the conference."""
-        report = crash(Car(), at=self.clock.now(), seed=seed)
+        """A car reports a crash, or ``body``; where it ``speaks``, its voice is in the conference."""
+        sent = body or crash(Car(), at=self.clock.now(), seed=seed).body
         opened = OpenIncident(
             mode=mode,
             trigger=trigger,
             format="application/cloudevents+json",
-            report=report.body,
+            report=sent,
             report_digest="00" * 32,
-            readable=True,
+            readable=readable,
+            findings=findings,
         )
         receipt = seed.to_bytes(32)
         incident = (

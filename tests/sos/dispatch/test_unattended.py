@@ -192,6 +192,34 @@ async def test_where_the_law_asks_for_nothing_that_only_a_person_can_give_the_ag
         assert (decided.rule, decided.unattended, decided.facts) == (rule, True, ("acn_trigger",))
 
 
+DOUBTFUL = {
+    "octets that nobody can read": {"body": b"\xff\x00", "readable": False, "findings": ("undecodable:$",)},
+    "a place where no car is": {
+        "body": b'{"type":"jp.example.sos.crash.v1","data":{"location":{"latitude":0,"longitude":0}}}'
+    },
+    "kept by a broker": {"findings": ("retained:$",)},
+}
+
+
+@pytest.mark.parametrize("doubtful", DOUBTFUL)
+async def test_what_cannot_be_read_or_cannot_be_is_told_to_nobody_by_a_machine(house: SearchHouse, doubtful: str):
+    incident = await house.crash(**DOUBTFUL[doubtful])
+
+    await house.until_happened(incident, TellingWithheld)
+
+    (withheld,) = await house.happened(incident, TellingWithheld)
+    assert withheld.reason == "implausible"
+    assert await house.happened(incident, DisclosureDecided) == []
+
+
+async def test_a_report_of_which_only_some_could_be_read_is_told_where_it_says_the_place(house: SearchHouse):
+    incident = await house.crash(readable=False, findings=("invalid_utf8:$",))
+
+    await house.until_happened(incident, DisclosureDecided)
+
+    assert "unreadable_report" in (await house.state(incident)).flags
+
+
 async def test_an_agency_that_helps_nobody_is_not_followed_by_a_second_one_and_the_car_is_told_so(house: SearchHouse):
     incident = await house.crash()
     (decided,) = await house.until_happened(incident, DisclosureDecided)

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiomqtt
@@ -61,8 +62,10 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(tmp_path: Path, kind: str, version: int, *, files: bool = True) -> AsyncIterator[Fleet]:
-    """With ``files`` false nobody takes the reports apart."""
+async def fleet(
+    tmp_path: Path, kind: str, version: int, *, files: bool = True, kept: Mapping[str, bytes] = MappingProxyType({})
+) -> AsyncIterator[Fleet]:
+    """With ``files`` false nobody takes the reports apart; ``kept`` is retained by vehicle before the house comes."""
     needs(kind)
     async with BrokerProcess(kind, tmp_path / "broker") as broker:
         settings = Settings(
@@ -82,12 +85,14 @@ async def fleet(tmp_path: Path, kind: str, version: int, *, files: bool = True) 
                 assert intake.mqtt is not None
                 filing = Follower(Reader(name="filer", handle=Filer(journal).handle), store, clock=clock)
                 works = (intake.mqtt.serve, filing.run) if files else (intake.mqtt.serve,)
-                tasks = [asyncio.create_task(work()) for work in works]
-                await intake.mqtt.connected.wait()
                 protocol = aiomqtt.ProtocolVersion.V5 if version == 5 else aiomqtt.ProtocolVersion.V311
                 async with aiomqtt.Client("127.0.0.1", broker.port, protocol=protocol) as client:
                     await client.subscribe("sos/v1/acme/+/command", qos=1)
                     await client.subscribe("sos/v1/acme/answers", qos=1)
+                    for name, payload in kept.items():
+                        await client.publish(f"sos/v1/acme/{name}/event", payload, qos=1, retain=True)
+                    tasks = [asyncio.create_task(work()) for work in works]
+                    await intake.mqtt.connected.wait()
                     yield Fleet(client, journal, five=version == 5)
                 for task in tasks:
                     task.cancel()
@@ -118,7 +123,7 @@ async def test_a_report_is_acknowledged_with_its_incident_and_a_repeat_with_the_
 
 
 @pytest.mark.parametrize(("kind", "version"), BROKERS)
-@pytest.mark.parametrize("payload", [b"\xff\xfe nonsense", b"{}", b"", b'{"type":"com.example.order.v1"}'])
+@pytest.mark.parametrize("payload", [b"\xff\x00 nonsense", b'{"type":"com.exa', b"help"])
 async def test_what_nobody_can_read_is_an_incident_of_the_vehicle_that_the_topic_names(
     tmp_path: Path, kind: str, version: int, payload: bytes
 ) -> None:
@@ -133,6 +138,54 @@ async def test_what_nobody_can_read_is_an_incident_of_the_vehicle_that_the_topic
     assert by_category[Category.RAW] == payload
     assert json.loads(by_category[Category.VEH]) == {"idScheme": "vin", "idValue": VIN}
     assert told["problems"]
+
+
+WILLS = (b"", b"offline", b"{}", '{"state":"切断"}'.encode(), b'{"type":"heartbeat","seq":7}', b"\xef\xbb\xbfonline\0")
+
+
+@pytest.mark.parametrize(("kind", "version"), BROKERS)
+async def test_what_is_plainly_no_report_opens_nothing_and_stops_nothing(
+    tmp_path: Path, kind: str, version: int
+) -> None:
+    async with fleet(tmp_path, kind, version) as cars:
+        for payload in WILLS:
+            await cars.publish(f"{TOPIC}/event", payload)
+            _, told, _ = await cars.heard()
+            assert told["command"] == "refused"
+        await cars.publish(f"{TOPIC}/event", CRASH)
+        _, told, _ = await cars.heard()
+        total, _ = await cars.journal.queue(limit=10, states=list(State))
+
+    assert (told["command"], total) == ("ack", 1)
+
+
+@pytest.mark.parametrize(("kind", "version"), BROKERS)
+async def test_what_the_broker_kept_opens_nothing_unless_it_says_that_it_is_fresh(
+    tmp_path: Path, kind: str, version: int
+) -> None:
+    now = datetime.now(UTC)
+    kept = {
+        "old": crash(Car(vin=VIN), at=now - timedelta(hours=3), seed=1).body,
+        "nameless": b'{"type":"jp.example.sos.manual.v1","data":{"trigger":"manual"}}',
+        "unreadable": b"\xff\x00",
+        "cleared": b"",
+        "fresh": crash(Car(vin=VIN), at=now, seed=2).body,
+    }
+    async with fleet(tmp_path, kind, version, kept=kept) as cars:
+        answers = {}
+        for _ in range(4):
+            topic, told, _ = await cars.heard()
+            answers[topic.split("/")[3]] = told
+        total, incidents = await cars.journal.queue(limit=10, states=list(State))
+
+    assert {name: told["command"] for name, told in answers.items()} == {
+        "old": "refused",
+        "nameless": "refused",
+        "unreadable": "refused",
+        "fresh": "ack",
+    }
+    assert total == 1
+    assert {"retained", "implausible_report"} <= set(incidents[0].flags)
 
 
 async def test_another_vehicle_than_the_topic_names_is_flagged_and_taken(tmp_path: Path) -> None:

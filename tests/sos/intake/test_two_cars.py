@@ -46,7 +46,6 @@ NAMELESS = {
         msd.MEDIA_TYPE,
     ),
     "three octets": (b"\x02\x05\x00", msd.MEDIA_TYPE),
-    "nothing": (b"", CLOUD),
 }
 ALIKE = NAMELESS | {
     "a VEDS of the same name": (VEDS, veds.MEDIA_TYPE),

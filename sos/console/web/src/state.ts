@@ -163,7 +163,10 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     trigger: data["trigger"] as Trigger,
     flags: flagged([], data),
   }),
-  ReportFiled: (incident, data) => ({ located: (data["located"] as boolean) || incident.located === true }),
+  ReportFiled: (incident, data) => ({
+    located: (data["located"] as boolean) || incident.located === true,
+    flags: doubted(incident.flags, data),
+  }),
   ReportJoined: (incident, data) => ({
     flags: flagged(incident.flags, data),
     trigger: data["trigger"] === "automatic" ? "automatic" : incident.trigger,
@@ -350,12 +353,27 @@ export const KINDS_WITH_EFFECT = Object.keys(EFFECTS);
 const UNPLACED = new Set(["position_unknown", "default_agency"]);
 
 /** Findings of a report that an operator should see at a glance, as in `sos/incident/belonging.py`. */
-const FLAGGED = new Set(["no_data", "over_rate", "id_reused", "incident_closed", "vehicle_mismatch"]);
+const FLAGGED = new Set(["no_data", "over_rate", "id_reused", "incident_closed", "vehicle_mismatch", "retained"]);
+
+/** Findings by which a report cannot be true, as in `sos/incident/belonging.py`. */
+const CANNOT_BE = new Set([
+  "event_time_impossible",
+  "fix_time_impossible",
+  "location_impossible",
+  "location_swapped",
+  "position_impossible",
+  "retained",
+]);
+
+const codesOf = (data: Data): readonly string[] =>
+  texts(data, "findings").map((finding) => finding.split(":", 1)[0] ?? "");
+
+const doubted = (known: readonly string[], data: Data): readonly string[] =>
+  codesOf(data).some((code) => CANNOT_BE.has(code)) ? [...new Set([...known, "implausible_report"])] : known;
 
 function flagged(known: readonly string[], data: Data): readonly string[] {
-  const codes = texts(data, "findings").map((finding) => finding.split(":", 1)[0] ?? "");
   const unread = data["readable"] === false ? ["unreadable_report"] : [];
-  return [...new Set([...known, ...unread, ...codes.filter((code) => FLAGGED.has(code))])];
+  return doubted([...new Set([...known, ...unread, ...codesOf(data).filter((code) => FLAGGED.has(code))])], data);
 }
 
 function matched(incident: Incident, data: Data, standing: Match["standing"]): Partial<Incident> {
