@@ -290,7 +290,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """TURN servers (``turn:host:3478?transport=udp``, ``turns:host:443?transport=tcp``), where UDP does not reach; the
     secret they share with us is ``turn.secret`` in the key directory, in hexadecimal.  Empty: there are none."""
     directory: str = ""
-    """Agency directory (TOML); empty means the invented agencies that ship with the package."""
+    """Agency directory (TOML); ``sos serve`` needs one.  Empty means the invented agencies, which only ``sos demo``,
+    tests and the commands without a service use: a real car must never be told of to somebody who does not exist."""
     boundaries: str = ""
     """Exact boundaries made by ``sos geo import``; empty means ``var/geo/municipalities.sosgeo`` where that exists, and
     else the shipped prefectures, which are right to some three kilometres."""
@@ -400,6 +401,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for person, token_digest in people:
             if not _DIGEST.match(token_digest):
                 raise Misconfigured(f"{person}: token_digest must be a hex SHA-256 digest")
+
+    def require_for_service(self) -> None:
+        """``Misconfigured`` when something is missing without which nobody real can be helped."""
+        if not self.directory:
+            raise Misconfigured(
+                "directory is not set: name the file of your agencies (made like routing/data/demo_agencies.toml);"
+                " the invented agencies are for sos demo"
+            )
 
     def without_secrets(self) -> "Settings":
         """To be shown: a password in ``database_url`` is hidden."""

@@ -23,6 +23,7 @@ from sos.dispatch.adapters.portal import Links
 from sos.incident.model import AgencyId
 
 ROOT = Path(__file__).resolve().parents[1]
+AGENCIES = ROOT / "routing" / "data" / "demo_agencies.toml"
 
 
 def free_port() -> int:
@@ -110,6 +111,7 @@ class House:
         )
         return (
             f'data_dir = "{self.data}"\nport = {self.port}\ndatabase_url = "{self.database}"\n'
+            f'directory = "{AGENCIES}"\n'
             f'[[tenants]]\nid = "acme"\ndomain = "acme.sos.example"\nkey_digests = ["{_digest(self.tenant_key)}"]\n'
             f'{operators}[[auditors]]\nid = "auditor"\ntoken_digest = "{_digest(self.auditor_token)}"\n'
         )

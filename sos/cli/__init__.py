@@ -57,6 +57,7 @@ app.add_typer(exchange, name="twilio")
 def serve(config_file: ConfigFile = None) -> None:
     """Run the service until it is told to stop (SIGTERM or Ctrl+C)."""
     settings = _settings(config_file)
+    settings.require_for_service()
     run(_serve(settings))
 
 
@@ -143,9 +144,12 @@ def verify(
 
 @config.command("check")
 def config_check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Read the settings and say what they are; exit code 78 when one is wrong."""
-    shown = msgspec.to_builtins(_settings(config_file).without_secrets())
-    typer.echo(json.dumps(shown, ensure_ascii=False, indent=None if as_json else 2))
+    """Read the settings and say what they are; exit code 78 when one is wrong, or a file lacks what a service needs."""
+    settings = _settings(config_file)
+    in_force = msgspec.to_builtins(settings.without_secrets())
+    typer.echo(json.dumps(in_force, ensure_ascii=False, indent=None if as_json else 2))
+    if config_file is not None:
+        settings.require_for_service()
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from sos import cli
 from sos.app import Service, running
+from sos.errors import Misconfigured
 from sos.problems import problems_middleware
 from sos.settings import AuditorSettings, OperatorSettings, Settings, TenantSettings, load
 from sos.whip import leg_id
@@ -128,10 +129,23 @@ def test_a_category_that_there_is_not_is_refused_before_anything_is_asked_for(tm
 
 def test_config_check_hides_the_password(tmp_path: Path):
     file = tmp_path / "sos.toml"
-    file.write_text('database_url = "postgresql://sos:hamster@db.example/sos"\n')
+    file.write_text('database_url = "postgresql://sos:hamster@db.example/sos"\ndirectory = "agencies.toml"\n')
 
     told = CliRunner().invoke(cli.app, ["config", "check", "--config", str(file), "--json"])
 
     assert told.exit_code == 0
     assert "hamster" not in told.output
     assert json.loads(told.output)["database_url"] == "postgresql://sos:***@db.example/sos"
+
+
+@pytest.mark.parametrize("command", [["serve"], ["config", "check"]])
+@pytest.mark.parametrize("content", ["", "demo = true\n"])
+def test_a_service_without_agencies_of_its_own_refuses_to_start(tmp_path: Path, command: list[str], content: str):
+    file = tmp_path / "sos.toml"
+    file.write_text(f'{content}data_dir = "{tmp_path}/data"\n')
+
+    told = CliRunner().invoke(cli.app, [*command, "--config", str(file)])
+
+    assert isinstance(told.exception, Misconfigured)
+    assert "directory is not set" in str(told.exception)
+    assert not (tmp_path / "data").exists()

@@ -21,7 +21,7 @@ from sos.errors import Forbidden
 from sos.incident.model import IncidentId, LegId, OperatorId, Party, TenantId, new_id
 from sos.problems import problems_middleware
 from sos.settings import Settings
-from tests.house import free_port
+from tests.house import AGENCIES, free_port
 from tests.sos.calls.peers import KEY, Events
 from tests.twilio_emulator.server import Emulator
 
@@ -222,6 +222,7 @@ def toml_of(configured: Settings) -> str:
             f"port = {configured.port}",
             'telephony = "twilio"',
             f'data_dir = "{configured.data_dir}"',
+            f'directory = "{AGENCIES}"',
             f'tenants = [{{id = "acme", domain = "acme.sos.example", key_digests = [{key}]}}]',
             f"operators = [{operators}]",
             "[twilio]",
