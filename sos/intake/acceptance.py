@@ -154,9 +154,10 @@ class Acceptance:
         only the beginning is here, ``findings`` what the door itself has to say.  ``Malformed`` when it is clearly no
         emergency (the sender's fault), ``Unavailable`` when nothing can keep it: nothing was acknowledged.
         """
-        format = formats.of(content_type)
+        found = formats.recognise(body, content_type)
+        format, findings = found.format, (*found.findings, *findings)
         try:
-            seen = format.seen(body, cut)
+            seen = format.seen(found.content, cut)
         except Malformed:
             if not by.always:
                 raise

@@ -6,6 +6,7 @@ these types is taken for an emergency: what nobody can decode is an incident of 
 
 from datetime import datetime
 
+from routing.pidf import PidfLo
 from sos.errors import Malformed
 from sos.formats import armour, msd, veds
 from sos.formats.mapping import Mapped, read_msd, report_of_msd, report_of_veds
@@ -91,8 +92,8 @@ def decode_msd(raw: bytes, at: datetime) -> EmergencyReport:
     return report_of_msd(message, now=at).report
 
 
-def peek_veds(body: bytes, cut: str | None = None) -> Peek:
-    """What a VEDS is about.  ``Malformed`` when there is nothing."""
+def peek_veds(body: bytes, cut: str | None = None, *, beside: PidfLo | None = None) -> Peek:
+    """What a VEDS is about, with the PIDF-LO that came ``beside`` it.  ``Malformed`` when there is nothing."""
     if not body:
         raise Malformed("The body is empty; send the VEDS document.", field="$")
     findings = () if cut is None else (f"{cut}:$",)
@@ -100,7 +101,7 @@ def peek_veds(body: bytes, cut: str | None = None) -> Peek:
         document = veds.read(body)
     except Malformed:
         return Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, (*findings, "undecodable:$"))
-    mapped = report_of_veds(document)
+    mapped = report_of_veds(document, beside=beside)
     return Peek(
         True,
         mapped.mode,
@@ -111,9 +112,9 @@ def peek_veds(body: bytes, cut: str | None = None) -> Peek:
     )
 
 
-def decode_veds(raw: bytes, _: datetime) -> EmergencyReport:
+def decode_veds(raw: bytes, _: datetime, *, beside: PidfLo | None = None) -> EmergencyReport:
     """The report in a VEDS.  ``Malformed`` when nothing of it can be read."""
-    return report_of_veds(veds.read(raw)).report
+    return report_of_veds(veds.read(raw), beside=beside).report
 
 
 def _about(mapped: Mapped) -> About:

@@ -1,4 +1,9 @@
-"""Which reader understands which media type.  The sender's ``Content-Type`` decides; nothing is guessed from bytes."""
+"""Which reader a body gets: the one its media type names, or the one its content shows it to be meant for.
+
+A label is often wrong: gateways rename, 3.1.1 brokers have none, people copy examples.  So what a body *is* decides
+where that is certain, a finding tells the sender, and what is recognisably an emergency is read whatever its wrapping
+says.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -7,13 +12,15 @@ from types import MappingProxyType
 import structlog
 from msgspec import Struct
 
+from routing.pidf import PIDF
 from routing.text import cleaned
 from sos.errors import SosError
-from sos.formats import msd, veds
+from sos.formats import armour, msd, veds
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import EmergencyReport
-from sos.intake import cloudevents, ecall, voice
+from sos.intake import cloudevents, ecall, multipart, voice
 from sos.intake.arrival import Peek
+from sos.intake.wrapping import Kind, kind, unwrapped
 from sos.problems import places_of
 
 log = structlog.get_logger()
@@ -74,6 +81,7 @@ BY_TYPE: Mapping[str, Format] = MappingProxyType(
         for each in (
             Format(media_type=msd.MEDIA_TYPE, peek=ecall.peek_msd, decode=ecall.decode_msd),
             Format(media_type=veds.MEDIA_TYPE, peek=ecall.peek_veds, decode=ecall.decode_veds),
+            Format(media_type=multipart.MEDIA_TYPE, peek=multipart.peek, decode=multipart.decode),
             Format(media_type=voice.MEDIA_TYPE, peek=voice.peek, decode=voice.decode),
         )
     }
@@ -91,9 +99,59 @@ def of(content_type: str) -> Format:
     return BY_TYPE.get(content_type.partition(";")[0].strip().lower(), _UNEXPECTED)
 
 
+class Recognised(Struct, frozen=True, kw_only=True):
+    """A body as it is read: its format, its content, and what was odd about what stood around it."""
+
+    format: Format
+    content: bytes
+    findings: tuple[str, ...] = ()
+
+
+def recognise(body: bytes, content_type: str) -> Recognised:
+    """What ``body`` is.  Its own content outranks ``content_type`` wherever it is certainly an emergency of another
+    format; an empty ``content_type`` (MQTT 3.1.1 has none) is not held against anybody.
+    """
+    named, content = of(content_type), unwrapped(body)
+    octets = content.octets
+    meant = _MEANT[kind(octets)]
+    if meant.peek is named.peek or named.media_type == voice.MEDIA_TYPE or not _certain(meant, octets):
+        return Recognised(format=named, content=octets, findings=content.findings)
+    odd = () if not content_type or named.media_type == multipart.MEDIA_TYPE else ("content_type:$",)
+    return Recognised(format=meant, content=octets, findings=(*content.findings, *odd))
+
+
+_MEANT: Mapping[Kind, Format] = MappingProxyType(
+    {
+        Kind.JSON: BY_TYPE[cloudevents.MEDIA_TYPE],
+        Kind.XML: BY_TYPE[veds.MEDIA_TYPE.lower()],
+        Kind.MULTIPART: BY_TYPE[multipart.MEDIA_TYPE],
+        Kind.OCTETS: BY_TYPE[msd.MEDIA_TYPE.lower()],
+    }
+)
+
+
+def shown(body: bytes) -> str:
+    """The media type of what ``body`` is by its beginning."""
+    return _MEANT[kind(unwrapped(body).octets)].media_type
+
+
+def _certain(meant: Format, content: bytes) -> bool:
+    """Whether ``content`` is an emergency as ``meant`` reads it, although its label says otherwise."""
+    try:
+        if meant is _MEANT[Kind.OCTETS]:
+            msd.read(armour.octets_of(content))  # nothing is saved here: saving guesses, and so does this
+        elif meant is _MEANT[Kind.XML]:
+            return any(name in content for name in (veds.ROOT.encode(), PIDF.encode()))
+        else:
+            meant.peek(content, None)
+    except SosError:
+        return False
+    return True
+
+
 def read_report(raw: bytes, media_type: str, *, at: datetime) -> EmergencyReport:
     """What ``raw``, received at ``at``, says; never fails: of bytes that nobody can read nothing is known."""
     known = BY_TYPE.get(media_type.lower())
     if known is None:
         return EmergencyReport(findings=("unknown_format:$",))
-    return known.report(raw, at)
+    return known.report(unwrapped(raw).octets, at)

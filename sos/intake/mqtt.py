@@ -32,12 +32,11 @@ from paho.mqtt.properties import Properties
 from routing.categories import Category
 from sos.clock import Clock
 from sos.errors import Misconfigured, SosError, Unavailable
-from sos.formats import msd, veds
 from sos.incident.events import AnswerGiven, IncidentOpened, Recorded
 from sos.incident.model import TenantId
 from sos.incident.report import Vehicle
 from sos.incident.urns import incident_urn
-from sos.intake import cloudevents
+from sos.intake import formats
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.answers import Answers, Order, delivered
 from sos.intake.auth import Credentials
@@ -169,13 +168,8 @@ def address(topic: str, tenants: Mapping[TenantId, Tenant]) -> Address | None:
 
 
 def media_type(payload: bytes, declared: str | None) -> str:
-    """MQTT 5 names the content type; 3.1.1 cannot, so the first octet tells the three formats apart."""
-    if declared:
-        return declared
-    first = payload.lstrip()[:1]
-    if first in (b"{", b"["):
-        return cloudevents.MEDIA_TYPE
-    return veds.MEDIA_TYPE if first == b"<" else msd.MEDIA_TYPE
+    """MQTT 5 names the content type; 3.1.1 cannot, so the content tells the formats apart."""
+    return declared or formats.shown(payload)
 
 
 class MqttDoor:
