@@ -110,6 +110,8 @@ class Connection:
         ice = Ice(transceiver.receiver.transport.transport._connection, within_s=_GATHER_WITHIN_S)
         self._payload_type = offer.payload_type
         await self._peer.setRemoteDescription(RTCSessionDescription(sdp=offer.audio, type="offer"))
+        if not offer.waits:  # RFC 9725 4.4.4: whoever calls begins, so its certificate may be RSA or ECDSA
+            transceiver.receiver.transport._set_role("server")
         answer = await self._peer.createAnswer()
         self._transport = RtpTransport(transceiver, self._take, ice=ice, payload_type=offer.payload_type)
         await self._peer.setLocalDescription(answer)

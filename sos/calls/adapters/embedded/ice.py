@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from aioice import stun
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.ice import Connection as Agent
-from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candidate
+from aioice.ice import StunProtocol, get_host_addresses, relayed_candidate, server_reflexive_candidate
 
 from sos.calls.adapters.embedded.dtls import is_dtls, without_plain_alerts
 from sos.calls.adapters.embedded.ports import ANY_PORT, MediaPorts
@@ -37,6 +37,11 @@ _LOOPBACK = ["127.0.0.1"]
 """Where a machine without any network is reached by its own programs."""
 _NOT_PROVED = {400, 401}
 _UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AssertionError, struct.error)
+
+
+def own_addresses() -> frozenset[str]:
+    """The addresses of this machine; loopback alone when it has no network."""
+    return frozenset(get_host_addresses(use_ipv4=True, use_ipv6=True) or _LOOPBACK)
 
 
 class MediaSocket(StunProtocol):

@@ -8,13 +8,19 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sos.calls.adapters.embedded.candidates import usable
 from sos.errors import Malformed
 
 LARGEST_OFFER_BYTES = 65_536
 """Chromium's audio offers are about 3 KiB; the rest is room for candidates."""
 _MOST_SECTIONS = 16
 _MOST_CANDIDATES = 64
-"""Each candidate makes us send connectivity checks somewhere; a real peer has a dozen."""
+"""In an offer; of these we check fewer (``candidates``)."""
+_UFRAG = "a=ice-ufrag:"
+_CANDIDATE = "a=candidate:"
+_BUNDLE_ONLY = "a=bundle-only"
+_OF_TRANSPORT = ("a=candidate:", "a=ice-", "a=fingerprint:", "a=setup:", "a=rtcp-mux")
+"""What the sections of a bundle have in common, so that the first alone says it (RFC 9143 7.1.3)."""
 _OPUS = re.compile(r"^a=rtpmap:(\d{1,3}) opus/48000/2\s*$", re.IGNORECASE)
 
 
@@ -26,10 +32,17 @@ class Offer:
     sections: tuple[tuple[str, ...], ...]
     chosen: int
     payload_type: int
+    ufrag: str
+    """Names the ICE session that the offer begins (RFC 8839 5.4)."""
+    waits: bool
+    """It can only be the DTLS server, so we must begin (RFC 8842 5.1)."""
 
     @classmethod
-    def read(cls, text: str) -> "Offer":
-        """``Malformed`` unless ``text`` is SDP with an audio section that offers Opus; it never quotes the text."""
+    def read(cls, text: str, *, ours: frozenset[str] = frozenset()) -> "Offer":
+        """``Malformed`` unless ``text`` is SDP with an audio section that offers Opus; it never quotes the text.
+
+        ``ours`` are the addresses of this machine.
+        """
         if len(text.encode()) > LARGEST_OFFER_BYTES:
             raise Malformed(f"the SDP offer is larger than {LARGEST_OFFER_BYTES} bytes")
         lines = [line for line in text.replace("\r\n", "\n").split("\n") if line]
@@ -42,13 +55,21 @@ class Offer:
         if chosen is None:
             raise Malformed("the SDP offer has no audio section")
         audio = sections[chosen]
-        if sum(line.startswith("a=candidate:") for line in audio) > _MOST_CANDIDATES:
+        if sum(line.startswith(_CANDIDATE) for line in audio) > _MOST_CANDIDATES:
             raise Malformed(f"the SDP offer has more than {_MOST_CANDIDATES} candidates")
         opus = next((match for line in audio if (match := _OPUS.match(line))), None)
         if opus is None:
             raise Malformed("the SDP offer has no Opus at 48000/2")
-        kept = [line for line in session if not line.startswith("a=group:")] + _grouped(audio)
-        return cls(audio="\r\n".join((*kept, "")), sections=sections, chosen=chosen, payload_type=int(opus[1]))
+        kept = [line for line in session if not line.startswith("a=group:")]
+        kept += _grouped(_checkable(_bundled(audio, sections[0]), ours))
+        return cls(
+            audio="\r\n".join((*kept, "")),
+            sections=sections,
+            chosen=chosen,
+            payload_type=int(opus[1]),
+            ufrag=next((line.removeprefix(_UFRAG) for line in kept if line.startswith(_UFRAG)), ""),
+            waits="a=setup:passive" in kept,
+        )
 
     def answered(self, text: str) -> str:
         """The answer to the whole offer, made from aiortc's answer to the audio section."""
@@ -72,7 +93,25 @@ def _divided(lines: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ...]]:
 
 def _is_audio(section: tuple[str, ...]) -> bool:
     head = section[0].split(" ")
-    return head[0] == "m=audio" and len(head) > 3 and head[1] != "0"
+    return head[0] == "m=audio" and len(head) > 3 and (head[1] != "0" or _BUNDLE_ONLY in section)
+
+
+def _bundled(audio: tuple[str, ...], first: tuple[str, ...]) -> tuple[str, ...]:
+    """``audio`` with what it leaves to the first section of its bundle, and with a port."""
+    if audio is first or _BUNDLE_ONLY not in audio:
+        return audio
+    own = tuple(line for line in audio[1:] if not line.startswith(_OF_TRANSPORT))
+    return (audio[0].replace("m=audio 0 ", "m=audio 9 ", 1), *own, *(e for e in first if e.startswith(_OF_TRANSPORT)))
+
+
+def _checkable(audio: tuple[str, ...], ours: frozenset[str]) -> tuple[str, ...]:
+    """``audio`` with the candidates that we check, and open for more: the others show themselves by their checks.
+
+    To aiortc an end of candidates is the end of the call when none is left.
+    """
+    offered = (line.removeprefix(_CANDIDATE) for line in audio if line.startswith(_CANDIDATE))
+    rest = (line for line in audio if not line.startswith((_CANDIDATE, "a=end-of-candidates")))
+    return (*rest, *(f"{_CANDIDATE}{each}" for each in usable(offered, ours=ours)))
 
 
 def _grouped(audio: tuple[str, ...]) -> list[str]:

@@ -60,11 +60,14 @@ class RtpTransport:
         self._streams: dict[int, StreamStatistics] = {}
         self._dtls: Any = None
         self._ice = ice
+        self._silent = False
+        """The peer wants to hear nothing (``sendonly``), as WHIP clients do."""
         self._closed = False
 
     def attach(self) -> None:
         """Take over the packets."""
         receiver: Any = self._transceiver.receiver
+        self._silent = self._transceiver.currentDirection not in ("sendrecv", "sendonly")
         self._dtls = receiver.transport
         self._streams = receiver._RTCRtpReceiver__remote_streams
         extensions = {each.uri: each.id for each in self._transceiver._headerExtensions}
@@ -76,7 +79,7 @@ class RtpTransport:
 
     def send(self, timestamp: int, payload: bytes, *, marker: bool = False) -> None:
         """One packet; nothing happens while the connection is not up, or is gone."""
-        if self._closed or self._dtls is None or self._dtls._state is not State.CONNECTED:
+        if self._closed or self._silent or self._dtls is None or self._dtls._state is not State.CONNECTED:
             return
         pair = self._ice.agent._nominated.get(1)
         if pair is None:
