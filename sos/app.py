@@ -483,6 +483,7 @@ def _provider(
         recordings,
         clock=kept.clock,
         workers=settings.media_workers,
+        ports=settings.media_port_range,
         relays=lambda: turn.servers("worker"),
         on_levels=loudness.hear,
     )

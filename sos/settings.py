@@ -20,6 +20,7 @@ from sos.errors import Misconfigured
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 _EDGE = re.compile(r"[a-z][a-z0-9-]{1,30}\Z")
+_PORTS = re.compile(r"([0-9]{4,5})-([0-9]{4,5})")
 _PASSWORD_OF_USER = re.compile(r"(://[^:/?@]*:).*@")
 _PASSWORD_PARAMETER = re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE)
 
@@ -286,6 +287,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a report may wait for the database before it goes to the spool."""
     media_workers: int = 1
     """Processes that carry voice, each about 30 calls; one less than the machine has cores is a good number."""
+    media_ports: str = "50000-50999"
+    """UDP ports of voice on this machine, first and last; each call takes one of them on each address of ours, and a
+    firewall opens these.  Empty: whichever the operating system gives."""
     turn_urls: tuple[str, ...] = ()
     """TURN servers (``turn:host:3478?transport=udp``, ``turns:host:443?transport=tcp``), where UDP does not reach; the
     secret they share with us is ``turn.secret`` in the key directory, in hexadecimal.  Empty: there are none."""
@@ -378,6 +382,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise Misconfigured("mqtt_version must be 5, or 4 for MQTT 3.1.1")
         if not 10 <= self.accept_within_ms <= 10_000:
             raise Misconfigured("accept_within_ms must be between 10 and 10000")
+        _ = self.media_port_range
         if not 1 <= self.media_workers <= 256:
             raise Misconfigured("media_workers must be between 1 and 256")
         if self.telephony == "twilio" and self.twilio is None:
@@ -419,6 +424,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Path(self.data_dir)
 
     @property
+    def media_port_range(self) -> tuple[int, int]:
+        """First and last port; 0 and 0 for any.  ``Misconfigured`` when ``media_ports`` is no such range."""
+        if not self.media_ports:
+            return 0, 0
+        if not (found := _PORTS.fullmatch(self.media_ports)) or not 1024 <= int(found[1]) <= int(found[2]) <= 65_535:
+            raise Misconfigured("media_ports is a range between 1024 and 65535, such as 50000-50999, or empty")
+        return int(found[1]), int(found[2])
+
+    @property
     def url(self) -> str:
         scheme = "https" if self.tls_certificate else "http"
         return self.public_url or f"{scheme}://{self.host}:{self.port}"
@@ -433,6 +447,7 @@ _FROM_ENVIRONMENT: Mapping[str, type] = {
     "log_origin": str,
     "accept_within_ms": int,
     "media_workers": int,
+    "media_ports": str,
     "brand_packs": str,
     "directory": str,
     "boundaries": str,

@@ -20,6 +20,7 @@ from recording.errors import Malformed as NotOpus
 from recording.opus import samples
 from sos.calls.adapters.embedded.ice import Ice
 from sos.calls.adapters.embedded.playout import Playout
+from sos.calls.adapters.embedded.ports import ANY_PORT, MediaPorts
 from sos.calls.adapters.embedded.rtp import Rtp
 from sos.calls.adapters.embedded.sdp import Offer
 from sos.calls.adapters.embedded.transport import RtpTransport, StillTrack
@@ -54,6 +55,7 @@ class Connection:
         arrived: Callable[["Connection", Rtp], None],
         *,
         relays: tuple[IceServer, ...],
+        ports: MediaPorts = ANY_PORT,
     ) -> None:
         self.playout = Playout(self._send)
         self.received = 0
@@ -67,6 +69,7 @@ class Connection:
         self._payload_type = -1
         self._transport: RtpTransport | None = None
         self._closed = False
+        self._ports = ports
         # An empty list, not None: None makes aiortc ask a public STUN server.
         servers = [
             RTCIceServer(urls=list(each.urls), username=each.username or None, credential=each.credential or None)
@@ -107,7 +110,7 @@ class Connection:
         transceiver = self._peer.addTransceiver(StillTrack(), direction="sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
-        ice = Ice(transceiver.receiver.transport.transport._connection, within_s=_GATHER_WITHIN_S)
+        ice = Ice(transceiver.receiver.transport.transport._connection, ports=self._ports, within_s=_GATHER_WITHIN_S)
         self._payload_type = offer.payload_type
         await self._peer.setRemoteDescription(RTCSessionDescription(sdp=offer.audio, type="offer"))
         if not offer.waits:  # RFC 9725 4.4.4: whoever calls begins, so its certificate may be RSA or ECDSA

@@ -50,6 +50,8 @@ class Accept(Struct, frozen=True, tag=True, kw_only=True):
     offer: str
     key: bytes
     relays: tuple[IceServer, ...] = ()
+    ports: tuple[int, int] = (0, 0)
+    """First and last port of our sockets; 0 for any, and unknown to a worker of protocol 3."""
 
 
 class SetMode(Struct, frozen=True, tag=True, kw_only=True):

@@ -24,6 +24,7 @@ from sos.calls.adapters.embedded.capture import Capture, Recorder, RecorderFacto
 from sos.calls.adapters.embedded.conference import TICKS_PER_S, Conference
 from sos.calls.adapters.embedded.connection import Connection
 from sos.calls.adapters.embedded.ice import own_addresses
+from sos.calls.adapters.embedded.ports import MediaPorts
 from sos.calls.adapters.embedded.rtp import Rtp
 from sos.calls.adapters.embedded.sdp import Offer
 from sos.calls.adapters.notices import load_notice
@@ -121,13 +122,16 @@ class MediaServer:
         offer: str,
         key: bytes,
         relays: tuple[IceServer, ...] = (),
+        ports: tuple[int, int] = (0, 0),
     ) -> str:
         """See the port; also ``Refused`` when ``leg`` is already somebody else's."""
         if not (_NAME.match(leg) and _NAME.match(incident)):
             raise Malformed("leg and incident ids have up to 36 letters, digits and hyphens", field="Leg-Id")
         wanted = Offer.read(offer, ours=own_addresses())
         self._check_room(incident, leg=leg, party=party, who=who)
-        connection = Connection(partial(self._heard, incident), partial(self._arrived, incident), relays=relays)
+        connection = Connection(
+            partial(self._heard, incident), partial(self._arrived, incident), relays=relays, ports=MediaPorts(*ports)
+        )
         self._answering += 1
         try:
             answer = await connection.answer(wanted)

@@ -4,10 +4,6 @@ import secrets
 import socket
 from dataclasses import dataclass
 
-from sos.errors import Misconfigured
-
-_LOWEST, _HIGHEST = 1024, 65_535
-
 
 @dataclass(frozen=True, slots=True)
 class MediaPorts:
@@ -15,19 +11,6 @@ class MediaPorts:
 
     first: int = 0
     last: int = 0
-
-    @classmethod
-    def read(cls, text: str) -> "MediaPorts":
-        """``50000-50999``; empty for any.  ``Misconfigured`` when it is no such range."""
-        if not text:
-            return cls()
-        first, _, last = text.partition("-")
-        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit() and len(text) <= 11):
-            raise Misconfigured("media_ports is a range such as 50000-50999, or empty")
-        ports = cls(int(first), int(last))
-        if not _LOWEST <= ports.first <= ports.last <= _HIGHEST:
-            raise Misconfigured(f"media_ports lie between {_LOWEST} and {_HIGHEST}, the lower one first")
-        return ports
 
     def bound(self, address: str) -> socket.socket:
         """A socket that is bound to a free one of them; ``OSError`` when none is free, or ``address`` is not ours."""

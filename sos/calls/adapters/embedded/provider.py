@@ -61,14 +61,16 @@ class EmbeddedProvider:
         *,
         clock: Clock,
         workers: int = 1,
+        ports: tuple[int, int] = (0, 0),
         outlive: bool = True,
         relays: Callable[[], tuple[IceServer, ...]] = tuple,
         on_levels: Callable[[tuple[Level, ...]], None] = lambda _: None,
     ) -> None:
-        """``relays`` gives STUN and TURN servers for a leg of ours; ``on_levels`` hears how loud each leg is, ten times
-        a second."""
+        """``ports`` are the first and last that calls may use, 0 for any; ``relays`` gives STUN and TURN servers for a
+        leg of ours; ``on_levels`` hears how loud each leg is, ten times a second."""
         self._recordings = recordings
         self._relays = relays
+        self._ports = ports
         self._events: asyncio.Queue[tuple[ProviderEvent, WorkerHandle | None, int] | None] = asyncio.Queue()
         self._outlive = outlive
         self._workers = [
@@ -112,6 +114,7 @@ class EmbeddedProvider:
             offer=offer,
             key=key,
             relays=self._relays(),
+            ports=self._ports,
         )
         return (await worker.ask(order)).answer
 

@@ -167,6 +167,7 @@ class Worker:
                     offer=order.offer,
                     key=order.key,
                     relays=order.relays,
+                    ports=order.ports,
                 )
                 return Reply(order=number, answer=answer)
             case SetMode(leg=leg, mode=mode):
