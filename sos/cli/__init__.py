@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from recording.shown import shown
 from recording.verify import verify_package
 from routing.categories import Category
 from sos import demo as demonstration
+from sos import logs
 from sos.app import running
 from sos.cli import followup, msd, registry, severity
 from sos.cli.directory import app as agencies
@@ -37,7 +37,12 @@ from sos.exports.archive import unpack
 from sos.settings import Settings, load
 from sos.vehicle.replay import run_replay
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A private emergency call centre for vehicles.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they print the variables of every frame, keys among them
+    help="A private emergency call centre for vehicles.",
+)
 vehicle = typer.Typer(no_args_is_help=True, help="Be a vehicle: report, call, replay records.")
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(vehicle, name="vehicle")
@@ -153,8 +158,8 @@ def config_check(config_file: ConfigFile = None, as_json: AsJson = False) -> Non
 
 
 def main() -> None:
-    """The entry point: known faults become one line and an exit code, never a stack trace."""
-    _log_to_standard_error()
+    """The entry point: known faults become one line and an exit code, others a line of the log; never a stack trace."""
+    logs.configure()
     try:
         app()
     except Misconfigured as wrong:
@@ -163,6 +168,9 @@ def main() -> None:
     except SosError as failed:
         typer.echo(f"sos: {failed}", err=True)
         sys.exit(Exit.REFUSED)
+    except Exception as bug:  # noqa: BLE001  the edge of the program
+        structlog.get_logger().critical("died", exc_info=bug)
+        sys.exit(Exit.BUG)
 
 
 # --- what the commands do ---
@@ -216,18 +224,3 @@ def _categories(named: Sequence[str]) -> tuple[Category, ...]:
     if unknown := set(named) - {*Category, "all"}:
         raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(Category)}, all", param_hint="--reveal")
     return tuple(category for category in Category if category in named or "all" in named)
-
-
-def _log_to_standard_error() -> None:
-    """Structured lines without personal data, on standard error."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer(),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
-    )

@@ -16,6 +16,8 @@ from sos.errors import Misconfigured
 class Exit(IntEnum):
     REFUSED = 1
     USAGE = 2
+    BUG = 70
+    """EX_SOFTWARE of sysexits.h: our own mistake; where it happened stands on standard error."""
     SETTINGS = 78
     """EX_CONFIG of sysexits.h."""
 

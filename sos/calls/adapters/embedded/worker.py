@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import fcntl
 import gc
-import logging
 import os
 import sys
 from collections import deque
@@ -20,6 +19,7 @@ from typing import assert_never
 
 import structlog
 
+from sos import logs
 from sos.calls.adapters.embedded.control import (
     PROTOCOL,
     Accept,
@@ -220,16 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("recordings", type=Path)
     given = parser.parse_args(arguments)
     os.umask(0o077)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer(),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
+    logs.configure()
     with given.socket.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
