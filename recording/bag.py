@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256, sha512
 from pathlib import Path
 from secrets import token_hex
+from types import MappingProxyType
 
 from recording import note, package
 from recording.canonical import parse_canonical
@@ -17,6 +18,8 @@ from recording.durable import sync_directory, write_new
 from recording.errors import Malformed, OutOfOrder
 from recording.opus import to_ogg_opus
 from recording.tracks import EVENTS, unpack
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ def build_package(
     leaves: Sequence[LeafExport],
     opened: Sequence[OpenedPart],
     recordings: Sequence[RecordingExport],
+    unreadable: Mapping[str, str] = NOTHING,
     info: Mapping[str, str],
     seal_signer: note.Signer,
     log_vkey: str,
@@ -67,6 +71,7 @@ def build_package(
 ) -> str:
     """Write the package at ``directory``, which must not exist, and return the hex SHA-512 of its tag manifest.
 
+    ``unreadable``: what was asked for and cannot be opened, as ``package.unreadable_json`` has it.
     That digest names the package and belongs in the log.  ``Malformed`` when an id cannot be a file name or the
     checkpoint is of another log; nothing is left behind then.
     """
@@ -87,6 +92,8 @@ def build_package(
         payload[f"data/proofs/{leaf.index}.tlog-proof"] = note.log_proof(leaf.index, leaf.proof, checkpoint)
     for part in opened:
         payload[f"data/parts/{part.event}.{part.category}.json"] = package.part_json(part.salt, part.payload)
+    if unreadable:
+        payload[package.UNREADABLE] = package.unreadable_json(unreadable)
     for recording in recordings:
         payload |= _recording_files(recording)
     if unknown := [path for path in payload if not package.known_path(path)]:

@@ -16,8 +16,8 @@ class Destroyed(RecordingError):
     """The key for this has been destroyed on purpose: nobody can read it any more."""
 
 
-class KeyMissing(Destroyed):
-    """The key is not in the key store and nothing says that it was destroyed: look for the key directory first."""
+class KeyMissing(RecordingError):
+    """The key is not in the key store and nothing says that it was destroyed: it is lost until somebody finds it."""
 
 
 class Malformed(RecordingError):

@@ -2,14 +2,21 @@
 
 Data keys lie in the database wrapped under a key-encryption key (KEK) of one retention class and month; destroying the
 KEK destroys every data key under it, in the database, its write-ahead log and its backups alike.  A destroyed KEK
-leaves a tombstone, so that «destroyed» and «lost» stay different answers; a later wrap for the same class and month
-gets a new generation.  The directory must have backups of its own, with a life no longer than the shortest period.
-Several processes may share it.
+leaves a tombstone, so that «destroyed» and «lost» stay different answers.  Every KEK has a random id in its name, so no
+name is ever given twice: what is made while one is lost does not stand where the lost one belongs.  KEKs are made
+``AHEAD`` months before their time, so that a backup of the directory holds a key before anything is sealed under it.
+The directory must have backups of its own, with a life no longer than the shortest period.  Several processes may
+share it.
 """
 
+import fcntl
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from threading import Lock
 from typing import NamedTuple
 
@@ -29,9 +36,12 @@ from recording.errors import Destroyed, KeyMissing, Malformed, Tampered
 KEK_BYTES = 32
 NONCE_BYTES = 12
 
+AHEAD = 2
+"""Months for which keys are made before their time: a backup every few weeks has them before they are used."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])\Z")
-_KEK = re.compile(r"[A-Za-z0-9_-]{1,64}\.[0-9]{4}-(0[1-9]|1[0-2])\.[0-9]{1,6}\Z")
+_KEK = re.compile(r"[A-Za-z0-9_-]{1,64}\.[0-9]{4}-(0[1-9]|1[0-2])\.[0-9a-f]{1,16}\Z")
 
 
 class WrappedKey(NamedTuple):
@@ -61,17 +71,19 @@ class KeyStore:
             kek = self._current_kek(retention, month)
             try:
                 cipher = self._cipher(kek)
-            except Destroyed:  # destroyed under our feet: the next generation takes over
+            except (Destroyed, KeyMissing, Tampered):  # gone under our feet: another one takes over
                 with self._lock:
                     self._current.pop((retention, month), None)
-                if not self._tombstone(kek).exists():
-                    raise
                 continue
             nonce = os.urandom(NONCE_BYTES)
             return WrappedKey(kek, nonce + cipher.encrypt(nonce, dek, _bound(kek, context)))
 
     def unwrap(self, kek: str, wrapped: bytes, *, context: bytes) -> bytes:
-        """The data key; ``Destroyed`` when the KEK is gone, ``Tampered`` when key, context or bytes do not match."""
+        """The data key.
+
+        ``Destroyed`` when the KEK was destroyed on purpose, ``KeyMissing`` when it is gone and nothing says so,
+        ``Tampered`` when key, context or bytes do not match.
+        """
         if not _KEK.match(kek):
             raise Tampered("not the name of a key-encryption key")
         cipher = self._cipher(kek)
@@ -83,6 +95,29 @@ class KeyStore:
     def keks(self) -> tuple[str, ...]:
         """The names of all KEKs that can still be used, in order."""
         return tuple(sorted(path.name.removesuffix(".kek") for path in self._directory.glob("[!.]*.kek")))
+
+    def ahead(self, retentions: Iterable[str], month: str, *, months: int = AHEAD) -> tuple[str, ...]:
+        """Have the KEKs of ``month`` and of the ``months`` after it, for each class; the names of those made now."""
+        before = set(self.keks())
+        for retention in retentions:
+            for later in range(months + 1):
+                self._current_kek(retention, month_after(month, later))
+        return tuple(sorted(set(self.keks()) - before))
+
+    def inventory(self) -> Mapping[str, str]:
+        """Every file that something depends on -> check value of its content: KEKs, signing keys and secrets.
+
+        Nothing can be learnt of a key from its check value, so that it may stand in the database.
+        """
+        return {
+            path.name: sha256(b"sos-key-check/1\0" + path.read_bytes()).hexdigest()[:16]
+            for pattern in ("kek", "pem", "secret")
+            for path in sorted(self._directory.glob(f"[!.]*.{pattern}"))
+        }
+
+    def tombstones(self) -> frozenset[str]:
+        """The names of all KEKs that were destroyed on purpose."""
+        return frozenset(path.name.removesuffix(".destroyed") for path in self._directory.glob("[!.]*.destroyed"))
 
     def destroyed(self, kek: str) -> bool:
         """Whether ``kek`` was destroyed on purpose."""
@@ -126,13 +161,31 @@ class KeyStore:
             _named(retention)
             if not _MONTH.match(month):
                 raise Malformed("a month is written 2026-11")
-            generation = 1
-            while self._tombstone(f"{retention}.{month}.{generation}").exists():
-                generation += 1
-            kek = f"{retention}.{month}.{generation}"
-            self._once(f"{kek}.kek", os.urandom(KEK_BYTES))
+            with self._alone():
+                kek = self._usable(retention, month)
+                if kek is None:
+                    kek = f"{retention}.{month}.{token_hex(4)}"
+                    create_once(self._path(kek), os.urandom(KEK_BYTES))
             self._current[(retention, month)] = kek
             return kek
+
+    def _usable(self, retention: str, month: str) -> str | None:
+        """A KEK of this class and month that can be wrapped under."""
+        for path in sorted(self._directory.glob(f"{retention}.{month}.*.kek")):
+            kek = path.name.removesuffix(".kek")
+            if _KEK.match(kek) and not self._tombstone(kek).exists() and path.stat().st_size == KEK_BYTES:
+                return kek
+        return None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time looks for a key and makes it, so that there is one."""
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _cipher(self, kek: str) -> AESGCM:
         # The files are the truth, the cache only saves reading: another process may have destroyed the key.
@@ -162,6 +215,12 @@ class KeyStore:
 
     def _tombstone(self, kek: str) -> Path:
         return self._directory / f"{kek}.destroyed"
+
+
+def month_after(month: str, later: int) -> str:
+    """The month (``2026-11``) so many months after ``month``."""
+    count = int(month[:4]) * 12 + int(month[5:]) - 1 + later
+    return f"{count // 12:04d}-{count % 12 + 1:02d}"
 
 
 def _bound(kek: str, context: bytes) -> bytes:

@@ -20,6 +20,8 @@ KEYS = "data/log/keys.txt"
 AUDIT = "data/events/audit.jsonl"
 DISCLOSURES = "data/events/disclosures.csv"
 README = "data/README.txt"
+UNREADABLE = "data/unreadable.json"
+"""What was asked for and cannot be opened, and why; only there when there is such a thing."""
 SEAL = "seal.note"
 TAG_MANIFEST = "tagmanifest-sha512.txt"
 TAGS = ("bag-info.txt", "bagit.txt", "manifest-sha256.txt", "manifest-sha512.txt")
@@ -37,9 +39,20 @@ RECORDING_PATH = re.compile(
 )
 
 
+WHY = frozenset({"destroyed", "lost", "damaged"})
+"""Destroyed on purpose when its time was over; lost, the key is not where it must be; damaged, the bytes were changed.
+
+What was not asked for or may not be seen is *withheld*, which is none of the three.
+"""
+
+
 def known_path(path: str) -> bool:
     """Whether a file of this name may be in a package at all."""
-    return path in REQUIRED or any(pattern.match(path) for pattern in (PROOF_PATH, PART_PATH, RECORDING_PATH))
+    return (
+        path in REQUIRED
+        or path == UNREADABLE
+        or any(pattern.match(path) for pattern in (PROOF_PATH, PART_PATH, RECORDING_PATH))
+    )
 
 
 def seal_text(tag_manifest_sha512: str) -> str:
@@ -65,6 +78,19 @@ def parse_part(content: bytes) -> tuple[bytes, bytes]:
     if len(salt) != 16 or part_json(salt, payload) != content:
         raise Malformed("an opened part has a salt of 16 bytes and one payload")
     return salt, payload
+
+
+def unreadable_json(unreadable: Mapping[str, str]) -> bytes:
+    """``<event>.<category>`` or ``recordings/<recording>`` -> why."""
+    return canonical(dict(unreadable))
+
+
+def parse_unreadable(content: bytes) -> Mapping[str, str]:
+    """As ``unreadable_json`` wrote it; ``Malformed`` when it did not."""
+    told = parse_canonical(content)
+    if not isinstance(told, dict) or not told or not set(map(str, told.values())) <= WHY:
+        raise Malformed("what cannot be opened is destroyed, lost or damaged")
+    return told
 
 
 def keys_text(log: str, witnesses: Iterable[str], seal: str) -> bytes:
@@ -142,6 +168,8 @@ SOS コール 監査記録パッケージ (sos-audit-export/1)
   events/disclosures.csv   誰に何を伝えたかの一覧です (audit.jsonl から作った派生表で、証拠ではありません)。
   proofs/                  各行がログに含まれることの証明です。
   parts/                   受領者へ開示された内容。salt と payload の SHA-256 は audit.jsonl の commit と一致します。
+  unreadable.json          (あれば) 求められたが開けない部分とその理由: destroyed=期限により破棄、lost=鍵の紛失、
+                           damaged=破損。ここにも parts/ にもないものは withheld (非開示) です。
   recordings/              通話録音です。ogg は受信した音声をそのまま収めたもので、body から同じバイト列を再現できます。
   log/checkpoint           ログの署名付き先頭値です。
   log/keys.txt             公開鍵の控えです。出所を確かめるには、別の経路で受け取った鍵を使ってください。
@@ -154,6 +182,9 @@ This folder holds records taken from the tamper-evident log of an emergency call
   events/disclosures.csv   Who was told what (a view derived from audit.jsonl, not evidence in itself).
   proofs/                  The proof, for each line, that it is in the log.
   parts/                   What the recipient may see. SHA-256(salt, payload) is the commitment in audit.jsonl.
+  unreadable.json          If there: what was asked for and cannot be opened, and why. destroyed: on purpose, its time
+                           was over. lost: its key is gone. damaged: its bytes were changed. Neither here nor in
+                           parts/: withheld.
   recordings/              Calls. The ogg files hold the sound as received and follow from the bodies byte for byte.
   log/checkpoint           The signed head of the log.
   log/keys.txt             Copies of the public keys. To be sure of the origin use keys received another way.

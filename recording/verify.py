@@ -12,7 +12,8 @@ Steps, in this order:
  6. inclusion: each line has a proof that leads to the root of the checkpoint
  7. checkpoint: signed by the log, and by each witness that was asked for
  8. completeness: each stream has the lines 1 to N in order, without gap or repetition
- 9. parts: each opened part is the one that its line committed to; the others are counted as withheld
+ 9. parts: each opened part is the one that its line committed to; of the others it is counted how many were destroyed,
+    how many are lost or damaged, as the sealer says, and how many were withheld
 10. recordings: manifest as in the log, bodies and sealed chunks as in the manifest, sound files as made from the bodies
 11. order: nothing was sent before it was decided, nothing was delivered twice; the disclosure view follows from the log
 
@@ -29,7 +30,7 @@ import re
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256, sha512
 from pathlib import Path
@@ -261,8 +262,29 @@ def _parts(work: _Work, findings: Findings) -> None:
                 raise Tampered(f"is not what {work.at(work.places[event])} committed to")
             opened += 1
             withheld[category] -= 1
+    unreadable = Counter[str]()
+    for named, why in _unreadable(work, findings).items():
+        event, _, category = named.partition(".")
+        if named.startswith("recordings/"):
+            continue
+        if event not in leaves or category not in leaves[event]["commit"]:
+            findings.wrong(package.UNREADABLE, f"names {named}, and no line committed to such a part")
+        elif f"data/parts/{named}.json" in work.files:
+            findings.wrong(package.UNREADABLE, f"says that {named} is {why}, and it is here")
+        else:
+            unreadable[why] += 1
+            withheld[category] -= 1
     told = ", ".join(f"{category} {count}" for category, count in sorted(withheld.items()) if count)
     findings.summary = f"{opened} opened, {withheld.total()} withheld{f' ({told})' if told else ''}"
+    findings.summary += "".join(f", {count} {why}" for why, count in sorted(unreadable.items()))
+
+
+def _unreadable(work: _Work, findings: Findings) -> Mapping[str, str]:
+    if package.UNREADABLE not in work.files:
+        return {}
+    with findings.trying(package.UNREADABLE):
+        return package.parse_unreadable(work.read(package.UNREADABLE))
+    return {}
 
 
 # 10
@@ -285,6 +307,11 @@ def _recordings(work: _Work, findings: Findings) -> None:
             if recording not in sealed:
                 raise Tampered("no line of the log seals such a recording")
             notes.append(_recording(work, findings, recording, sealed[recording], paths))
+    gone = {name: why for name, why in _unreadable(work, findings).items() if name.startswith("recordings/")}
+    for name, why in sorted(gone.items()):
+        if name.removeprefix("recordings/") not in sealed:
+            findings.wrong(package.UNREADABLE, f"names {name}, and no line of the log seals such a recording")
+        notes.append(f"{name}: {why}")
     absent = len(sealed.keys() - present.keys())
     findings.summary = "; ".join([f"{len(present)} included, {absent} sealed ones withheld", *notes])
 

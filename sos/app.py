@@ -204,7 +204,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             supervisor.failures,
             followers=followers,
             data=settings.data,
-            others=_figures(parts.voice),
+            others=(kept.journal.losses.figures, *_figures(parts.voice)),
             assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
         )
         for name, work in (*_long_work(parts), ("health", lambda: health.watch(parts.hub))):
@@ -433,7 +433,7 @@ async def _open_journal(stack: AsyncExitStack, settings: Settings, clock: Clock)
 
 async def _open_registry(kept: _Kept, settings: Settings, rules: RuleBook) -> Registry:
     """The registry with the brands' packs in force."""
-    registry = Registry(kept.store, Index(kept.store.engine), kept.keys, clock=kept.clock)
+    registry = Registry(kept.store, Index(kept.store.engine), kept.keys, clock=kept.clock, losses=kept.journal.losses)
     tenants = {TenantId(tenant.id) for tenant in settings.tenants}
     packs = configured(Path(settings.brand_packs) if settings.brand_packs else None, tenants)
     agree(packs, _terms(rules, settings, now=kept.clock.now()))

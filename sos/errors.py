@@ -44,6 +44,10 @@ class Unavailable(SosError):
     """A part of the service that this needs does not answer just now; try again shortly."""
 
 
+class KeyLost(Unavailable):
+    """The key that opens this is not where it must be.  Nothing says that it was destroyed: look for it."""
+
+
 class Misconfigured(SosError):
     """A setting is missing or wrong; the message names it."""
 

@@ -28,7 +28,7 @@ from sos.calls.port import (
     RecordingLeft,
     TelephonyProvider,
 )
-from sos.errors import Forbidden, Refused, SosError, Unavailable
+from sos.errors import Forbidden, KeyLost, Refused, SosError, Unavailable
 from sos.incident.attendance import telephone
 from sos.incident.commands import (
     Command,
@@ -298,7 +298,7 @@ class Bridge:
     async def _recover(self, incident: IncidentId, recording: RecordingId) -> None:
         try:
             key = await self._journal.data_key(incident, Category.AUD)
-        except Refused as lost:  # an incident that the journal does not know, or whose key was destroyed
+        except (Refused, KeyLost) as lost:  # an incident unknown to the journal, or a key that cannot be had
             await self._tell(incident, FailRecording(recording=recording, reason=type(lost).__name__))
             return
         await self._tell(incident, _command(await self._provider.recover(incident, recording, key)))

@@ -356,9 +356,9 @@ class DeskSocket:
     async def _show(self, incident: IncidentId) -> None:
         """Serve what is known of the people and the place; the access is in the journal first."""
         assert self._mailbox is not None
-        parts = await self._room.journal.read(incident, SHOWN, reader=self._actor, purpose="emergency_handling")
+        contents = await self._room.journal.read(incident, SHOWN, reader=self._actor, purpose="emergency_handling")
         items: dict[str, dict[str, Any]] = {}
-        for part in parts:
+        for part in contents.parts:
             if isinstance(part.recorded.event, DisclosureDecided):
                 continue
             text = isinstance(part.recorded.event, NoteAdded | CancelReceived | AnswerGiven)
@@ -374,7 +374,8 @@ class DeskSocket:
                 },
             )
             item["parts"][part.category] = {"text": part.payload.decode()} if text else msgspec.Raw(part.payload)
-        self._mailbox.put(message({"t": "parts", "incident": incident, "items": list(items.values())}))
+        told = {"t": "parts", "incident": incident, "items": list(items.values()), "unreadable": contents.missing}
+        self._mailbox.put(message(told))
         self._shown.add(incident)
         state = await self._room.journal.state(incident)
         await self._room.transcript.show(state, self._operator.id, self._mailbox)

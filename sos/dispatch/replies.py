@@ -13,7 +13,7 @@ from routing.categories import Category
 from routing.text import clean
 from sos.dispatch.answers import command
 from sos.dispatch.forms import prepare
-from sos.errors import Malformed, Refused, Unknown
+from sos.errors import KeyLost, Malformed, Refused, Unknown
 from sos.incident.commands import ConfirmDelivery
 from sos.incident.events import DisclosureDecided
 from sos.incident.model import (
@@ -69,6 +69,8 @@ class Replies:
             event = part.recorded.event
             if isinstance(event, DisclosureDecided) and event.disclosure == told.disclosure:
                 return part.payload
+        if Category.RAW in await self._journal.missing(incident, (Category.RAW,)):
+            raise KeyLost("this brief cannot be opened just now: see the runbook «keys»")
         raise Unknown("this brief has been destroyed")
 
     async def answer(

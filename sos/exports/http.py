@@ -35,6 +35,8 @@ class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
     purpose: str
     categories: tuple[Category, ...] = ()
     """Opened in clear; the others stand as commitments."""
+    accept_lost: bool = False
+    """Build it although something asked for is lost or damaged; the package says what."""
 
 
 class ExportDoor:
@@ -54,6 +56,7 @@ class ExportDoor:
                 Path(scratch) / "package",
                 categories=asked.categories,
                 purpose=asked.purpose,
+                accept_lost=asked.accept_lost,
                 actor=f"auditor:{auditor.id}",
             )
             archive = await asyncio.to_thread(pack, Path(scratch) / "package")

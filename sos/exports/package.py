@@ -9,20 +9,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from recording.bag import LeafExport, OpenedPart, RecordingExport, build_package
+from recording.errors import RecordingError
 from recording.note import Signer, read_checkpoint
 from recording.tiles import TileStore
 from recording.tracks import read_chunks
 from routing.categories import Category
-from sos.errors import Unavailable
+from sos.errors import KeyLost, Unavailable
 from sos.incident.commands import RecordExport
 from sos.incident.events import Recorded, RecordingSealed
 from sos.incident.model import IncidentId, new_id
 from sos.journal.journal import Journal
 from sos.journal.publisher import Publisher
 from sos.journal.sealing import Part
+
+log = structlog.get_logger()
 
 
 class Exported(Struct, frozen=True, kw_only=True):
@@ -56,21 +60,36 @@ class Exporter:
         self._seal_signer = seal_signer
 
     async def export(
-        self, incident: IncidentId, directory: Path, *, categories: Sequence[Category], purpose: str, actor: str
+        self,
+        incident: IncidentId,
+        directory: Path,
+        *,
+        categories: Sequence[Category],
+        purpose: str,
+        actor: str,
+        accept_lost: bool = False,
     ) -> Exported:
         """Write the package of ``incident`` at ``directory``, which must not exist.
 
-        ``categories`` are opened; ``Unknown`` when there is no such incident.
+        ``categories`` are opened; ``Unknown`` when there is no such incident.  ``KeyLost`` when something of them is
+        lost or damaged: the key may be found.  With ``accept_lost`` the package says so instead.
         """
+        missing = await self._journal.missing(incident, categories)
+        if missing and not accept_lost:
+            told = ", ".join(f"{category}: {why}" for category, why in sorted(missing.items()))
+            raise KeyLost(f"something of it cannot be opened ({told}): see the runbook «keys», or accept the loss")
         export = new_id()
         record = RecordExport(export=export, categories=tuple(categories), purpose=purpose)
         await self._journal.execute(incident, record, actor=actor)
-        parts = await self._journal.read(incident, categories, reader=actor, purpose=f"export:{purpose}")
+        contents = await self._journal.read(incident, categories, reader=actor, purpose=f"export:{purpose}")
         checkpoint = await self._covering(incident)
         recorded = await self._journal.store.stream(incident)
+        parts = contents.parts
+        unreadable = {f"{each.recorded.id}.{each.category}": str(each.why) for each in contents.unread}
         recordings = [
             await self._recording(incident, part) for part in parts if isinstance(part.recorded.event, RecordingSealed)
         ]
+        unreadable |= {f"recordings/{each.recording}": "damaged" for each in recordings if not each.bodies}
         digest = await asyncio.to_thread(
             build_package,
             directory,
@@ -79,6 +98,7 @@ class Exporter:
             leaves=self._leaves(recorded, read_checkpoint(checkpoint).size),
             opened=[_opened(part) for part in parts],
             recordings=recordings,
+            unreadable=unreadable,
             info={"Incident": incident, "Purpose": purpose, "Export": export},
             seal_signer=self._seal_signer,
             log_vkey=self._log_signer.verifier.vkey,
@@ -118,9 +138,13 @@ class Exporter:
     async def _recording(self, incident: IncidentId, part: Part) -> RecordingExport:
         assert isinstance(part.recorded.event, RecordingSealed)
         recording = part.recorded.event.recording
-        key = await self._journal.data_key(incident, Category.AUD)
         directory = self._recordings / incident / recording
-        chunks = await asyncio.to_thread(read_chunks, directory, key, manifest=part.payload)
+        try:
+            key = await self._journal.data_key(incident, Category.AUD, at=part.recorded.n)
+            chunks = await asyncio.to_thread(read_chunks, directory, key, manifest=part.payload)
+        except (KeyLost, RecordingError, OSError) as damaged:
+            log.error("recording_unreadable", incident=incident, recording=recording, error=type(damaged).__name__)
+            return RecordingExport(recording=recording, manifest=part.payload)
         names = [entry["file"] for entry in msgspec.json.decode(part.payload)["chunks"]]
         bodies = {name: chunk.body for name, chunk in zip(names, chunks, strict=True)}
         return RecordingExport(recording=recording, manifest=part.payload, bodies=bodies)

@@ -19,13 +19,14 @@ from msgspec import Struct
 from recording.keys import KeyStore
 from routing.categories import Category
 from sos.clock import Clock
-from sos.errors import Conflict, Refused, SosError, Unavailable, Unknown
+from sos.errors import Conflict, Malformed, Refused, SosError, Unavailable, Unknown
 from sos.incident.commands import Command, OpenIncident, ReadParts
-from sos.incident.events import Draft, Recorded
-from sos.incident.lifecycle import deadlines, evolve, propose
+from sos.incident.events import Draft, IncidentOpened, Recorded
+from sos.incident.lifecycle import deadlines, evolve, propose, replay
 from sos.incident.model import EventId, Incident, IncidentId, Mode, State, TenantId, Trigger, new_id
-from sos.journal.keyring import Keyring
-from sos.journal.sealing import Part, Sealed, Sealer, Stamp, milliseconds
+from sos.journal.keyring import Keyring, Keys, Shut
+from sos.journal.losses import Losses
+from sos.journal.sealing import Contents, Part, Sealed, Sealer, Stamp, milliseconds
 from sos.journal.spool import Spool, Spooled
 from sos.journal.store import Append, Appended, Outcome, Overdue, QueueRow, Repeated, Store
 
@@ -76,7 +77,9 @@ class Journal:
     ) -> None:
         self.store = store
         self.clock = clock
-        self._sealer = Sealer(store, Keyring(keys))
+        self.losses = Losses()
+        """What could not be opened although nobody destroyed it."""
+        self._sealer = Sealer(store, Keyring(keys), self.losses)
         self._spool = spool
         self._accept_within = accept_within
         self._states: OrderedDict[IncidentId, Incident] = OrderedDict()
@@ -188,49 +191,71 @@ class Journal:
         stored = await self.store.load(incident)
         if stored is None:
             raise Unknown("there is no such incident")
-        try:
-            state = _incident.decode(stored.snapshot)
-        except msgspec.ValidationError as other:  # a stream of the registry, say
-            raise Unknown("there is no such incident") from other
+        state = await self._read_state(incident, stored.snapshot)
         self._remember(state)
         return state
 
     async def queue(self, *, limit: int, states: Sequence[State]) -> tuple[int, Sequence[Incident]]:
         """How many incidents are in ``states``, and the most urgent of them."""
-        total, snapshots = await self.store.queue(limit=limit, states=[str(state) for state in states])
-        return total, [_incident.decode(snapshot) for snapshot in snapshots]
+        total, found = await self.store.queue(limit=limit, states=[str(state) for state in states])
+        readable: list[Incident] = []
+        for incident, snapshot in found:
+            try:
+                readable.append(await self._read_state(incident, snapshot))
+            except (Unknown, Malformed) as damaged:  # one that cannot be read hides no other
+                log.error("incident_unreadable", incident=incident, reason=str(damaged))
+        return total, readable
+
+    async def _read_state(self, incident: IncidentId, snapshot: bytes) -> Incident:
+        """The state in ``snapshot``; out of the headers when it has been damaged.
+
+        ``Unknown`` when this is no incident's: a stream of the registry, say.
+        """
+        try:
+            return _incident.decode(snapshot)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            recorded = await self.store.stream(incident)
+        if not recorded or not isinstance(recorded[0].event, IncidentOpened):
+            raise Unknown("there is no such incident")
+        log.error("state_damaged", incident=incident)
+        return replay(Incident(id=incident, tenant=recorded[0].tenant), tuple(recorded))
 
     async def read(
         self, incident: IncidentId, categories: Sequence[Category], *, reader: str, purpose: str
-    ) -> Sequence[Part]:
-        """Show personal data to somebody: the access is in the journal before the first byte is given."""
+    ) -> Contents:
+        """Show personal data to somebody: the access is in the journal before the first byte is given.
+
+        What cannot be opened is named in it, with the reason.
+        """
         command = ReadParts(reader=reader, categories=tuple(sorted(categories)), purpose=purpose)
         await self.execute(incident, command, actor=reader)
-        return await self.unseal(incident, categories)
-
-    async def unseal(self, incident: IncidentId, categories: Sequence[Category]) -> Sequence[Part]:
-        """The parts of an incident for a machine inside the house.  What shows them to a person calls ``read``.
-
-        Parts whose key has been destroyed are left out.
-        """
         return await self._sealer.unseal(incident, categories)
 
+    async def unseal(self, incident: IncidentId, categories: Sequence[Category]) -> Sequence[Part]:
+        """The parts of an incident that open, for a machine inside the house: help goes on with what there is.
+
+        What shows them to a person calls ``read``, and says what is missing.
+        """
+        return (await self._sealer.unseal(incident, categories)).parts
+
+    async def missing(self, incident: IncidentId, categories: Sequence[Category]) -> Mapping[Category, Shut]:
+        """Categories of which something should open and does not, and why; nothing is shown."""
+        return (await self._sealer.unseal(incident, categories)).missing
+
     async def parts_of(self, recorded: Recorded) -> Mapping[Category, bytes]:
-        """The parts of one event, for a reader that handles it."""
+        """The parts of one event that open, for a reader that handles it."""
         fresh = self._fresh.get(recorded.id)
         if fresh is not None:
             return fresh
         return await self._sealer.unseal_event(recorded)
 
-    async def data_key(self, incident: IncidentId, category: Category) -> bytes:
-        """The data key of one category, for a recorder that seals as it goes.
+    async def data_key(self, incident: IncidentId, category: Category, *, at: int | None = None) -> bytes:
+        """The data key of one category, for a recorder that seals as it goes: the newest, or that of event ``at``.
 
-        ``Unknown`` before an event has sealed or reserved it (``Draft.seals``), or once it has been destroyed.
+        ``Unknown`` before an event has sealed or reserved it (``Draft.seals``), or once it has been destroyed;
+        ``KeyLost`` when it should be there and is not.
         """
-        keys = await self._sealer.keys(incident)
-        if category not in keys:
-            raise Unknown(f"{incident} has no {category} key")
-        return keys[category]
+        return await self._sealer.data_key(incident, category, at=at)
 
     # --- the spool ---
 
@@ -299,7 +324,7 @@ class Journal:
         drafts = propose(new, spooled.command, now=at)
         after = _after(new, drafts, at=at)
         stamp = _stamp(new, at=at, actor="vehicle", receipt=spooled.receipt)
-        sealed = self._sealer.seal(stamp, drafts, keys={}, row=_row(after), deadlines=_deadlines(after))
+        sealed = self._sealer.seal(stamp, drafts, keys=Keys(), row=_row(after), deadlines=_deadlines(after))
         return sealed, after, drafts
 
     def _keep(self, after: Incident, recorded: Sequence[Recorded], drafts: Sequence[Draft]) -> None:

@@ -1,16 +1,20 @@
-"""Data keys of incidents: made, wrapped, unwrapped, and kept in memory for the incidents in work.
+"""Data keys of streams: made, wrapped, unwrapped, and kept in memory for the streams in work.
 
-One key per incident and category.  In the database a key stands only wrapped under the key-encryption key of its
-retention class and month (``recording.keys``); what the class is called decides when the key is destroyed.
+One key per stream and category.  In the database a key stands only wrapped under the key-encryption key of its
+retention class and month (``recording.keys``); what the class is called decides when the key is destroyed.  A key that
+cannot be had, for whichever reason, opens nothing and stops nothing: what comes next in its category is sealed under
+a new one, which holds from its own event on, and the old row stays for the day on which the key is found.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
+from enum import StrEnum
 from types import MappingProxyType
 
-from recording.errors import Destroyed, RecordingError
+from msgspec import Struct
+
+from recording.errors import Destroyed, KeyMissing, RecordingError
 from recording.keys import KeyStore
 from recording.vault import new_key
 from routing.categories import Category
@@ -19,14 +23,63 @@ from sos.incident.model import StreamId
 from sos.journal.store import KeyRow
 
 KEPT = 4096
-"""Incidents whose keys stay in memory; about 2 MB."""
+"""Streams whose keys stay in memory; about 2 MB."""
 
 _OPEN_CLASS = "incident-case-3y"
 _CLASSES: Mapping[Category, str] = MappingProxyType(
     {Category.AUD: "incident-audio-1y", Category.RAW: "incident-raw-1y"}
 )
+RETENTIONS = (_OPEN_CLASS, *_CLASSES.values())
+"""Every class that ``of_incidents`` names."""
 
-Keys = dict[Category, bytes]
+
+class Shut(StrEnum):
+    """Why something cannot be opened.  Three different things, and none of them is «withheld»."""
+
+    DESTROYED = "destroyed"
+    """On purpose, when its time was over: nobody can read it any more, and nobody may."""
+    LOST = "lost"
+    """The key is not where it must be, and nothing says that it was destroyed: look for it (runbook ``keys``)."""
+    DAMAGED = "damaged"
+    """The key, its wrapping or the part itself has been changed."""
+
+
+class HeldKey(Struct, frozen=True, gc=False):
+    """A data key of one category, from the event on in which it was made."""
+
+    first: int
+    key: bytes | None
+    shut: Shut | None = None
+    """Why there is no ``key``."""
+
+
+class Keys:
+    """The data keys of one stream."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, held: Mapping[Category, tuple[HeldKey, ...]] = MappingProxyType({})) -> None:
+        self._held = held
+
+    def newest(self, category: Category) -> HeldKey | None:
+        """What the next part is sealed under, if it can be had; None when there never was one."""
+        held = self._held.get(category)
+        return held[-1] if held else None
+
+    def at(self, category: Category, n: int) -> HeldKey:
+        """What the part of event ``n`` was sealed under.  A row that is gone is a key that is lost."""
+        held = (each for each in reversed(self._held.get(category, ())) if each.first <= n)
+        return next(held, HeldKey(0, None, Shut.LOST))
+
+    def with_new(self, category: Category, key: bytes, *, first: int) -> "Keys":
+        """These and one more."""
+        held = (*self._held.get(category, ()), HeldKey(first, key))
+        return Keys({**self._held, category: held})
+
+    @property
+    def lasting(self) -> bool:
+        """Whether looking again would find the same: a lost key may be found meanwhile."""
+        return all(each.shut in (None, Shut.DESTROYED) for held in self._held.values() for each in held)
 
 
 def of_incidents(category: Category) -> str:
@@ -45,6 +98,8 @@ class Keyring:
         return self._kept.get(stream)
 
     def remember(self, stream: StreamId, keys: Keys) -> None:
+        if not keys.lasting:
+            return
         self._kept[stream] = keys
         self._kept.move_to_end(stream)
         while len(self._kept) > KEPT:
@@ -53,7 +108,7 @@ class Keyring:
     def forget(self, stream: StreamId) -> None:
         self._kept.pop(stream, None)
 
-    def make(self, stream: StreamId, category: Category, *, now: datetime) -> tuple[bytes, KeyRow]:
+    def make(self, stream: StreamId, category: Category, *, first: int, now: datetime) -> tuple[bytes, KeyRow]:
         """A new data key, and the row that keeps it wrapped; ``Unavailable`` when no key can be kept."""
         key = new_key()
         try:
@@ -65,15 +120,25 @@ class Keyring:
             )
         except (RecordingError, OSError) as failed:
             raise Unavailable(f"no key can be kept for it ({type(failed).__name__})") from failed
-        return key, KeyRow(category, wrapped.kek, wrapped.wrapped)
+        return key, KeyRow(category, wrapped.kek, wrapped.wrapped, first)
 
     def open(self, stream: StreamId, rows: Sequence[KeyRow]) -> Keys:
-        """The data keys in ``rows``; those destroyed for good are left out."""
-        keys: Keys = {}
-        for row in rows:
-            with suppress(Destroyed):
-                keys[row.category] = self._store.unwrap(row.kek, row.wrapped, context=key_context(stream, row.category))
-        return keys
+        """The data keys in ``rows``; of one that cannot be had, why."""
+        held: dict[Category, tuple[HeldKey, ...]] = {}
+        for row in sorted(rows, key=lambda row: row.first):
+            held[row.category] = (*held.get(row.category, ()), self._open(stream, row))
+        return Keys(held)
+
+    def _open(self, stream: StreamId, row: KeyRow) -> HeldKey:
+        context = key_context(stream, row.category)
+        try:
+            return HeldKey(row.first, self._store.unwrap(row.kek, row.wrapped, context=context))
+        except Destroyed:
+            return HeldKey(row.first, None, Shut.DESTROYED)
+        except (KeyMissing, OSError):
+            return HeldKey(row.first, None, Shut.LOST)
+        except RecordingError:
+            return HeldKey(row.first, None, Shut.DAMAGED)
 
 
 def key_context(stream: StreamId, category: Category) -> bytes:

@@ -67,8 +67,8 @@ _PARTS = """
 INSERT INTO parts (stream, n, category, sealed) SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bytea[])
 """
 _KEYS = """
-INSERT INTO data_keys (stream, category, kek, wrapped)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
+INSERT INTO data_keys (stream, category, kek, wrapped, first)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::int[])
 """
 _INCIDENTS = """
 INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot)
@@ -244,9 +244,9 @@ class PostgresStore(Queries):
         rows = [(a.stream, *part) for a in accepted for part in a.parts]
         if rows:
             await connection.execute(_PARTS, *_columns(rows, 4))
-        keys = [(a.stream, key.category, key.kek, key.wrapped) for a in accepted for key in a.keys]
+        keys = [(a.stream, k.category, k.kek, k.wrapped, k.first) for a in accepted for k in a.keys]
         if keys:
-            await connection.execute(_KEYS, *_columns(keys, 4))
+            await connection.execute(_KEYS, *_columns(keys, 5))
         projected = [
             (stream, a.row.tenant, a.row.state, a.row.priority, a.row.opened_ms, a.version, a.row.snapshot)
             for stream, a in sorted(last.items())

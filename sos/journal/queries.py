@@ -99,9 +99,10 @@ class Queries:
 
     async def keys(self, stream: StreamId) -> Sequence[KeyRow]:
         """Under which wrapped keys are the parts of this incident sealed?"""
-        query = select(data_keys.c.category, data_keys.c.kek, data_keys.c.wrapped).where(data_keys.c.stream == stream)
+        columns = (data_keys.c.category, data_keys.c.kek, data_keys.c.wrapped, data_keys.c.first)
+        query = select(*columns).where(data_keys.c.stream == stream)
         async with self._connect() as connection:
-            return [KeyRow(Category(r.category), r.kek, r.wrapped) for r in await connection.execute(query)]
+            return [KeyRow(Category(r.category), r.kek, r.wrapped, r.first) for r in await connection.execute(query)]
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
         """Which deadlines have passed?"""
@@ -146,14 +147,18 @@ class Queries:
         async with self._connect() as connection:
             return bool((await connection.execute(upsert)).rowcount)
 
-    async def queue(self, *, limit: int, states: Sequence[str]) -> tuple[int, Sequence[bytes]]:
+    async def queue(self, *, limit: int, states: Sequence[str]) -> tuple[int, Sequence[tuple[IncidentId, bytes]]]:
         """Which incidents are in these states, the most urgent first?"""
         among = incidents.c.state.in_(states)
-        query = select(incidents.c.snapshot).where(among).order_by(incidents.c.priority, incidents.c.opened_ms)
+        query = (
+            select(incidents.c.id, incidents.c.snapshot)
+            .where(among)
+            .order_by(incidents.c.priority, incidents.c.opened_ms)
+        )
         async with self._connect() as connection:
             total = (await connection.execute(select(func.count()).select_from(incidents).where(among))).scalar_one()
             rows = await connection.execute(query.limit(limit))
-            return total, [row.snapshot for row in rows]
+            return total, [(IncidentId(row.id), row.snapshot) for row in rows]
 
     async def tree(self) -> tuple[int, tuple[bytes, ...]]:
         """How large is the Merkle tree, and what is its compact range?"""

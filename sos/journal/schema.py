@@ -72,11 +72,16 @@ data_keys = Table(
     metadata,
     Column("stream", Text, primary_key=True),
     Column("category", Text, primary_key=True),
+    Column("first", Integer, primary_key=True, autoincrement=False, server_default="0"),
     Column("kek", Text, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Data keys, only ever wrapped; the key-encryption keys live outside the database."""
+"""Data keys, only ever wrapped; the key-encryption keys live outside the database.
+
+``first``: number of the event the key was made for.  There is more than one of a category where an earlier one could
+not be had when something new was to be sealed.
+"""
 
 receipts = Table(
     "receipts",

@@ -1,12 +1,13 @@
 """How events become an append and parts come back in clear: the one way, for incidents and the registry alike.
 
 What happens to a draft stands here once: its key is made or found, its parts are sealed and committed to, its header
-is written, and what was sealed under a key that never became durable is forgotten.  Deciding, and what a stream's row
-holds, is left to whoever owns the stream.
+is written, and what was sealed under a key that never became durable is forgotten.  What cannot be opened is marked,
+told to the alarms, and never in the way of what can.  Deciding, and what a stream's row holds, is left to whoever owns
+the stream.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,11 +15,12 @@ from msgspec import Struct
 from recording.errors import RecordingError
 from recording.vault import Opened, seal, unseal
 from routing.categories import Category
-from sos.errors import Refused, SosError
+from sos.errors import KeyLost, SosError, Unknown
 from sos.incident.codec import write_header
 from sos.incident.events import Draft, Recorded
 from sos.incident.model import EventId, StreamId, TenantId, new_id
-from sos.journal.keyring import Keyring, Keys, part_context
+from sos.journal.keyring import HeldKey, Keyring, Keys, Shut, part_context
+from sos.journal.losses import Losses
 from sos.journal.store import Append, Appended, KeyRow, Make, Outcome, QueueRow, Store
 
 
@@ -52,13 +54,41 @@ class Part(Struct, frozen=True, kw_only=True):
     payload: bytes
 
 
+class Unread(Struct, frozen=True, kw_only=True):
+    """A part that cannot be opened."""
+
+    recorded: Recorded
+    category: Category
+    why: Shut
+
+
+class Contents(Struct, frozen=True, kw_only=True):
+    """What a stream holds in the categories that were asked for."""
+
+    parts: Sequence[Part]
+    unread: Sequence[Unread] = ()
+
+    @property
+    def missing(self) -> Mapping[Category, Shut]:
+        """Categories of which something should be here and is not: lost or damaged, never destroyed."""
+        return {each.category: each.why for each in self.unread if each.why is not Shut.DESTROYED}
+
+    def whole(self) -> Sequence[Part]:
+        """The parts; ``KeyLost`` when something should be among them and is not."""
+        if self.missing:
+            told = ", ".join(f"{category}: {why}" for category, why in sorted(self.missing.items()))
+            raise KeyLost(f"a key is not where it must be ({told}): see the runbook «keys»")
+        return self.parts
+
+
 class Sealer:
-    def __init__(self, store: Store, keyring: Keyring) -> None:
+    def __init__(self, store: Store, keyring: Keyring, losses: Losses) -> None:
         self._store = store
         self._keyring = keyring
+        self._losses = losses
 
     async def keys(self, stream: StreamId) -> Keys:
-        """The data keys of a stream; those destroyed for good are left out."""
+        """The data keys of a stream, and of those that cannot be had, why."""
         known = self._keyring.cached(stream)
         if known is None:
             known = self._keyring.open(stream, await self._store.keys(stream))
@@ -75,19 +105,24 @@ class Sealer:
         deadlines: tuple[tuple[str, int], ...] = (),
     ) -> Sealed:
         """Drafts as an append: parts sealed under ``keys`` or new ones, headers written once and for ever."""
-        held = dict(keys)
         made: list[KeyRow] = []
         parts: list[tuple[int, Category, bytes]] = []
         recorded: list[Recorded] = []
         for n, draft in enumerate(drafts, stamp.follows + 1):
+            sealing: dict[Category, bytes] = {}
             for category in (*draft.parts, *draft.seals):
-                if category not in held:
-                    held[category], row_of_key = self._keyring.make(stamp.stream, category, now=stamp.at)
+                held = keys.newest(category)
+                if held is None or held.key is None:
+                    key, row_of_key = self._keyring.make(stamp.stream, category, first=n, now=stamp.at)
+                    keys = keys.with_new(category, key, first=n)
                     made.append(row_of_key)
+                    sealing[category] = key
+                else:
+                    sealing[category] = held.key
             event = EventId(new_id())
             commitments: dict[Category, str] = {}
             for category, payload in draft.parts.items():
-                sealed = seal(held[category], payload, context=part_context(event, category))
+                sealed = seal(sealing[category], payload, context=part_context(event, category))
                 commitments[category] = sealed.commitment.hex()
                 parts.append((n, category, sealed.ciphertext))
             recorded.append(
@@ -114,7 +149,7 @@ class Sealer:
             deadlines=deadlines,
             receipt=stamp.receipt,
         )
-        return Sealed(append=append, keys=held)
+        return Sealed(append=append, keys=keys)
 
     async def write(
         self,
@@ -130,7 +165,7 @@ class Sealer:
         ``Unavailable`` as the store has them.
         """
         needs = stamp.follows > 0 and any(draft.parts or draft.seals for draft in drafts)
-        keys = await self.keys(stamp.stream) if needs else {}
+        keys = await self.keys(stamp.stream) if needs else Keys()
         sealed = self.seal(stamp, drafts, keys=keys, row=row, deadlines=deadlines)
         try:
             outcome = await self._store.append(sealed.append)
@@ -155,28 +190,65 @@ class Sealer:
         """Drop the stream's data keys from memory: they may be others by now, or destroyed."""
         self._keyring.forget(stream)
 
-    async def unseal(self, stream: StreamId, categories: Sequence[Category]) -> list[Part]:
-        """What a stream holds in ``categories``, in clear.  Parts whose key has been destroyed are left out."""
+    async def data_key(self, stream: StreamId, category: Category, *, at: int | None = None) -> bytes:
+        """The data key of one category: the newest, or the one that event number ``at`` was sealed under.
+
+        ``Unknown`` when none was ever made or it has been destroyed, ``KeyLost`` when it should be there and is not.
+        """
+        keys = await self.keys(stream)
+        newest = keys.newest(category)
+        if newest is None:
+            raise Unknown(f"{stream} has no {category} key")
+        held = newest if at is None else keys.at(category, at)
+        if held.key is not None:
+            return held.key
+        if held.shut is Shut.DESTROYED:
+            raise Unknown(f"the {category} key of {stream} has been destroyed")
+        self._losses.note(stream, category, held.shut or Shut.LOST)
+        raise KeyLost(f"the {category} key of {stream} is not where it must be: see the runbook «keys»")
+
+    async def unseal(
+        self, stream: StreamId, categories: Sequence[Category], *, destroyed: Collection[Category] = ()
+    ) -> Contents:
+        """What a stream holds in ``categories``, in clear as far as it opens.
+
+        ``destroyed``: categories whose wrapped keys were deleted, as the stream itself says.
+        """
         recorded = await self._store.stream(stream)
         sealed = await self._store.parts(stream, first=1, last=len(recorded))
         keys = await self.keys(stream)
-        found: list[Part] = []
+        parts: list[Part] = []
+        unread: list[Unread] = []
         for event in recorded:
-            for category in event.commitments:
-                if category in categories and category in keys and (event.n, category) in sealed:
-                    opened = _open(keys[category], sealed[event.n, category], event.id, category)
-                    found.append(Part(recorded=event, category=category, salt=opened.salt, payload=opened.payload))
-        return found
+            for category in sorted(set(event.commitments) & set(categories), key=list(event.commitments).index):
+                opened = _open(keys.at(category, event.n), sealed.get((event.n, category)), event, category)
+                if isinstance(opened, Opened):
+                    parts.append(Part(recorded=event, category=category, salt=opened.salt, payload=opened.payload))
+                    continue
+                gone = opened is Shut.LOST and category in destroyed
+                unread.append(Unread(recorded=event, category=category, why=Shut.DESTROYED if gone else opened))
+        self._tell(unread)
+        return Contents(parts=parts, unread=unread)
 
     async def unseal_event(self, recorded: Recorded) -> dict[Category, bytes]:
-        """The parts of one event, in clear."""
+        """The parts of one event, in clear as far as they open."""
         sealed = await self._store.parts(recorded.stream, first=recorded.n, last=recorded.n)
         keys = await self.keys(recorded.stream)
-        return {
-            category: _open(keys[category], data, recorded.id, category).payload
-            for (_, category), data in sealed.items()
-            if category in keys
-        }
+        found: dict[Category, bytes] = {}
+        unread: list[Unread] = []
+        for category in recorded.commitments:
+            opened = _open(keys.at(category, recorded.n), sealed.get((recorded.n, category)), recorded, category)
+            if isinstance(opened, Opened):
+                found[category] = opened.payload
+            else:
+                unread.append(Unread(recorded=recorded, category=category, why=opened))
+        self._tell(unread)
+        return found
+
+    def _tell(self, unread: Sequence[Unread]) -> None:
+        for each in unread:
+            if each.why is not Shut.DESTROYED:
+                self._losses.note(each.recorded.stream, each.category, each.why)
 
 
 def milliseconds(instant: datetime) -> datetime:
@@ -184,8 +256,13 @@ def milliseconds(instant: datetime) -> datetime:
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
-def _open(key: bytes, sealed: bytes, event: EventId, category: Category) -> Opened:
+def _open(held: HeldKey, sealed: bytes | None, event: Recorded, category: Category) -> Opened | Shut:
+    """The part, or why it cannot be opened.  A sealed part that is not there has been taken away."""
+    if held.key is None:
+        return held.shut or Shut.LOST
+    if sealed is None:
+        return Shut.LOST
     try:
-        return unseal(key, sealed, context=part_context(event, category))
-    except RecordingError as wrong:
-        raise Refused(f"the {category} part of {event} has been tampered with") from wrong
+        return unseal(held.key, sealed, context=part_context(event.id, category))
+    except RecordingError:
+        return Shut.DAMAGED

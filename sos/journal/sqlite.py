@@ -69,7 +69,7 @@ class _Insert(NamedTuple):
 
 _EVENTS = _Insert("events (position, stream, n, header, leaf)", 5)
 _PARTS = _Insert("parts (stream, n, category, sealed)", 4)
-_KEYS = _Insert("data_keys (stream, category, kek, wrapped)", 4)
+_KEYS = _Insert("data_keys (stream, category, kek, wrapped, first)", 5)
 _RECEIPTS = _Insert("receipts (receipt, stream)", 2)
 _INCIDENTS = _Insert(
     "incidents (id, tenant, state, priority, opened_ms, version, snapshot)",
@@ -260,7 +260,7 @@ class _Writer:
     def _insert(self, accepted: Sequence[Append]) -> list[Recorded]:
         first = self._place(accepted)
         self._many(_PARTS, [(a.stream, *part) for a in accepted for part in a.parts])
-        self._many(_KEYS, [(a.stream, key.category, key.kek, key.wrapped) for a in accepted for key in a.keys])
+        self._many(_KEYS, [(a.stream, k.category, k.kek, k.wrapped, k.first) for a in accepted for k in a.keys])
         self._many(_RECEIPTS, [(a.receipt, a.stream) for a in accepted if a.receipt is not None])
         self._project(accepted)
         news = list(chain.from_iterable(a.recorded for a in accepted))

@@ -27,6 +27,8 @@ class KeyRow(Struct, frozen=True, gc=False):
     category: Category
     kek: str
     wrapped: bytes
+    first: int = 0
+    """Number of the event it was made for: it seals from that one on, until the next of its category does."""
 
 
 class QueueRow(Struct, frozen=True, gc=False):
@@ -198,8 +200,8 @@ class Store(Protocol):
         """Whether ``holder`` has the role until then."""
         ...
 
-    async def queue(self, *, limit: int, states: Sequence[str]) -> tuple[int, Sequence[bytes]]:
-        """How many incidents are in ``states``, and the snapshots of the first by priority, then age."""
+    async def queue(self, *, limit: int, states: Sequence[str]) -> tuple[int, Sequence[tuple[IncidentId, bytes]]]:
+        """How many incidents are in ``states``, and the first by priority, then age, each with its snapshot."""
         ...
 
     async def tree(self) -> tuple[int, tuple[bytes, ...]]:

@@ -19,7 +19,8 @@ from sos.incident.events import Draft, Recorded, RegistryChanged, RegistryRead
 from sos.incident.model import SubjectId
 from sos.journal.journal import epoch_ms
 from sos.journal.keyring import Keyring
-from sos.journal.sealing import Part, Sealer, Stamp, milliseconds
+from sos.journal.losses import Losses
+from sos.journal.sealing import Contents, Sealer, Stamp, milliseconds
 from sos.journal.store import QueueRow, Repeated, Store
 from sos.registry import changes
 from sos.registry.lifecycle import Decision
@@ -46,9 +47,9 @@ class _Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ledger:
-    def __init__(self, store: Store, keys: KeyStore, clock: Clock) -> None:
+    def __init__(self, store: Store, keys: KeyStore, clock: Clock, *, losses: Losses) -> None:
         self._store = store
-        self._sealer = Sealer(store, Keyring(keys, retention=lambda _: RETENTION))
+        self._sealer = Sealer(store, Keyring(keys, retention=lambda _: RETENTION), losses)
         self.clock = clock
 
     async def load(self, subject: SubjectId) -> State | None:
@@ -82,18 +83,17 @@ class Ledger:
             after = _evolve(after, change, at=now)
         return await self._append(state, after, drafts, actor=actor, now=now, receipt=receipt)
 
-    async def reveal(
-        self, state: State, categories: Sequence[Category], *, reader: str, purpose: str
-    ) -> Sequence[Part]:
+    async def reveal(self, state: State, categories: Sequence[Category], *, reader: str, purpose: str) -> Contents:
         """Show personal data to somebody: the access is in the journal before the first byte is given.
 
-        Parts whose key has been destroyed are left out.  ``Conflict`` as in ``change``.
+        What cannot be opened is named in it, with the reason.  ``Conflict`` as in ``change``.
         """
         wanted = tuple(sorted(set(categories)))
         event = RegistryRead(subject=kind_of(state), reader=reader, categories=wanted, purpose=purpose)
         after = msgspec.structs.replace(state, version=state.version + 1)
         await self._append(state, after, [Draft(event=event)], actor=reader, now=self._now(), receipt=None)
-        return await self._sealer.unseal(state.id, wanted)
+        erased = () if isinstance(state, Brand) else state.erased
+        return await self._sealer.unseal(state.id, wanted, destroyed=erased)
 
     def forget(self, subject: SubjectId) -> None:
         """Drop data keys of the subject from memory: they have been destroyed."""

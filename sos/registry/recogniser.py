@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from routing.categories import Category
-from sos.errors import Malformed, Refused
+from sos.errors import KeyLost, Malformed, Refused
 from sos.incident.commands import RecogniseVehicle
 from sos.incident.events import NO_PARTS, ReceiptIssued, Recorded, ReportFiled
 from sos.incident.model import Incident, State, SubjectId, TenantId
@@ -89,7 +89,7 @@ class Recogniser:
         purpose = f"emergency:{incident.id}"
         try:
             held = await self._registry.personal(subscriber, (Category.OWN, Category.TEL), by=by, purpose=purpose)
-        except Refused as refused:
+        except (Refused, KeyLost) as refused:
             log.info("owner_not_shown", incident=incident.id, reason=str(refused))
             return {}
         told = {

@@ -21,6 +21,7 @@ from sos.clock import Clock
 from sos.errors import Conflict, Forbidden, Refused, SosError, Unavailable, Unknown
 from sos.incident.events import Recorded, RegistryChanged
 from sos.incident.model import SubjectId, TenantId, new_id
+from sos.journal.losses import Losses
 from sos.journal.store import Store
 from sos.registry import changes, orders
 from sos.registry.index import Index
@@ -96,8 +97,10 @@ class Done(Struct, frozen=True, kw_only=True):
 class Registry:
     """One registry over the journal's store."""
 
-    def __init__(self, store: Store, index: Index, keys: KeyStore, *, clock: Clock) -> None:
-        self._ledger = Ledger(store, keys, clock)
+    def __init__(
+        self, store: Store, index: Index, keys: KeyStore, *, clock: Clock, losses: Losses | None = None
+    ) -> None:
+        self._ledger = Ledger(store, keys, clock, losses=losses or Losses())
         self._index = index
         self._secret = keys.secret("registry")
         self._clock = clock
@@ -320,7 +323,8 @@ class Registry:
     ) -> Mapping[Category, Mapping[str, object]]:
         """The subject's personal data by category, later facts over earlier ones; the access is journaled first.
 
-        ``Refused`` without a purpose, ``Forbidden`` and ``Unknown`` as in ``vehicle``.
+        ``Refused`` without a purpose, ``Forbidden`` and ``Unknown`` as in ``vehicle``; ``KeyLost`` when something of it
+        should open and does not, so that nothing is taken for all there is.
         """
         if not purpose.strip():
             raise Refused("personal data is not shown without a purpose")
@@ -329,7 +333,7 @@ class Registry:
             state = await self._seen_by(subject, by)
             revealed = await self._ledger.reveal(state, categories, reader=by.actor, purpose=purpose)
             merged: dict[Category, dict[str, object]] = {}
-            for part in revealed:
+            for part in revealed.whole():
                 told = msgspec.json.decode(part.payload, type=dict[str, object])
                 merged.setdefault(part.category, {}).update(told)
             return merged

@@ -165,7 +165,14 @@ def story(tmp_path_factory: pytest.TempPathFactory, tone: list[bytes]) -> Story:
     return Story(entries, opened, manifests, key, directory)
 
 
-def pack(story: Story, signers: Signers, directory: Path, *, entries: list[bytes] | None = None) -> Package:
+def pack(
+    story: Story,
+    signers: Signers,
+    directory: Path,
+    *,
+    entries: list[bytes] | None = None,
+    unreadable: Mapping[str, str] | None = None,
+) -> Package:
     """The package of the story's first stream; ``entries`` replaces what is in the log."""
     log = story.entries if entries is None else entries
     tree = ledger.Tree()
@@ -189,6 +196,7 @@ def pack(story: Story, signers: Signers, directory: Path, *, entries: list[bytes
         checkpoint=checkpoint,
         leaves=leaves,
         opened=story.opened,
+        unreadable=unreadable or {},
         recordings=[
             RecordingExport(
                 recording=RECORDING,

@@ -1,6 +1,7 @@
 """Sealed parts and the key store: what is sealed opens for the right key only, what is destroyed opens for nobody."""
 
 import os
+import re
 import stat
 import threading
 from hashlib import sha256
@@ -71,7 +72,7 @@ def test_a_wrapped_key_comes_back_also_in_the_next_process(tmp_path):
     wrapped = KeyStore(tmp_path).wrap(KEY, retention="incident", month="2026-11", context=b"i1")
     assert KeyStore(tmp_path).unwrap(*wrapped, context=b"i1") == KEY
     assert KEY not in wrapped.wrapped
-    assert wrapped.kek == "incident.2026-11.1"
+    assert re.fullmatch(r"incident\.2026-11\.[0-9a-f]{8}", wrapped.kek)
 
 
 def test_a_wrapped_key_opens_in_its_place_only(tmp_path):
@@ -131,25 +132,65 @@ def test_destruction_interrupted_after_the_tombstone_already_counts(tmp_path):
     assert not (tmp_path / f"{wrapped.kek}.kek").exists()
 
 
-def test_after_destruction_a_new_generation_takes_over(tmp_path):
+def test_after_destruction_another_key_takes_over(tmp_path):
     one, other = KeyStore(tmp_path), KeyStore(tmp_path)
     first = one.wrap(KEY, retention="audio", month="2026-11", context=b"")
     other.wrap(KEY, retention="audio", month="2026-11", context=b"")
     one.destroy(first.kek)
-    for store in (one, other):
-        again = store.wrap(KEY, retention="audio", month="2026-11", context=b"")
-        assert again.kek == "audio.2026-11.2"
-        assert other.unwrap(*again, context=b"") == KEY
+    again = [store.wrap(KEY, retention="audio", month="2026-11", context=b"") for store in (one, other)]
+    assert {each.kek for each in again} == {again[0].kek}
+    assert again[0].kek != first.kek
+    assert all(other.unwrap(*each, context=b"") == KEY for each in again)
 
 
-def test_a_lost_key_is_told_apart_from_a_destroyed_one(tmp_path):
+def test_a_lost_key_is_not_a_destroyed_one_and_its_name_is_never_given_again(tmp_path):
     store = KeyStore(tmp_path)
     wrapped = store.wrap(KEY, retention="audio", month="2026-11", context=b"")
-    (tmp_path / f"{wrapped.kek}.kek").unlink()
-    with pytest.raises(KeyMissing):
+    kept = (tmp_path / f"{wrapped.kek}.kek").rename(tmp_path / "elsewhere")
+    with pytest.raises(KeyMissing) as missing:
         store.unwrap(*wrapped, context=b"")
-    with pytest.raises(KeyMissing):
-        store.wrap(KEY, retention="audio", month="2026-11", context=b"")
+    assert not isinstance(missing.value, Destroyed)
+    assert not store.destroyed(wrapped.kek)
+
+    meanwhile = store.wrap(KEY, retention="audio", month="2026-11", context=b"")
+    assert meanwhile.kek != wrapped.kek
+    kept.rename(tmp_path / f"{wrapped.kek}.kek")
+    assert store.unwrap(*wrapped, context=b"") == KEY
+    assert store.unwrap(*meanwhile, context=b"") == KEY
+
+
+def test_keys_are_made_before_their_time_and_used_then(tmp_path):
+    store = KeyStore(tmp_path)
+    made = store.ahead(("audio", "case"), "2026-11")
+    assert [kek.rpartition(".")[0] for kek in made] == [
+        f"{retention}.{month}" for retention in ("audio", "case") for month in ("2026-11", "2026-12", "2027-01")
+    ]
+    assert store.ahead(("audio", "case"), "2026-11") == ()
+    assert KeyStore(tmp_path).wrap(KEY, retention="audio", month="2026-12", context=b"").kek in made
+    assert store.ahead(("audio",), "2026-12") == tuple(kek for kek in store.keks() if kek.startswith("audio.2027-02"))
+
+
+def test_a_key_of_the_names_used_before_is_used_on(tmp_path):
+    (tmp_path / "audio.2026-11.1.kek").write_bytes(KEY)
+    store = KeyStore(tmp_path)
+    wrapped = store.wrap(KEY, retention="audio", month="2026-11", context=b"")
+    assert wrapped.kek == "audio.2026-11.1"
+    assert store.unwrap(*wrapped, context=b"") == KEY
+
+
+def test_the_inventory_tells_keys_by_a_check_value_and_shows_none(tmp_path):
+    store = KeyStore(tmp_path)
+    kek = store.wrap(KEY, retention="audio", month="2026-11", context=b"").kek
+    secret = store.secret("digest")
+    store.signing_key("log")
+    before = dict(store.inventory())
+    assert set(before) == {f"{kek}.kek", "digest.secret", "log.pem"}
+    assert not any(content.hex().startswith(value) for value in before.values() for content in (secret,))
+    (tmp_path / "digest.secret").write_bytes(bytes(32))
+    assert store.inventory()["digest.secret"] != before["digest.secret"]
+    store.destroy(kek)
+    assert f"{kek}.kek" not in store.inventory()
+    assert store.tombstones() == {kek}
 
 
 def test_a_damaged_key_file_is_not_used(tmp_path):
@@ -157,6 +198,7 @@ def test_a_damaged_key_file_is_not_used(tmp_path):
     (tmp_path / f"{wrapped.kek}.kek").write_bytes(b"short")
     with pytest.raises(Tampered):
         KeyStore(tmp_path).unwrap(*wrapped, context=b"")
+    assert KeyStore(tmp_path).wrap(KEY, retention="audio", month="2026-11", context=b"").kek != wrapped.kek
 
 
 @pytest.mark.parametrize(
@@ -171,11 +213,11 @@ def test_names_that_could_leave_the_directory_are_refused(tmp_path, retention, m
 
 def test_key_files_are_for_the_owner_only(tmp_path):
     store = KeyStore(tmp_path / "keys")
-    store.wrap(KEY, retention="audio", month="2026-11", context=b"")
+    kek = store.wrap(KEY, retention="audio", month="2026-11", context=b"").kek
     store.signing_key("log")
     store.secret("digest")
     found = sorted(path.name for path in (tmp_path / "keys").iterdir())
-    assert found == ["audio.2026-11.1.kek", "digest.secret", "log.pem"]
+    assert found == [f"{kek}.kek", "digest.secret", "log.pem"]
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "keys").iterdir()} == {0o600}
 
@@ -202,6 +244,6 @@ def test_many_at_once_get_one_and_the_same_key(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert {each.kek for each in wrapped} == {"audio.2026-11.1"}
+    assert len({each.kek for each in wrapped}) == 1
     assert all(stores[0].unwrap(*each, context=b"") == KEY for each in wrapped)
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]

@@ -20,6 +20,7 @@ from recording.canonical import canonical, parse_canonical
 from recording.errors import Malformed
 from recording.tracks import EVENTS
 from recording.verify import main, verify_package
+from tests.recording.conftest import STREAM, pack
 
 
 def failed(report) -> set[int]:
@@ -50,6 +51,38 @@ def test_a_good_package_holds_in_every_step(packed):
     assert report.ok, str(report)
     assert report.origin_proved
     assert [step.number for step in report.steps] == list(range(1, 12))
+
+
+def _unopened(story) -> str:
+    """The part of the story that the recipient does not get, as ``event.category``."""
+    opened = {(part.event, part.category) for part in story.opened}
+    headers = [parse_canonical(entry) for entry in story.entries]
+    return next(
+        f"{header['id']}.{category}"
+        for header in headers
+        if header["stream"] == STREAM
+        for category in header["commit"]
+        if (header["id"], category) not in opened and category == "PER"
+    )
+
+
+@pytest.mark.parametrize("why", ["destroyed", "lost", "damaged"])
+def test_what_is_gone_is_told_apart_from_what_is_withheld(story, signers, tmp_path, why):
+    packed = pack(story, signers, tmp_path / "export-0003", unreadable={_unopened(story): why})
+    report = packed.verify()
+    assert report.ok, str(report)
+    assert {step.number: step.detail for step in report.steps}[9] == f"2 opened, 0 withheld, 1 {why}"
+
+
+def test_a_package_that_calls_gone_what_it_holds_or_what_never_was_is_refused(story, signers, tmp_path):
+    part = story.opened[0]
+    for n, told in enumerate(({f"{part.event}.{part.category}": "lost"}, {"nobody.PER": "lost"})):
+        report = pack(story, signers, tmp_path / f"export-1{n}", unreadable=told).verify()
+        assert failed(report) == {9}, str(report)
+    report = pack(story, signers, tmp_path / "export-2", unreadable={"recordings/none": "damaged"}).verify()
+    assert failed(report) == {10}, str(report)
+    report = pack(story, signers, tmp_path / "export-3", unreadable={_unopened(story): "withheld"}).verify()
+    assert failed(report) == {9, 10}, str(report)
 
 
 def test_the_report_counts_what_is_withheld(packed):

@@ -69,7 +69,8 @@ async def test_an_unverified_address_is_in_no_brief(journal, clock, arrive, stub
     async with naming(journal, clock, stub) as addresses:
         await addresses.handle(await journal.store.stream(incident))
 
-    parts = await journal.read(incident, (Category.LOC,), reader="operator:hanako", purpose="emergency_handling")
+    shown = await journal.read(incident, (Category.LOC,), reader="operator:hanako", purpose="emergency_handling")
+    parts = shown.parts
     assert "address" in b"".join(part.payload for part in parts).decode()
     assert "address" not in json.loads(sections(parts)[Category.LOC])
 

@@ -41,7 +41,7 @@ async def test_a_report_sent_thirty_times_at_once_opens_one_incident(journal: Jo
     assert sum(not answer.repeat for answer in answers) == 1
     assert await store.queue(limit=10, states=["received"]) == (
         1,
-        [msgspec.json.encode(await _state(journal, answers))],
+        [(answers[0].incident, msgspec.json.encode(await _state(journal, answers)))],
     )
     await check_order(store, 1)
 

@@ -10,15 +10,20 @@ from sqlalchemy import text, update
 from recording.keys import KeyStore
 from recording.vault import commitment
 from routing.categories import Category
-from sos.errors import Refused, Unknown
+from sos.errors import KeyLost, Unknown
 from sos.incident.events import PartsRead
+from sos.incident.model import State
+from sos.intake.matching import Matching
+from sos.intake.recent import Recent
 from sos.journal.journal import Journal
-from sos.journal.schema import data_keys, parts
+from sos.journal.keyring import Shut
+from sos.journal.schema import data_keys, incidents, parts
 from sos.journal.store import Store
 from tests.journeys import story as s
 from tests.sos.journal.conftest import Database, SqliteDatabase
 from tests.sos.journal.reports import check_order, incident, report
 
+SHOWN = (Category.OBS, Category.LOC, Category.TEL)
 SECRET = "blood group, whispered: INVENTED-4711"
 
 
@@ -68,12 +73,16 @@ async def test_with_the_keys_of_another_house_nothing_opens(journal: Journal, st
 
     async with Journal(store, others, spool, clock=clock) as stranger:
         opened = await stranger.unseal(stream, tuple(Category))
+        shown = await stranger.read(stream, (Category.OBS,), reader="operator:hanako", purpose="rescue")
 
     assert opened == []
+    assert shown.missing == {Category.OBS: Shut.LOST}
 
 
 @pytest.mark.parametrize("place", [0, 20, -1])
-async def test_a_part_with_one_byte_changed_is_refused(journal: Journal, store: Store, place: int):
+async def test_a_part_with_one_byte_changed_is_marked_damaged_and_hides_no_other(
+    journal: Journal, store: Store, place: int
+):
     stream = await _noted(journal)
     sealed = bytearray((await store.parts(stream, first=2, last=2))[2, Category.OBS])
     sealed[place] ^= 1
@@ -82,9 +91,13 @@ async def test_a_part_with_one_byte_changed_is_refused(journal: Journal, store: 
             update(parts).where(parts.c.stream == stream, parts.c.n == 2).values(sealed=bytes(sealed))
         )
 
-    with pytest.raises(Refused, match="tampered"):
-        await journal.unseal(stream, (Category.OBS,))
-    assert [part.category for part in await journal.unseal(stream, (Category.RAW,))] == [Category.RAW]
+    shown = await journal.read(stream, (Category.OBS, Category.RAW), reader="operator:hanako", purpose="rescue")
+
+    assert [part.category for part in shown.parts] == [Category.RAW]
+    assert shown.missing == {Category.OBS: Shut.DAMAGED}
+    with pytest.raises(KeyLost, match="OBS: damaged"):
+        shown.whole()
+    assert _told(journal, Category.OBS, "damaged") == 1
 
 
 async def test_a_part_moved_to_another_event_does_not_open(journal: Journal, store: Store):
@@ -94,8 +107,92 @@ async def test_a_part_moved_to_another_event_does_not_open(journal: Journal, sto
     async with store.engine.begin() as connection:
         await connection.execute(update(parts).where(parts.c.stream == stream, parts.c.n == 3).values(sealed=sealed))
 
-    with pytest.raises(Refused, match="tampered"):
-        await journal.unseal(stream, (Category.OBS,))
+    shown = await journal.read(stream, (Category.OBS,), reader="operator:hanako", purpose="rescue")
+
+    assert [part.payload for part in shown.parts] == [SECRET.encode()]
+    assert [(each.recorded.n, each.why) for each in shown.unread] == [(3, Shut.DAMAGED)]
+
+
+def _told(journal: Journal, category: Category, why: str) -> float:
+    return journal.losses.figures.get_sample_value("sos_parts_unreadable_total", {"category": category, "why": why})
+
+
+async def _flip(store: Store, stream, category: Category) -> None:
+    """One bit of the category's wrapped key."""
+    key = next(key for key in await store.keys(stream) if key.category is category)
+    flipped = bytes([*key.wrapped[:-1], key.wrapped[-1] ^ 1])
+    of_it = (data_keys.c.stream == stream, data_keys.c.category == category)
+    async with store.engine.begin() as connection:
+        await connection.execute(update(data_keys).where(*of_it).values(wrapped=flipped))
+
+
+async def test_a_flipped_bit_in_a_wrapped_key_stops_neither_a_start_nor_an_answer(
+    journal: Journal, store: Store, keys, spool, clock
+):
+    stream = await _noted(journal)
+    await journal.execute(stream, s.file_report(), actor="system:filer")
+    for category in (Category.OBS, Category.LOC):
+        await _flip(store, stream, category)
+
+    async with Journal(store, keys, spool, clock=clock) as restarted:
+        await Matching(restarted, Recent()).warm()
+        await restarted.execute(stream, s.offer("desk-a"), actor="system:acd")
+        await restarted.execute(stream, s.take(), actor="operator:hanako")
+        await restarted.execute(stream, s.note("after"), actor="operator:hanako")
+        await restarted.execute(stream, s.note("and again"), actor="operator:hanako")
+        shown = await restarted.read(stream, (*SHOWN, Category.RAW), reader="operator:hanako", purpose="rescue")
+
+    assert shown.missing == {Category.OBS: Shut.DAMAGED, Category.LOC: Shut.DAMAGED}
+    notes = [part.payload for part in shown.parts if part.category is Category.OBS]
+    assert notes == [b"after", b"and again"]
+    assert Category.RAW in {part.category for part in shown.parts}
+    assert len([key for key in await store.keys(stream) if key.category is Category.OBS]) == 2
+    assert _told(restarted, Category.OBS, "damaged") == 1
+
+
+async def test_a_lost_key_is_unavailable_until_it_is_found(
+    journal: Journal, store: Store, keys, spool, clock, tmp_path
+):
+    stream = await _noted(journal)
+    kek = next(key.kek for key in await store.keys(stream) if key.category is Category.OBS)
+    aside = (tmp_path / "keys" / f"{kek}.kek").rename(tmp_path / "aside")
+
+    async with Journal(store, keys, spool, clock=clock) as later:
+        with pytest.raises(KeyLost):
+            await later.data_key(stream, Category.OBS)
+        await later.execute(stream, s.note("meanwhile"), actor="operator:hanako")
+        assert await later.missing(stream, (Category.OBS,)) == {Category.OBS: Shut.LOST}
+        assert kek not in keys.keks()
+
+        aside.rename(tmp_path / "keys" / f"{kek}.kek")
+        found = await later.read(stream, (Category.OBS,), reader="operator:hanako", purpose="rescue")
+
+    assert [part.payload for part in found.whole()] == [SECRET.encode(), b"meanwhile"]
+
+
+async def test_a_wrapped_key_that_was_taken_away_is_lost_and_not_destroyed(
+    journal: Journal, store: Store, keys, spool, clock
+):
+    stream = await _noted(journal)
+    async with store.engine.begin() as connection:
+        await connection.execute(data_keys.delete().where(data_keys.c.category == Category.OBS))
+
+    async with Journal(store, keys, spool, clock=clock) as later:
+        assert await later.missing(stream, (Category.OBS,)) == {Category.OBS: Shut.LOST}
+
+
+async def test_a_damaged_state_is_made_again_out_of_the_headers(journal: Journal, store: Store, keys, spool, clock):
+    stream = await _noted(journal)
+    before = await journal.state(stream)
+    async with store.engine.begin() as connection:
+        await connection.execute(update(incidents).values(snapshot=b'{"id":\xff'))
+
+    async with Journal(store, keys, spool, clock=clock) as restarted:
+        assert await restarted.queue(limit=10, states=list(State)) == (1, [before])
+        assert await restarted.state(stream) == before
+        await restarted.execute(stream, s.note("after"), actor="operator:hanako")
+
+    assert (await store.load(stream)).version == before.version + 1
 
 
 async def test_what_is_destroyed_is_left_out_and_the_log_still_proves_itself(
@@ -108,7 +205,8 @@ async def test_what_is_destroyed_is_left_out_and_the_log_still_proves_itself(
 
     async with Journal(store, keys, spool, clock=clock) as later:
         opened = await later.unseal(stream, tuple(Category))
-        with pytest.raises(Unknown):
+        assert await later.missing(stream, tuple(Category)) == {}
+        with pytest.raises(Unknown, match="destroyed"):
             await later.data_key(stream, Category.OBS)
     assert [part.category for part in opened] == [Category.RAW]
     assert Category.OBS in (await store.stream(stream))[1].commitments
@@ -123,7 +221,7 @@ async def test_reading_is_on_the_record_before_the_first_byte(journal: Journal, 
     last = (await store.stream(stream))[-1]
     assert last.event == PartsRead(reader="operator:hanako", categories=(Category.OBS,), purpose="rescue")
     assert last.actor == "operator:hanako"
-    assert [part.payload for part in shown] == [SECRET.encode()]
+    assert [part.payload for part in shown.whole()] == [SECRET.encode()]
 
 
 async def test_what_cannot_be_put_on_the_record_is_not_shown(journal: Journal, database: Database):
@@ -142,14 +240,14 @@ async def test_each_category_has_a_key_of_its_own_under_the_class_that_ends_it(j
     await journal.execute(stream, s.file_report(), actor="system:filer")
     await journal.execute(stream, s.invite(), actor="system:bridge")
 
-    classes = {key.category: key.kek for key in await store.keys(stream)}
+    classes = {key.category: key.kek.rpartition(".")[0] for key in await store.keys(stream)}
     held = {sha256(await journal.data_key(stream, category)).digest() for category in classes}
 
     assert classes == {
-        Category.RAW: "incident-raw-1y.2026-01.1",
-        Category.LOC: "incident-case-3y.2026-01.1",
-        Category.TEL: "incident-case-3y.2026-01.1",
-        Category.AUD: "incident-audio-1y.2026-01.1",
+        Category.RAW: "incident-raw-1y.2026-01",
+        Category.LOC: "incident-case-3y.2026-01",
+        Category.TEL: "incident-case-3y.2026-01",
+        Category.AUD: "incident-audio-1y.2026-01",
     }
     assert len(held) == 4
 

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from recording.keys import KeyStore
 from routing.categories import Category
 from sos.clock import ManualClock
-from sos.errors import Forbidden, Refused, Unavailable, Unknown
+from sos.errors import Forbidden, KeyLost, Refused, Unavailable, Unknown
 from sos.incident.events import RegistryChanged, RegistryRead
 from sos.incident.model import IncidentId, State, SubjectId, TenantId
 from sos.journal.journal import Journal
+from sos.journal.losses import Losses
 from sos.journal.store import Store
 from sos.registry.index import Index
 from sos.registry.ledger import RETENTION, Ledger, replay
@@ -178,14 +179,20 @@ async def test_no_name_number_or_plate_lies_in_clear_in_the_database(registry: R
 async def test_keys_of_the_registry_are_wrapped_for_the_contracts_period(registry: Registry, car, keys: KeyStore):
     await car()
 
-    assert [kek for kek in keys.keks() if kek.startswith(f"{RETENTION}.")] == [f"{RETENTION}.2026-01.1"]
+    assert _contract_keys(keys) == [kek for kek in keys.keks() if kek.startswith(f"{RETENTION}.2026-01.")]
+    assert len(_contract_keys(keys)) == 1
+
+
+def _contract_keys(keys: KeyStore) -> list[str]:
+    return [kek for kek in keys.keks() if kek.startswith(f"{RETENTION}.")]
 
 
 async def test_once_its_key_is_destroyed_a_name_is_gone_and_the_history_stays(
     registry: Registry, car, keys: KeyStore, store: Store, clock: ManualClock
 ):
     _, owner = await car()
-    keys.destroy(f"{RETENTION}.2026-01.1")
+    for kek in _contract_keys(keys):
+        keys.destroy(kek)
     afterwards = Registry(store, Index(store.engine), keys, clock=clock)
 
     assert await afterwards.personal(owner, PERSONAL, by=by(), purpose="inquiry") == {}
@@ -231,13 +238,29 @@ async def test_a_customer_reads_their_own_record_only(registry: Registry, car):
 # --- proof ---
 
 
+async def test_while_its_key_is_lost_a_name_is_not_shown_and_is_not_taken_for_nothing(
+    registry: Registry, car, keys: KeyStore, store: Store, clock: ManualClock, tmp_path: Path
+):
+    _, owner = await car()
+    (kek,) = _contract_keys(keys)
+    aside = (tmp_path / "keys" / f"{kek}.kek").rename(tmp_path / "aside")
+    later = Registry(store, Index(store.engine), keys, clock=clock)
+
+    with pytest.raises(KeyLost, match="lost"):
+        await later.personal(owner, PERSONAL, by=by(), purpose="inquiry")
+    assert (await later.standing((VIN,), tenant=DEMO, at=clock.now())).entitlement is Right.ENTITLED
+
+    aside.rename(tmp_path / "keys" / f"{kek}.kek")
+    assert set(await later.personal(owner, PERSONAL, by=by(), purpose="inquiry")) == set(PERSONAL)
+
+
 async def test_every_change_is_an_event_of_the_one_log_and_the_state_is_their_replay(registry, car, store, keys, clock):
     vehicle, owner = await car()
     await registry.personal(owner, PERSONAL, by=by(), purpose="inquiry")
     await registry.change_subscriber(owner, ConfirmProfile(), by=by(Role.PORTAL, acting=owner))
     refusal = RecordConsent(purpose="third_party_provision", given=False, text="demo-terms/1", consequence_shown=True)
     await registry.change_subscriber(owner, refusal, by=by(Role.PORTAL, acting=owner))
-    ledger = Ledger(store, keys, clock)
+    ledger = Ledger(store, keys, clock, losses=Losses())
 
     for fresh in (Vehicle(id=vehicle, tenant=DEMO), Subscriber(id=owner, tenant=DEMO)):
         history = await ledger.history(fresh.id)

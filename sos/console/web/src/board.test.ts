@@ -59,6 +59,13 @@ test("events that a snapshot holds already change nothing", () => {
   expect(board.incidents.get("i")?.version).toBe(2);
 });
 
+test("what cannot be opened is known by category, until it can", () => {
+  const told = apply(EMPTY, [{ t: "parts", incident: "i", items: [], unreadable: { OBS: "lost" } }]);
+  expect(told.unreadable.get("i")).toEqual({ OBS: "lost" });
+  const found = apply(told, [{ t: "parts", incident: "i", items: [] }]);
+  expect(found.unreadable.get("i")).toEqual({});
+});
+
 test("the timeline is completed by what the parts tell of the time before", () => {
   const item = { event: "e", kind: "ReportFiled", n: 2, at: AT, parts: { LOC: {} } };
   const board = apply(EMPTY, [

@@ -12,6 +12,8 @@ export interface Board {
   /** What happened to each incident, as far as it was seen here. */
   history: ReadonlyMap<string, readonly Happened[]>;
   parts: ReadonlyMap<string, readonly PartsItem[]>;
+  /** By incident: category to why something of it cannot be shown. */
+  unreadable: ReadonlyMap<string, Readonly<Record<string, string>>>;
   /** Incidents whose beginning is missing here and that now matter: their history must be asked for. */
   unknown: ReadonlySet<string>;
   /** Reports that the journal does not know yet, by the incident they will open. */
@@ -24,6 +26,7 @@ export const EMPTY: Board = {
   incidents: new Map(),
   history: new Map(),
   parts: new Map(),
+  unreadable: new Map(),
   unknown: new Set(),
   degraded: new Map(),
 };
@@ -43,6 +46,7 @@ export function apply(board: Board, frames: readonly (FromServer | History)[]): 
   let incidents = new Map(board.incidents);
   const history = new Map(board.history);
   const parts = new Map(board.parts);
+  const unreadable = new Map(board.unreadable);
   const unknown = new Set(board.unknown);
   const degraded = new Map(board.degraded);
 
@@ -75,6 +79,7 @@ export function apply(board: Board, frames: readonly (FromServer | History)[]): 
       history.set(first.incident, told(history.get(first.incident), frame.events));
     } else if (frame.t === "parts") {
       parts.set(frame.incident, merged(parts.get(frame.incident) ?? [], frame.items));
+      unreadable.set(frame.incident, frame.unreadable ?? {});
     } else if (frame.t === "degraded") {
       degraded.set(frame.incident, frame);
     } else if (frame.t === "recorded") {
@@ -84,7 +89,7 @@ export function apply(board: Board, frames: readonly (FromServer | History)[]): 
     }
   }
   for (const id of degraded.keys()) if (incidents.has(id)) degraded.delete(id);
-  return { position, total: Math.max(total, incidents.size), incidents, history, parts, unknown, degraded };
+  return { position, total: Math.max(total, incidents.size), incidents, history, parts, unreadable, unknown, degraded };
 }
 
 function told(known: readonly Happened[] = [], events: readonly Happened[]): readonly Happened[] {

@@ -64,6 +64,8 @@ class Desk {
   unrecorded = $derived(unrecorded(this.board.degraded.values()));
   incident = $derived<Incident | null>(this.board.incidents.get(this.selected ?? "") ?? null);
   known = $derived(known(this.board.parts.get(this.selected ?? "") ?? []));
+  /** Category to why something of it cannot be shown: help goes on with the rest. */
+  unreadable = $derived(this.board.unreadable.get(this.selected ?? "") ?? {});
   timeline = $derived<readonly Happened[]>(this.selected === null ? [] : timeline(this.board, this.selected));
   answers = $derived<Answers>(answered(this.known.notes));
   mine = $derived(this.incident !== null && this.incident.operator === this.me?.operator.id);

@@ -384,7 +384,8 @@ export type FromServer =
   | Welcome
   | EventFrame
   | { t: "snapshot"; position: number; incidents: Incident[]; total: number }
-  | { t: "parts"; incident: string; items: PartsItem[] }
+  /** `unreadable`: categories of which something should be here and cannot be opened: `lost` or `damaged`. */
+  | { t: "parts"; incident: string; items: PartsItem[]; unreadable?: Readonly<Record<string, string>> }
   | Degraded
   | { t: "recorded"; incident: string }
   /** Ten times a second while somebody is in the call: each leg's mean and peak loudness, dBov (0 to -127), and whether
