@@ -6,6 +6,7 @@ Read it as a parts list.  What runs for ever runs under ``Supervisor``: a task t
 
 import asyncio
 import gc
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -44,7 +45,7 @@ from sos.calls.port import Sound
 from sos.calls.replay import Forks, Recordings
 from sos.calls.turn import Turn
 from sos.clock import Clock, SystemClock
-from sos.console.access import COOKIE, Access, Operator
+from sos.console.access import Access, Operator
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
 from sos.console.http import Console
@@ -65,6 +66,7 @@ from sos.dispatch.unattended import Practice, Unattended
 from sos.errors import Misconfigured
 from sos.exports.http import Auditor, ExportDoor
 from sos.exports.package import Exporter
+from sos.front import headers
 from sos.health import Health
 from sos.incident.model import AgencyId, LegId, OperatorId, TenantId
 from sos.intake import http as intake_http
@@ -193,6 +195,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Service]:
     """The whole service, listening, until the context is left."""
+    os.umask(0o077)  # keys, database, spool, recordings, exports: for this user alone, however we were started
     async with AsyncExitStack() as stack:
         parts = await _open(stack, settings, clock or SystemClock())
         kept, supervisor = parts.kept, Supervisor(parts.kept.clock)
@@ -392,24 +395,25 @@ def _tenant_of(intake: Intake, kept: _Kept) -> Callable[[web.Request], TenantId]
 
 def _doors(kept: _Kept, intake: Intake, voice: _Voice, room: Room, settings: Settings) -> web.Application:
     """Where vehicles and operators come in."""
-    access = Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock)
-    secure = settings.url.startswith("https://")
+    access = _access(kept, settings)
     vehicles = VehicleDoor(
         voice.bridge, kept.journal, sender_of=_sender_of(intake, kept), incident_of_call=intake.incident_of_call
     )
     app = web.Application(middlewares=[problems_middleware], client_max_size=MAX_BODY_BYTES + 1)
+    headers.furnish(app, secure=settings.secure)
     app.add_routes(intake_http.routes(intake.acceptance, intake.credentials, kept.clock))
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
     app.add_routes(intake_http.SchemaDoor(described).routes())
     app.add_routes(intake_http.IncidentDoor(kept.journal, intake.credentials, intake.answers).routes())
     app.add_routes(vehicles.routes())
     connects = telephony.desk_sources(settings)
-    app.add_routes(Console(room, access, base_map=_base_map(), secure=secure, connects=connects).routes())
+    app.add_routes(Console(room, access, base_map=_base_map(), connects=connects).routes())
     return app
 
 
 async def _open_journal(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Kept:
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.data.chmod(0o700)  # what an older start left open below is shut with it
     keys = KeyStore(settings.data / "keys")
     store = _store(settings)
     await stack.enter_async_context(store)
@@ -501,14 +505,14 @@ def _open_exchange(app: web.Application, kept: _Kept, intake: Intake, voice: _Vo
     """Where Twilio comes in, when it carries voice."""
     if settings.twilio is None or not isinstance(voice.provider, TwilioProvider):
         return
-    access = Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock)
+    access = _access(kept, settings)
     door = telephony.door(
         settings,
         settings.twilio,
         exchange=voice.provider,
         bridge=voice.bridge,
         incident_of_call=intake.incident_of_call,
-        operator_of=lambda request: access.operator(request.cookies.get(COOKIE)).id,
+        operator_of=lambda request: access.of(request.cookies).id,
         clock=kept.clock,
     )
     app.add_routes(door.routes())
@@ -578,10 +582,15 @@ def _ice_routes(kept: _Kept, intake: Intake, settings: Settings) -> Sequence[web
     return door.routes()
 
 
+def _access(kept: _Kept, settings: Settings) -> Access:
+    """Who may sit at a desk."""
+    return Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock, secure=settings.secure)
+
+
 def _signed_in(kept: _Kept, settings: Settings) -> SignedIn:
     """Who asks for a card: the operator of the desk's session."""
-    access = Access(_operators(settings), secret=kept.keys.secret("session"), clock=kept.clock)
-    return lambda request: f"operator:{access.operator(request.cookies.get(COOKIE)).id}"
+    access = _access(kept, settings)
+    return lambda request: f"operator:{access.of(request.cookies).id}"
 
 
 def rings(outage: Outage, cards: Cards | None = None) -> OnSpooled:

@@ -588,7 +588,7 @@ _SECURITY: Mapping[str, Any] = {
         "call-language that is sent, with created, keyid and nonce",
     },
     "tenantCertificate": {"type": "mutualTLS"},
-    "deskSession": {"type": "apiKey", "in": "cookie", "name": "sos_desk"},
+    "deskSession": {"type": "apiKey", "in": "cookie", "name": "__Host-sos_desk"},
     "auditorToken": {"type": "http", "scheme": "bearer"},
     "registrar": {"type": "http", "scheme": "bearer"},
 }

@@ -433,6 +433,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return int(found[1]), int(found[2])
 
     @property
+    def secure(self) -> bool:
+        """Whether we are reached over TLS, our own or a proxy's."""
+        return self.url.startswith("https://")
+
+    @property
     def url(self) -> str:
         scheme = "https" if self.tls_certificate else "http"
         return self.public_url or f"{scheme}://{self.host}:{self.port}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,6 +121,7 @@ def export(
     if directory.exists():
         raise Misconfigured(f"{directory} exists already; name a new directory")
     categories = _categories(reveal or [])
+    os.umask(0o077)  # what is opened for one person is not left to everybody on this machine
     token = held_key(key, key_file, role="auditor")
     run(_export(incident, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
 

@@ -6,6 +6,7 @@ in the settings ends all sessions made with it.
 """
 
 import hmac
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
 
@@ -16,7 +17,9 @@ from sos.clock import Clock, parse_timestamp, timestamp
 from sos.errors import Forbidden
 from sos.incident.model import OperatorId
 
-COOKIE = "sos_desk"
+COOKIE, PLAIN_COOKIE = "__Host-sos_desk", "sos_desk"
+"""The session's name under TLS, where browsers then take it from no other host, path or plain connection (RFC 6265bis
+4.1.3.2), and on plain HTTP, which only the loopback of a demonstration is: there browsers refuse the first."""
 
 LASTS = timedelta(hours=24)
 """Longer than any shift with its overtime: a log-in must never end during a call."""
@@ -32,7 +35,10 @@ class Operator(Struct, frozen=True, kw_only=True):
 
 
 class Access:
-    def __init__(self, operators: tuple[Operator, ...], *, secret: bytes, clock: Clock) -> None:
+    def __init__(self, operators: tuple[Operator, ...], *, secret: bytes, clock: Clock, secure: bool = False) -> None:
+        """``secure``: desks reach us over TLS, so that the session must never travel without it."""
+        self.cookie = COOKIE if secure else PLAIN_COOKIE
+        self.secure = secure
         self._operators = {operator.id: operator for operator in operators}
         self._secret = secret
         self._clock = clock
@@ -44,6 +50,10 @@ class Access:
         if not found:
             raise Forbidden("this desk token is not valid")
         return self._session(found[0], timestamp(self._clock.now()))
+
+    def of(self, cookies: Mapping[str, str]) -> Operator:
+        """Whose session a request carries.  ``Forbidden`` as for ``operator``."""
+        return self.operator(cookies.get(self.cookie))
 
     def operator(self, session: str | None) -> Operator:
         """Whose session this is.  ``Forbidden`` when it is none, is over, or its desk token has been changed."""

@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from routing.categories import Category
-from sos.console.access import COOKIE, Access, Operator
+from sos.console.access import Access, Operator
 from sos.console.socket import DeskSocket, Room
 from sos.errors import Forbidden, Malformed, Refused, Unavailable, Unknown
 from sos.formats.body import read
@@ -43,17 +43,11 @@ _log_in = msgspec.json.Decoder(_LogIn)
 class Console:
     """The routes below ``/console``."""
 
-    def __init__(
-        self, room: Room, access: Access, *, base_map: bytes, secure: bool, connects: tuple[str, ...] = ()
-    ) -> None:
-        """``secure``: desks reach us over TLS, so that the session must never travel without it.
-
-        ``connects``: origins besides ours that the page must reach for voice.
-        """
+    def __init__(self, room: Room, access: Access, *, base_map: bytes, connects: tuple[str, ...] = ()) -> None:
+        """``connects``: origins besides ours that the page must reach for voice."""
         self._room = room
         self._access = access
         self._base_map = base_map
-        self._secure = secure
         self._headers = _headers(connects)
 
     def routes(self) -> list[web.RouteDef]:
@@ -102,12 +96,12 @@ class Console:
         session = self._access.log_in(given.token)
         response = web.Response(status=204)
         response.set_cookie(
-            COOKIE,
+            self._access.cookie,
             session,
             httponly=True,
             samesite="Strict",
-            secure=self._secure or request.secure,
-            path="/console",
+            secure=self._access.secure,
+            path="/",
             max_age=None,
         )
         return response
@@ -155,7 +149,7 @@ class Console:
         return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "no-store"})
 
     def _operator(self, request: web.Request) -> Operator:
-        return self._access.operator(request.cookies.get(COOKIE))
+        return self._access.of(request.cookies)
 
 
 def _headers(connects: tuple[str, ...]) -> dict[str, str]:

@@ -79,7 +79,7 @@ async def test_a_desk_reached_over_tls_gets_a_session_that_never_travels_without
         aiohttp.ClientSession(f"http://127.0.0.1:{service.settings.port}") as session,
         session.post("/console/session", json={"token": KEY}) as response,
     ):
-        cookie = response.cookies["sos_desk"]
+        cookie = response.cookies["__Host-sos_desk"]
 
     assert (response.status, cookie["secure"], cookie["httponly"], cookie["samesite"]) == (204, True, True, "Strict")
 
