@@ -57,6 +57,7 @@ from sos.dispatch.adapters.cards import Cards, SignedIn
 from sos.dispatch.adapters.portal import Links
 from sos.dispatch.addresses import Addresses
 from sos.dispatch.configured import HandingOver, handing_over
+from sos.dispatch.corrections import Corrections
 from sos.dispatch.disclosure import Disclosures, Policy
 from sos.dispatch.ladder import number, numbers
 from sos.dispatch.lost import LostDoor
@@ -291,6 +292,7 @@ def _readers(parts: _Parts) -> tuple[Reader, ...]:
         Reader(name="severity", handle=Triage(journal, registry.packs.get).handle),
         Reader(name="distribution", handle=parts.distribution.handle),
         Reader(name="cards", handle=parts.telling.cards.handle),
+        Reader(name="corrections", handle=Corrections(journal, parts.disclosures).handle, by_incident=True),
         Reader(name="handoff", handle=parts.telling.handoff.handle),
         Reader(name="bridge", handle=parts.voice.bridge.handle, by_incident=True),
         *_last_resorts(parts),

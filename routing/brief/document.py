@@ -67,6 +67,8 @@ class Brief(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     supersedes: str | None = None
     """Our id of the disclosure that this one follows."""
     changes: tuple[Change, ...] = ()
+    responsible: str = ""
+    """In a newer version for somebody in whose area it is no more: the name of who is responsible now."""
     sender: Sender | None = None
     """None in briefs from before this was said."""
 
@@ -92,6 +94,7 @@ def compose(
     sender: Sender | None = None,
     before: Brief | None = None,
     without: Collection[str] = (),
+    responsible: str = "",
 ) -> bytes:
     """The brief as canonical JSON.
 
@@ -120,6 +123,7 @@ def compose(
             version=before.version + 1 if before else 1,
             supersedes=before.disclosure if before else None,
             changes=changes(before.sections, shown) if before else (),
+            responsible=responsible,
             sender=sender,
         )
     )

@@ -13,7 +13,7 @@ import mgrs
 
 from routing.brief.document import Brief
 from routing.brief.pidf import shape_of
-from routing.brief.words import Language, field_name, say
+from routing.brief.words import Language, field_name, instead, say
 
 AT_MOST_S = 45
 
@@ -154,6 +154,8 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
 
 
 def _changed(brief: Brief, language: Language) -> Iterator[str]:
+    if brief.responsible:
+        yield instead(brief.responsible, language)
     names = [field_name(change.field, language) for change in brief.changes]
     if names:
         yield f"変わったのは、{'、'.join(names[:5])}です。" if language == "ja" else f"Changed: {', '.join(names[:5])}."
@@ -163,6 +165,8 @@ def _place(place: dict[str, Any] | None, language: Language) -> Iterator[str]:
     ja = language == "ja"
     if place is None:
         return
+    if stated := place.get("stated"):
+        yield f"通話では、{stated}。" if ja else f"As told on the call: {stated}."
     shape = shape_of(place)
     if shape is None:
         yield "場所は分かりません。" if ja else "The position is not known."

@@ -35,8 +35,10 @@ FIELDS: dict[str, tuple[str, str]] = {
     "horizontalAccuracy": ("誤差半径(m)", "Uncertainty (m)"),
     "trusted": ("測位の信頼", "Position can be trusted"),
     "timestamp": ("測位時刻", "Time of fix"),
+    "source": ("位置の出所", "Position from"),
     "reported": ("受信した位置(未確認)", "Position as sent (impossible)"),
     "recent": ("直前の位置", "Positions just before"),
+    "stated": ("通話で聞いた場所", "Place as told on the call"),
     "prefectureName": ("都道府県", "Prefecture"),
     "municipalityName": ("市区町村", "Municipality"),
     "aloudJa": ("場所(読み上げ)", "Place, to be read aloud (Japanese)"),
@@ -93,6 +95,8 @@ VALUES: dict[str, tuple[str, str]] = {
     "hydrogen": ("水素", "hydrogen"),
     "attention": ("要注意", "to be watched"),
     "severe": ("高い", "likely"),
+    "vehicle": ("車両", "the vehicle"),
+    "operator": ("通話で確認", "the operator, from the call"),
     "vin": ("VIN", "VIN"),
     "jp_frame": ("車台番号", "Japanese frame number"),
     "noResponse": ("なし", "none"),
@@ -150,11 +154,20 @@ def changed_lines(brief: Brief, language: Language) -> list[str]:
     """What changed against the version before, a line each."""
     column = 0 if language == "ja" else 1
     lines = []
+    if brief.responsible:
+        lines.append(f"* {instead(brief.responsible, language)}")
     for change in brief.changes:
         now = brief.sections[change.category].get(change.field)
         name = f"{TITLES[Category(change.category)][column]} {field_name(change.field, language)}"
         lines.append(f"* {_HOW[change.how][column]}: {name}{_difference(change, now, language)}")
     return lines
+
+
+def instead(responsible: str, language: Language) -> str:
+    """To somebody in whose area it is no more.  They go on until the others are there: nobody is called off."""
+    if language == "ja":
+        return f"位置が変わり、管轄は{responsible}です。{responsible}が引き継ぐまで対応を続けてください。"
+    return f"The place has moved and {responsible} is responsible now. Please go on until they have taken over."
 
 
 def _difference(change: Change, now: Any, language: Language) -> str:

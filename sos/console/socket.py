@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from routing.categories import Category
 from routing.directory import Directory
 from routing.law.codes import Fact, Path
+from routing.location import Known, plausible
 from sos.clock import timestamp
 from sos.console.access import Operator
 from sos.console.acd import OWNED, Distribution
@@ -36,6 +37,8 @@ from sos.incident.commands import (
     ConfirmMatch,
     RecordConsent,
     ReopenIncident,
+    SettleMove,
+    StatePlace,
     TakeIncident,
     UndoMatch,
 )
@@ -55,6 +58,7 @@ from sos.incident.model import (
     State,
     new_id,
 )
+from sos.incident.report import StatedPlace, canonical
 from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 
@@ -79,6 +83,12 @@ UNDER_WAY = (State.HANDING_OVER, State.HANDED_OVER)
 LOOKING = frozenset({"open", "history"})
 """Orders that a page gives by itself: they do not say that somebody works in this window."""
 
+
+STATED_ACCURACY_M = 100.0
+"""Of a place that an operator points at: a landmark, a junction, a kilometre post."""
+
+STATED_CHARACTERS = 300
+"""Of a place in words."""
 
 OrderNumber = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 """The page's own number of an order: what JavaScript can count to."""
@@ -107,6 +117,9 @@ class Order(CallOrder, frozen=True, kw_only=True):
     other: IncidentId | None = None
     relation: Relation | None = None
     action: AnswerAction | None = None
+    adopted: bool | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 _orders = msgspec.json.Decoder(Order)
@@ -171,6 +184,8 @@ class DeskSocket:
             "agency_said": self._agency_said,
             "consent": self._consent,
             "approve": self._approve,
+            "move": self._move,
+            "place": self._place,
             "close": self._close,
             "reopen": self._reopen,
             "match": self._match,
@@ -435,6 +450,35 @@ class DeskSocket:
             reason=order.reason,
         )
         await self._room.journal.execute(_incident(order), command, actor=self._actor)
+
+    async def _move(self, order: Order) -> None:
+        """The vehicle's newest place holds, or the one before it."""
+        if order.adopted is None:
+            raise Malformed("which place holds?", field="$.adopted")
+        command = SettleMove(operator=self._operator.id, adopted=order.adopted)
+        await self._room.journal.execute(_incident(order), command, actor=self._actor)
+
+    async def _place(self, order: Order) -> None:
+        """Where it is, as the operator has heard or seen it."""
+        located = isinstance(plausible(order.latitude, order.longitude), Known)
+        if not located and (order.latitude is not None or not order.text.strip()):
+            raise Malformed("that is no place on Earth", field="$.latitude" if order.latitude is not None else "$.text")
+        if len(order.text) > STATED_CHARACTERS:
+            raise Malformed(f"at most {STATED_CHARACTERS} characters", field="$.text")
+        place = StatedPlace(
+            latitude=order.latitude if located else None,
+            longitude=order.longitude if located else None,
+            horizontal_accuracy=STATED_ACCURACY_M if located else None,
+            stated=order.text.strip(),
+        )
+        command = StatePlace(
+            operator=self._operator.id,
+            how="pin" if located else "words",
+            located=located,
+            place=canonical(place),
+        )
+        await self._room.journal.execute(_incident(order), command, actor=self._actor)
+        await self._show(_incident(order))
 
     async def _close(self, order: Order) -> None:
         """End the call, wait for its recording to be sealed, close."""

@@ -30,6 +30,8 @@ from sos.incident.events import (
     DisclosureReferred,
     NoteAdded,
     PlaceDescribed,
+    PlaceStated,
+    PlanMade,
     Recorded,
     ReferralAnswered,
     VehicleRecognised,
@@ -164,6 +166,43 @@ class Disclosures:
             await self._journal.execute(incident, nobodys, actor=UNATTENDED)
         return judged.verdict
 
+    async def correct(self, incident: IncidentId, told: Disclosure, *, actor: str) -> Verdict:
+        """The law's verdict on telling an agency again what it was told of a place that holds no longer.
+
+        Asked for the same reason as then; told where that still fits, by ``actor`` and without a further word of a
+        person.  ``Refused`` when the incident is closed or the agency has a newer brief already.
+        """
+        state = await self._journal.state(incident)
+        decided = next(
+            recorded.event
+            for recorded in await self._journal.store.stream(incident)
+            if isinstance(recorded.event, DisclosureDecided) and recorded.event.disclosure == told.disclosure
+        )
+        wish = Wish(
+            path=Path(decided.path),
+            necessity=decided.necessity,
+            consent=decided.consent,
+            facts=frozenset(map(Fact, decided.facts)),
+        )
+        agency = self._agency(told.agency)
+        held = sections(await self._journal.unseal(incident, tuple(HELD)))
+        answered = _answered(state, agency, wish)
+        judged = await self._judge(state, agency, wish, held=frozenset(held), referral=answered)
+        if judged.verdict.outcome.permits:
+            before = await self._before(state, agency)
+            command = await self._decision(state, judged, held, before=before)
+            owed = dict.fromkeys((*command.obligations, *([Obligation.REVIEW_WITHIN_A_DAY] if told.unattended else [])))
+            corrected = msgspec.structs.replace(
+                command,
+                confirmed=True,
+                corrected=True,
+                unattended=told.unattended,
+                review=command.review or told.unattended,
+                obligations=tuple(owed),
+            )
+            await self._journal.execute(incident, corrected, actor=actor)
+        return judged.verdict
+
     async def _decision(
         self, state: Incident, judged: "_Judged", held: Mapping[Category, bytes], *, before: Brief | None
     ) -> DecideDisclosure:
@@ -279,7 +318,14 @@ class Disclosures:
             sender=self._senders.get(state.tenant),
             before=before,
             without=verdict.without,
+            responsible=self._instead(state, agency) if before else "",
         )
+
+    def _instead(self, state: Incident, agency: Agency) -> str:
+        """Who is responsible now by the plan in force, where that is not ``agency``; empty where it still is."""
+        planned = [known for each in state.agencies if (known := self._directory.agencies.get(each)) is not None]
+        same = [known for known in planned if known.service is agency.service]
+        return "" if not same or agency in same else same[0].name_ja
 
     async def _forms(self, brief: bytes, agency: Agency) -> tuple[tuple[str, str], ...]:
         """Digests of the forms that the channels of ``agency`` carry; of the brief alone when they take too long."""
@@ -397,17 +443,31 @@ def recognised(stream: Sequence[Recorded]) -> VehicleRecognised | None:
 
 
 def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:
-    """All that is known by category as one JSON object each: later facts over earlier ones, notes in their order."""
+    """All that is known by category as one JSON object each: later facts over earlier ones, notes in their order.
+
+    The place is that of the newest plan, whole: no field of it is of another position.
+    """
     merged: dict[Category, dict[str, Any]] = {}
+    planned, stated = False, ""
     for part in parts:
         if isinstance(part.recorded.event, _NO_FACTS):
+            continue
+        if isinstance(part.recorded.event, PlaceStated):
+            stated = str(msgspec.json.decode(part.payload).get("stated", "")) or stated
             continue
         section = merged.setdefault(part.category, {})
         if isinstance(part.recorded.event, NoteAdded):
             section.setdefault("notes", []).append(part.payload.decode())
-        else:
+        elif isinstance(part.recorded.event, PlanMade):
+            place = {name: value for name, value in msgspec.json.decode(part.payload).items() if name not in _OURS}
+            notes = {"notes": section["notes"]} if "notes" in section else {}
+            merged[part.category] = place | notes
+            planned = True
+        elif not (planned and part.category is Category.LOC):
             told = _of_help(msgspec.json.decode(part.payload))
             section.update({name: value for name, value in told.items() if name not in _OURS})
+    if stated:
+        merged.setdefault(Category.LOC, {})["stated"] = stated
     return {category: canonical(section) for category, section in merged.items()}
 
 

@@ -1,25 +1,30 @@
 """Hop 3: location -> candidates -> services -> agencies, as soon as the report is filed.
 
-A reader.  It never refuses: without a position the plan names the default agencies and says so.
+A reader.  It never refuses: without a position the plan names the default agencies and says so.  A plan is of one
+position; a report that brings another one, or the same better known, makes a new plan, with words and grid of its own.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+from geopy.distance import great_circle
 
 from routing.boundaries import Match
 from routing.categories import Category
 from routing.place import TownPoints, Words, describe
 from routing.plan import Before, Facts, Plan, Sources, plan_from
-from sos.incident.commands import RecordPlan
-from sos.incident.events import Recorded, ReportFiled
-from sos.incident.model import AgencyId, Incident
+from sos.dispatch.whereabouts import VEHICLE, Known
+from sos.incident.commands import NoticeMove, RecordPlan
+from sos.incident.events import MoveNoticed, MoveSettled, PlaceStated, PlanMade, Recorded, ReportFiled
+from sos.incident.model import AgencyId, Incident, IncidentId
 from sos.incident.report import Crash, Location, Place, Planning, canonical
 from sos.journal.journal import Journal
 
 ACTOR = "system:planner"
+
 
 _location = msgspec.json.Decoder(Location)
 _crash = msgspec.json.Decoder(Crash)
@@ -41,28 +46,66 @@ class Planner:
         self._names = {**(prefectures or {}), **(sources.layer.names if sources.layer is not None else {})}
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
-        filed = [event for event in batch if isinstance(event.event, ReportFiled)]
-        if filed:
-            await asyncio.gather(*(self._plan(event) for event in filed))
+        """Those of one incident in their order, of several beside one another."""
+        by_incident: dict[IncidentId, list[Recorded]] = {}
+        for recorded in batch:
+            if isinstance(recorded.event, ReportFiled | MoveSettled | PlaceStated):
+                by_incident.setdefault(recorded.incident, []).append(recorded)
+        await asyncio.gather(*map(self._follow, by_incident.values()))
 
-    async def _plan(self, filed: Recorded) -> None:
-        incident = await self._journal.state(filed.incident)
-        assert isinstance(filed.event, ReportFiled)
-        if incident.planned and (incident.prefecture is not None or not filed.event.located):
-            return
+    async def _follow(self, events: Sequence[Recorded]) -> None:
+        for recorded in events:
+            incident = await self._journal.state(recorded.incident)
+            if not incident.planned:
+                await self._first(recorded, incident)
+            elif not await self._answered(recorded):
+                await self._again(recorded, incident)
+
+    async def _answered(self, recorded: Recorded) -> bool:
+        """Whether this event was planned for before, in a run that ended before it could say so."""
+        stream = await self._journal.store.stream(recorded.incident)
+        return any(isinstance(each.event, PlanMade | MoveNoticed) and each.answers == recorded.id for each in stream)
+
+    async def _first(self, filed: Recorded, incident: Incident) -> None:
         parts = await self._journal.parts_of(filed)
         location = _location.decode(parts[Category.LOC]) if Category.LOC in parts else Location()
         crash = _crash.decode(parts[Category.SEV]) if Category.SEV in parts else Crash()
         command = self.plan(incident, location, crash=crash, at=filed.at)
         await self._journal.execute(filed.incident, command, actor=ACTOR, answers=filed.id)
 
+    async def _again(self, news: Recorded, incident: Incident) -> None:
+        """A plan for the place that holds after ``news``; the one that a person has stated no report overwrites."""
+        parts = await self._journal.unseal(news.incident, (Category.LOC, Category.SEV))
+        known = Known.of(parts, news)
+        location, source = known.after(news)
+        if location is None:
+            return
+        command = self.plan(incident, location, crash=known.crash, at=news.at, before=known.place, source=source)
+        if known.holds_against(source, news):
+            if command.moved_m is None:
+                return
+            noticed = NoticeMove(distance_m=command.moved_m)
+            await self._journal.execute(news.incident, noticed, actor=ACTOR, answers=news.id)
+        else:
+            await self._journal.execute(news.incident, command, actor=ACTOR, answers=news.id)
+
     def plan(
-        self, incident: Incident, location: Location, *, crash: Crash | None = None, at: datetime | None = None
+        self,
+        incident: Incident,
+        location: Location,
+        *,
+        crash: Crash | None = None,
+        at: datetime | None = None,
+        before: Place | None = None,
+        source: str = VEHICLE,
     ) -> RecordPlan:
-        """What is to be recorded for an incident at ``location``, reported ``at``."""
+        """What is to be recorded for an incident at ``location``, reported ``at``; ``before``: the place until now."""
         facts = facts_of(incident, location, crash or Crash(), at=at)
         plan = plan_from(facts, self._sources)
         return RecordPlan(
+            again=incident.planned,
+            source=source,
+            moved_m=moved_m(before, location, radius_m=plan.radius_m),
             prefecture=plan.prefecture,
             services=tuple(need.service for need in plan.services),
             agencies=tuple(AgencyId(agency) for agency in plan.agencies),
@@ -70,16 +113,16 @@ class Planner:
             flags=plan.flags,
             border_m=plan.border_m,
             datasets=plan.datasets,
-            parts=self._place(location, plan, facts),
+            parts=self._place(location, plan, facts, source),
         )
 
-    def _place(self, location: Location, plan: Plan, facts: Facts) -> dict[Category, bytes]:
-        if plan.prefecture is None:
+    def _place(self, location: Location, plan: Plan, facts: Facts, source: str) -> dict[Category, bytes]:
+        if plan.prefecture is None and location == Location():
             return {}
         words = self._words(plan, location, facts)
         place = Place(
-            latitude=location.latitude,
-            longitude=location.longitude,
+            source=source,
+            **{name: getattr(location, name) for name in Location.__struct_fields__},
             prefecture_name=self._name(plan.prefecture),
             border_distance_m=plan.border_m,
             runner_up=plan.runner_up,
@@ -96,7 +139,7 @@ class Planner:
 
     def _words(self, plan: Plan, location: Location, facts: Facts) -> Words | None:
         """The place in words; None without a position of its own."""
-        if location.latitude is None or location.longitude is None:
+        if location.latitude is None or location.longitude is None or plan.prefecture is None:
             return None
         found = plan.crossing is not None or "off_shore" in plan.flags or "at_sea" in plan.flags
         return describe(
@@ -113,6 +156,27 @@ class Planner:
     def _name(self, code: str | None) -> str | None:
         """Japanese name of an area."""
         return self._names[code][0] if code in self._names else None
+
+
+LEAST_MOVE_M = 150.0
+"""EN 15722: a position that can be trusted is within 150 m.  What lies nearer is the same place."""
+
+
+def moved_m(before: Place | None, location: Location, *, radius_m: float) -> int | None:
+    """How far ``location`` lies from the place before, to two digits, where that is more than both may be wrong.
+
+    ``radius_m``: of the circle that the new plan was made for.
+    """
+    if before is None or before.latitude is None or before.longitude is None:
+        return None
+    if location.latitude is None or location.longitude is None:
+        return None
+    apart = float(great_circle((before.latitude, before.longitude), (location.latitude, location.longitude)).m)
+    wrong = radius_m + (before.planning.plan.radius_m if before.planning is not None else 0.0)
+    if apart <= max(LEAST_MOVE_M, wrong):
+        return None
+    step = 10.0 ** (math.floor(math.log10(apart)) - 1)
+    return int(round(apart / step) * step)
 
 
 def facts_of(incident: Incident, location: Location, crash: Crash, *, at: datetime | None) -> Facts:

@@ -4,6 +4,7 @@ Commands may carry personal data (they are not kept); the events they lead to ho
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import Struct
 
@@ -129,7 +130,34 @@ class RecordPlan(Command, frozen=True, kw_only=True, gc=False):
     flags: tuple[str, ...]
     border_m: int | None
     datasets: tuple[str, ...]
+    again: bool = False
+    """The place is another one, or better known, than that of the plan before."""
+    source: str = "vehicle"
+    moved_m: int | None = None
     parts: Mapping[Category, bytes] = NO_PARTS
+
+
+class NoticeMove(Command, frozen=True, kw_only=True, gc=False):
+    """The vehicle says that it is elsewhere than where a person has put it."""
+
+    distance_m: int
+
+
+class SettleMove(Command, frozen=True, kw_only=True, gc=False):
+    operator: OperatorId
+    adopted: bool
+    """False: the place before, or the one a person has stated, holds."""
+
+
+class StatePlace(Command, frozen=True, kw_only=True, gc=False):
+    """The operator says where it is, as heard or seen: a pin, or the caller's words."""
+
+    operator: OperatorId
+    how: Literal["pin", "words"]
+    located: bool
+    """Whether ``place`` has coordinates."""
+    place: bytes
+    """``report.StatedPlace`` as JSON."""
 
 
 class DescribePlace(Command, frozen=True, kw_only=True, gc=False):
@@ -362,6 +390,8 @@ class DecideDisclosure(Command, frozen=True, kw_only=True, gc=False):
     """A person has seen the warning that this service was told before (``Unconfirmed``)."""
     unattended: bool = False
     """No person decides: allowed only once nobody of ours could be found."""
+    corrected: bool = False
+    """The house brings an agency up to date by itself, since the place it was told of holds no longer."""
 
 
 class WithholdTelling(Command, frozen=True, kw_only=True, gc=False):

@@ -164,6 +164,33 @@ class PlanMade(Event, frozen=True, kw_only=True, gc=False):
     """Distance to the nearest other area, in metres, rounded to 100 m so that it does not tell the place."""
     datasets: tuple[str, ...] = ()
     """Name and digest of every data set and rule file the plan was made from, so that it can be made again."""
+    source: str = "vehicle"
+    """Who says where it is: ``vehicle``, or ``operator``."""
+    moved_m: int | None = None
+    """How far the place lies from that of the plan before, in metres to two digits, where that is more than both
+    positions may be wrong; None where it is the same place, or the first."""
+
+
+class MoveNoticed(Event, frozen=True, kw_only=True, gc=False):
+    """The vehicle reports a place that is not the one a person has stated; the person's holds until it is settled."""
+
+    distance_m: int
+    """Between the two, to two digits."""
+
+
+class MoveSettled(Event, frozen=True, kw_only=True, gc=False):
+    """The operator has looked at a move of the place."""
+
+    adopted: bool
+    """The vehicle's newest place holds; False: the one before it, or the one a person has stated."""
+
+
+class PlaceStated(Event, frozen=True, kw_only=True, gc=False):
+    """The operator says where it is.  Parts: LOC, coordinates or the caller's words."""
+
+    how: str
+    """``pin`` or ``words``."""
+    located: bool
 
 
 class PlaceDescribed(Event, frozen=True, kw_only=True, gc=False):
@@ -397,6 +424,9 @@ class DisclosureDecided(Event, frozen=True, kw_only=True, gc=False):
     unattended: bool = False
     """No person decided: nobody of ours could be found, and the law permits it (ops/decisions/0022).  A person looks at
     it afterwards (``review``), and only a human being at the agency can take over."""
+    corrected: bool = False
+    """The place it was told of held no longer, and the row that let it be told still fits: sent without a further word
+    of a person."""
     forms: tuple[tuple[str, str], ...] = ()
     """Each form the brief was prepared in, and the hex SHA-256 of its bytes; ``json`` is the RAW part itself."""
 

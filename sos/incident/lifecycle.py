@@ -41,7 +41,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import attendance, belonging, consent, response, rungs, talk
+from sos.incident import attendance, belonging, consent, place, response, rungs, talk
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -107,6 +107,9 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.AnswerGiven,
         e.AnswerDelivered,
         e.PlanMade,
+        e.MoveNoticed,
+        e.MoveSettled,
+        e.PlaceStated,
         e.PlaceDescribed,
         e.VehicleRecognised,
         e.SeverityJudged,
@@ -252,16 +255,6 @@ def _opened(_: Incident, event: e.IncidentOpened) -> dict[str, Any]:
     return {"mode": event.mode, "trigger": event.trigger, "flags": flags, "reports": (event.report_digest,)}
 
 
-_UNPLACED = ("position_unknown", "default_agency")
-"""Flags of a plan that a later one, made with a position, takes back."""
-
-
-def _planned(incident: Incident, event: e.PlanMade) -> dict[str, Any]:
-    known = tuple(flag for flag in incident.flags if not (incident.planned and flag in _UNPLACED))
-    flags = tuple(dict.fromkeys((*known, *event.flags)))
-    return {"planned": True, "prefecture": event.prefecture, "agencies": event.agencies, "flags": flags}
-
-
 def _recognised(incident: Incident, event: e.VehicleRecognised) -> dict[str, Any]:
     others = tuple(flag for flag in incident.flags if flag not in (incident.registry_flags or ()))
     return {
@@ -329,7 +322,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.ReceiptIssued: lambda _, event: {"tested": event.passed},
         e.AnswerGiven: belonging.given,
         e.AnswerDelivered: belonging.answered,
-        e.PlanMade: _planned,
+        **place.EFFECTS,
         e.VehicleRecognised: _recognised,
         e.SeverityJudged: lambda _, event: {"judged": event.report},
         e.DeskOffered: _offered,
@@ -432,26 +425,6 @@ def _file(incident: Incident, command: c.FileReport, _: datetime) -> Decision:
         report_digest=command.report_digest,
     )
     return (e.Draft(event=filed, parts=command.parts),)
-
-
-def _plan(incident: Incident, command: c.RecordPlan, _: datetime) -> Decision:
-    if incident.planned and (incident.prefecture is not None or command.prefecture is None):
-        return ()  # planned again only when a further report brought the position that was missing
-    made = e.PlanMade(
-        prefecture=command.prefecture,
-        services=command.services,
-        agencies=command.agencies,
-        reasons=command.reasons,
-        flags=command.flags,
-        border_m=command.border_m,
-        datasets=command.datasets,
-    )
-    return (e.Draft(event=made, parts=command.parts),)
-
-
-def _describe(_incident: Incident, command: c.DescribePlace, _: datetime) -> Decision:
-    described = e.PlaceDescribed(source=command.source, distance_m=command.distance_m)
-    return (e.Draft(event=described, parts=command.parts),)
 
 
 def _recognise(incident: Incident, command: c.RecogniseVehicle, _: datetime) -> Decision:
@@ -596,7 +569,9 @@ def _note(incident: Incident, command: c.AddNote, _: datetime) -> Decision:
 def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> Decision:
     if incident.disclosure(command.disclosure):
         return ()
-    if command.unattended:
+    if command.corrected:
+        place.check(incident, command)
+    elif command.unattended:
         attendance.check(incident, command)
     elif incident.operator is None:
         raise Refused("only the operator who has the incident may tell an agency: answer it first")
@@ -636,6 +611,7 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
         supersedes=command.supersedes,
         brief_version=command.brief_version,
         unattended=command.unattended,
+        corrected=command.corrected,
         forms=command.forms,
     )
     return (e.Draft(event=decided, parts={**command.sections, Category.RAW: command.brief}),)
@@ -778,8 +754,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         c.OpenIncident: _open,
         c.FileReport: _file,
         **belonging.DECIDERS,
-        c.RecordPlan: _plan,
-        c.DescribePlace: _describe,
+        **place.DECIDERS,
         c.RecogniseVehicle: _recognise,
         c.JudgeSeverity: _judge,
         c.OfferDesks: _offer,

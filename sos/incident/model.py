@@ -259,6 +259,14 @@ class Referral(Struct, frozen=True, kw_only=True, gc=False):
     """What the supervisor takes to be so (``routing.law.Fact``)."""
 
 
+class Move(Struct, frozen=True, kw_only=True, gc=False):
+    """A place that is not where it was: what an operator has to look at."""
+
+    distance_m: int
+    in_force: bool
+    """The new place holds already; False: the one that a person has stated does."""
+
+
 class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     agency: AgencyId
@@ -286,6 +294,8 @@ class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     """What the agency has asked back last."""
     unattended: bool = False
     """No person decided it: nobody of ours was there."""
+    elsewhere: bool = False
+    """The agency was told of a place that holds no longer, and has not been told of the new one."""
 
     @property
     def taken_over(self) -> bool:
@@ -391,6 +401,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     response: ResponseClock | None = None
     """Whether anybody in the vehicle answers; None before anybody was spoken to."""
     planned: bool = False
+    plan_flags: tuple[str, ...] = ()
+    """Those of ``flags`` that the plan in force has raised: the next one takes them back."""
     located: bool | None = None
     sequence: int | None = None
     """Of the newest report that has been filed: one that is not newer is a repeat."""
@@ -404,6 +416,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     answers: tuple[Answer, ...] = ()
     tested: bool | None = None
     """Whether a test call has passed; None while it has not been judged or is none."""
+    move: Move | None = None
+    """The place has moved and nobody has looked at it yet."""
     prefecture: str | None = None
     """ISO 3166-2 code such as ``JP-13``; None while unknown."""
     agencies: tuple[AgencyId, ...] = ()

@@ -106,10 +106,23 @@ class Planning(Struct, frozen=True, kw_only=True):
 
 
 class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The LOC part of a plan: the place in words and numbers, for the screen and for reading aloud."""
+    """The LOC part of a plan: one position with all that is said of it, for the screen and for reading aloud.
 
+    It is the position in force until the next plan.  Words, grid, area and plan are made from it and from no other, so
+    what is told never joins the numbers of one report to the words of another.
+    """
+
+    source: str = ""
+    """Who says so: ``vehicle``, or ``operator`` for what a person has put in its place."""
     latitude: float | None = None
     longitude: float | None = None
+    heading: float | None = None
+    horizontal_accuracy: float | None = None
+    trusted: bool | None = None
+    timestamp: datetime | None = None
+    recent: tuple[Fix, ...] = ()
+    reported: str | None = None
+    """These as in ``Location``: of the same report as the position."""
     prefecture_name: str | None = None
     border_distance_m: float | None = None
     runner_up: str | None = None
@@ -125,6 +138,21 @@ class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     """MGRS reference to a metre (UTMグリッド)."""
     plus_code: str | None = None
     planning: Planning | None = None
+
+    @property
+    def location(self) -> Location:
+        """What the report said that this place was made from."""
+        return Location(**{name: getattr(self, name) for name in Location.__struct_fields__})
+
+
+class StatedPlace(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The LOC part of a place that an operator states."""
+
+    latitude: float | None = None
+    longitude: float | None = None
+    horizontal_accuracy: float | None = None
+    stated: str = ""
+    """In the caller's words: address, road with kilometre post and direction, what can be seen."""
 
 
 class NamedPlace(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -107,7 +107,24 @@ def planned_again_with_a_position() -> Story:
     told.do(replace(s.plan(), prefecture=None, flags=("position_unknown", "degraded")), actor="system:planner")
     told.do(s.join_report(), actor="vehicle", after_s=3)
     told.do(s.file_report(sequence=2), actor="system:filer")
-    told.do(s.plan(), actor="system:planner")
+    told.do(replace(s.plan(), again=True), actor="system:planner")
+    return told
+
+
+def moved_and_corrected() -> Story:
+    """The car was elsewhere than it first said: who was told hears of it, and the operator states where it is."""
+    told = _answered(Story(0x1B))
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=9)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.join_report(), actor="vehicle", after_s=5)
+    told.do(s.file_report(sequence=2), actor="system:filer")
+    told.do(replace(s.plan(moved_m=27_000), flags=("near_border",)), actor="system:planner")
+    again = s.disclose("d-fire-2", s.FIRE, supersedes="d-fire", confirmed=True)
+    told.do(replace(again, corrected=True), actor="system:corrections", after_s=0.1)
+    told.do(s.settle_move(), actor="operator:hanako", after_s=4)
+    told.do(s.state_place(), actor="operator:hanako", after_s=6)
+    told.do(replace(s.plan(moved_m=800), source="operator", flags=()), actor="system:planner")
+    told.do(s.notice_move(900), actor="system:planner", after_s=9)
     return told
 
 
@@ -410,6 +427,7 @@ JOURNEYS = (
     rejected_then_another_takes_over,
     nobody_answers_and_the_ladder_climbs,
     agreed_updated_and_refused,
+    moved_and_corrected,
     reopened,
     unreadable_and_unlocated,
     sold_and_recognised_again,

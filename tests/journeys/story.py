@@ -150,8 +150,10 @@ def confirm_answer(answer: str = "answer-1") -> c.ConfirmAnswer:
     return c.ConfirmAnswer(answer=AnswerId(answer), channel="mqtt")
 
 
-def plan() -> c.RecordPlan:
+def plan(*, moved_m: int | None = None) -> c.RecordPlan:
     return c.RecordPlan(
+        again=moved_m is not None,
+        moved_m=moved_m,
         prefecture="JP-13",
         services=(Service.FIRE, Service.POLICE),
         agencies=(FIRE, POLICE),
@@ -161,6 +163,18 @@ def plan() -> c.RecordPlan:
         datasets=("jp_prefectures:0123456789abcdef",),
         parts={Category.LOC: PERSONAL},
     )
+
+
+def notice_move(distance_m: int = 27_000) -> c.NoticeMove:
+    return c.NoticeMove(distance_m=distance_m)
+
+
+def settle_move(*, operator: str = "hanako", adopted: bool = True) -> c.SettleMove:
+    return c.SettleMove(operator=OperatorId(operator), adopted=adopted)
+
+
+def state_place(*, operator: str = "hanako") -> c.StatePlace:
+    return c.StatePlace(operator=OperatorId(operator), how="words", located=False, place=PERSONAL)
 
 
 def describe() -> c.DescribePlace:

@@ -101,7 +101,10 @@ def samples() -> Mapping[str, bytes]:
         s.hear(),
     ):
         sought.do(command, actor="operator:hanako", after_s=20)
-    told.recorded += tested.recorded[1:] + sought.recorded[1:]
+    moved = s.Story(0x12)
+    for command in (s.open_incident(), s.take(), s.notice_move(), s.settle_move(), s.state_place()):
+        moved.do(command, actor="operator:hanako", after_s=20)
+    told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += _of_the_registry(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}

@@ -174,6 +174,21 @@ class Desk {
     if (this.selected !== null) void this.#ask({ do: "open", incident: this.selected });
   }
 
+  /** The vehicle's newest place holds, or the one before it. */
+  async settleMove(adopted: boolean): Promise<void> {
+    if (this.selected === null) return;
+    await this.#ask({ do: "move", incident: this.selected, adopted });
+  }
+
+  /** Where it is in the caller's words, or at coordinates typed like them. */
+  async statePlace(words: string): Promise<boolean> {
+    const text = words.trim();
+    if (this.selected === null || text === "") return false;
+    const at = /^(-?\d{1,2}\.\d+)[ ,、]+(-?\d{1,3}\.\d+)$/.exec(text);
+    const [latitude, longitude] = at === null ? [null, null] : [Number(at[1]), Number(at[2])];
+    return (await this.#ask({ do: "place", incident: this.selected, text: at === null ? text : "", latitude, longitude })) !== null;
+  }
+
   async note(text: string): Promise<boolean> {
     if (this.selected === null || text.trim() === "") return false;
     const saved = await this.#ask({ do: "note", incident: this.selected, category: "OBS", text: text.trim() });
@@ -600,6 +615,7 @@ function leftBefore(): ReadonlySet<string> {
 
 const ADDS_PARTS: ReadonlySet<string> = new Set([
   "ReportFiled",
+  "PlaceStated",
   "PlanMade",
   "PlaceDescribed",
   "NoteAdded",

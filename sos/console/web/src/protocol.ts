@@ -90,6 +90,13 @@ export interface Referral {
   facts: readonly string[];
 }
 
+/** A place that is not where it was. */
+export interface Move {
+  distance_m: number;
+  /** The new place holds already; false: the one that a person has stated does. */
+  in_force: boolean;
+}
+
 export interface Disclosure {
   disclosure: string;
   agency: string;
@@ -113,6 +120,8 @@ export interface Disclosure {
   asked: string | null;
   /** No person decided it: nobody of ours was there. */
   unattended: boolean;
+  /** It was told of a place that holds no longer, and not of the new one. */
+  elsewhere: boolean;
 }
 
 /** What an operator can record that an agency said on the telephone. */
@@ -174,6 +183,9 @@ export interface Incident {
   /** Whether anybody in the vehicle answers; null before anybody was spoken to. */
   response: ResponseClock | null;
   planned: boolean;
+  /** Those of `flags` that the plan in force has raised. */
+  plan_flags: readonly string[];
+  move: Move | null;
   located: boolean | null;
   prefecture: string | null;
   agencies: readonly string[];
@@ -235,9 +247,10 @@ export interface Location {
   reported?: string;
 }
 
-export interface Place {
-  latitude?: number;
-  longitude?: number;
+/** The place of a plan: one position with all that is said of it. */
+export interface Place extends Location {
+  /** Who says so: `vehicle`, or `operator`. */
+  source?: "vehicle" | "operator";
   prefectureName?: string;
   municipalityName?: string;
   borderDistanceM?: number;
@@ -408,6 +421,8 @@ export type Order =
   | { do: "note"; incident: string; category: "OBS" | "PER" | "FAM" | "TEL"; text: string }
   | ({ do: "disclose"; incident: string; agency: string } & Wish)
   | { do: "consent"; incident: string; answer: "agreed" | "refused"; categories: readonly string[] }
+  | { do: "move"; incident: string; adopted: boolean }
+  | { do: "place"; incident: string; text: string; latitude: number | null; longitude: number | null }
   | { do: "approve"; incident: string; referral: string; approved: boolean; facts: readonly string[]; reason: string }
   | { do: "agency_said"; incident: string; disclosure: string; said: AgencySaid }
   | { do: "close"; incident: string; disposition: Disposition }

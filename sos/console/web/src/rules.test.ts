@@ -43,6 +43,7 @@ const disclosure = (changes: Partial<Disclosure> = {}): Disclosure => ({
   calls: [],
   asked: null,
   unattended: false,
+  elsewhere: false,
   status: null,
   ...changes,
 });
@@ -162,23 +163,32 @@ test("what is likely is chosen beforehand, and nothing where nothing is likely",
   expect(likelyDisposition(incident({ mode: "test" }))).toBe("test");
 });
 
-test("a later report wins over an earlier one, and the place of the plan stands apart", () => {
+test("the place is that of the newest plan, whole, and what a later report adds waits for the next one", () => {
+  const of = (latitude: number, prefectureName: string) => ({ source: "vehicle", latitude, longitude: 1, prefectureName });
   const items = [
     { event: "1", kind: "ReportFiled", n: 2, at: "", parts: { LOC: { latitude: 1, longitude: 1 } } },
-    { event: "2", kind: "PlanMade", n: 3, at: "", parts: { LOC: { prefectureName: "東京都" } } },
-    { event: "3", kind: "ReportFiled", n: 4, at: "", parts: { LOC: { latitude: 2, longitude: 2 } } },
+    { event: "2", kind: "PlanMade", n: 3, at: "", parts: { LOC: of(1, "東京都") } },
+    { event: "3", kind: "ReportFiled", n: 4, at: "", parts: { LOC: { latitude: 2, longitude: 1 } } },
     { event: "4", kind: "NoteAdded", n: 5, at: "", parts: { OBS: { text: "heard" } } },
     { event: "6", kind: "PlaceDescribed", n: 5, at: "", parts: { LOC: { address: "架空一丁目", addressDistanceM: 14 } } },
     { event: "5", kind: "DisclosureDecided", n: 6, at: "", parts: { LOC: { latitude: 9 } } },
   ];
   expect(known(items)).toMatchObject({
-    location: { latitude: 2 },
-    place: { prefectureName: "東京都" },
+    location: { latitude: 1 },
+    place: { latitude: 1, prefectureName: "東京都" },
+    before: null,
     named: { address: "架空一丁目" },
     notes: [{ category: "OBS", text: "heard" }],
   });
-  const moved = { event: "7", kind: "ReportFiled", n: 7, at: "", parts: { LOC: { latitude: 3, longitude: 3 } } };
-  expect(known([...items, moved]).named).toBeNull();
+  const moved = { event: "7", kind: "PlanMade", n: 7, at: "", parts: { LOC: of(2, "神奈川県") } };
+  const said = { event: "8", kind: "PlaceStated", n: 8, at: "", parts: { LOC: { stated: "三つ目の橋" } } };
+  expect(known([...items, moved, said])).toMatchObject({
+    location: { latitude: 2 },
+    place: { prefectureName: "神奈川県" },
+    before: { latitude: 1, prefectureName: "東京都" },
+    named: null,
+    stated: "三つ目の橋",
+  });
 });
 
 test("the newest judgement of severity and the contract's holder are known, and neither is mixed with the report", () => {

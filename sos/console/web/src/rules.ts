@@ -100,6 +100,10 @@ export function alarms(incidents: Iterable<Incident>, supervisor: boolean): Alar
 export interface Known {
   location: Location | null;
   place: Place | null;
+  /** Where it was until the newest move. */
+  before: Place | null;
+  /** The place in the caller's words. */
+  stated: string | null;
   named: NamedPlace | null;
   vehicle: Vehicle | null;
   crash: Crash | null;
@@ -120,11 +124,12 @@ export function known(items: readonly PartsItem[]): Known {
   ] = [null, null, null, null, null];
   let [prediction, owner]: [Prediction | null, Owner | null] = [null, null];
   let named: NamedPlace | null = null;
+  let before: Place | null = null;
+  let stated: string | null = null;
   const notes: { n: number; at: string; category: string; text: string }[] = [];
   for (const { kind, n, at, parts } of items) {
     if (kind === "ReportFiled") {
-      location = (parts["LOC"] as Location | undefined) ?? location;
-      if (parts["LOC"] !== undefined) named = null; // the name was of the earlier place
+      if (place === null) location = (parts["LOC"] as Location | undefined) ?? location;
       vehicle = (parts["VEH"] as Vehicle | undefined) ?? vehicle;
       crash = (parts["SEV"] as Crash | undefined) ?? crash;
       callBack = (parts["TEL"] as CallBack | undefined) ?? callBack;
@@ -133,7 +138,13 @@ export function known(items: readonly PartsItem[]): Known {
     } else if (kind === "VehicleRecognised") {
       owner = (parts["OWN"] as Owner | undefined) ?? owner;
     } else if (kind === "PlanMade") {
-      place = (parts["LOC"] as Place | undefined) ?? place;
+      const made = parts["LOC"] as Place | undefined;
+      if (made === undefined) continue;
+      if (place !== null && apart(place, made)) [before, named] = [place, null]; // the name was of the earlier place
+      // One position with all that is said of it: a plan from before it was told whole has only the coordinates.
+      [place, location] = [made, made.source === undefined ? location : made];
+    } else if (kind === "PlaceStated") {
+      stated = (parts["LOC"] as { stated?: string } | undefined)?.stated ?? stated;
     } else if (kind === "PlaceDescribed") {
       named = (parts["LOC"] as NamedPlace | undefined) ?? named;
     } else if (kind === "IncidentOpened") {
@@ -145,8 +156,11 @@ export function known(items: readonly PartsItem[]): Known {
       }
     }
   }
-  return { location, place, named, vehicle, crash, callBack, prediction, owner, notes };
+  return { location, place, before, stated, named, vehicle, crash, callBack, prediction, owner, notes };
 }
+
+const apart = (one: Place, other: Place): boolean =>
+  one.latitude !== other.latitude || one.longitude !== other.longitude;
 
 export const located = (location: Location | null): location is Location & { latitude: number; longitude: number } =>
   location?.latitude !== undefined && location.longitude !== undefined;

@@ -65,6 +65,8 @@ export function fresh(id: string, tenant: string): Incident {
     sought: [],
     response: null,
     planned: false,
+    plan_flags: [],
+    move: null,
     located: null,
     prefecture: null,
     agencies: [],
@@ -194,13 +196,11 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     planned: true,
     prefecture: (data["prefecture"] as string | null | undefined) ?? null,
     agencies: texts(data, "agencies"),
-    flags: [
-      ...new Set([
-        ...incident.flags.filter((flag) => !(incident.planned && UNPLACED.has(flag))),
-        ...texts(data, "flags"),
-      ]),
-    ],
+    ...flagsOfPlan(incident, texts(data, "flags")),
+    ...moved(incident, (data["source"] as string | undefined) ?? "vehicle", data["moved_m"] as number | null | undefined),
   }),
+  MoveNoticed: (_, data) => ({ move: { distance_m: data["distance_m"] as number, in_force: false } }),
+  MoveSettled: () => ({ move: null }),
   SeverityJudged: (_, data) => ({ judged: data["report"] as number }),
   VehicleRecognised: (incident, data) => {
     const others = incident.flags.filter((flag) => !(incident.registry_flags ?? []).includes(flag));
@@ -293,6 +293,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
         calls: [],
         asked: null,
         unattended: data["unattended"] === true,
+        elsewhere: false,
         status: incident.disclosures.find((known) => known.disclosure === data["supersedes"])?.status ?? null,
       },
     ],
@@ -349,8 +350,22 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
 /** What an event changes besides the state.  Kinds that are not here change nothing else. */
 export const KINDS_WITH_EFFECT = Object.keys(EFFECTS);
 
-/** Flags of a plan that a later one, made with a position, takes back. */
-const UNPLACED = new Set(["position_unknown", "default_agency"]);
+/** All that the plan before had raised goes with it. */
+function flagsOfPlan(incident: Incident, found: readonly string[]): Partial<Incident> {
+  const known = incident.flags.filter((flag) => !incident.plan_flags.includes(flag));
+  const raised = found.filter((flag) => !known.includes(flag));
+  return { flags: [...known, ...raised], plan_flags: raised };
+}
+
+/** Who was told of the place before was told of one that holds no longer. */
+function moved(incident: Incident, source: string, distance_m: number | null | undefined): Partial<Incident> {
+  const far = distance_m ?? null;
+  const move = source !== "vehicle" ? null : far === null ? incident.move : { distance_m: far, in_force: true };
+  if (far === null) return { move };
+  const elsewhere = (told: Disclosure): Disclosure =>
+    told.superseded || told.rejected !== null ? told : { ...told, elsewhere: true };
+  return { move, disclosures: incident.disclosures.map(elsewhere) };
+}
 
 /** Findings of a report that an operator should see at a glance, as in `sos/incident/belonging.py`. */
 const FLAGGED = new Set(["no_data", "over_rate", "id_reused", "incident_closed", "vehicle_mismatch", "retained"]);

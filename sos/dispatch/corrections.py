@@ -1,0 +1,50 @@
+"""Who was told of a place that holds no longer hears of the new one.
+
+A reader.  Where the row of the law that let the agency be told still fits, the newer brief leaves without a further
+word of a person; where it does not, the incident keeps saying so at the desk (``Disclosure.elsewhere``) until the
+operator decides.  An agency in whose area it is no more is told who is responsible now, and goes on until they are
+there: software calls nobody off.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from sos.dispatch.disclosure import Disclosures
+from sos.errors import Refused, Unknown
+from sos.incident.events import PlanMade, Recorded
+from sos.incident.model import Disclosure, Incident, IncidentId, State
+from sos.journal.journal import Journal
+
+log = structlog.get_logger()
+
+ACTOR = "system:corrections"
+
+
+class Corrections:
+    def __init__(self, journal: Journal, disclosures: Disclosures) -> None:
+        self._journal = journal
+        self._disclosures = disclosures
+
+    async def handle(self, batch: Sequence[Recorded]) -> None:
+        for recorded in batch:
+            if isinstance(recorded.event, PlanMade) and recorded.event.moved_m is not None:
+                state = await self._journal.state(recorded.incident)
+                for told in _outdated(state):
+                    await self._correct(recorded.incident, told)
+
+    async def _correct(self, incident: IncidentId, told: Disclosure) -> None:
+        try:
+            verdict = await self._disclosures.correct(incident, told, actor=ACTOR)
+        except (Refused, Unknown) as refused:  # closed meanwhile, or told by the operator, or an agency that is gone
+            log.info("correction_refused", incident=incident, agency=told.agency, reason=str(refused))
+            return
+        if not verdict.outcome.permits:
+            log.warning("correction_needs_a_person", incident=incident, agency=told.agency, rule=verdict.rule)
+
+
+def _outdated(state: Incident) -> tuple[Disclosure, ...]:
+    """Who was told of another place and has nothing newer."""
+    if state.state is State.CLOSED:
+        return ()
+    return tuple(told for told in state.disclosures if told.elsewhere and not told.superseded)

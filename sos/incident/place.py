@@ -1,0 +1,125 @@
+"""Where it is, as the incident knows it: the plan in force, a place that has moved, and who was told of another one.
+
+A position is a living fact.  The newest plan holds the one in force; a vehicle's own newer report takes its place at
+once, since rescue may not wait for a click, and a person adopts the move or goes back.  What a person has put in its
+place no report overwrites: it stands beside it until somebody decides.  Pure.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from msgspec.structs import replace
+
+from routing.categories import Category
+from sos.errors import Refused
+from sos.incident import commands as c
+from sos.incident import events as e
+from sos.incident.model import Disclosure, Incident, Move, State
+
+Decision = tuple[e.Draft, ...]
+
+
+# --- deciders ---
+
+
+def check(incident: Incident, command: c.DecideDisclosure) -> None:
+    """``Refused`` where the house may not bring an agency up to date by itself."""
+    before = incident.disclosure(command.supersedes) if command.supersedes else None
+    if before is None or before.agency != command.agency or not before.elsewhere or before.superseded:
+        raise Refused(f"{command.agency} was not told of a place that holds no longer")
+    if incident.state is State.CLOSED:
+        raise Refused("the incident is closed")
+    if command.unattended != before.unattended:
+        raise Refused("a correction is of the same kind as what it corrects")
+
+
+def _plan(incident: Incident, command: c.RecordPlan, _: datetime) -> Decision:
+    if incident.planned and not command.again:
+        return ()
+    made = e.PlanMade(
+        prefecture=command.prefecture,
+        services=command.services,
+        agencies=command.agencies,
+        reasons=command.reasons,
+        flags=command.flags,
+        border_m=command.border_m,
+        datasets=command.datasets,
+        source=command.source,
+        moved_m=command.moved_m,
+    )
+    return (e.Draft(event=made, parts=command.parts),)
+
+
+def _noticed(incident: Incident, command: c.NoticeMove, _: datetime) -> Decision:
+    if incident.state is State.CLOSED or incident.move == Move(distance_m=command.distance_m, in_force=False):
+        return ()
+    return (e.Draft(event=e.MoveNoticed(distance_m=command.distance_m)),)
+
+
+def _settle(incident: Incident, command: c.SettleMove, _: datetime) -> Decision:
+    if incident.operator != command.operator:
+        raise Refused("only the operator who has the incident says where it is: answer it first")
+    if incident.move is None:
+        return ()
+    return (e.Draft(event=e.MoveSettled(adopted=command.adopted)),)
+
+
+def _state(incident: Incident, command: c.StatePlace, _: datetime) -> Decision:
+    if incident.operator != command.operator:
+        raise Refused("only the operator who has the incident says where it is: answer it first")
+    stated = e.PlaceStated(how=command.how, located=command.located)
+    return (e.Draft(event=stated, parts={Category.LOC: command.place}),)
+
+
+def _describe(_: Incident, command: c.DescribePlace, __: datetime) -> Decision:
+    described = e.PlaceDescribed(source=command.source, distance_m=command.distance_m)
+    return (e.Draft(event=described, parts=command.parts),)
+
+
+# --- effects ---
+
+
+def _planned(incident: Incident, event: e.PlanMade) -> dict[str, Any]:
+    """All that the plan before had raised goes with it: its doubts were those of another place."""
+    known = tuple(flag for flag in incident.flags if flag not in incident.plan_flags)
+    raised = tuple(flag for flag in event.flags if flag not in known)
+    changes: dict[str, Any] = {
+        "planned": True,
+        "prefecture": event.prefecture,
+        "agencies": event.agencies,
+        "flags": (*known, *raised),
+        "plan_flags": raised,
+    }
+    if event.source != "vehicle":
+        changes["move"] = None
+    elif event.moved_m is not None:
+        changes["move"] = Move(distance_m=event.moved_m, in_force=True)
+    if event.moved_m is not None:
+        changes["disclosures"] = tuple(map(_elsewhere, incident.disclosures))
+    return changes
+
+
+def _elsewhere(told: Disclosure) -> Disclosure:
+    current = not told.superseded and told.rejected is None
+    return replace(told, elsewhere=True) if current else told
+
+
+EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
+    {
+        e.PlanMade: _planned,
+        e.MoveNoticed: lambda _, event: {"move": Move(distance_m=event.distance_m, in_force=False)},
+        e.MoveSettled: lambda *_: {"move": None},
+    }
+)
+
+DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(
+    {
+        c.RecordPlan: _plan,
+        c.NoticeMove: _noticed,
+        c.SettleMove: _settle,
+        c.StatePlace: _state,
+        c.DescribePlace: _describe,
+    }
+)
