@@ -26,7 +26,7 @@ from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 
 HANAKO = OperatorId("hanako")
-TOKYO = Location(latitude=35.68124, longitude=139.76712, trusted=False)
+TOKYO = Location(latitude=35.68124, longitude=139.76712, trusted=False, heading=90.0)
 YOKOHAMA = Location(latitude=35.4437, longitude=139.6380, trusted=True, horizontal_accuracy=10.0)
 TOKYO_FIRE, KANAGAWA_FIRE = AgencyId("jp-13-fire"), AgencyId("jp-14-fire")
 LIFE = Wish(necessity="automatic_crash", consent="no_answer")
@@ -98,6 +98,7 @@ async def test_the_brief_says_one_place_after_a_move(journal: Journal, arrive: A
     }
     assert "35.68" not in canonical(after).decode()
     assert "東京都" not in canonical(after).decode()
+    assert "heading" not in after
     assert (state.prefecture, state.agencies[0]) == ("JP-14", KANAGAWA_FIRE)
     assert "position_untrusted" not in state.flags
 
