@@ -26,8 +26,9 @@ _LEVELS = (
 
 _MUNICIPALITY = re.compile(r"\d{5}")
 _SUFFIX = re.compile(
-    r"[\s-]*(?:prefecture|metropolis|city|ward|town|village|ken|fu|to|shi|ku|cho|machi|son|mura|gun)$", re.IGNORECASE
+    r"(?:prefecture|metropolis|city|ward|town|village|ken|fu|to|shi|ku|cho|machi|son|mura|gun)$", re.IGNORECASE
 )
+"""Blanks and hyphens before it go with all others; asked for here, they would be looked through from each of them."""
 _COUNTY = re.compile(r"^.+?郡(?=.+[町村]$)")
 """Not the 郡 of 郡山市 or 大和郡山市."""
 _VARIANTS = str.maketrans({"ヶ": "ケ", "ヵ": "カ", "之": "の", "ノ": "の", "檮": "梼", "惠": "恵"})
