@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from routing.directory.jis import city_of
 from routing.gml import Civic
@@ -24,6 +24,10 @@ _LEVELS = (
 )
 """How the names of a municipality may be spread over the elements, the most exact first."""
 
+LONGEST_NAME = 200
+"""Characters of a name that is looked up.  The longest names of places in use have some ninety."""
+
+_NAMELESS = (("", ""),)
 _MUNICIPALITY = re.compile(r"\d{5}")
 _SUFFIX = re.compile(
     r"(?:prefecture|metropolis|city|ward|town|village|ken|fu|to|shi|ku|cho|machi|son|mura|gun)$", re.IGNORECASE
@@ -63,6 +67,7 @@ class Gazetteer:
     def find(self, civic: Civic) -> Resolved:
         """The area of an address.  Never raises: an address of another country is invalid, with no area."""
         stated = [name for name, _ in civic.fields]
+        civic = _nameable(civic)
         country = civic.get("country")
         if country is not None and country.upper() != self.country:
             return _resolved(None, None, stated, valid=(), invalid=("country",))
@@ -117,6 +122,13 @@ class Gazetteer:
         if exact:
             return exact
         return set().union(*(self._codes.get(key, set()) for key in _keys(name)))
+
+
+def _nameable(civic: Civic) -> Civic:
+    """Without what is too long to be the name of a place, and so is looked up nowhere."""
+    return structs.replace(
+        civic, fields=tuple(each for each in civic.fields if len(each[1]) <= LONGEST_NAME) or _NAMELESS
+    )
 
 
 def prefecture_of(code: str) -> str | None:
