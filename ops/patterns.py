@@ -32,7 +32,11 @@ MATCHING = frozenset({"match", "fullmatch"})
 
 _SETTING = "hides the password of one setting of the house's own, when settings are shown"
 
+_LINE = "a field of a log line, cut to 2,000 characters before it is looked through"
+
 BOUNDED: dict[str, str] = {
+    r"sos.logs:(?i)(?<![a-z_-])([a-z_-]*(?:token|secret|password|passwd|key|code|sig))=[^\s\"'&,;]+": _LINE,
+    r"sos.logs:()(?<![\w-])(?![0-9a-f]+(?![\w-]))[\w-]{40,}(?![\w-])": _LINE,
     "sos.settings:(://[^:/?@]*:).*@": _SETTING,
     "sos.settings:([?&][^=&]*password[^=&]*=)[^&]*": _SETTING,
 }

@@ -28,9 +28,9 @@ _SECRET_NAME = re.compile(
 _SECRETS = (
     re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key|signature(?:-input)?)\b[\"']?\s*[:=].*"),
     re.compile(r"(?i)\b(bearer|basic|digest)\s+[^\s\"',;]+"),
-    re.compile(r"(?i)\b([a-z_-]*(?:token|secret|password|passwd|key|code|sig))=[^\s\"'&,;]+"),
+    re.compile(r"(?i)(?<![a-z_-])([a-z_-]*(?:token|secret|password|passwd|key|code|sig))=[^\s\"'&,;]+"),
     re.compile(r"(/agency/(?:brief/)?)[^\s\"'<>]+"),
-    re.compile(r"()\beyJ[\w-]+\.[\w.-]+"),
+    re.compile(r"()(?<![\w.-])(?=[\w.-]*\beyJ)[\w.-]+"),
     re.compile(r"()(?<![\w-])(?![0-9a-f]+(?![\w-]))[\w-]{40,}(?![\w-])"),
 )
 """What looks like a credential: header lines, schemes, parameters, portal links, JWTs, and long random words that are
@@ -75,9 +75,18 @@ def redact(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[st
 
 def without_secrets(text: str) -> str:
     """``text`` with everything that looks like a credential struck out."""
+    length, text = len(text), _beginning(text)
     for pattern in _SECRETS:
         text = pattern.sub(rf"\1 {STRUCK}", text)
-    return text if len(text) <= MOST else f"{text[:MOST]}... ({len(text) - MOST} characters more)"
+    return text if length <= MOST else f"{text}... (of {length} characters)"
+
+
+def _beginning(text: str) -> str:
+    """At most ``MOST`` characters, cut before anything is looked for: looking through a long word takes the square of
+    its length.  The word that is cut goes whole, since half a secret looks like none."""
+    if len(text) <= MOST:
+        return text
+    return text[:MOST].rpartition(" ")[0]
 
 
 def _struck(name: str, value: Any) -> Any:

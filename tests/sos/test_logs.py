@@ -4,11 +4,12 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from sos.logs import STRUCK, without_secrets
+from sos.logs import MOST, STRUCK, without_secrets
 from tests.house import ROOT, House
 
 MARK = "Marker-7f3kQ9zX-secret"
@@ -141,3 +142,17 @@ async def _send(port: int, request: bytes) -> None:
         return
     finally:
         writer.close()
+
+
+@pytest.mark.parametrize("word", ["-", "eyJ--", "token", "a", "Bearer ", "x=: cookie", "-eyJa.eyJ"])
+def test_a_line_of_any_length_is_cut_before_it_is_looked_through(word: str):
+    began = time.perf_counter()
+
+    shown = without_secrets(word * 200_000)
+
+    assert time.perf_counter() - began < 1.0
+    assert len(shown) < 2 * MOST
+
+
+def test_a_secret_that_the_cut_would_halve_goes_whole():
+    assert "eyJhbG" not in without_secrets("x " * 996 + "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.AAAA and more")
