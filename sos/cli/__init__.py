@@ -24,6 +24,7 @@ from sos.app import running
 from sos.cli import followup, msd, registry, severity
 from sos.cli.directory import app as agencies
 from sos.cli.geo import geo
+from sos.cli.health import health
 from sos.cli.law import law
 from sos.cli.lost import lost
 from sos.cli.mqtt import publish
@@ -37,6 +38,7 @@ from sos.errors import Misconfigured, SosError
 from sos.exports.archive import unpack
 from sos.settings import Settings, load
 from sos.vehicle.replay import run_replay
+from sos.watchdog import Watchdog
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,6 +53,7 @@ app.add_typer(config, name="config")
 app.add_typer(geo, name="geo")
 app.add_typer(law, name="law")
 app.add_typer(agencies, name="directory")
+app.command()(health)
 app.command(context_settings=NEGATIVE_NUMBERS)(route)
 app.command(context_settings=NEGATIVE_NUMBERS)(lost)
 app.add_typer(msd.app, name="msd")
@@ -179,7 +182,10 @@ def main() -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    watchdog = Watchdog.of()
     async with running(settings):
+        watchdog.ready()
+        await watchdog.run(SystemClock())
         await asyncio.get_running_loop().create_future()
 
 
