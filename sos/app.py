@@ -67,7 +67,7 @@ from sos.dispatch.unattended import Practice, Unattended
 from sos.errors import Misconfigured
 from sos.exports.http import Auditor, ExportDoor
 from sos.exports.package import Exporter
-from sos.front import headers
+from sos.front import connections, headers
 from sos.health import Health
 from sos.incident.model import AgencyId, LegId, OperatorId, TenantId
 from sos.intake import http as intake_http
@@ -214,10 +214,11 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         for name, work in (*_long_work(parts), ("health", lambda: health.watch(parts.hub))):
             supervisor.start(name, work)
         spare_the_collector()
-        app = await _application(stack, parts)
+        hall = _hall(settings)
+        app = await _application(stack, parts, hall)
         app.add_routes(health.routes())
         stack.callback(parts.hub.close)
-        await _listen(stack, app, settings)
+        await _listen(stack, app, hall, settings)
         log.info("listening", url=settings.url, database=kept.store.name)
         yield Service(
             settings=settings,
@@ -370,10 +371,18 @@ def _room(parts: _Parts) -> Room:
     )
 
 
-async def _application(stack: AsyncExitStack, parts: _Parts) -> web.Application:
+def _hall(settings: Settings) -> connections.Hall:
+    """Room for connections: as many as this process may have, wide for a proxy on this machine."""
+    proxies = (*settings.trusted_proxies, "127.0.0.1", "::1")
+    return connections.Hall(
+        connections.Room.of_this_process(per_address=settings.connections_per_address, proxies=proxies)
+    )
+
+
+async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.Hall) -> web.Application:
     """Every door of the house but the one that says how it is."""
     kept, intake, voice, settings = parts.kept, parts.intake, parts.voice, parts.settings
-    app = _doors(kept, intake, voice, _room(parts), settings)
+    app = _doors(kept, intake, voice, _room(parts), settings, hall)
     app.add_routes(parts.telling.routes(signed_in=_signed_in(kept, settings)))
     app.add_routes(
         AgencyDoor(voice.bridge, kept.journal, agency_of=parts.telling.agency_of, turn=_turn(kept, settings)).routes()
@@ -395,13 +404,15 @@ def _tenant_of(intake: Intake, kept: _Kept) -> Callable[[web.Request], TenantId]
     return lambda request: intake.credentials.tenant(request, at=kept.clock.now()).id
 
 
-def _doors(kept: _Kept, intake: Intake, voice: _Voice, room: Room, settings: Settings) -> web.Application:
+def _doors(
+    kept: _Kept, intake: Intake, voice: _Voice, room: Room, settings: Settings, hall: connections.Hall
+) -> web.Application:
     """Where vehicles and operators come in."""
     access = _access(kept, settings)
     vehicles = VehicleDoor(
         voice.bridge, kept.journal, sender_of=_sender_of(intake, kept), incident_of_call=intake.incident_of_call
     )
-    app = web.Application(middlewares=[problems_middleware], client_max_size=MAX_BODY_BYTES + 1)
+    app = web.Application(middlewares=[hall.middleware(), problems_middleware], client_max_size=MAX_BODY_BYTES + 1)
     headers.furnish(app, secure=settings.secure)
     app.add_routes(intake_http.routes(intake.acceptance, intake.credentials, kept.clock))
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
@@ -686,8 +697,6 @@ def _base_map() -> bytes:
     return (resources.files("routing") / "data" / "japan_base.geojson").read_bytes()
 
 
-async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, settings.host, settings.port, backlog=1024, ssl_context=tls(settings)).start()
+async def _listen(stack: AsyncExitStack, app: web.Application, hall: connections.Hall, settings: Settings) -> None:
+    stop = await connections.serve(app, hall, host=settings.host, port=settings.port, ssl_context=tls(settings))
+    stack.push_async_callback(stop)

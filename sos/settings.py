@@ -306,6 +306,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Town points made by ``sos geo import-towns``, for saying a place in words; empty means municipalities only."""
     hospitals: str = ""
     """Hospitals and helicopter bases (GeoJSON as KSJ P04, or CSV), for suggestions; empty means none are suggested."""
+    connections_per_address: int = 256
+    """How many connections one address may have that has shown no credential lately; proxies and this machine may have
+    as many as there is room for.  A cloud that reports for many cars is known by its first report."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses of TLS proxies whose ``certificate_header`` is believed; empty: none is."""
     certificate_header: str = ""
@@ -380,6 +383,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise Misconfigured("mqtt_url must begin with mqtt:// or mqtts:// (or be empty)")
         if self.mqtt_version not in (4, 5):
             raise Misconfigured("mqtt_version must be 5, or 4 for MQTT 3.1.1")
+        if self.connections_per_address < 1:
+            raise Misconfigured("connections_per_address must be 1 or more")
         if not 10 <= self.accept_within_ms <= 10_000:
             raise Misconfigured("accept_within_ms must be between 10 and 10000")
         _ = self.media_port_range

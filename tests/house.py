@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -35,7 +36,11 @@ def free_port() -> int:
 class House:
     """``sos serve`` on a data directory.  ``async with`` starts it; ``kill`` and ``start`` may alternate."""
 
-    def __init__(self, data: Path, *, database: str = "", operators: Sequence[str] = ("hanako",)) -> None:
+    def __init__(
+        self, data: Path, *, database: str = "", operators: Sequence[str] = ("hanako",), descriptors: int = 0
+    ) -> None:
+        """``descriptors``: how many files and connections the system lets it have; 0: as many as this process."""
+        self._descriptors = descriptors
         self.data = data
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -64,6 +69,7 @@ class House:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sos", "serve", "--config", str(self.data / "sos.toml"),
             stdout=self._log, stderr=self._log, cwd=ROOT, env=environment,
+            preexec_fn=self._limit if self._descriptors else None,
         )  # fmt: skip
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while not await self._answers(session):
@@ -75,6 +81,9 @@ class House:
             self._process.send_signal(number)
             await self._process.wait()
         self._process = None
+
+    def _limit(self) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._descriptors, self._descriptors))
 
     def inbox(self, agency: str) -> str:
         """The address of an agency's portal page."""
