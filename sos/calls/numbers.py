@@ -8,6 +8,7 @@ declared emergency-capable may carry a short emergency number.
 import re
 
 from sos.errors import Refused
+from sos.incident.telephone import WITHHELD
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 """ITU-T E.164: at most 15 digits; under 7 no country has subscriber numbers."""
@@ -33,6 +34,8 @@ def dialable(number: str, *, emergency_capable: bool = False) -> str:
         if emergency_capable:
             return number
         raise Refused("an emergency number is dialled only over a route that is declared emergency-capable")
+    if number.removeprefix("+") in WITHHELD:
+        raise Refused("this number stands for a caller who withholds theirs")
     if not _E164.fullmatch(number):
         raise Refused("a number is dialled in full, as +country and number (E.164)")
     found = _COUNTRY.match(number)

@@ -39,6 +39,16 @@ EXPLAINED: Mapping[str, tuple[str, str]] = MappingProxyType(
         "loose_time": ("Loosely written time", "It was understood; send RFC 3339 with two digits and an offset."),
         "too_long": ("Text too long", "Its beginning was kept."),
         "pidf_malformed": ("Malformed PIDF-LO", "The position in it was not read; send one after RFC 5491."),
-        "tel_without_country": ("Telephone number without a country", "It was kept as sent; send E.164 such as +81..."),
+        "tel_not_dialable": ("Not a telephone number", "It was kept as sent and is not dialled; send E.164 (+81...)."),
+        "tel_withheld": ("Withheld number", "It stands for a caller without a number and was taken as none."),
+        "vehicle_placeholder": (
+            "Placeholder for a vehicle",
+            "Many vehicles have this name: it was kept as sent, and nothing is joined by it.",
+        ),
+        "event_time_impossible": ("Impossible time", "The time of the incident was taken as unknown; check the clock."),
+        "fix_time_impossible": (
+            "Impossible time of the position",
+            "Its age was taken as unknown and the position as it stands; check the clock and the GPS week.",
+        ),
     }
 )

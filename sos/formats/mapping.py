@@ -6,7 +6,6 @@ and a finding says so; what was sent stays readable in the raw part.  Personal d
 """
 
 import math
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -150,7 +149,6 @@ _KMH_PER_UNIT: Mapping[str, float] = MappingProxyType(
     {"mph": 1.609344, "mi/h": 1.609344, "kph": 1.0, "km/h": 1.0, "kmh": 1.0, "m/s": 3.6, "mps": 3.6}
 )
 _DEVICES: Mapping[str, Trigger] = MappingProxyType({"AIRBAG": Trigger.AUTOMATIC, "MANUAL": Trigger.MANUAL})
-_E164 = re.compile(r"\+[1-9]\d{5,14}\Z", re.ASCII)
 
 
 def report_of_veds(veds: Veds, *, beside: PidfLo | None = None) -> Mapped:
@@ -164,7 +162,7 @@ def report_of_veds(veds: Veds, *, beside: PidfLo | None = None) -> Mapped:
         location=_veds_location(veds, beside or veds.pidf, findings),
         vehicle=_veds_vehicle(veds),
         crash=_veds_crash(veds, findings),
-        call_back=_call_back(veds.call_back, findings),
+        call_back=CallBack(tel=veds.call_back),
     )
     return Mapped(
         trigger=_DEVICES.get((veds.device or "").upper(), Trigger.UNKNOWN),
@@ -285,14 +283,3 @@ def _summary(veds: Veds) -> str | None:
     if veds.final_rest is not None:
         told.append(f"final rest: {veds.final_rest}")
     return "; ".join(told) or None
-
-
-def _call_back(sent: str | None, findings: list[str]) -> CallBack:
-    """The number in E.164, or as sent: a person may know from which country it is to be dialled."""
-    if sent is None:
-        return CallBack()
-    digits = re.sub(r"[\s().-]", "", sent)
-    if _E164.match(digits):
-        return CallBack(tel=digits)
-    findings.append("tel_without_country:$.ContactActivity")
-    return CallBack(tel=sent)

@@ -30,9 +30,10 @@ from msgspec.structs import replace
 from sos.errors import Malformed, SosError, Unavailable
 from sos.incident.commands import Command, JoinReport, OpenIncident, RecordCancel
 from sos.incident.model import Incident, IncidentId, Mode, State
+from sos.incident.plausible import time_of_event
 from sos.incident.report import Vehicle, canonical
 from sos.intake import formats
-from sos.intake.arrival import Kind, Peek, same_crash
+from sos.intake.arrival import Kind, Peek, judged, same_crash
 from sos.intake.arrival import key as vehicle_key
 from sos.intake.idle import plainly_no_report
 from sos.intake.port import Reception
@@ -164,6 +165,7 @@ class Acceptance:
             seen = formats.UNREADABLE
         if by.always and not seen.readable and plainly_no_report(body):
             raise Malformed("This is no emergency report: publish nothing else to the topic of reports.", field="$")
+        seen = judged(seen, at=received_at)
         if by.retained:
             seen = _of_late(seen, at=received_at)
         vehicle, unnamed = b"", _unnamed_vehicle(seen, by)
@@ -430,7 +432,8 @@ def _sure(arrived: _Arrived, known: Incident) -> bool:
     """
     if arrived.source == _BY_KEY:
         return known.opened_at is not None and arrived.at - known.opened_at <= KEY_LASTS
-    return arrived.source != _BY_BODY and arrived.seen.about.event_time is not None
+    said = time_of_event(arrived.seen.about.event_time, at=arrived.at)
+    return arrived.source != _BY_BODY and said is not None
 
 
 def _with_finding(arrived: _Arrived, finding: str) -> _Arrived:

@@ -9,8 +9,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from sos.incident.identity import names_one
 from sos.incident.model import Mode, Trigger
+from sos.incident.plausible import time_of_event
+from sos.incident.telephone import heard
 
 VehicleKey = tuple[str, str]
 """Scheme (``vin``, ``jp_frame``, ``oem_id``, ``plate``) and value as ``key`` writes it."""
@@ -72,10 +76,24 @@ class Peek(Struct, frozen=True, gc=False):
 
 
 def key(scheme: str | None, value: str | None) -> VehicleKey | None:
-    """The vehicle's key, written one way: no spaces, capitals; None when either half is missing."""
-    if not scheme or not value:
+    """The vehicle's key, written one way: no spaces, capitals; None when either half is missing, or when many vehicles
+    have the same."""
+    if not scheme or not value or not names_one(scheme, value):
         return None
     return scheme, value.replace(" ", "").upper()
+
+
+def judged(seen: Peek, *, at: datetime) -> Peek:
+    """``seen``, received ``at``, without a name or a number that cannot be (``sos.incident.plausible``).
+
+    A time that cannot be still tells one report from another, so it stays; it names nothing.
+    """
+    about = seen.about
+    tel = heard(about.tel).number if about.tel else None
+    stand_in = seen.stand_in if time_of_event(about.event_time, at=at) is not None else None
+    if tel == about.tel and stand_in == seen.stand_in:
+        return seen
+    return replace(seen, about=replace(about, tel=tel), stand_in=stand_in)
 
 
 def same_crash(one: About, other: About) -> bool:

@@ -17,6 +17,7 @@ from routing.text import cleaned
 from sos.errors import SosError
 from sos.formats import armour, msd, veds
 from sos.incident.model import Mode, Trigger
+from sos.incident.plausible import judged
 from sos.incident.report import EmergencyReport
 from sos.intake import cloudevents, ecall, multipart, voice
 from sos.intake.arrival import Peek
@@ -55,7 +56,7 @@ class Format(Struct, frozen=True, kw_only=True):
     def report(self, raw: bytes, at: datetime) -> EmergencyReport:
         """As ``decode``, in clean text; nothing is known of what nobody can read, and a finding says why."""
         try:
-            return cleaned(self.decode(raw, at))
+            return judged(cleaned(self.decode(raw, at)), at=at)
         except SosError:
             return EmergencyReport(findings=("not_an_event:$",))
         except Exception as bug:  # noqa: BLE001  as above: the next report of somebody else waits behind this one

@@ -12,6 +12,7 @@ from sos.errors import Malformed, SosError
 from sos.incident.commands import OpenIncident
 from sos.incident.model import IncidentId, State, Trigger
 from sos.incident.report import CallBack, EmergencyReport, Vehicle, canonical
+from sos.incident.telephone import heard
 from sos.intake.arrival import About, Peek, VehicleKey, key
 from sos.intake.port import Reception
 from sos.intake.receipts import Receipts
@@ -89,6 +90,7 @@ class CallsWithoutData:
         ``Unavailable`` when nothing can keep it.  ``vehicle`` is ``scheme:value``; what has another form is not known.
         """
         known = vehicle_key(vehicle) if vehicle else None
+        number = heard(tel).number if tel else None
         earlier = self._recent.data_without_call(tenant.id, known, at=received_at)
         if earlier is not None:
             return earlier.incident
@@ -100,7 +102,7 @@ class CallsWithoutData:
                 break
             received = await self._open(command, tenant, f"{call}\0after\0{received.incident}", received_at)
         if not received.repeat:
-            about = About(vehicle=known, tel=tel)
+            about = About(vehicle=known, tel=number)
             seen = Seen(incident=received.incident, tenant=tenant.id, at=received_at, about=about, voice_only=True)
             self._recent.note(seen)
         return received.incident

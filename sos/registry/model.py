@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from routing.categories import Category
 from sos.errors import Malformed
+from sos.incident.identity import names_one
 from sos.incident.model import SubjectId, TenantId
 
 SOS = "sos"
@@ -64,7 +65,10 @@ class VehicleKey(Struct, frozen=True, order=True):
             known = Scheme(scheme.strip().lower())
         except ValueError as wrong:
             raise Malformed(f"a vehicle is named by {', '.join(Scheme)}", field="$.scheme") from wrong
-        return cls(known, cls(known, value).folded)
+        made = cls(known, cls(known, value).folded)
+        if not names_one(known, made.value):
+            raise Malformed("many vehicles have this placeholder; leave the name out", field="$.value")
+        return made
 
     @property
     def folded(self) -> str:

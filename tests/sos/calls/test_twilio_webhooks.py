@@ -172,6 +172,22 @@ async def test_a_car_that_calls_over_sip_is_known_by_the_domain(house: TwilioHou
     await house.events.until(LegUp, party=Party.VEHICLE)
 
 
+ODD_CALLERS = [
+    *("", "+266696687", "Anonymous", "sip:+819000000001@carrier.example;user=phone", "sip:[", "client:", "+" * 300),
+    '"\u9023\u7d61" <sip:%2B819000000001@carrier.example>',
+]
+
+
+async def test_no_form_of_a_caller_or_of_a_number_called_keeps_a_car_from_its_call(house: TwilioHouse, stranger):
+    for place, odd in enumerate(ODD_CALLERS):
+        form = told(house, To=VEHICLES, From=odd, CallSid=f"CA{place:032x}")
+        status, text = await post(stranger, house, "/twilio/voice", form, token="next")
+        assert (status, "<Conference" in text) == (200, True), odd
+    for odd in ("sip:[", "", "sip:a@[::1"):
+        status, _ = await post(stranger, house, "/twilio/voice", told(house, To=odd, From=CAR), token="next")
+        assert status == 200
+
+
 async def test_a_voice_webhook_that_is_sent_again_gives_the_same_leg(house: TwilioHouse, stranger):
     form = told(house, To=VEHICLES, From=CAR)
 

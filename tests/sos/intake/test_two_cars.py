@@ -1,6 +1,9 @@
 """Two emergencies are never one: what is nameless, named alike or sent again after the end is told apart, or rings."""
 
-from datetime import timedelta
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,3 +237,104 @@ async def test_two_cars_that_count_their_calls_alike_are_two_calls(house: House)
     assert after not in (one, other)
     assert await call(vehicle="oem_id:4f2a") == after
     assert house.reception.last.trigger is Trigger.UNKNOWN
+
+
+# Placeholders over every door
+
+
+def veds_of(vin: str, crash_id: str) -> bytes:
+    text = VEDS.decode()
+    vehicle, crash = "<nc:IdentificationID>", ("nc:ActivityIdentification", "nc:VehicleIdentification")
+    made = re.sub(rf"(<{crash[0]}>\s*{vehicle})[^<]*", rf"\g<1>{crash_id}", text)
+    return re.sub(rf"(<{crash[1]}>\s*{vehicle})[^<]*", rf"\g<1>{vin}", made).encode()
+
+
+def json_of(vin: str, id: str, kind: str = "crash") -> bytes:
+    return event(kind, id=id, vehicle={"id": {"scheme": "vin", "value": vin}})
+
+
+def of_no_subject(body: bytes) -> bytes:
+    """``body`` without the vehicle that its envelope names."""
+    return json.dumps({name: value for name, value in json.loads(body).items() if name != "subject"}).encode()
+
+
+NOUGHTS = "0" * 17
+DOORS: dict[str, tuple[tuple[bytes, ...], str, tuple[Came, Came]]] = {
+    "events over HTTP": ((json_of(NOUGHTS, "1"), json_of(NOUGHTS, "2", "update")), CLOUD, (Came(), Came())),
+    "a cancel over HTTP": ((json_of(NOUGHTS, "1"), json_of(NOUGHTS, "2", "cancel")), CLOUD, (Came(), Came())),
+    "events over MQTT": (
+        (json_of(NOUGHTS, "1"), json_of(NOUGHTS, "2", "update")),
+        CLOUD,
+        (over_mqtt("4f2a", "oem_id"), over_mqtt("4f2b", "oem_id")),
+    ),
+    "a topic of noughts": (
+        tuple(of_no_subject(event(kind, id=kind, vehicle=None)) for kind in ("manual", "update")),
+        CLOUD,
+        (over_mqtt(NOUGHTS), over_mqtt(NOUGHTS)),
+    ),
+    "MSD over HTTP": (
+        (octets(vin=NOUGHTS), octets(vin=NOUGHTS, message_identifier=2)),
+        msd.MEDIA_TYPE,
+        (Came(), Came()),
+    ),
+    "MSD over MQTT": (
+        (octets(vin=NOUGHTS), octets(vin=NOUGHTS)),
+        msd.MEDIA_TYPE,
+        (over_mqtt("4f2a", "oem_id"), over_mqtt("4f2b", "oem_id")),
+    ),
+    "VEDS over HTTP": ((veds_of(NOUGHTS, "a"), veds_of(NOUGHTS, "b")), veds.MEDIA_TYPE, (Came(), Came())),
+    "one IMEI in two cars": (
+        (
+            event(id="1", vehicle={"id": {"scheme": "oem_id", "value": "490154203237518"}}),
+            event("update", id="2", vehicle={"id": {"scheme": "oem_id", "value": "490154203237518"}}),
+        ),
+        CLOUD,
+        (Came(), Came()),
+    ),
+    "one plate of no car": (
+        tuple(
+            of_no_subject(event(kind, id=kind, vehicle={"licensePlate": "・・・・"})) for kind in ("crash", "update")
+        ),
+        CLOUD,
+        (Came(), Came()),
+    ),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_placeholder_joins_no_two_cars(house: House, door: str) -> None:
+    (one, other), media_type, (by_one, by_other) = DOORS[door]
+
+    first = await take(house, one, media_type, by=by_one)
+    second = await take(house, other, media_type, by=by_other)
+
+    assert (first.new, second.new) == (True, True)
+    assert first.incident != second.incident
+
+
+async def test_calls_of_two_cars_of_one_placeholder_are_no_conference(house: House) -> None:
+    calls = CallsWithoutData(house.reception, house.receipts, house.recent)
+    crash = await house.take(json_of(NOUGHTS, "1"))
+
+    legs = [
+        await calls.incident(
+            ACME, leg=f"leg-000{car}", vehicle=f"vin:{NOUGHTS}", tel=None, language=None, received_at=house.now
+        )
+        for car in (1, 2)
+    ]
+
+    assert len({crash.incident, *legs}) == 3
+
+
+FIELD = Path(__file__).resolve().parents[4] / "shared" / "data" / "field"
+
+
+@pytest.mark.skipif(not FIELD.exists(), reason="the field inputs are not here")
+async def test_two_cars_of_the_field_with_one_placeholder_are_two_incidents(house: House) -> None:
+    house.now = datetime(2026, 11, 30, 7, 0, 2, tzinfo=UTC)
+
+    one = await house.take((FIELD / "placeholder_vin_carA.json").read_bytes())
+    other = await house.take((FIELD / "placeholder_vin_carB_update.json").read_bytes())
+
+    assert (one.new, other.new) == (True, True)
+    assert one.incident != other.incident

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from recording.keys import KeyStore
 from routing.categories import Category
 from sos.clock import ManualClock
-from sos.errors import Forbidden, KeyLost, Refused, Unavailable, Unknown
+from sos.errors import Forbidden, KeyLost, Malformed, Refused, Unavailable, Unknown
 from sos.incident.events import RegistryChanged, RegistryRead
 from sos.incident.model import IncidentId, State, SubjectId, TenantId
+from sos.incident.report import Vehicle as Reported
 from sos.journal.journal import Journal
 from sos.journal.losses import Losses
 from sos.journal.store import Store
@@ -33,6 +34,7 @@ from sos.registry.orders import (
     StopData,
 )
 from sos.registry.pack import shipped
+from sos.registry.recogniser import keys_of
 from sos.registry.registry import Registry
 from tests.sos.registry.conftest import DEMO, NO_PROFILING, PLATE, PROFILE, VIN, by
 
@@ -59,6 +61,14 @@ async def test_a_car_is_found_however_its_name_is_spelt(registry: Registry, car,
     standing = await registry.standing((VehicleKey.of(scheme, value),), tenant=DEMO, at=clock.now())
 
     assert standing.vehicle == vehicle
+
+
+@pytest.mark.parametrize("value", ["0" * 17, "1M8GDM9AXKP042788", "JTMZZ3TESTE000000"])
+def test_a_placeholder_is_neither_registered_nor_recognised(value: str):
+    with pytest.raises(Malformed, match="placeholder"):
+        VehicleKey.of("vin", value)
+
+    assert keys_of(Reported(id_scheme="vin", id_value=value, license_plate="・・・・")) == ()
 
 
 async def test_an_unknown_car_is_answered_and_flagged(registry: Registry, clock: ManualClock):

@@ -27,6 +27,7 @@ from sos.clock import Clock
 from sos.errors import Forbidden, SosError, Unavailable
 from sos.formats.body import read
 from sos.incident.model import IncidentId, LegId, OperatorId, Party, RecordingId, TenantId
+from sos.incident.telephone import caller
 
 log = structlog.get_logger()
 
@@ -237,7 +238,7 @@ class TwilioDoor:
                 tenant,
                 leg=leg,
                 vehicle=None,
-                tel=_caller(form.get("From", "")),
+                tel=caller(form.get("From", "")),
                 language=None,
                 received_at=self._clock.now(),
             )
@@ -375,14 +376,11 @@ def _leg_of(call: str) -> LegId:
 def _called(to: str) -> str:
     """The number, or the domain of a SIP address."""
     if to.startswith(("sip:", "sips:")):
-        return urlsplit(f"//{to.split(':', 1)[1].split(';', maxsplit=1)[0]}").hostname or ""
+        try:
+            return urlsplit(f"//{to.split(':', 1)[1].split(';', maxsplit=1)[0]}").hostname or ""
+        except ValueError:  # no address, such as an open bracket: nobody's
+            return ""
     return to
-
-
-def _caller(number: str) -> str | None:
-    """The caller's number where it shows one."""
-    digits = number.removeprefix("+")
-    return number if number.startswith("+") and digits.isdigit() and 7 <= len(digits) <= 15 else None
 
 
 def _route(request: web.Request) -> str:
