@@ -32,7 +32,8 @@ from sos.incident.events import (
 )
 from sos.incident.model import IncidentId, Mode, Relation, State
 from sos.incident.report import CallBack, Crash, Location, Vehicle
-from sos.intake.arrival import About, distance_m, key
+from sos.incident.telephone import heard
+from sos.intake.arrival import About, distance_m, key, reachable
 from sos.intake.recent import DATA_AND_VOICE_WITHIN, JOIN_WITHIN, KEPT, Recent, Seen
 from sos.journal.journal import Journal
 
@@ -54,6 +55,10 @@ ASSUMED_ACCURACY_M = 25.0
 
 COMPARED = 64
 """Incidents compared with a new one: in the crowd of a great earthquake nearness says little anyway."""
+
+SHARED_BY = 3
+"""Incidents of one call-back number beyond which it is the number of a fleet, a call centre or a firmware, and says
+nothing about which of them belong together."""
 
 PROPOSED = 4
 """Proposals per report: a person reads them while somebody waits on the line."""
@@ -119,6 +124,8 @@ def _same_crash(one: Facts, other: Facts) -> Proposal | None:
     if apart > SOON or a.voice_only or b.voice_only:
         return None
     same_vehicle = a.about.vehicle is not None and a.about.vehicle == b.about.vehicle
+    if same_vehicle and not reachable(a.about, b.about, apart=apart):
+        return None
     metres = None
     if a.about.position is not None and b.about.position is not None:
         metres = distance_m(a.about.position, b.about.position)
@@ -256,8 +263,11 @@ class Matching:
         """Those worth comparing, the newest first: of the same vehicle, of the same number, or near."""
         about = facts.seen.about
         found = dict.fromkeys(self._places.near(about.position) if about.position else ())
-        for same in (("vehicle", about.vehicle), ("tel", about.tel)):
-            found |= dict.fromkeys(self._same.get(same, ()) if same[1] is not None else ())
+        alike = self._same.get(("tel", about.tel), {}) if about.tel is not None else {}
+        if len(alike) <= SHARED_BY:
+            found |= dict.fromkeys(alike)
+        if about.vehicle is not None:
+            found |= dict.fromkeys(islice(reversed(self._same.get(("vehicle", about.vehicle), {})), COMPARED))
         found.pop(facts.seen.incident, None)
         known = (self._more.get(other) for other in sorted(found, reverse=True))
         return [other for other in known if other is not None][:COMPARED]
@@ -270,11 +280,11 @@ class Matching:
         tel = _call_back.decode(parts[Category.TEL]).tel if Category.TEL in parts else None
         before, earlier = known.about, self._more.get(known.incident)
         about = About(
-            vehicle=key(vehicle.id_scheme, vehicle.id_value) or before.vehicle or key("plate", vehicle.license_plate),
+            vehicle=before.vehicle or key(vehicle.id_scheme, vehicle.id_value) or key("plate", vehicle.license_plate),
             event_time=crash.event_time or before.event_time,
             sequence=before.sequence,
             position=(location.latitude, location.longitude) if location.known else before.position,
-            tel=tel or before.tel,
+            tel=(heard(tel).number if tel else None) or before.tel,
         )
         seen = replace(known, about=about)
         self._recent.note(seen)

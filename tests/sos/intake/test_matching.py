@@ -270,3 +270,30 @@ def test_matching_is_mutual(
     )
 
     assert compare(a, b) == compare(b, a)
+
+
+async def test_one_vin_in_two_cities_is_no_match(house: House) -> None:
+    one = await house.crash("1")
+    other = await house.crash("2", vin="JTMZZ3TEST0000001", location=Location(latitude=43.0687, longitude=141.3508))
+
+    assert await house.matches(one) == await house.matches(other) == []
+
+
+@pytest.mark.parametrize("vin", ["0" * 17, "UNKNOWN", "JTM", "12345678901234567"])
+async def test_a_placeholder_matches_nothing_by_itself(house: House, vin: str) -> None:
+    one = await house.crash("1", vin=vin)
+    other = await house.crash("2", vin=vin, location=metres_north(2000))
+    call = await house.call("leg-1", vehicle=f"vin:{vin}")
+
+    assert len({one, other, call}) == 3
+    assert [await house.matches(each) for each in (one, other, call)] == [[], [], []]
+
+
+async def test_a_number_that_many_cars_share_proposes_nothing(house: House) -> None:
+    tel = "+81355500100"
+    cars = [await house.crash(f"{each}", tel=tel, location=metres_north(3000 * each)) for each in range(1, 5)]
+
+    call = await house.call("leg-1", tel=tel)
+
+    assert await house.matches(call) == []
+    assert [await house.matches(car) for car in cars] == [[]] * 4
