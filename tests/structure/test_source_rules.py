@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def _name(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
+@cache
 def _tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(), filename=_name(file))
 
@@ -44,28 +46,33 @@ def _imported(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("file", MODULES, ids=_name)
-def test_a_module_says_what_it_is(file: Path):
-    assert ast.get_docstring(_tree(file)), f"{_name(file)} has no docstring"
+def test_a_module_says_what_it_is():
+    assert not [_name(file) for file in MODULES if not ast.get_docstring(_tree(file))]
 
 
-@pytest.mark.parametrize("file", MODULES, ids=_name)
-def test_imports_stand_at_the_top_of_a_module_and_under_no_condition(file: Path):
-    tree = _tree(file)
-    top = {id(node) for node in tree.body}
-    hidden = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) and id(n) not in top]
+def test_imports_stand_at_the_top_of_a_module_and_under_no_condition():
+    hidden = [
+        f"{_name(file)}:{node.lineno}"
+        for file in MODULES
+        for top in [{id(node) for node in _tree(file).body}]
+        for node in ast.walk(_tree(file))
+        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in top
+    ]
 
-    assert not hidden, f"{_name(file)}: import inside something at line {hidden}"
+    assert not hidden, "\n".join(hidden)
 
 
-@pytest.mark.parametrize("file", MODULES, ids=_name)
-def test_sql_and_http_are_met_only_where_they_belong(file: Path):
-    imported = {name for node in ast.walk(_tree(file)) for name in _imported(node)}
+def test_sql_and_http_are_met_only_where_they_belong():
+    misplaced = [
+        f"{_name(file)} imports {name}"
+        for file in MODULES
+        for node in ast.walk(_tree(file))
+        for name in _imported(node)
+        if (name.startswith("sqlalchemy") and not MAY_IMPORT_SQLALCHEMY.fullmatch(_name(file)))
+        or (re.match(r"aiohttp\.web\b", name) and not MAY_IMPORT_WEB.fullmatch(_name(file)))
+    ]
 
-    if not MAY_IMPORT_SQLALCHEMY.fullmatch(_name(file)):
-        assert not [name for name in imported if name.startswith("sqlalchemy")]
-    if not MAY_IMPORT_WEB.fullmatch(_name(file)):
-        assert not [name for name in imported if re.match(r"aiohttp\.web\b", name)]
+    assert not misplaced, "\n".join(misplaced)
 
 
 def test_every_command_has_a_decider():
@@ -93,15 +100,28 @@ def test_events_are_sealed_and_appended_in_one_place():
     }
 
 
-@pytest.mark.parametrize("file", TESTS, ids=_name)
-def test_no_test_sleeps_or_mocks(file: Path):
-    for node in ast.walk(_tree(file)):
-        if isinstance(node, ast.Call):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            assert called != "sleep", f"{_name(file)}:{node.lineno} sleeps: wait for what should happen"
-        if isinstance(node, ast.arg):
-            assert node.arg not in ("monkeypatch", "mocker"), f"{_name(file)}:{node.lineno}: hand in a real part"
-        assert not [name for name in _imported(node) if "mock" in name.split(".")], _name(file)
+def test_no_test_sleeps_or_mocks():
+    found = [
+        f"{_name(file)}:{line}: {fault}"
+        for file in TESTS
+        for node in ast.walk(_tree(file))
+        for line, fault in _lies(node)
+    ]
+
+    assert not found, "\n".join(found)
+
+
+def _lies(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """What makes a test say something about time or parts that are not there."""
+    if isinstance(node, ast.Call):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called == "sleep":
+            yield node.lineno, "sleeps: wait for what should happen"
+    if isinstance(node, ast.arg) and node.arg in ("monkeypatch", "mocker"):
+        yield node.lineno, "hand in a real part"
+    for name in _imported(node):
+        if "mock" in name.split("."):
+            yield getattr(node, "lineno", 0), f"{name}: hand in a real part"
 
 
 def test_every_setting_says_what_it_is_or_is_named_so():
