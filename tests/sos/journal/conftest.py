@@ -1,25 +1,23 @@
 """A migrated database per test, made by copying one, which can be opened twice and can go away."""
 
-import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from recording.keys import KeyStore
 from sos.clock import ManualClock
 from sos.journal.journal import Journal
-from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
+from tests.conftest import empty_database, name_of
+from tests.rest import Watched
 
 
 class SqliteDatabase:
@@ -119,42 +117,6 @@ class PostgresDatabase:
 Database = SqliteDatabase | PostgresDatabase
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "journal.db"
-
-    async def make() -> None:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-        await upgrade(engine)
-        await engine.dispose()
-
-    asyncio.run(make())
-    return path
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres: str) -> str:
-    """Name of a migrated database on the server, to be copied."""
-
-    async def make() -> None:
-        admin = await asyncpg.connect(postgres)
-        await admin.execute("CREATE DATABASE journal_template")
-        await admin.close()
-        engine = create_async_engine(
-            dsn_of(postgres, "journal_template").replace("postgresql://", "postgresql+asyncpg://")
-        )
-        await upgrade(engine)
-        await engine.dispose()
-
-    asyncio.run(make())
-    return "journal_template"
-
-
-def dsn_of(server: str, name: str) -> str:
-    head, _, query = server.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-
-
 @pytest.fixture
 async def sqlite_database(sqlite_template: Path, tmp_path: Path) -> SqliteDatabase:
     shutil.copy(sqlite_template, tmp_path / "journal.db")
@@ -163,12 +125,8 @@ async def sqlite_database(sqlite_template: Path, tmp_path: Path) -> SqliteDataba
 
 @pytest.fixture
 async def postgres_database(postgres: str, postgres_template: str) -> AsyncIterator[PostgresDatabase]:
-    name = f"j{uuid4().hex}"
-    admin = await asyncpg.connect(postgres)
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {postgres_template}')
-    yield PostgresDatabase(postgres, dsn_of(postgres, name), name)
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()
+    async with empty_database(postgres, template=postgres_template) as dsn:
+        yield PostgresDatabase(postgres, dsn, name_of(dsn))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -190,5 +148,5 @@ def spool(tmp_path: Path, keys: KeyStore) -> Spool:
 
 @pytest.fixture
 async def journal(store: Store, keys: KeyStore, spool: Spool, clock: ManualClock) -> AsyncIterator[Journal]:
-    async with Journal(store, keys, spool, clock=clock) as opened:
+    async with Journal(Watched.over(store), keys, spool, clock=clock) as opened:
         yield opened

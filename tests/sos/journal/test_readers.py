@@ -14,6 +14,7 @@ from sos.journal.journal import Journal, epoch_ms
 from sos.journal.readers import TRIES, Follower, Reader, pass_deadlines
 from sos.journal.store import Store
 from tests.journeys import story as s
+from tests.rest import Watched, at_rest
 from tests.sos.journal.reports import incident, opened, sequenced
 
 
@@ -149,7 +150,7 @@ async def _deadlines_pass(journal: Journal, clock: ManualClock, done) -> None:
     async with asyncio.timeout(60):
         while not await done():
             await clock.advance(timedelta(milliseconds=200))
-            await asyncio.to_thread(lambda: None)
+            await at_rest(journal.store)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -159,7 +160,7 @@ async def test_deadlines_are_armed_again_by_a_restart(journal: Journal, store: S
     await journal.execute(stream, s.join(), actor="provider:embedded")  # it speaks, so nobody calls it
     assert await store.due(epoch_ms(clock.now()), limit=9) == []
 
-    async with Journal(store, keys, spool, clock=clock) as restarted:
+    async with Journal(Watched.over(store), keys, spool, clock=clock) as restarted:
 
         async def alarmed() -> bool:
             return "unanswered" in (await restarted.state(stream)).sought
@@ -210,7 +211,7 @@ async def test_a_reader_never_finds_a_state_older_than_the_event_it_is_told_of(
     assert await behind.state(stream) == known
 
     await journal.execute(stream, s.take(), actor="operator:hanako")
-    await store.sequence()
+    await sequenced(store, known.version + 1)
     newest = (await store.follow(0, limit=100))[-1]
 
     assert (await behind.state(stream)).version >= newest.n
