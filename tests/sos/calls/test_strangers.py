@@ -36,6 +36,7 @@ async def test_calls_come_up_and_go_on_while_strangers_spray_their_ports(
         (HELLO[:-1], b""),
         (b"\x16", b""),
     ],
+    ids=lambda part: f"{len(part)}-octets",
 )
 def test_an_alert_that_anybody_can_write_never_reaches_the_handshake(datagram: bytes, kept: bytes) -> None:
     assert without_plain_alerts(datagram) == kept

@@ -293,7 +293,7 @@ def test_an_operator_decides_as_always_and_never_as_nobody():
     assert not made.incident.disclosures[0].unattended
 
 
-@pytest.mark.parametrize("path", set(Path) - {Path.LIFE_PROTECTION})
+@pytest.mark.parametrize("path", sorted(set(Path) - {Path.LIFE_PROTECTION}))
 def test_without_a_person_only_a_life_is_protected(path: Path):
     made = unfound()
 
