@@ -12,7 +12,7 @@ find_python() {
   local newest candidate
   for newest in 13 99; do
     for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python3.14; do
-      if "$candidate" -c "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $newest))" \
+      if "$candidate" -c "import sys, venv, ensurepip; sys.exit(not (3, 11, 2) <= sys.version_info[:3] < (3, $newest + 1))" \
         2>/dev/null; then
         printf '%s\n' "$candidate"
         return
@@ -23,10 +23,10 @@ find_python() {
 }
 
 make_venv() {
-  "$VENV/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return
+  "$VENV/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11, 2))' 2>/dev/null && return
   local python
   python=$(find_python) ||
-    fail "needs Python 3.11 or newer with its venv module (on Debian and Ubuntu: apt-get install python3-venv)"
+    fail "needs Python 3.11.2 or newer with its venv module (on Debian and Ubuntu: apt-get install python3-venv)"
   say "making $VENV with $("$python" --version)"
   "$python" -m venv --clear "$VENV" || fail "$python could not make $VENV"
 }

@@ -26,6 +26,34 @@ from tests.rest import Watched
 
 NEW_YEAR = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 
+ROOT = Path(__file__).resolve().parents[1]
+ALONE = (
+    "tests/browser/",
+    "tests/sos/assist/test_brief_by_browser.py",
+    "tests/sos/assist/test_reading_on_the_line.py",
+    "tests/sos/calls/test_agency_door.py",
+    "tests/sos/calls/test_car_script.py",
+    "tests/sos/calls/test_car_voice.py",
+    "tests/sos/calls/test_drill.py",
+    "tests/sos/calls/test_floods.py",
+    "tests/sos/calls/test_made_speech.py",
+    "tests/sos/calls/test_media_server.py",
+    "tests/sos/calls/test_media_workers.py",
+    "tests/sos/calls/test_other_stacks.py",
+    "tests/sos/calls/test_turn.py",
+    "tests/sos/calls/test_twilio_kills.py",
+    "tests/sos/calls/test_two_parties.py",
+    "tests/sos/calls/test_voice_buffer.py",
+)
+"""Real sound in real time: beside other tests its packets come late, and the test would say something about the
+machine.  They are marked ``alone``, and ops/test runs them one by one after all others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(ROOT).as_posix().startswith(ALONE):
+            item.add_marker(pytest.mark.alone)
+
 
 @pytest.fixture
 def clock() -> ManualClock:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.conftest import ALONE
+
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 ACROSS = {"browser", "journeys", "structure", "twilio_emulator", "wire"}
@@ -18,3 +20,7 @@ def test_each_folder_of_tests_is_named_after_a_package_or_goes_across_all():
 
 def test_each_folder_of_the_services_tests_is_named_after_its_room():
     assert not _folders(TESTS / "sos") - _folders(ROOT / "sos")
+
+
+def test_what_runs_alone_is_there():
+    assert not [place for place in ALONE if not (ROOT / place).exists()]
