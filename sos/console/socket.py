@@ -42,7 +42,15 @@ from sos.incident.commands import (
     TakeIncident,
     UndoMatch,
 )
-from sos.incident.events import OF_THE_REGISTRY, AnswerGiven, CancelReceived, DisclosureDecided, NoteAdded
+from sos.incident.events import (
+    OF_THE_REGISTRY,
+    AnswerGiven,
+    CancelReceived,
+    DisclosureDecided,
+    ExportMade,
+    IncidentReopened,
+    NoteAdded,
+)
 from sos.incident.lifecycle import decide
 from sos.incident.model import (
     AgencyId,
@@ -74,6 +82,9 @@ ARRIVE_AGAIN = timedelta(seconds=1)
 
 SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS, Category.OWN)
 """What an operator sees of an incident in work."""
+
+WORDS = (NoteAdded, CancelReceived, AnswerGiven, IncidentReopened, ExportMade)
+"""Kinds whose part is somebody's own words, and nothing else."""
 
 OPEN = tuple(state for state in State if state is not State.CLOSED)
 ANSWERABLE = (State.RINGING, State.RECEIVED, State.REOPENED)
@@ -376,7 +387,7 @@ class DeskSocket:
         for part in contents.parts:
             if isinstance(part.recorded.event, DisclosureDecided):
                 continue
-            text = isinstance(part.recorded.event, NoteAdded | CancelReceived | AnswerGiven)
+            text = isinstance(part.recorded.event, WORDS)
             item = items.setdefault(
                 part.recorded.id,
                 {

@@ -28,6 +28,8 @@ from sos.incident.events import (
     CancelReceived,
     DisclosureDecided,
     DisclosureReferred,
+    ExportMade,
+    IncidentReopened,
     NoteAdded,
     PlaceDescribed,
     PlaceStated,
@@ -76,6 +78,8 @@ _NO_FACTS = (
     CancelReceived,
     DisclosureDecided,
     DisclosureReferred,
+    ExportMade,
+    IncidentReopened,
     PlaceDescribed,
     ReferralAnswered,
 )

@@ -81,7 +81,7 @@ class Exporter:
         export = new_id()
         record = RecordExport(export=export, categories=tuple(categories), purpose=purpose)
         await self._journal.execute(incident, record, actor=actor)
-        contents = await self._journal.read(incident, categories, reader=actor, purpose=f"export:{purpose}")
+        contents = await self._journal.read(incident, categories, reader=actor, purpose="export")
         checkpoint = await self._covering(incident)
         recorded = await self._journal.store.stream(incident)
         parts = contents.parts

@@ -4,8 +4,9 @@ A header is one JSON object with sorted keys and no spaces (``canonical``); pers
 commitment per part.  ``read_header`` takes back what ``write_header`` wrote, of every version there ever was.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -36,8 +37,52 @@ class _Header(Struct, frozen=True, kw_only=True):
 _headers = msgspec.json.Decoder(_Header)
 _bodies: Mapping[str, msgspec.json.Decoder[Event]] = {name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()}
 
-UPCASTERS: Mapping[tuple[str, int], Any] = {}
-"""(kind, old version) -> function from the old ``data`` to the next version's; empty while every kind is at 1."""
+UNSEALED = "unsealed"
+"""Stands where a header of an earlier version had somebody's own words: they are shown to nobody."""
+
+
+def _without(name: str) -> Callable[[bytes], bytes]:
+    def up(data: bytes) -> bytes:
+        return canonical({key: value for key, value in _data(data).items() if key != name})
+
+    return up
+
+
+def _purpose_coded(data: bytes) -> bytes:
+    told = _data(data)
+    purpose = str(told.get("purpose", ""))
+    code, _, words = purpose.partition(":")
+    return canonical(told | {"purpose": code if code == "export" and words else purpose})
+
+
+def _purpose_sealed(data: bytes) -> bytes:
+    told = _data(data)
+    purpose = str(told.get("purpose", ""))
+    return canonical(told | {"purpose": purpose if purpose.startswith("emergency:") else UNSEALED})
+
+
+def _document_sealed(data: bytes) -> bytes:
+    told = _data(data)
+    change = told.get("change")
+    if isinstance(change, dict) and "document" in change:
+        told["change"] = change | {"document": UNSEALED}
+    return canonical(told)
+
+
+def _data(data: bytes) -> dict[str, Any]:
+    return msgspec.json.decode(data, type=dict[str, Any])
+
+
+UPCASTERS: Mapping[tuple[str, int], Callable[[bytes], bytes]] = MappingProxyType(
+    {
+        ("IncidentReopened", 1): _without("reason"),
+        ("ExportMade", 1): _without("purpose"),
+        ("PartsRead", 1): _purpose_coded,
+        ("RegistryChanged", 1): _document_sealed,
+        ("RegistryRead", 1): _purpose_sealed,
+    }
+)
+"""(kind, old version) -> function from the old ``data`` to the next version's."""
 
 
 def write_header(recorded: Recorded) -> bytes:

@@ -563,6 +563,7 @@ class PartsRead(Event, frozen=True, kw_only=True, gc=False):
     reader: str
     categories: tuple[Category, ...]
     purpose: str
+    """A code, such as ``emergency_handling`` or ``export``.  (Version 1 had words of an auditor after ``export:``.)"""
 
 
 class HelpEscalated(Event, frozen=True, kw_only=True, gc=False):
@@ -578,16 +579,18 @@ class IncidentClosed(Event, frozen=True, kw_only=True, gc=False):
 
 
 class IncidentReopened(Event, frozen=True, kw_only=True, gc=False):
-    reason: str
+    """Parts: OBS, the reason in somebody's own words.  (Version 1 had it in the header.)"""
 
 
 class ExportMade(Event, frozen=True, kw_only=True, gc=False):
-    """A regulator package of this incident was built."""
+    """A regulator package of this incident was built.  Parts: OBS, what for, in somebody's own words.
+
+    (Version 1 had it in the header.)
+    """
 
     export: str
     categories: tuple[Category, ...]
     """Categories revealed in clear; the others stand as commitments only."""
-    purpose: str
 
 
 class VehicleRecognised(Event, frozen=True, kw_only=True, gc=False):
@@ -634,16 +637,20 @@ class RegistryChanged(Event, frozen=True, kw_only=True, gc=False):
     subject: str
     """``brand``, ``vehicle`` or ``subscriber``."""
     change: dict[str, Any]
-    """One of ``sos.registry.changes``; ``kind`` names it."""
+    """One of ``sos.registry.changes``; ``kind`` names it.  (Version 1 had ``document`` in clear.)"""
 
 
 class RegistryRead(Event, frozen=True, kw_only=True, gc=False):
-    """Somebody is about to be shown personal data of the registry; written before the first byte is served."""
+    """Somebody is about to be shown personal data of the registry; written before the first byte is served.
+
+    Parts: OBS, the purpose in the reader's own words.
+    """
 
     subject: str
     reader: str
     categories: tuple[Category, ...]
     purpose: str
+    """A code of the house, or ``stated``: then it is a part.  (Version 1 had the words here.)"""
 
 
 OF_THE_REGISTRY: frozenset[type[Event]] = frozenset({RegistryChanged, RegistryRead})
@@ -652,7 +659,10 @@ OF_THE_REGISTRY: frozenset[type[Event]] = frozenset({RegistryChanged, RegistryRe
 KINDS: Mapping[str, type[Event]] = MappingProxyType({kind.__name__: kind for kind in Event.__subclasses__()})
 """Every kind there is, by the name it has in the header."""
 
-VERSIONS: Mapping[str, int] = MappingProxyType(dict.fromkeys(KINDS, 1))
+VERSIONS: Mapping[str, int] = MappingProxyType(
+    dict.fromkeys(KINDS, 1)
+    | {kind.__name__: 2 for kind in (IncidentReopened, ExportMade, PartsRead, RegistryChanged, RegistryRead)}
+)
 """Version written today for each kind."""
 
 NO_PARTS: Mapping[Category, bytes] = MappingProxyType({})

@@ -730,11 +730,17 @@ def _close(incident: Incident, command: c.CloseIncident, _: datetime) -> Decisio
 
 
 def _reopen(incident: Incident, command: c.ReopenIncident, _: datetime) -> Decision:
-    return _facts(e.IncidentReopened(reason=command.reason))
+    return (e.Draft(event=e.IncidentReopened(), parts=_words(command.reason)),)
 
 
 def _record_export(_: Incident, command: c.RecordExport, __: datetime) -> Decision:
-    return _facts(e.ExportMade(export=command.export, categories=command.categories, purpose=command.purpose))
+    made = e.ExportMade(export=command.export, categories=command.categories)
+    return (e.Draft(event=made, parts=_words(command.purpose)),)
+
+
+def _words(text: str) -> Mapping[Category, bytes]:
+    """What somebody typed: never in a header."""
+    return {Category.OBS: text.encode()} if text else {}
 
 
 def _pass_deadline(incident: Incident, command: c.PassDeadline, now: datetime) -> Decision:

@@ -76,6 +76,9 @@ class EntitlementEnded(Change, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+# ``document``, in the changes below: keyed digest of the reference a person typed; the reference is an OBS part.
+
+
 class ServiceDeactivated(Change, frozen=True, kw_only=True, tag=True):
     document: str
     acknowledged: tuple[Acknowledged, ...]

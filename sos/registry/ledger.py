@@ -17,6 +17,7 @@ from sos.clock import Clock
 from sos.errors import Malformed
 from sos.incident.events import Draft, Recorded, RegistryChanged, RegistryRead
 from sos.incident.model import SubjectId
+from sos.incident.report import canonical
 from sos.journal.journal import epoch_ms
 from sos.journal.keyring import Keyring
 from sos.journal.losses import Losses
@@ -32,6 +33,9 @@ RETENTION = "registry-contract"
 
 STATE = "registry"
 """State of the rows of these streams among the journal's rows: no queue asks for it."""
+
+STATED = "stated"
+"""Stands in the header for a purpose in somebody's own words."""
 
 _LEAST_URGENT = 99
 
@@ -83,15 +87,19 @@ class Ledger:
             after = _evolve(after, change, at=now)
         return await self._append(state, after, drafts, actor=actor, now=now, receipt=receipt)
 
-    async def reveal(self, state: State, categories: Sequence[Category], *, reader: str, purpose: str) -> Contents:
+    async def reveal(
+        self, state: State, categories: Sequence[Category], *, reader: str, purpose: str, words: str = ""
+    ) -> Contents:
         """Show personal data to somebody: the access is in the journal before the first byte is given.
 
+        ``purpose`` is a code; ``words`` are the reader's own, in its stead, and are sealed.
         What cannot be opened is named in it, with the reason.  ``Conflict`` as in ``change``.
         """
         wanted = tuple(sorted(set(categories)))
-        event = RegistryRead(subject=kind_of(state), reader=reader, categories=wanted, purpose=purpose)
+        event = RegistryRead(subject=kind_of(state), reader=reader, categories=wanted, purpose=purpose or STATED)
+        said = {Category.OBS: canonical({"purpose": words})} if words else {}
         after = msgspec.structs.replace(state, version=state.version + 1)
-        await self._append(state, after, [Draft(event=event)], actor=reader, now=self._now(), receipt=None)
+        await self._append(state, after, [Draft(event=event, parts=said)], actor=reader, now=self._now(), receipt=None)
         erased = () if isinstance(state, Brand) else state.erased
         return await self._sealer.unseal(state.id, wanted, destroyed=erased)
 

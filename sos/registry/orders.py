@@ -4,18 +4,20 @@ These are also the bodies of ``POST /v1/registry/...``: the member ``do`` names 
 data; they are not kept.
 """
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from sos.incident.model import SubjectId
 from sos.registry.model import Acknowledged, Notice, Suspension, VehicleKey
 from sos.registry.pack import BrandPack
 
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:/#-]+$")]
+CodeOrNone = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_.:/#-]*$")]
 Document = Annotated[str, Meta(min_length=1, max_length=128)]
-"""Reference under which the paper is filed, not the paper."""
+"""Reference under which the paper is filed, not the paper.  A person types it, so it is sealed: ``sealed_words``."""
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Profile = dict[str, Annotated[str, Meta(max_length=500)]]
@@ -33,7 +35,7 @@ class SetPack(Order, frozen=True, kw_only=True, tag="set_pack"):
 class RegisterVehicle(Order, frozen=True, kw_only=True, tag="register_vehicle"):
     keys: tuple[VehicleKey, ...]
     source: Code
-    unit: Annotated[str, Meta(max_length=64)] = ""
+    unit: CodeOrNone = ""
 
 
 class AddKey(Order, frozen=True, kw_only=True, tag="add_key"):
@@ -56,7 +58,7 @@ class GrantEntitlement(Order, frozen=True, kw_only=True, tag="grant_entitlement"
     service: Code
     begins: Instant
     ends: Instant | None = None
-    terms: Annotated[str, Meta(max_length=64)] = ""
+    terms: CodeOrNone = ""
 
 
 class EndEntitlement(Order, frozen=True, kw_only=True, tag="end_entitlement"):
@@ -150,6 +152,15 @@ class RecordConsent(Order, frozen=True, kw_only=True, tag="record_consent"):
 
 class EndContract(Order, frozen=True, kw_only=True, tag="end_contract"):
     reason: Code
+
+
+_Worded = TypeVar("_Worded", bound=Order)
+
+
+def sealed_words(order: _Worded, digest: Callable[[str], str]) -> tuple[_Worded, str]:
+    """``order`` with ``digest`` of what a person typed into it in its place, and the words, which belong in a part."""
+    words = str(getattr(order, "document", "")).strip()
+    return (structs.replace(order, document=digest(words)), words) if words else (order, "")
 
 
 VehicleOrder = (

@@ -21,6 +21,7 @@ from sos.clock import Clock
 from sos.errors import Conflict, Forbidden, Refused, SosError, Unavailable, Unknown
 from sos.incident.events import Recorded, RegistryChanged
 from sos.incident.model import SubjectId, TenantId, new_id
+from sos.incident.report import canonical
 from sos.journal.losses import Losses
 from sos.journal.store import Store
 from sos.registry import changes, orders
@@ -204,7 +205,11 @@ class Registry:
         async def attempt() -> Done:
             vehicle = await self.vehicle(subject, by=by)
             await self._check_references(order, by)
-            decision = decide_vehicle(vehicle, order, self._context(by))
+            told, words = orders.sealed_words(order, lambda words: self._digest("words", by.tenant, words).hex())
+            decision = decide_vehicle(vehicle, told, self._context(by))
+            if words and decision.changes:
+                parts = {**decision.parts, Category.OBS: canonical({"document": words})}
+                decision = msgspec.structs.replace(decision, parts=parts)
             return await self._write(vehicle, decision, by=by)
 
         return await _again_on_conflict(attempt)
@@ -331,7 +336,9 @@ class Registry:
 
         async def attempt() -> Mapping[Category, Mapping[str, object]]:
             state = await self._seen_by(subject, by)
-            revealed = await self._ledger.reveal(state, categories, reader=by.actor, purpose=purpose)
+            code = purpose if by.role is Role.SYSTEM else ""
+            words = "" if code else purpose
+            revealed = await self._ledger.reveal(state, categories, reader=by.actor, purpose=code, words=words)
             merged: dict[Category, dict[str, object]] = {}
             for part in revealed.whole():
                 told = msgspec.json.decode(part.payload, type=dict[str, object])

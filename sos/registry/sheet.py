@@ -5,6 +5,7 @@ and named; the others stand for themselves.  UTF-8 (with or without a mark) and 
 """
 
 import csv
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from io import StringIO
@@ -65,6 +66,10 @@ class Sheet(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     total: int
     """Rows of the file, the header not counted, empty lines neither."""
+
+
+_LONGEST_CODE = 64
+_CODE_OR_NONE = re.compile(r"[A-Za-z0-9_.:/#-]*")
 
 
 class _Wrong(Exception):
@@ -140,6 +145,7 @@ def _row(number: int, cells: Mapping[str, str], *, brands: Collection[TenantId],
     for name, value in cells.items():
         if len(value) > _LONGEST_CELL:
             raise _Wrong("too_long", name, f"at most {_LONGEST_CELL} characters")
+    _code(cells.get("unit", ""), "unit")
     brand = TenantId(cells["brand"])
     if brand not in brands:
         raise _Wrong("unknown_brand", "brand", "a brand this house serves")
@@ -188,9 +194,16 @@ def _entitlement(cells: Mapping[str, str], now: datetime) -> GrantEntitlement | 
     if ends is not None and ends <= begins:
         raise _Wrong("ends_before_begins", "ends", "a day on or after `begins`")
     terms = cells.get("terms", "")
-    if len(terms) > 64:
-        raise _Wrong("too_long", "terms", "at most 64 characters")
+    _code(terms, "terms")
     return GrantEntitlement(service=service, begins=begins, ends=ends, terms=terms)
+
+
+def _code(value: str, field: str) -> None:
+    """It stands in headers, so that no words may be in it."""
+    if len(value) > _LONGEST_CODE:
+        raise _Wrong("too_long", field, f"at most {_LONGEST_CODE} characters")
+    if not _CODE_OR_NONE.fullmatch(value):
+        raise _Wrong("bad_code", field, "letters, digits and _ . : / # - only")
 
 
 def _instant(value: str, field: str, *, end: bool) -> datetime | None:

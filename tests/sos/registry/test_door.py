@@ -108,7 +108,7 @@ async def test_a_record_shows_nobody_and_a_reading_is_on_the_record(door: Client
     assert (shown["kind"], shown["consents_in_force"], shown["confirm_profile"]) == ("subscriber", [], False)
     assert personal["OWN"]["name"] == PROFILE["name"]
     last = history["events"][-1]
-    assert (last["actor"], last["read"]) == ("registrar:dealer", PURPOSE)
+    assert (last["actor"], last["read"]) == ("registrar:dealer", PURPOSE | {"purpose": "stated"})
     assert PROFILE["name"] not in repr(history)
 
 

@@ -159,7 +159,7 @@ async def test_personal_data_is_served_after_the_access_stands_in_the_journal(re
     assert shown[Category.TEL]["phone"] == PROFILE["phone"]
     last = (await registry.history(owner, by=by()))[-1]
     assert isinstance(last.event, RegistryRead)
-    assert (last.actor, last.event.purpose, last.event.categories) == ("registrar:test", "inquiry", PERSONAL)
+    assert (last.actor, last.event.purpose, last.event.categories) == ("registrar:test", "stated", PERSONAL)
 
 
 async def test_personal_data_is_not_shown_without_a_purpose(registry: Registry, car):

@@ -112,10 +112,10 @@ def samples() -> Mapping[str, bytes]:
 
 def _of_the_registry(told: s.Story) -> list[Recorded]:
     """Events of a registry stream, which no command of an incident leads to."""
-    change = {"kind": "VehicleSuspended", "reason": "sanctions", "document": "doc-1"}
+    change = {"kind": "VehicleSuspended", "reason": "sanctions", "document": "0" * 64}
     events = (
         RegistryChanged(subject="vehicle", change=change),
-        RegistryRead(subject="vehicle", reader="registrar:dealer", categories=(Category.VEH,), purpose="inquiry"),
+        RegistryRead(subject="vehicle", reader="registrar:dealer", categories=(Category.VEH,), purpose="stated"),
     )
     return [replace(told.recorded[0], event=event, actor="registrar:dealer", commitments={}) for event in events]
 

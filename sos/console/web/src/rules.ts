@@ -113,6 +113,9 @@ export interface Known {
   notes: readonly { n: number; at: string; category: string; text: string }[];
 }
 
+/** Kinds whose part is somebody's own words. */
+const WORDS: ReadonlySet<string> = new Set(["NoteAdded", "CancelReceived", "AnswerGiven", "IncidentReopened"]);
+
 /** What the parts say, the latest report winning. */
 export function known(items: readonly PartsItem[]): Known {
   let [location, place, vehicle, crash, callBack]: [
@@ -149,7 +152,7 @@ export function known(items: readonly PartsItem[]): Known {
       named = (parts["LOC"] as NamedPlace | undefined) ?? named;
     } else if (kind === "IncidentOpened") {
       vehicle = (parts["VEH"] as Vehicle | undefined) ?? vehicle; // only the door knew which car it was
-    } else if (kind === "NoteAdded" || kind === "CancelReceived" || kind === "AnswerGiven") {
+    } else if (WORDS.has(kind)) {
       for (const [category, part] of Object.entries(parts)) {
         const words = typeof part === "string" ? part : (part as { text?: string }).text;
         if (words) notes.push({ n, at, category, text: words });
