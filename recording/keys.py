@@ -104,6 +104,20 @@ class KeyStore:
                 self._current_kek(retention, month_after(month, later))
         return tuple(sorted(set(self.keks()) - before))
 
+    def rotate(self, retentions: Iterable[str], month: str) -> tuple[str, ...]:
+        """A new KEK of ``month`` for each class, which whatever comes next is wrapped under; earlier ones still open.
+
+        Another process goes on with the one it has until it is started again.
+        """
+        made = []
+        for retention in retentions:
+            with self._lock, self._alone():
+                kek = f"{_named(retention)}.{month}.{token_hex(4)}"
+                create_once(self._path(kek), os.urandom(KEK_BYTES))
+                self._current[(retention, month)] = kek
+            made.append(kek)
+        return tuple(made)
+
     def inventory(self) -> Mapping[str, str]:
         """Every file that something depends on -> check value of its content: KEKs, signing keys and secrets.
 
@@ -170,8 +184,9 @@ class KeyStore:
             return kek
 
     def _usable(self, retention: str, month: str) -> str | None:
-        """A KEK of this class and month that can be wrapped under."""
-        for path in sorted(self._directory.glob(f"{retention}.{month}.*.kek")):
+        """The newest KEK of this class and month that can be wrapped under."""
+        found = self._directory.glob(f"{retention}.{month}.*.kek")
+        for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
             kek = path.name.removesuffix(".kek")
             if _KEK.match(kek) and not self._tombstone(kek).exists() and path.stat().st_size == KEK_BYTES:
                 return kek

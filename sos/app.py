@@ -76,7 +76,9 @@ from sos.intake.findings import MAX_BODY_BYTES
 from sos.intake.formats import read_report
 from sos.intake.matching import warm_up
 from sos.intake.reader import Filer
+from sos.journal.custody import Custody
 from sos.journal.journal import Journal, OnSpooled
+from sos.journal.keyring import RETENTIONS
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.publisher import Publisher
@@ -86,6 +88,7 @@ from sos.journal.sqlite import SqliteStore
 from sos.problems import problems_middleware
 from sos.registry.http import Registrar, RegistryDoor
 from sos.registry.index import Index
+from sos.registry.ledger import RETENTION
 from sos.registry.lifecycle import Role
 from sos.registry.pack import agree, configured
 from sos.registry.recogniser import Recogniser
@@ -162,6 +165,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
     log_signer: Signer
     seal_signer: Signer
     publisher: Publisher
+    custody: Custody
 
 
 class _Voice(Struct, frozen=True, kw_only=True):
@@ -208,8 +212,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             supervisor.failures,
             followers=followers,
             data=settings.data,
-            others=(kept.journal.losses.figures, *_figures(parts.voice)),
+            others=(kept.journal.losses.figures, kept.custody.figures, *_figures(parts.voice)),
             assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
+            keys=kept.custody.state,
         )
         for name, work in (*_long_work(parts), ("health", lambda: health.watch(parts.hub))):
             supervisor.start(name, work)
@@ -337,6 +342,7 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield "publisher", lambda: kept.publisher.run(kept.clock)
     yield "desk-watch", parts.distribution.watch
     yield "outage", parts.outage.watch
+    yield "keys", kept.custody.watch
     yield "registry-periods", parts.registry.keep_periods
     yield from parts.telling.work
     yield from parts.listening.work
@@ -445,6 +451,7 @@ async def _open_journal(stack: AsyncExitStack, settings: Settings, clock: Clock)
         log_signer=log_signer,
         seal_signer=Signer(f"{settings.log_origin.split('/')[0]}/seal", keys.signing_key("seal")),
         publisher=Publisher(store, tiles, log_signer, origin=settings.log_origin),
+        custody=Custody(keys, store, retentions=(*RETENTIONS, RETENTION), clock=clock),
     )
 
 

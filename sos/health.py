@@ -32,8 +32,12 @@ class Health:
         data: Path,
         others: Sequence[CollectorRegistry] = (),
         assists: Callable[[], Mapping[str, str]] = dict,
+        keys: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """``others``: figures that other parts keep; ``assists``: which extras are ``ok`` and which ``off``."""
+        """``others``: figures that other parts keep; ``assists``: which extras are ``ok`` and which ``off``; ``keys``:
+        retention classes of which a key is missing.  That is an alarm and stops no call, so the house stays ready.
+        """
+        self._keys = keys
         self._others = others
         self._assists = assists
         self._journal = journal
@@ -98,6 +102,7 @@ class Health:
         items = await self.items()
         ready = "down" not in items.values()
         state = {"ready": ready, "items": items, "died": dict(self._failures), "assists": dict(self._assists())}
+        state["keys"] = dict(self._keys())
         body = msgspec.json.encode(state)
         return web.Response(status=200 if ready else 503, body=body, content_type="application/json")
 

@@ -17,7 +17,18 @@ from sos.errors import Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
 from sos.incident.model import IncidentId, StreamId
-from sos.journal.schema import cursors, data_keys, deadlines, events, incidents, incoming, leases, parts, tree
+from sos.journal.schema import (
+    cursors,
+    data_keys,
+    deadlines,
+    events,
+    incidents,
+    incoming,
+    key_names,
+    leases,
+    parts,
+    tree,
+)
 from sos.journal.store import KeyRow, See, Sequenced, Stored
 
 
@@ -103,6 +114,31 @@ class Queries:
         query = select(*columns).where(data_keys.c.stream == stream)
         async with self._connect() as connection:
             return [KeyRow(Category(r.category), r.kek, r.wrapped, r.first) for r in await connection.execute(query)]
+
+    async def key_names(self) -> Mapping[str, str]:
+        """On which keys does something depend, and with which check values?"""
+        async with self._connect() as connection:
+            rows = await connection.execute(select(key_names.c.name, key_names.c.check_value))
+            return {row.name: row.check_value for row in rows}
+
+    async def note_keys(self, names: Mapping[str, str]) -> None:
+        """From now on something may depend on these; a check value that is known already stays."""
+        if not names:
+            return
+        rows = [{"name": name, "check_value": value} for name, value in sorted(names.items())]
+        insert = self._dialect_insert(key_names)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"check_value": insert.excluded.check_value},
+            where=key_names.c.check_value == "",
+        )
+        async with self._connect() as connection:
+            await connection.execute(upsert, rows)
+
+    async def keks_in_use(self) -> frozenset[str]:
+        """Under which key-encryption keys is any data key wrapped?  Looks through all of them."""
+        async with self._connect() as connection:
+            return frozenset((await connection.execute(select(data_keys.c.kek).distinct())).scalars())
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
         """Which deadlines have passed?"""

@@ -83,6 +83,18 @@ data_keys = Table(
 not be had when something new was to be sealed.
 """
 
+key_names = Table(
+    "key_names",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("check_value", Text, nullable=False, server_default=""),
+    sqlite_with_rowid=False,
+)
+"""Every file of the key store that something depends on, and the check value of its content (``recording.keys``).
+
+So a key that is gone is missed by its name, also when nobody has asked for what it opens.
+"""
+
 receipts = Table(
     "receipts",
     metadata,
