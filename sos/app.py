@@ -415,8 +415,13 @@ def _doors(
 ) -> web.Application:
     """Where vehicles and operators come in."""
     access = _access(kept, settings)
+    turn = _turn(kept, settings)
     vehicles = VehicleDoor(
-        voice.bridge, kept.journal, sender_of=_sender_of(intake, kept), incident_of_call=intake.incident_of_call
+        voice.bridge,
+        kept.journal,
+        sender_of=_sender_of(intake, kept),
+        incident_of_call=intake.incident_of_call,
+        relays=lambda: turn.servers("vehicle"),
     )
     app = web.Application(middlewares=[hall.middleware(), problems_middleware], client_max_size=MAX_BODY_BYTES + 1)
     headers.furnish(app, secure=settings.secure)

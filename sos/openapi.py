@@ -28,9 +28,12 @@ _WHY: Mapping[int, str] = MappingProxyType(
         404: "There is no such thing here, or it is another tenant's",
         408: "The body did not arrive in time",
         409: "May not happen as things stand",
+        412: "It is meant for another ICE session",
         413: "Larger than we read",
         415: "Of a type that we do not read",
+        422: "ICE is not restarted; offer anew",
         426: "Open a WebSocket",
+        428: "Send `If-Match`",
         429: "Too many of a stranger's questions",
         500: "Our own mistake; `instance` is in our log",
         503: "Not available just now; send it again",
@@ -91,6 +94,22 @@ _OCTETS: Mapping[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _SDP: Mapping[str, Any] = {"application/sdp": {"schema": {"type": "string"}}}
 _OBJECT: Mapping[str, Any] = {"application/json": {"schema": {"type": "object"}}}
 _LEG = _header("Leg-Id", "A UUID of the caller's own: the same for every try of one call", required=True, format="uuid")
+_CAR_LEG = _header(
+    "Leg-Id", "A UUID of the caller's own, so that a repeated offer replaces and never doubles", format="uuid"
+)
+
+
+def _asked(*names: str) -> Operation:
+    """What is told to anybody who asks what may be done at a path of WHIP."""
+    return _operation(
+        "What a browser of another origin asks first",
+        tag="vehicles",
+        parameters=_path(*names),
+        answers={"200": _empty("Methods and headers; `Accept-Post` or `Accept-Patch`")},
+        refuses=(404,),
+    )
+
+
 _DESK: Sequence[Mapping[str, Sequence[str]]] = ({"deskSession": ()},)
 _HTML = "text/html"
 
@@ -172,20 +191,21 @@ _INTAKE: Mapping[str, Mapping[str, Operation]] = {
 
 _VOICE: Mapping[str, Mapping[str, Operation]] = {
     "/v1/calls": {
+        "options": _asked(),
         "post": _operation(
             "Call without having sent data (WHIP, RFC 9725)",
             tag="vehicles",
             security=_TENANT,
             parameters=[
-                _LEG,
+                _CAR_LEG,
                 _header("Vehicle-Id", "`scheme:value`, such as `vin:JTM...`; finds the data of the same vehicle"),
                 _header("Call-Back", "Telephone number of the vehicle, E.164"),
                 _header("Call-Language", "BCP 47"),
             ],
             body=_SDP,
             answers={"201": _reply("The SDP answer; header `Incident` names the incident", media="application/sdp")},
-            refuses=(400, 401, 403, 409, 503),
-        )
+            refuses=(400, 401, 403, 409, 415, 503),
+        ),
     },
     "/v1/ice": {
         "get": _operation(
@@ -197,17 +217,28 @@ _VOICE: Mapping[str, Mapping[str, Operation]] = {
         )
     },
     "/v1/incidents/{incident}/voice": {
+        "options": _asked("incident"),
         "post": _operation(
             "The vehicle's call (WHIP, RFC 9725)",
             tag="vehicles",
             security=_TENANT,
-            parameters=[*_path("incident"), _LEG],
+            parameters=[*_path("incident"), _CAR_LEG],
             body=_SDP,
             answers={"201": _reply("The SDP answer", media="application/sdp")},
-            refuses=(400, 401, 403, 404, 409, 503),
-        )
+            refuses=(400, 401, 403, 404, 409, 415, 503),
+        ),
     },
     "/v1/incidents/{incident}/legs/{leg}": {
+        "options": _asked("incident", "leg"),
+        "patch": _operation(
+            "More addresses of the vehicle (trickle ICE, RFC 8840)",
+            tag="vehicles",
+            security=_TENANT,
+            parameters=[*_path("incident", "leg"), _header("If-Match", "`ETag` of the 201", required=True)],
+            body={"application/trickle-ice-sdpfrag": {"schema": {"type": "string"}}},
+            answers={"204": _empty("They are checked")},
+            refuses=(400, 401, 403, 404, 412, 415, 422, 428, 503),
+        ),
         "delete": _operation(
             "Hang up",
             tag="vehicles",
@@ -215,7 +246,7 @@ _VOICE: Mapping[str, Mapping[str, Operation]] = {
             parameters=_path("incident", "leg"),
             answers={"204": _empty("Hung up, or not up")},
             refuses=(401, 404, 503),
-        )
+        ),
     },
     "/v1/incidents/{incident}/legs/{leg}/keys": {
         "post": _operation(

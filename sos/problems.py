@@ -50,6 +50,18 @@ class TooSlow(Malformed):
     """The body did not arrive in time."""
 
 
+class PreconditionFailed(Refused):
+    """What it was meant for has changed since (RFC 9110 13.1.1)."""
+
+
+class PreconditionRequired(Refused):
+    """It must say what it was meant for (RFC 6585 3)."""
+
+
+class Unprocessable(Refused):
+    """It is understood, and not offered (RFC 9110 15.5.21)."""
+
+
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The members of RFC 9457 section 3.1, and ``field``: a JSON path to what is wrong."""
 
@@ -82,8 +94,11 @@ STATUS: Mapping[type[SosError], Kind] = MappingProxyType(
         TooSlow: Kind(408, "too-slow", "The body did not arrive in time"),
         Refused: Kind(409, "refused", "This may not happen in the present state"),
         Conflict: Kind(409, "conflict", "Somebody else changed it at the same moment"),
+        PreconditionFailed: Kind(412, "precondition-failed", "It has changed since"),
         TooLarge: Kind(413, "too-large", "The body is larger than we read"),
         UnsupportedMedia: Kind(415, "unsupported-media", "We do not read this type of body"),
+        Unprocessable: Kind(422, "unprocessable", "It is understood, and not offered here"),
+        PreconditionRequired: Kind(428, "precondition-required", "Say what it is meant for"),
         Misconfigured: Kind(500, "misconfigured", "A setting is missing or wrong"),
         Bug: Kind(500, "bug", "Our own mistake"),
         SosError: Kind(500, "bug", "Our own mistake"),

@@ -127,6 +127,10 @@ class Bridge:
         await self._journal.execute(incident, InviteLeg(leg=leg, party=party, who=who), actor=actor)
         return await self._journal.data_key(incident, Category.AUD)
 
+    async def trickle(self, leg: LegId, *, ufrag: str, candidates: tuple[str, ...]) -> None:
+        """More addresses of a leg that was connected.  ``Refused`` when it has been connected anew since."""
+        await self._provider.trickle(leg, ufrag=ufrag, candidates=candidates)
+
     async def hang_up(self, leg: LegId) -> None:
         await self._provider.end(leg)
 

@@ -10,13 +10,16 @@ from aiohttp import web
 from msgspec import Struct
 
 from sos.calls.bridge import Bridge
-from sos.calls.turn import LASTS, Turn
+from sos.calls.cross_origin import whip_routes
+from sos.calls.port import IceServer
+from sos.calls.turn import LASTS, Turn, ice_links
 from sos.errors import Malformed, Refused, Unknown
 from sos.formats.body import read
 from sos.incident.commands import PressKeys
 from sos.incident.model import IncidentId, LegId, Party, TenantId
 from sos.journal.journal import Journal
-from sos.whip import leg_id, sdp_answer, sdp_offer
+from sos.problems import PreconditionFailed
+from sos.whip import Fragment, leg_id_or_new, sdp_answer, sdp_offer, trickled
 
 
 class Sender(Protocol):
@@ -53,25 +56,33 @@ class IncidentOfCall(Protocol):
 
 class VehicleDoor:
     def __init__(
-        self, bridge: Bridge, journal: Journal, *, sender_of: SenderOf, incident_of_call: IncidentOfCall
+        self,
+        bridge: Bridge,
+        journal: Journal,
+        *,
+        sender_of: SenderOf,
+        incident_of_call: IncidentOfCall,
+        relays: Callable[[], tuple[IceServer, ...]] = tuple,
     ) -> None:
+        """``relays`` gives STUN and TURN servers for a vehicle."""
         self._bridge = bridge
         self._journal = journal
         self._sender_of = sender_of
         self._incident_of_call = incident_of_call
+        self._relays = relays
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post("/v1/calls", self._call),
-            web.post("/v1/incidents/{incident}/voice", self._connect),
-            web.delete("/v1/incidents/{incident}/legs/{leg}", self._hang_up),
+            *whip_routes("/v1/calls", post=self._call),
+            *whip_routes("/v1/incidents/{incident}/voice", post=self._connect),
+            *whip_routes("/v1/incidents/{incident}/legs/{leg}", patch=self._trickle, delete=self._hang_up),
             web.post("/v1/incidents/{incident}/legs/{leg}/keys", self._press),
         ]
 
     async def _call(self, request: web.Request) -> web.Response:
         """A call without data; the incident it belongs to is named in the answer's header ``Incident``."""
         sender = self._sender_of(request)
-        leg = leg_id(request)
+        leg = leg_id_or_new(request)
         offer = await sdp_offer(request)
         sender.check(offer.encode())
         incident = await self._incident_of_call(
@@ -82,19 +93,38 @@ class VehicleDoor:
             language=_plain(request, "Call-Language", 35),
             received_at=self._journal.clock.now(),
         )
-        answer = await self._bridge.connect(incident, leg=leg, party=Party.VEHICLE, who="vehicle", offer=offer)
-        response = sdp_answer(answer, location=f"/v1/incidents/{incident}/legs/{leg}")
-        response.headers["Incident"] = incident
-        return response
+        return await self._answer(incident, leg, offer)
 
     async def _connect(self, request: web.Request) -> web.Response:
         sender = self._sender_of(request)
         incident = await self._own_incident(request, sender)
-        leg = leg_id(request)
+        leg = leg_id_or_new(request)
         offer = await sdp_offer(request)
         sender.check(offer.encode())
+        return await self._answer(incident, leg, offer)
+
+    async def _answer(self, incident: IncidentId, leg: LegId, offer: str) -> web.Response:
         answer = await self._bridge.connect(incident, leg=leg, party=Party.VEHICLE, who="vehicle", offer=offer)
-        return sdp_answer(answer, location=f"/v1/incidents/{incident}/legs/{leg}")
+        response = sdp_answer(answer, location=f"/v1/incidents/{incident}/legs/{leg}")
+        response.headers["Incident"] = incident
+        response.headers["ETag"] = Fragment.read(offer).etag
+        response.headers.extend(("Link", link) for link in ice_links(self._relays()))
+        return response
+
+    async def _trickle(self, request: web.Request) -> web.Response:
+        """More addresses at which the vehicle may be reached (RFC 9725 4.3.2)."""
+        sender = self._sender_of(request)
+        text, fragment = await trickled(request)
+        sender.check(text.encode())
+        incident, leg = await self._own_incident(request, sender), LegId(request.match_info["leg"])
+        known = (await self._journal.state(incident)).leg(leg)
+        if known is None or known.party is not Party.VEHICLE:
+            raise Unknown("the vehicle has no such leg")
+        try:
+            await self._bridge.trickle(leg, ufrag=fragment.ufrag, candidates=fragment.candidates)
+        except Refused as stale:
+            raise PreconditionFailed(str(stale)) from stale
+        return web.Response(status=204)
 
     async def _hang_up(self, request: web.Request) -> web.Response:
         sender = self._sender_of(request)

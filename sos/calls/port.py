@@ -231,6 +231,13 @@ class TelephonyProvider(Protocol):
         """
         ...
 
+    async def trickle(self, leg: LegId, *, ufrag: str, candidates: tuple[str, ...]) -> None:
+        """More addresses (RFC 8839 5.1) of a leg that has offered; nothing happens when it is gone.
+
+        ``Refused`` when ``ufrag`` is not that of the leg's offer, ``Unavailable`` when offers are not taken.
+        """
+        ...
+
     async def end(self, leg: LegId) -> None:
         """Hang up one leg; nothing happens when it is already gone."""
         ...

@@ -38,6 +38,19 @@ class Turn:
         return tuple(found)
 
 
+def ice_links(servers: tuple[IceServer, ...]) -> list[str]:
+    """Values of the header ``Link`` that tell a client of them (RFC 9725 4.6)."""
+    links = []
+    for server in servers:
+        credentials = ""
+        if server.username:
+            credentials = (
+                f'; username="{server.username}"; credential="{server.credential}"; credential-type="password"'
+            )
+        links += [f'<{url}>; rel="ice-server"{credentials}' for url in server.urls]
+    return links
+
+
 def password(secret: bytes, username: str) -> str:
     """What coturn expects of ``username`` under ``static-auth-secret``."""
     return b64encode(hmac.digest(secret, username.encode(), "sha1")).decode()

@@ -22,6 +22,9 @@ PUBLIC = {
     ("POST", "/console/session"): "where one logs in",
     ("GET", "/v1/openapi.json"): "describes the interface, holds nobody's data",
     ("GET", "/v1/schemas/{name}"): "describes what is sent",
+    ("OPTIONS", "/v1/calls"): "what a browser asks before it offers a call; the same answer for everybody",
+    ("OPTIONS", "/v1/incidents/{incident}/voice"): "the same, of whatever name is asked",
+    ("OPTIONS", "/v1/incidents/{incident}/legs/{leg}"): "the same, of whatever name is asked",
     ("POST", "/lost"): "which agency answers for a place; strangers share a rate and learn no unlisted line",
 }
 """Routes that answer anybody, and why that is right."""

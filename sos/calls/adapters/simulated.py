@@ -101,6 +101,9 @@ class SimulatedProvider:
             self.bring_up(leg)
         return ANSWER
 
+    async def trickle(self, leg: LegId, *, ufrag: str, candidates: tuple[str, ...]) -> None:
+        """Its legs come up without any address."""
+
     async def place(
         self,
         *,

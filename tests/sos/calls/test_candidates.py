@@ -11,6 +11,7 @@ from sos.calls.adapters.embedded.candidates import MOST_CANDIDATES, usable
 from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.adapters.embedded.sdp import Offer
 from sos.calls.port import LegUp
+from sos.errors import Refused
 from sos.incident.model import IncidentId, LegId, Party, new_id
 from tests.sos.calls.peers import KEY, Events, Peer
 
@@ -93,6 +94,26 @@ async def test_a_caller_who_names_no_address_is_answered_at_once_and_connected(
 
     assert "a=setup:passive" in answer
     await car.hears(0.3)
+
+
+async def test_addresses_that_come_later_are_checked_when_they_are_of_the_same_session(
+    provider: MediaServer, new_peer: Callable[[int], Peer]
+) -> None:
+    incident, leg, offered = IncidentId(new_id()), LegId(new_id()), await new_peer(1).offer()
+    await provider.accept(incident=incident, leg=leg, party=Party.VEHICLE, who="vehicle", offer=offered, key=KEY)
+    ufrag = Offer.read(offered).ufrag
+    ice = provider._conferences[incident].seats[leg].connection._ice
+
+    with pytest.raises(Refused):
+        await provider.trickle(leg, ufrag="other", candidates=(candidate("192.0.2.9"),))
+    await provider.trickle(leg, ufrag=ufrag, candidates=(candidate("127.0.0.1"), candidate("192.0.2.1"), "nonsense"))
+    await provider.trickle(leg, ufrag=ufrag, candidates=tuple(candidate(f"192.0.2.{each}") for each in range(2, 99)))
+    await provider.trickle(LegId(new_id()), ufrag=ufrag, candidates=(candidate("192.0.2.1"),))
+
+    known = [each.host for each in ice.agent.remote_candidates if each.host.startswith(("192.0.2.", "127."))]
+    assert known[0] == "192.0.2.1"
+    assert "192.0.2.9" in known
+    assert len(known) == MOST_CANDIDATES
 
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE v a\r\n"

@@ -18,14 +18,15 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 
 from recording.errors import Malformed as NotOpus
 from recording.opus import samples
-from sos.calls.adapters.embedded.ice import Ice
+from sos.calls.adapters.embedded.candidates import MOST_CANDIDATES, usable
+from sos.calls.adapters.embedded.ice import Ice, own_addresses
 from sos.calls.adapters.embedded.playout import Playout
 from sos.calls.adapters.embedded.ports import ANY_PORT, MediaPorts
 from sos.calls.adapters.embedded.rtp import Rtp
 from sos.calls.adapters.embedded.sdp import Offer
 from sos.calls.adapters.embedded.transport import RtpTransport, StillTrack
 from sos.calls.port import IceServer
-from sos.errors import Malformed, Unavailable
+from sos.errors import Malformed, Refused, Unavailable
 from sos.media.jitter import Packet, ReorderBuffer
 
 log = structlog.get_logger()
@@ -67,6 +68,9 @@ class Connection:
         self._release: asyncio.TimerHandle | None = None
         self._budget = _PACKETS_PER_TICK
         self._payload_type = -1
+        self._ufrag = ""
+        self._candidates = 0
+        self._ice: Ice | None = None
         self._transport: RtpTransport | None = None
         self._closed = False
         self._ports = ports
@@ -110,7 +114,11 @@ class Connection:
         transceiver = self._peer.addTransceiver(StillTrack(), direction="sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
-        ice = Ice(transceiver.receiver.transport.transport._connection, ports=self._ports, within_s=_GATHER_WITHIN_S)
+        self._ufrag = offer.ufrag
+        self._candidates = offer.audio.count("a=candidate:")
+        ice = self._ice = Ice(
+            transceiver.receiver.transport.transport._connection, ports=self._ports, within_s=_GATHER_WITHIN_S
+        )
         self._payload_type = offer.payload_type
         await self._peer.setRemoteDescription(RTCSessionDescription(sdp=offer.audio, type="offer"))
         if not offer.waits:  # RFC 9725 4.4.4: whoever calls begins, so its certificate may be RSA or ECDSA
@@ -121,6 +129,16 @@ class Connection:
         self._transport.attach()
         self.playout.begin()
         return offer.answered(self._peer.localDescription.sdp)
+
+    async def trickle(self, ufrag: str, candidates: tuple[str, ...]) -> None:
+        """Check more addresses of the peer.  ``Refused`` when they are of another ICE session than the offer's."""
+        if ufrag != self._ufrag:
+            raise Refused("these candidates are of another ICE session")
+        room = MOST_CANDIDATES - self._candidates
+        wanted = usable(candidates, ours=own_addresses())[: max(0, room)]
+        self._candidates += len(wanted)
+        if self._ice is not None and not self._closed:
+            await self._ice.add(wanted)
 
     def tick(self) -> None:
         """Four times a second: the sender may again send what a sender can reasonably send."""

@@ -16,15 +16,16 @@ from sos.calls.port import IceServer, LegMode, LegUp, Level, ProviderEvent, Soun
 from sos.errors import Malformed, Refused, SosError, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 
-PROTOCOL = 3
-"""Raised with every change of a message below.  3: ``Say``."""
+PROTOCOL = 4
+"""Raised with every change of a message below.  3: ``Say``; 4: ``Trickle``."""
 
-STILL_UNDERSTOOD = frozenset({2, PROTOCOL})
+STILL_UNDERSTOOD = frozenset({2, 3, PROTOCOL})
 """Protocols of workers that keep their calls over an upgrade: they understand all that is sent to them, since what they
-do not know is not sent (``Say`` to a worker of 2), and are replaced once they carry nothing.  A worker of any other
-protocol is told to finish and is replaced at once."""
+do not know is not sent (``Say`` to a worker of 2, ``Trickle`` to one of 3), and are replaced once they carry nothing.
+A worker of any other protocol is told to finish and is replaced at once."""
 
 SAYS_SINCE = 3
+TRICKLES_SINCE = 4
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """The largest frame is a sealed recording's manifest: about 250 bytes for each second of each track."""
@@ -74,6 +75,13 @@ class Say(Struct, frozen=True, tag=True, kw_only=True):
     sound: Sound
 
 
+class Trickle(Struct, frozen=True, tag=True, kw_only=True):
+    order: int
+    leg: LegId
+    ufrag: str
+    candidates: tuple[str, ...]
+
+
 class End(Struct, frozen=True, tag=True, kw_only=True):
     order: int
     leg: LegId
@@ -102,7 +110,7 @@ class Acknowledge(Struct, frozen=True, tag=True):
     number: int
 
 
-Order: TypeAlias = Accept | SetMode | Announce | Say | End | Finish | Ask | Retire
+Order: TypeAlias = Accept | SetMode | Announce | Say | Trickle | End | Finish | Ask | Retire
 FromService: TypeAlias = Order | Acknowledge
 
 

@@ -104,6 +104,11 @@ class Ice:
     def sockets(self) -> tuple[MediaSocket, ...]:
         return tuple(self.agent._protocols)
 
+    async def add(self, candidates: tuple[str, ...]) -> None:
+        """Check these addresses of the peer too."""
+        for each in candidates:
+            await self.agent.add_remote_candidate(Candidate.from_sdp(each))
+
     async def _candidates(self, component: int, addresses: list[str]) -> list[Candidate]:
         """Ours, of every kind; ``OSError`` when not one socket can be opened."""
         opened = [await self._open(address, component) for address in (addresses or _LOOPBACK)[:_MOST_INTERFACES]]

@@ -164,6 +164,11 @@ class MediaServer:
         if (conference := self._conference_of(leg)) is not None:
             conference.say(leg, sound)
 
+    async def trickle(self, leg: LegId, *, ufrag: str, candidates: tuple[str, ...]) -> None:
+        """See the port."""
+        if (conference := self._conference_of(leg)) is not None:
+            await conference.seats[leg].connection.trickle(ufrag, candidates)
+
     async def end(self, leg: LegId) -> None:
         conference = self._conference_of(leg)
         if conference is not None and (connection := conference.let_go(leg, reason="ended")) is not None:

@@ -26,6 +26,7 @@ from sos.calls.adapters.embedded.control import (
     Order,
     Say,
     SetMode,
+    Trickle,
 )
 from sos.calls.adapters.embedded.worker_handle import WorkerHandle, orders
 from sos.calls.port import (
@@ -141,6 +142,10 @@ class EmbeddedProvider:
     async def say(self, leg: LegId, sound: Sound) -> None:
         """See the port; also ``Unavailable`` while the leg is with a worker of the release before."""
         await self._of_leg(leg, Say(order=next(orders), leg=leg, sound=sound))
+
+    async def trickle(self, leg: LegId, *, ufrag: str, candidates: tuple[str, ...]) -> None:
+        """See the port."""
+        await self._of_leg(leg, Trickle(order=next(orders), leg=leg, ufrag=ufrag, candidates=candidates))
 
     async def end(self, leg: LegId) -> None:
         await self._of_leg(leg, End(order=next(orders), leg=leg))

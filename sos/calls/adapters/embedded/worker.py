@@ -37,6 +37,7 @@ from sos.calls.adapters.embedded.control import (
     Say,
     SetMode,
     Told,
+    Trickle,
     fault,
     frame,
     order_from,
@@ -176,6 +177,8 @@ class Worker:
                 await self._media.announce(leg, notice)
             case Say(leg=leg, sound=sound):
                 await self._media.say(leg, sound)
+            case Trickle(leg=leg, ufrag=ufrag, candidates=candidates):
+                await self._media.trickle(leg, ufrag=ufrag, candidates=candidates)
             case End(leg=leg):
                 await self._media.end(leg)
             case Finish(incident=incident):

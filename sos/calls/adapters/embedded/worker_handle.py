@@ -18,6 +18,7 @@ from sos.calls.adapters.embedded.control import (
     PROTOCOL,
     SAYS_SINCE,
     STILL_UNDERSTOOD,
+    TRICKLES_SINCE,
     Acknowledge,
     Ask,
     Hello,
@@ -27,6 +28,7 @@ from sos.calls.adapters.embedded.control import (
     Retire,
     Say,
     Told,
+    Trickle,
     frame,
     news_from,
     raised,
@@ -132,6 +134,8 @@ class WorkerHandle:
             raise Unavailable("the voice worker is being started; call again") from away
         if isinstance(order, Say) and self._protocol < SAYS_SINCE:
             raise Unavailable("this call is carried by the release before, which plays no made speech")
+        if isinstance(order, Trickle) and self._protocol < TRICKLES_SINCE:
+            return Reply(order=order.order)  # the call comes up by the addresses that its checks come from
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._asked[order.order] = reply
         try:

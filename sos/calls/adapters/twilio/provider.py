@@ -116,6 +116,10 @@ class TwilioProvider:
         """A browser reaches Twilio with Twilio's own SDK, not with an offer to us: always ``Unavailable``."""
         raise Unavailable("this house telephones through Twilio: join by the desk's telephone or Twilio's Voice SDK")
 
+    async def trickle(self, leg: LegId, *, ufrag: str, candidates: tuple[str, ...]) -> None:
+        """It takes no offers: always ``Unavailable``."""
+        raise Unavailable("this house telephones through Twilio, which takes no offers here")
+
     async def place(
         self,
         *,
