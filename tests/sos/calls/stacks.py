@@ -240,19 +240,24 @@ def _node() -> str:
 
 
 def _installed() -> Path:
-    """The folder with the npm packages; installed once, into the build directory."""
+    """The folder with the packages of ``NodeVoice``."""
+    return installed(*PACKAGES)
+
+
+def installed(*packages: str) -> Path:
+    """A folder with these npm packages; installed once, into the build directory.  Skips where that cannot be."""
     node = Path(_node())
-    if all((CACHE / "node_modules" / package.rsplit("@", 1)[0]).is_dir() for package in PACKAGES):
+    if all((CACHE / "node_modules" / package.rsplit("@", 1)[0]).is_dir() for package in packages):
         return CACHE
     npm = shutil.which("npm")
     tool = [npm] if npm else [str(node), str(node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
     CACHE.mkdir(parents=True, exist_ok=True)
     (CACHE / "package.json").write_text('{"private": true}\n')
     environment = os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    command = [*tool, "install", "--no-audit", "--no-fund", "--no-save", *PACKAGES]
+    command = [*tool, "install", "--no-audit", "--no-fund", "--no-save", *packages]
     done = subprocess.run(command, cwd=CACHE, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"{' and '.join(PACKAGES)} cannot be installed from npm on this machine")
+        pytest.skip(f"{' and '.join(packages)} cannot be installed from npm on this machine")
     return CACHE
 
 
