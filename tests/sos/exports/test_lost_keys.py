@@ -77,7 +77,7 @@ async def test_an_export_of_a_lost_key_waits_for_it_unless_the_loss_is_accepted(
     )
     report = _verified(tmp_path / "two", keys)
     assert report.ok, str(report)
-    assert "1 opened, 0 withheld, 1 lost" in str(report)
+    assert "2 opened, 0 withheld, 1 lost" in str(report)
 
 
 async def test_destroyed_lost_and_withheld_are_three_words(
@@ -91,4 +91,4 @@ async def test_destroyed_lost_and_withheld_are_three_words(
     assert list(told.values()) == ["destroyed"]
     report = _verified(tmp_path / "one", keys)
     assert report.ok, str(report)
-    assert "0 opened, 1 withheld (RAW 1), 1 destroyed" in str(report)
+    assert "1 opened, 1 withheld (RAW 1), 1 destroyed" in str(report)
