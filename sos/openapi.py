@@ -12,7 +12,9 @@ import msgspec
 
 from sos.formats import msd, veds
 from sos.formats.event_schema import event_schema
+from sos.intake.batch import BATCH
 from sos.intake.cloudevents import MEDIA_TYPES, WireEvent
+from sos.intake.multipart import MEDIA_TYPE as MULTIPART
 from sos.registry.http import OPERATIONS as REGISTRY
 
 EVENT_SCHEMA = "event.v1.json"
@@ -124,12 +126,14 @@ _INTAKE: Mapping[str, Mapping[str, Operation]] = {
             ],
             body={
                 **{media: {"schema": {"$ref": "#/components/schemas/Event"}} for media in sorted(MEDIA_TYPES)},
+                BATCH: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}}},
+                MULTIPART: {"schema": {"type": "string"}},
                 msd.MEDIA_TYPE: _OCTETS,
                 veds.MEDIA_TYPE: {"schema": {"type": "string"}},
             },
             answers={
-                "200": _reply("It belongs to an incident that was there", "Acceptance"),
-                "202": _reply("It is durable and opened an incident", "Acceptance"),
+                "200": _reply("It belongs to an incident that was there", "Accepted"),
+                "202": _reply("It is durable and opened an incident", "Accepted"),
             },
             refuses=(400, 401, 408, 413, 415, 503),
         )
@@ -538,6 +542,31 @@ _SCHEMAS: Mapping[str, Any] = {
             "joined": {"enum": ["update", "changed_repeat", "data_for_call", "cancel"]},
             "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
         },
+    },
+    "Accepted": {
+        "anyOf": [
+            {"$ref": "#/components/schemas/Acceptance"},
+            {
+                "type": "object",
+                "description": "Of a batch: one answer for each event, in its order",
+                "required": ["events"],
+                "properties": {
+                    "events": {
+                        "type": "array",
+                        "items": {
+                            "anyOf": [
+                                {"$ref": "#/components/schemas/Acceptance"},
+                                {
+                                    "type": "object",
+                                    "required": ["problem"],
+                                    "properties": {"problem": {"$ref": "#/components/schemas/Problem"}},
+                                },
+                            ]
+                        },
+                    }
+                },
+            },
+        ]
     },
     "IceServers": {
         "type": "object",

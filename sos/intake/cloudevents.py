@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from routing.text import cleaned, surely_clean
 from sos.clock import timestamp
 from sos.errors import Malformed
+from sos.formats.armour import from_base64
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
 from sos.intake.arrival import About, Kind, Peek, key
@@ -305,12 +306,37 @@ def _salvage(body: bytes) -> Reading:
         findings.add("unclean_text", "$")
         if isinstance(value, dict) and any(value.get(name) != sent.get(name) for name in ("source", "id")):
             value = {name: item for name, item in value.items() if name != "id"}
+    if isinstance(value, dict):
+        value, whole = _with_data(value, findings)
+        clean = clean and whole
     if not isinstance(value, dict) or (envelope := _envelope(value, findings)) is None:
         return _unreadable(body, "not_an_object", hints=_STRONG_HINTS)
     event = lenient(WireEvent, envelope, path="$", findings=findings)
     if event.data.test and not _really_test(envelope):
         event = msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, test=None))
     return Reading(event, findings.codes(), clean, _position_as_sent(envelope))
+
+
+def _with_data(value: dict[str, Any], findings: Findings) -> tuple[dict[str, Any], bool]:
+    """``value`` with its data as JSON where it came as Base64 (JSON event format 3.1.1) or as a text; and whether it
+    could be read."""
+    name = "data_base64" if isinstance(value.get("data_base64"), str) and not value.get("data") else "data"
+    sent = value.get(name)
+    if not isinstance(sent, str):
+        return value, True
+    try:
+        data = loads(from_base64(sent) if name == "data_base64" else sent.encode())
+    except (Malformed, ValueError):
+        data = None
+    if not isinstance(data, dict):
+        if name == "data":  # a field of the wrong type, as any other
+            return value, True
+        findings.add("undecodable", "$.data_base64")
+        return value, False
+    if name == "data":
+        findings.add("as_text", "$.data")
+    rest = {member: item for member, item in value.items() if member not in ("data", "data_base64")}
+    return rest | {"data": cleaned(data)}, True
 
 
 def _envelope(value: dict[str, Any], findings: Findings) -> dict[str, Any] | None:

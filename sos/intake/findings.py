@@ -58,7 +58,9 @@ _OWN: Mapping[str, Facts] = MappingProxyType(
             "Retained by the broker", "It was taken because it is of the last hours; publish without `retain`."
         ),
         "no_data": Facts("Call without data", "Send the report of the vehicle; it will join this incident."),
-        "as_text": Facts("Octets sent as text", "It was understood; send raw octets, not hexadecimal or Base64."),
+        "as_text": Facts(
+            "Sent as text", "It was understood; send raw octets, or JSON itself, not hexadecimal, Base64 or quoted."
+        ),
         "undecodable": Facts("Cannot be decoded", "The bytes were kept as received; an operator was told."),
         "salvaged": Facts("Damaged", "The base data was read; the rest was kept as received."),
         "no_envelope": Facts("No CloudEvents envelope", "Put the report into `data` of a CloudEvents 1.0 event."),

@@ -5,26 +5,28 @@ emergency is never turned away for its shape; its faults come back as RFC 9457 p
 """
 
 import asyncio
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
+from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from sos.clock import Clock
 from sos.errors import Malformed, Refused, Unknown
 from sos.incident.model import AnswerId, Incident, IncidentId, Mode
 from sos.incident.urns import incident_urn
-from sos.intake import cloudevents, formats
+from sos.intake import batch, cloudevents, formats
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.answers import LONGEST_WAIT, Answers
-from sos.intake.auth import Credentials
+from sos.intake.auth import Credentials, Sender
 from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES, problems
 from sos.intake.tenants import Tenant
 from sos.intake.testcalls import receipt
 from sos.journal.journal import Journal
-from sos.problems import TooLarge, TooSlow, UnsupportedMedia
+from sos.problems import TooLarge, TooSlow, UnsupportedMedia, problem
 
 _JSON = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
 
@@ -126,21 +128,72 @@ class EventDoor:
         sender = self._credentials.sender(request, at=received_at)
         body, cut = await _body(request, within_s=self._body_timeout_s)
         sender.check(body)
-        content_type = headers.get("Content-Type", "")
+        came = _Request(
+            sender=sender,
+            content_type=headers.get("Content-Type", ""),
+            key=headers.get("Idempotency-Key"),
+            cut=cut,
+            received_at=received_at,
+        )
+        if (named := batch.attributes(headers)) and not batch.is_one(body):
+            body = batch.in_one(named, body, came.content_type)
+            came = replace(came, content_type=cloudevents.MEDIA_TYPE)
+        events = batch.events_of(body) if cut is None else ()
+        if events:
+            return await self._each(events, came)
+        accepted = await self._take(body, came)
+        return web.Response(
+            body=_acceptance(accepted, sender.tenant), status=202 if accepted.new else 200, headers=_JSON
+        )
+
+    async def _take(self, body: bytes, came: "_Request") -> Accepted:
         try:
-            accepted = await self._acceptance.take(
+            return await self._acceptance.take(
                 body,
-                content_type=content_type,
-                tenant=sender.tenant,
-                received_at=received_at,
-                key=headers.get("Idempotency-Key"),
-                cut=cut,
-                findings=sender.findings,
-                by=Came(connection=sender.connection),
+                content_type=came.content_type,
+                tenant=came.sender.tenant,
+                received_at=came.received_at,
+                key=came.key,
+                cut=came.cut,
+                findings=came.sender.findings,
+                by=Came(connection=came.sender.connection),
             )
         except Malformed as error:
-            raise _why(error, cut=cut, expected=formats.of(content_type).expected) from None
-        return _answer(accepted, sender.tenant)
+            raise _why(error, cut=came.cut, expected=formats.of(came.content_type).expected) from None
+
+    async def _each(self, events: Sequence[bytes], came: "_Request") -> web.Response:
+        """Each event of a batch answered in its place: as many incidents as there are crashes.
+
+        ``Malformed`` when none is an emergency.  ``Unavailable`` on the way: the batch is sent again, and what was
+        taken is then a repeat.
+        """
+        told: list[bytes] = []
+        new = False
+        refusals: list[Malformed] = []
+        for number, event in enumerate(events):
+            key = None if came.key is None else f"{came.key}#{number}"
+            try:
+                accepted = await self._take(event, replace(came, content_type=cloudevents.MEDIA_TYPE, key=key))
+            except Malformed as error:
+                refusals.append(error)
+                told.append(msgspec.json.encode({"problem": problem(error)}))
+            else:
+                new = new or accepted.new
+                told.append(_acceptance(accepted, came.sender.tenant))
+        if len(refusals) == len(events):
+            raise refusals[0]
+        body = b'{"events":[' + b",".join(told) + b"]}"
+        return web.Response(body=body, status=202 if new else 200, headers=_JSON)
+
+
+class _Request(Struct, frozen=True, kw_only=True):
+    """What is the same for each report of one request."""
+
+    sender: Sender
+    content_type: str
+    key: str | None
+    cut: str | None
+    received_at: datetime
 
 
 def _wait(request: web.Request) -> timedelta:
@@ -188,7 +241,7 @@ def _why(error: Malformed, *, cut: str | None, expected: bool) -> Malformed:
     return error
 
 
-def _answer(accepted: Accepted, tenant: Tenant) -> web.Response:
+def _acceptance(accepted: Accepted, tenant: Tenant) -> bytes:
     incident = accepted.incident
     body = (
         f'{{"incident":"{incident}","urn":"{incident_urn(incident, tenant.domain)}",'
@@ -198,4 +251,4 @@ def _answer(accepted: Accepted, tenant: Tenant) -> web.Response:
         body += f',"joined":"{accepted.joined}"'.encode()
     if accepted.findings:
         body += b',"problems":' + msgspec.json.encode(problems(accepted.findings))
-    return web.Response(body=body + b"}", status=202 if accepted.new else 200, headers=_JSON)
+    return body + b"}"

@@ -36,7 +36,7 @@ from sos.incident.events import AnswerGiven, IncidentOpened, Recorded
 from sos.incident.model import TenantId
 from sos.incident.report import Vehicle
 from sos.incident.urns import incident_urn
-from sos.intake import formats
+from sos.intake import batch, formats
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.answers import Answers, Order, delivered
 from sos.intake.auth import Credentials
@@ -172,6 +172,24 @@ def media_type(payload: bytes, declared: str | None) -> str:
     return declared or formats.shown(payload)
 
 
+def _events(message: aiomqtt.Message) -> Sequence[bytes]:
+    """The reports of one message: one, several in a batch, or one whose attributes are its user properties."""
+    payload = bytes(message.payload)
+    named = batch.attributes(_user(message), prefix="")
+    if named and not batch.is_one(payload):
+        return (batch.in_one(named, payload, getattr(message.properties, "ContentType", "")),)
+    if len(payload) > MAX_BODY_BYTES:
+        return (message.payload,)
+    try:
+        return batch.events_of(payload) or (message.payload,)
+    except SosError:  # too many to be told apart: kept as one that nobody can read
+        return (message.payload,)
+
+
+def _user(message: aiomqtt.Message) -> Mapping[str, str]:
+    return dict(getattr(message.properties, "UserProperty", ()))
+
+
 class MqttDoor:
     """Takes reports from the broker and carries answers to it, for as long as it runs."""
 
@@ -255,9 +273,15 @@ class MqttDoor:
             log.warning("mqtt_sender_unknown", topic_levels=message.topic.value.count("/") + 1)
             return
         received_at = self._clock.now()
+        for event in _events(message):
+            await self._keep_one(client, sender, message, event, received_at)
+
+    async def _keep_one(
+        self, client: Client, sender: Address, message: aiomqtt.Message, event: bytes, received_at: datetime
+    ) -> None:
         while True:
             try:
-                accepted = await self._take(sender, message, received_at)
+                accepted = await self._take(sender, message, event, received_at)
             except Unavailable:
                 await self._clock.wait(RETRY)
                 continue
@@ -274,16 +298,17 @@ class MqttDoor:
             await self._answer(client, sender, message, accepted_document(accepted, sender))
             return
 
-    async def _take(self, sender: Address, message: aiomqtt.Message, received_at: datetime) -> Accepted:
-        payload = message.payload
+    async def _take(self, sender: Address, message: aiomqtt.Message, payload: bytes, received_at: datetime) -> Accepted:
         properties = message.properties
         whole = len(payload) <= MAX_BODY_BYTES
         return await self._acceptance.take(
             payload[:MAX_BODY_BYTES],
-            content_type=media_type(payload, getattr(properties, "ContentType", None)),
+            content_type=media_type(
+                payload, getattr(properties, "ContentType", None) if payload is message.payload else None
+            ),
             tenant=sender.tenant,
             received_at=received_at,
-            key=dict(getattr(properties, "UserProperty", ())).get("idempotency-key"),
+            key=_user(message).get("idempotency-key") if payload is message.payload else None,
             cut=None if whole else "oversize",
             findings=self._credentials.over_rate(sender.tenant, at=received_at),
             by=Came(channel="mqtt", vehicle=sender.vehicle, always=True, retained=message.retain),

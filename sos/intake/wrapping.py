@@ -13,6 +13,7 @@ from binascii import Error as NotBase64
 from enum import StrEnum
 from quopri import decodestring
 
+import msgspec
 from msgspec import Struct
 
 MAX_PARTS = 16
@@ -53,6 +54,13 @@ class Content(Struct, frozen=True):
     findings: tuple[str, ...] = ()
 
 
+class _Carrier(Struct, frozen=True):
+    data_base64: str
+
+
+_base64 = msgspec.json.Decoder(_Carrier)
+
+
 class Part(Struct, frozen=True):
     """One part of a body with several."""
 
@@ -64,7 +72,7 @@ class Part(Struct, frozen=True):
 def unwrapped(body: bytes) -> Content:
     """``body`` in UTF-8 without mark and padding when it is text; as it is when it is not."""
     if body[:1] == b"{" and body[-1:] == b"}":
-        return Content(body)
+        return _carried(body) or Content(body)
     text, findings = _in_utf8(body)
     stripped = text.lstrip(b" \t\r\n")
     if not stripped.startswith(_BEGINNINGS):
@@ -75,7 +83,21 @@ def unwrapped(body: bytes) -> Content:
     if whole.startswith(b"<"):
         whole, more = _xml_in_utf8(whole)
         findings += more
-    return Content(whole, findings)
+    return _carried(whole) or Content(whole, findings)
+
+
+def _carried(event: bytes) -> Content | None:
+    """What an event carries in Base64 when it is no JSON but a document or octets of its own; else None."""
+    if b"data_base64" not in event:
+        return None
+    try:
+        inner = b64decode(_base64.decode(event).data_base64 + "==")
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        return None
+    if not inner or b"data_base64" in inner:
+        return None
+    content = unwrapped(inner)
+    return None if kind(content.octets) is Kind.JSON else content
 
 
 def kind(content: bytes) -> Kind:
