@@ -38,7 +38,12 @@ EXPLAINED: Mapping[str, tuple[str, str]] = MappingProxyType(
         "delta_v_impossible": ("Impossible delta-V", "It was taken as unknown; send -255 to 255 (TB 040)."),
         "loose_time": ("Loosely written time", "It was understood; send RFC 3339 with two digits and an offset."),
         "too_long": ("Text too long", "Its beginning was kept."),
-        "pidf_malformed": ("Malformed PIDF-LO", "The position in it was not read; send one after RFC 5491."),
+        "pidf_malformed": ("Malformed PIDF-LO", "Its words were kept, its position not read; send one after RFC 5491."),
+        "location_loose": (
+            "Loosely written PIDF-LO",
+            "Its position was understood; write it after RFC 5491.",
+        ),
+        "no_crash_data": ("No crash data", "Only a location was sent; send the crash data beside it."),
         "tel_not_dialable": ("Not a telephone number", "It was kept as sent and is not dialled; send E.164 (+81...)."),
         "tel_withheld": ("Withheld number", "It stands for a caller without a number and was taken as none."),
         "vehicle_placeholder": (

@@ -18,6 +18,7 @@ from routing.shapes import circle_of
 from sos.formats import msd as ecall
 from sos.formats import ncap
 from sos.formats.bits import MalformedBits
+from sos.formats.markup import MAX_TEXT
 from sos.formats.msd import Delta, Msd, VehicleType
 from sos.formats.msd_review import impact_of, review
 from sos.formats.msd_salvage import salvage
@@ -174,6 +175,7 @@ def report_of_veds(veds: Veds, *, beside: PidfLo | None = None) -> Mapped:
 def _veds_location(veds: Veds, pidf: PidfLo | None, findings: list[str]) -> Location:
     """The PIDF-LO outranks the document's own coordinates: it has a shape and a time."""
     first = next((each for each in pidf.locations if each.shape is not None), None) if pidf is not None else None
+    words = veds.place_as_sent or _address(pidf)
     if first is not None and first.shape is not None:
         circle = circle_of(first.shape)
         if isinstance(plausible(circle.latitude, circle.longitude), Known):
@@ -185,12 +187,19 @@ def _veds_location(veds: Veds, pidf: PidfLo | None, findings: list[str]) -> Loca
                 timestamp=first.timestamp,
             )
         findings.append("location_impossible:$.presence")
+        words = f"{circle.latitude},{circle.longitude}"
     if veds.latitude is None and veds.longitude is None:
-        return Location(heading=veds.heading)
+        return Location(heading=veds.heading, reported=words)
     if isinstance(plausible(veds.latitude, veds.longitude), Known):
         return Location(latitude=veds.latitude, longitude=veds.longitude, heading=veds.heading)
     findings.append("location_impossible:$.Location")
-    return Location(heading=veds.heading, reported=f"{veds.latitude},{veds.longitude}")
+    return Location(heading=veds.heading, reported=veds.place_as_sent or f"{veds.latitude},{veds.longitude}")
+
+
+def _address(pidf: PidfLo | None) -> str | None:
+    """An address beside which no position stands, in its own words."""
+    civic = next((each.civic for each in pidf.locations if each.civic is not None), None) if pidf is not None else None
+    return " ".join(value for _, value in civic.fields)[:MAX_TEXT] if civic is not None else None
 
 
 def _veds_vehicle(veds: Veds) -> Vehicle:

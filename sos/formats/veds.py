@@ -14,9 +14,10 @@ from lxml import etree
 from msgspec import Struct
 
 from routing import errors, pidf, xml
-from routing.pidf import PIDF, PidfLo
+from routing.pidf import PidfLo
 from sos.clock import timestamp
 from sos.errors import Malformed
+from sos.formats import loose_place
 from sos.formats.markup import Values, document, mended_time, name_of
 
 MEDIA_TYPE = "application/EmergencyCallData.VEDS+xml"
@@ -105,6 +106,8 @@ class Veds(Struct, frozen=True, kw_only=True):
     """Degrees as sent, possibly impossible."""
     longitude: float | None = None
     pidf: PidfLo | None = None
+    place_as_sent: str | None = None
+    """The words of a place that could not be understood."""
     findings: tuple[str, ...] = ()
 
 
@@ -116,14 +119,17 @@ def read(data: bytes) -> Veds:
     root = document(data, limit=MAX_BYTES)
     notification = next((each for each in root.iter() if name_of(each) == ROOT), None)
     if notification is None:
-        raise Malformed(f"expected an {ROOT} element of VEDS", field="/")
+        return _place_alone(root)
     values = Values(notification)
     crash = values.below("Crash")
     if crash is None:
         values.odd("missing_field", "Crash")
         crash = Values(etree.Element("Crash"))
     vehicle = crash.below("CrashVehicle")
-    latitude, longitude = _coordinates(values)
+    latitude, longitude, as_sent = _coordinates(values)
+    place = place_in(root)
+    if place.odd is not None:
+        values.odd(place.odd, "presence")
     return Veds(
         crash_id=crash.text("ActivityIdentification/IdentificationID"),
         happened_at=crash.instant("ActivityDate/DateTime"),
@@ -139,10 +145,20 @@ def read(data: bytes) -> Veds:
         final_rest=crash.text("VehicleFinalRestOrientationCategoryCode"),
         latitude=latitude,
         longitude=longitude,
-        pidf=_pidf(root, values),
+        pidf=place.pidf,
+        place_as_sent=place.words or as_sent,
         vehicle=CrashVehicle() if vehicle is None else _vehicle(vehicle),
         findings=values.findings(),
     )
+
+
+def _place_alone(root: Any) -> Veds:
+    """A location without any crash data: still somebody's call for help, and where it is."""
+    place = place_in(root)
+    if place.pidf is None and place.words is None:
+        raise Malformed(f"expected an {ROOT} element of VEDS", field="/")
+    odd = () if place.odd is None else (f"{place.odd}:$.presence",)
+    return Veds(pidf=place.pidf, place_as_sent=place.words, findings=("no_crash_data:$", *odd))
 
 
 def _vehicle(vehicle: Values) -> CrashVehicle:
@@ -193,11 +209,15 @@ def _pulse(pulse: Values) -> Pulse:
     )
 
 
-def _coordinates(values: Values) -> tuple[float | None, float | None]:
+def _coordinates(values: Values) -> tuple[float | None, float | None, str | None]:
+    """Latitude and longitude, and their words when they are no numbers."""
     point = values.below("Location/LocationTwoDimensionalGeographicCoordinate")
     if point is None:
-        return None, None
-    return _angle(point, "Latitude"), _angle(point, "Longitude")
+        return None, None, None
+    latitude, longitude = _angle(point, "Latitude"), _angle(point, "Longitude")
+    said = [point.text(f"GeographicCoordinate{name}/{name}DegreeValue") for name in ("Latitude", "Longitude")]
+    misread = any(word and angle is None for word, angle in zip(said, (latitude, longitude), strict=True))
+    return latitude, longitude, ",".join(each or "" for each in said) if misread else None
 
 
 def _angle(point: Values, name: str) -> float | None:
@@ -213,15 +233,31 @@ def _angle(point: Values, name: str) -> float | None:
     return degrees - fraction if negative else degrees + fraction
 
 
-def _pidf(root: Any, values: Values) -> PidfLo | None:
-    presence = next(root.iter(f"{{{PIDF}}}presence"), None)
+class Place(Struct, frozen=True, kw_only=True):
+    """The place that a document names by a PIDF-LO."""
+
+    pidf: PidfLo | None = None
+    words: str | None = None
+    """Of a place that could not be understood."""
+    odd: str | None = None
+    """The finding about it."""
+
+
+def place_in(root: Any) -> Place:
+    """The PIDF-LO somewhere in a document, as the standard writes it or as senders do; nothing when there is none."""
+    presence = next((each for each in root.iter("{*}presence")), None)
     if presence is None:
-        return None
+        return Place()
     try:
-        return located(presence)
+        strict = located(presence)
     except Malformed:
-        values.odd("pidf_malformed", "presence")
-        return None
+        strict = None
+    if strict is not None:
+        return Place(pidf=strict)
+    loose = loose_place.read(presence)
+    if loose.pidf is not None:
+        return Place(pidf=loose.pidf, odd="location_loose")
+    return Place(words=loose.words, odd="pidf_malformed")
 
 
 def located(presence: Any) -> PidfLo:
@@ -245,7 +281,7 @@ def located(presence: Any) -> PidfLo:
 
 
 def write(veds: Veds) -> bytes:
-    """``veds`` as a document that ``read`` reads back as the same; its findings stay behind.
+    """``veds`` as a document that ``read`` reads back as the same; its findings and the words of a place stay behind.
 
     ``Malformed`` when a text cannot stand in XML: the fault of whoever made it.
     """

@@ -6,7 +6,8 @@ these types is taken for an emergency: what nobody can decode is an incident of 
 
 from datetime import datetime
 
-from routing.pidf import PidfLo
+from msgspec.structs import replace
+
 from sos.errors import Malformed
 from sos.formats import armour, msd, veds
 from sos.formats.mapping import Mapped, read_msd, report_of_msd, report_of_veds
@@ -92,16 +93,16 @@ def decode_msd(raw: bytes, at: datetime) -> EmergencyReport:
     return report_of_msd(message, now=at).report
 
 
-def peek_veds(body: bytes, cut: str | None = None, *, beside: PidfLo | None = None) -> Peek:
-    """What a VEDS is about, with the PIDF-LO that came ``beside`` it.  ``Malformed`` when there is nothing."""
+def peek_veds(body: bytes, cut: str | None = None, *, beside: veds.Place | None = None) -> Peek:
+    """What a VEDS is about, with the place that came ``beside`` it.  ``Malformed`` when there is nothing."""
     if not body:
         raise Malformed("The body is empty; send the VEDS document.", field="$")
     findings = () if cut is None else (f"{cut}:$",)
     try:
-        document = veds.read(body)
+        document = _with_place(veds.read(body), beside)
     except Malformed:
         return Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, (*findings, "undecodable:$"))
-    mapped = report_of_veds(document, beside=beside)
+    mapped = report_of_veds(document)
     return Peek(
         True,
         mapped.mode,
@@ -112,9 +113,22 @@ def peek_veds(body: bytes, cut: str | None = None, *, beside: PidfLo | None = No
     )
 
 
-def decode_veds(raw: bytes, _: datetime, *, beside: PidfLo | None = None) -> EmergencyReport:
+def decode_veds(raw: bytes, _: datetime, *, beside: veds.Place | None = None) -> EmergencyReport:
     """The report in a VEDS.  ``Malformed`` when nothing of it can be read."""
-    return report_of_veds(veds.read(raw), beside=beside).report
+    return report_of_veds(_with_place(veds.read(raw), beside)).report
+
+
+def _with_place(document: veds.Veds, beside: veds.Place | None) -> veds.Veds:
+    """``document`` with the place that came in a part of its own, which outranks the one inside."""
+    if beside is None:
+        return document
+    odd = () if beside.odd is None else (f"{beside.odd}:$.presence",)
+    return replace(
+        document,
+        pidf=beside.pidf or document.pidf,
+        place_as_sent=beside.words or document.place_as_sent,
+        findings=(*document.findings, *odd),
+    )
 
 
 def _about(mapped: Mapped) -> About:

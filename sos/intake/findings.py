@@ -72,7 +72,6 @@ _OWN: Mapping[str, Facts] = MappingProxyType(
         "too_slow": Facts("Too slow", f"What came within {BODY_TIMEOUT_S:.0f} s was kept. Send it again, whole."),
         "not_utf8": Facts("Not UTF-8", "It was understood; send UTF-8."),
         "padded": Facts("Padding behind the end", "It was ignored; send none."),
-        "no_crash_data": Facts("No crash data", "Only a location was sent; send the crash data beside it."),
         "unclean_text": Facts(
             "Characters without meaning", "Control characters and half surrogates were taken out; send plain text."
         ),

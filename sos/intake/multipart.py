@@ -8,7 +8,6 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from routing.pidf import PIDF, PidfLo
 from sos.errors import Malformed
 from sos.formats import veds
 from sos.formats.mapping import read_msd, report_of_veds
@@ -55,10 +54,10 @@ def decode(body: bytes, at: datetime) -> EmergencyReport:
     return replace(report, location=_location(place)) if place is not None and not report.location.known else report
 
 
-def _found(body: bytes) -> tuple[tuple[Kind, bytes] | None, PidfLo | None]:
+def _found(body: bytes) -> tuple[tuple[Kind, bytes] | None, veds.Place | None]:
     """The part with the crash data, and the place beside it."""
     crash: tuple[Kind, bytes] | None = None
-    place: PidfLo | None = None
+    place: veds.Place | None = None
     for part in parts(body):
         octets = unwrapped(part.octets).octets
         match kind(octets):
@@ -77,7 +76,7 @@ def _found(body: bytes) -> tuple[tuple[Kind, bytes] | None, PidfLo | None]:
     return crash, place
 
 
-def _xml(octets: bytes) -> tuple[bool, PidfLo | None]:
+def _xml(octets: bytes) -> tuple[bool, veds.Place | None]:
     """Whether a document is crash data, and the location it is when it is one."""
     try:
         root = document(octets, limit=veds.MAX_BYTES)
@@ -85,11 +84,8 @@ def _xml(octets: bytes) -> tuple[bool, PidfLo | None]:
         return b"AutomatedCrashNotification" in octets, None
     if any(True for _ in root.iter(f"{{*}}{veds.ROOT}")):
         return True, None
-    presence = next(root.iter(f"{{{PIDF}}}presence"), None)
-    try:
-        return False, None if presence is None else veds.located(presence)
-    except Malformed:
-        return False, None
+    place = veds.place_in(root)
+    return False, place if place.pidf is not None or place.words is not None else None
 
 
 def _is_event(octets: bytes) -> bool:
@@ -108,11 +104,11 @@ def _is_msd(octets: bytes) -> bool:
     return True
 
 
-def _location(place: PidfLo) -> Location:
-    return report_of_veds(Veds(), beside=place).report.location
+def _location(place: veds.Place) -> Location:
+    return report_of_veds(Veds(pidf=place.pidf, place_as_sent=place.words)).report.location
 
 
-def _placed(seen: Peek, place: PidfLo) -> Peek:
+def _placed(seen: Peek, place: veds.Place) -> Peek:
     location = _location(place)
     about: About = replace(seen.about, position=(location.latitude, location.longitude) if location.known else None)
     return replace(seen, about=about)
