@@ -78,6 +78,9 @@ SNAPSHOT = 500
 MISSED = 2000
 """Events sent again after a reconnection at most; beyond that a snapshot is shorter."""
 
+MOST_DIGITS = 15
+"""Of a position: a journal with a thousand events a second has that many after thirty thousand years."""
+
 ARRIVE_AGAIN = timedelta(seconds=1)
 
 SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS, Category.OWN)
@@ -211,11 +214,11 @@ class DeskSocket:
         active = self._room.desks.arrive(self._desk, self._operator.id, seat=self._seat, tell=self._moved)
         mailbox.operator = self._operator.id
         mailbox.watching = self._shown
-        after = request.query.get("after", "")
+        after = _position(request.query.get("after", ""))
         tasks = [asyncio.create_task(self._send(socket, mailbox), name=f"desk-{self._operator.id}")]
         try:
             self._welcome(mailbox, active=active)
-            if not await self._arrive(mailbox, int(after) if after.isdecimal() else None):
+            if not await self._arrive(mailbox, after):
                 tasks.append(asyncio.create_task(self._arrive_later(mailbox), name=f"late-{self._operator.id}"))
             await self._listen(socket)
         finally:
@@ -295,8 +298,13 @@ class DeskSocket:
         room.outage.tell(mailbox)
 
     async def _resume(self, mailbox: Mailbox, after: int) -> bool:
-        """Send what came after position ``after``; False when that is too much."""
-        missed = await self._room.journal.store.follow(after + 1, limit=MISSED)
+        """Send what came after position ``after``; False when that is too much, or when there is no such position: the
+        page has seen a database that is not this one (restored, or the other side of a fail-over)."""
+        store = self._room.journal.store
+        size, _ = await store.tree()
+        if after >= size:
+            return False
+        missed = await store.follow(after + 1, limit=MISSED)
         if len(missed) == MISSED:
             return False
         for recorded in missed:
@@ -537,6 +545,11 @@ class DeskSocket:
     @property
     def _actor(self) -> str:
         return f"operator:{self._operator.id}"
+
+
+def _position(sent: str) -> int | None:
+    """A position of the journal; None asks for a snapshot, and so does what cannot be one."""
+    return int(sent) if sent.isascii() and sent.isdecimal() and len(sent) <= MOST_DIGITS else None
 
 
 def _incident(order: Order) -> IncidentId:
