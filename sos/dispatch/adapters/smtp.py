@@ -28,6 +28,7 @@ import structlog
 from msgspec import Struct
 
 from sos.clock import Clock
+from sos.dispatch.adapters import bounces
 from sos.dispatch.port import Log, Parcel, Receipt
 from sos.errors import Misconfigured, Refused, Unavailable
 from sos.incident.commands import ConfirmDelivery, FailDelivery
@@ -245,10 +246,17 @@ class Notices:
         """Read what is new; a mail that is no notice of ours is put aside unread."""
         for file in await asyncio.to_thread(_new, self._maildir):
             data = await asyncio.to_thread(file.read_bytes)
-            notice = read_notice(data[:MAIL_BYTES], domain=self._domain)
+            notice = self._read(data)
             if notice is not None:
                 await self._tell(notice)
             await asyncio.to_thread(_done, file)
+
+    def _read(self, data: bytes) -> Notice | None:
+        try:
+            return read_notice(data[:MAIL_BYTES], domain=self._domain)
+        except Exception as bug:  # noqa: BLE001  the edge of one mail: those behind it are answers of agencies
+            log.error("notice_unreadable", error=type(bug).__name__, bytes=len(data))
+            return None
 
     async def _tell(self, notice: Notice) -> None:
         told, command = notice.disclosure, _command(notice)
@@ -279,7 +287,7 @@ def _done(file: Path) -> None:
 def read_notice(data: bytes, *, domain: str) -> Notice | None:
     """What a mail that came back says about one of ours; None when it says nothing about any."""
     mail = message_from_bytes(data)
-    named = _named(mail, domain)
+    named = _named(mail, domain) or _quoted(mail, data, domain)
     if named is None:
         return None
     for part in mail.walk():
@@ -287,7 +295,13 @@ def read_notice(data: bytes, *, domain: str) -> Notice | None:
             return _delivery(part, *named)
         if part.get_content_type() == "message/disposition-notification":
             return _disposition(part, *named)
-    return None
+    failed = bounces.failure(mail)
+    return None if failed is None else Notice(incident=named[0], disclosure=named[1], level=None, reason=failed)
+
+
+def _quoted(mail: Message, data: bytes, domain: str) -> tuple[IncidentId, DisclosureId] | None:
+    found = bounces.quoted(mail, data, domain)
+    return None if found is None else (IncidentId(found[1]), DisclosureId(found[0]))
 
 
 def _fields(part: Message) -> dict[str, str]:
@@ -305,11 +319,16 @@ def _delivery(part: Message, incident: IncidentId, disclosure: DisclosureId) -> 
     fields = _fields(part)
     action = fields.get("action", "").lower()
     if action == "failed":
-        reason = fields.get("status", "")[:16] or "failed"
+        reason = _code(fields.get("status", "")) or "failed"
         return Notice(incident=incident, disclosure=disclosure, level=None, reason=reason)
     levels = {"delivered": Acknowledgement.DELIVERED, "relayed": Acknowledgement.TRANSPORT}
     level = levels.get(action)  # ``delayed`` and ``expanded`` decide nothing
     return Notice(incident=incident, disclosure=disclosure, level=level, reason=action) if level else None
+
+
+def _code(sent: str) -> str:
+    """A status code as it may stand in a journal: a mail may hold anything where one belongs."""
+    return "".join(letter for letter in sent[:16] if letter.isascii() and (letter.isalnum() or letter in ".-"))
 
 
 def _disposition(part: Message, incident: IncidentId, disclosure: DisclosureId) -> Notice | None:
