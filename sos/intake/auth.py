@@ -188,7 +188,7 @@ class Credentials:
     # --- signed requests ---
 
     def _signed(self, request: Request, at: datetime) -> Sender:
-        signature = Signature.of(request.headers)
+        signature = Signature.of(request.headers, known=self._signing)
         known = self._signing.get(signature.key_id)
         if known is None:
             raise unsigned("keyid", f"No signing key {signature.key_id[:64]!r} is known here.")
@@ -205,6 +205,8 @@ class Credentials:
                 f"{LEEWAY.total_seconds():.0f} s are allowed. Set the clock and sign again.",
                 tenant,
             )
+        if signature.expires is not None and signature.expires < at.timestamp():
+            raise unsigned("expires", "The signature has expired by its own word; sign each request anew.", tenant)
         signed = signature.base(method=request.method, target=request.raw_path, headers=request.headers)
         made = hmac.digest(known.secret, signed, "sha256")
         if not hmac.compare_digest(made, signature.value):

@@ -7,7 +7,7 @@ was looked at: this is the first code that a stranger's bytes meet.  Who may sig
 import hashlib
 import hmac
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -48,31 +48,38 @@ Headers: TypeAlias = CIMultiDictProxy[str]
 
 
 class Signature(Struct, frozen=True, kw_only=True):
-    """The one signature of a request, in the strict form we ask for."""
+    """The sender's signature of a request, in the strict form we ask for; gateways on the way may add their own."""
 
     components: tuple[str, ...]
     params: str
     """The inner list with its parameters as RFC 9651 writes it: the last line of what is signed."""
     created: int
+    expires: int | None = None
+    """When the sender itself says that it is worth nothing any more."""
     key_id: str
     nonce: str
     algorithm: str | None
     value: bytes
 
     @classmethod
-    def of(cls, headers: Headers) -> "Signature":
-        """``Unauthenticated`` names the rule of RFC 9421 4 that the headers break."""
+    def of(cls, headers: Headers, *, known: Container[str] = ()) -> "Signature":
+        """The one by a ``known`` key, or the only one there is.
+
+        ``Unauthenticated`` names the rule of RFC 9421 4 that the headers break.
+        """
         inputs = _dictionary(headers, "Signature-Input")
         values = _dictionary(headers, "Signature")
-        if len(inputs) != 1 or inputs.keys() != values.keys():
-            raise unsigned("format", "Send one signature, under one name in `Signature-Input` and `Signature`.")
-        ((items, given),) = inputs.values()
-        ((value, _),) = values.values()
+        name = _ours(inputs, known)
+        if name is None or name not in values:
+            raise unsigned("format", "Send one signature by a key of yours, under one name in both of its headers.")
+        items, given = inputs[name]
+        value, _ = values[name]
         if not isinstance(items, list) or not isinstance(value, bytes):
             raise unsigned("format", "`Signature-Input` is `name=(...);created=...` and `Signature` is `name=:...:`.")
         return cls(
             components=_components(items),
             params=ser([(items, given)]),
+            expires=None if given.get("expires") is None else _needed(given, "expires", lambda each: type(each) is int),
             created=_needed(given, "created", lambda each: type(each) is int and each >= 0),
             key_id=_needed(given, "keyid", _name),
             nonce=_needed(given, "nonce", _name),
@@ -122,6 +129,14 @@ def _dictionary(headers: Headers, name: str) -> dict[str, Any]:
     return dict(read) if isinstance(read, dict) else {}
 
 
+def _ours(inputs: Mapping[str, Any], known: Container[str]) -> str | None:
+    """The name of the signature that counts; None when it cannot be told which."""
+    if len(inputs) == 1:
+        return next(iter(inputs))
+    by_us = [name for name, (_, given) in inputs.items() if str(given.get("keyid")) in known]
+    return by_us[0] if len(by_us) == 1 else None
+
+
 def _components(items: list[Any]) -> tuple[str, ...]:
     names = tuple(name for name, params in items if isinstance(name, str) and not params and _name(name))
     fields = [name for name in names if name in DERIVED or (name == name.lower() and name[0] != "@")]
@@ -169,6 +184,7 @@ def sign(
     body: bytes,
     created: int,
     nonce: str,
+    expires: int | None = None,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """The headers of a signed request, ``headers`` among them: what a tenant's cloud does, for vehicles of ours and for
@@ -180,6 +196,7 @@ def sign(
     fields |= {name.lower(): value for name, value in sent.items()}
     covered = " ".join(f'"{name}"' for name in fields)
     params = f'({covered});created={created};keyid="{key_id}";nonce="{nonce}";alg="hmac-sha256"'
+    params += "" if expires is None else f";expires={expires}"
     lines = [f'"{name}": {value}' for name, value in fields.items()] + [f'"@signature-params": {params}']
     made = hmac.digest(secret, "\n".join(lines).encode(), "sha256")
     return {**sent, "Signature-Input": f"sos={params}", "Signature": f"sos=:{b64encode(made).decode()}:"}

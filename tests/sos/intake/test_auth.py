@@ -173,6 +173,37 @@ def test_a_signature_input_that_says_too_little_is_refused(signing: Credentials,
     assert refused(signing, request(**headers))[0] == rule
 
 
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_of_two_signatures_ours_is_found_by_its_key(signing: Credentials, ours_first: bool) -> None:
+    """A gateway on the way signs too (RFC 9421 1.4), under a name and a key of its own."""
+    headers = signed()
+    gateway = {"Signature-Input": 'proxy=("@method");created=1;keyid="gw";nonce="n"', "Signature": "proxy=:AAAA:"}
+    pairs = (headers, gateway) if ours_first else (gateway, headers)
+    both = headers | {name: ", ".join(each[name] for each in pairs) for name in gateway}
+
+    assert signing.sender(request(**both), at=NOW).tenant is ACME
+
+
+def test_of_two_signatures_a_forged_one_of_ours_or_none_at_all_is_refused(signing: Credentials) -> None:
+    headers, forged = signed(), signed(secret=b"another secret of thirty-two byt")
+    gateway = 'proxy=("@method");created=1;keyid="gw";nonce="n"'
+    theirs = {"Signature-Input": f"{gateway}, other={gateway[6:]}", "Signature": "proxy=:AAAA:, other=:AAAA:"}
+    with_gateway = {
+        "Signature-Input": f"{headers['Signature-Input']}, {gateway}",
+        "Signature": f"{forged['Signature']}, proxy={headers['Signature'][4:]}",
+    }
+
+    assert refused(signing, request(**headers | with_gateway))[0] == "signature"
+    assert refused(signing, request(**headers | theirs))[0] == "format"
+
+
+def test_a_signature_that_has_expired_by_its_own_word_is_refused(signing: Credentials) -> None:
+    now = int(NOW.timestamp())
+
+    assert refused(signing, request(**signed(expires=now - 1))) == ("expires", "acme")
+    assert signing.sender(request(**signed(expires=now + 60)), at=NOW).tenant is ACME
+
+
 @pytest.mark.parametrize("value", ["", "sos=:***:", "other=:AAAA:", "sos=AAAA"])
 def test_a_signature_that_cannot_be_read_is_refused(signing: Credentials, value: str) -> None:
     assert refused(signing, request(**(signed() | {"Signature": value})))[0] == "format"
