@@ -1,18 +1,22 @@
 """Vehicles, customers and entitlements as a brand's CSV file: what each row asks for, and what is wrong with it.
 
 Pure: bytes in, rows and findings out, so a dry run and the real import say the same.  A row with a finding is left out
-and named; the others stand for themselves.  UTF-8 (with or without a mark) and cp932, as spreadsheets in Japan write.
+and named; the others stand for themselves.  Whatever a spreadsheet in Japan writes is read: UTF-8 with or without a
+mark, cp932, UTF-16 ("Unicode text"), commas, tabs or semicolons, a ``sep=`` line, empty columns behind the last.
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from io import StringIO
 from typing import Literal
+from unicodedata import normalize
 
 from msgspec import Struct
 
+from routing.text import clean
 from sos.errors import Malformed
 from sos.incident.model import TenantId
 from sos.registry.lifecycle import ITEMS
@@ -34,6 +38,12 @@ _VEHICLE = ("brand", *Scheme, "unit")
 _CONTRACT = ("service", "begins", "ends", "terms")
 COLUMNS = frozenset({*_VEHICLE, *_CONTRACT, "customer_ref", *ITEMS})
 """Every column there is; one that is not here stops the import, for nobody could say what becomes of it."""
+
+_DAY = re.compile(
+    r"(\d{4})\s?[-/.年]\s?(\d{1,2})\s?[-/.月]\s?(\d{1,2})日?(?:\s{1,3}(\d{1,2}):(\d{2})(?::(\d{2})(?:\.0{1,9})?)?)?",
+    re.ASCII,
+)
+"""A date as spreadsheets write one, with the time that they add."""
 
 Code = Literal[
     "unknown_brand", "no_key", "bad_key", "bad_date", "ends_before_begins", "duplicate", "conflicts",
@@ -105,28 +115,58 @@ def read(content: bytes, *, brands: Collection[TenantId], now: datetime) -> Shee
 
 
 def _decoded(content: bytes) -> tuple[str, str]:
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        try:
+            return content.decode("utf-16"), "utf-16"
+        except UnicodeDecodeError as wrong:
+            raise Malformed(f"the file begins as UTF-16 and is none (byte {wrong.start})") from wrong
     for encoding in ("utf-8-sig", "cp932"):
         try:
             return content.decode(encoding), "utf-8" if encoding == "utf-8-sig" else encoding
         except UnicodeDecodeError as wrong:
             at = wrong.start
-    raise Malformed(f"the file is neither UTF-8 nor cp932 (byte {at})")
+    raise Malformed(f"the file is neither UTF-8, UTF-16 nor cp932 (byte {at}); save it as «CSV UTF-8»")
+
+
+_SEPARATORS = ",\t;"
+
+
+def _separated(text: str) -> tuple[str, str, int]:
+    """The sheet without Excel's ``sep=`` line, what separates its cells, and how many lines were taken off."""
+    first, _, rest = text.partition("\n")
+    stated = first.strip().strip('"')
+    if stated[:4].lower() == "sep=" and len(stated) == len("sep=") + 1:
+        return rest, stated[4], 1
+    if first.rstrip("\r").lower() == "sep=\t":
+        return rest, "\t", 1
+    return text, max(_SEPARATORS, key=first.count), 0
 
 
 def _lines(text: str) -> Sequence[tuple[int, Mapping[str, str]]]:
     """Row number and cells; ``{}`` for a row with more or fewer cells than the header."""
-    reader = csv.reader(StringIO(text, newline=""), strict=True)
+    sheet, separator, before = _separated(text)
+    reader = csv.reader(StringIO(sheet, newline=""), strict=True, delimiter=separator)
     found: list[tuple[int, Mapping[str, str]]] = []
     try:
-        header = [name.strip().lower() for name in next(reader, [])]
+        header = _without_empty_end([clean(name).strip().lower() for name in next(reader, [])])
         _check_header(header)
-        for number, cells in enumerate(reader, _FIRST_ROW):
-            if any(cell.strip() for cell in cells):
+        for number, written in enumerate(reader, _FIRST_ROW + before):
+            cells = [clean(cell).strip() for cell in written]
+            if any(cells):
+                cells = _without_empty_end(cells, least=len(header))
                 fits = len(cells) == len(header)
-                found.append((number, dict(zip(header, map(str.strip, cells), strict=True)) if fits else {}))
+                found.append((number, dict(zip(header, cells, strict=True)) if fits else {}))
     except csv.Error as wrong:
         raise Malformed(f"line {reader.line_num} is no CSV: {wrong}") from wrong
     return found
+
+
+def _without_empty_end(cells: list[str], *, least: int = 0) -> list[str]:
+    """``cells`` without the empty ones behind the last, which a spreadsheet adds for columns it once had."""
+    end = len(cells)
+    while end > least and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
 
 
 def _check_header(header: Sequence[str]) -> None:
@@ -207,16 +247,21 @@ def _code(value: str, field: str) -> None:
 
 
 def _instant(value: str, field: str, *, end: bool) -> datetime | None:
-    """The instant a day begins in Japan or, for an ``end``, is over: the last day is included.  None when empty."""
+    """The instant a day begins in Japan or, for an ``end``, is over: the last day is included.  None when empty.
+
+    Midnight, which a spreadsheet puts behind every date, is the day and no time.
+    """
     if not value:
         return None
-    text = value.replace("/", "-") if "T" not in value else value
+    written = _DAY.fullmatch(normalize("NFKC", value))
     try:
-        if "T" in text or ":" in text:
-            instant = datetime.fromisoformat(text)
+        if written is None:
+            instant = datetime.fromisoformat(value)
             return (instant if instant.tzinfo else instant.replace(tzinfo=JST)).astimezone(UTC)
-        year, month, day = (int(each) for each in text.split("-"))
-        given = date(year, month, day)
+        given = date(int(written[1]), int(written[2]), int(written[3]))
+        hour, minute, second = (int(each or 0) for each in written.group(4, 5, 6))
+        if hour or minute or second:
+            return datetime.combine(given, time(hour, minute, second), JST).astimezone(UTC)
     except (ValueError, OverflowError) as wrong:
         raise _Wrong("bad_date", field, "a day such as 2026-04-01, or an RFC 3339 time") from wrong
     if end and given == UNLIMITED:

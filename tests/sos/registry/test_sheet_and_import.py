@@ -1,6 +1,7 @@
 """A brand's CSV file: what each row asks for, which are wrong and why, and that a second import changes nothing."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -122,7 +123,7 @@ def test_a_finding_never_repeats_what_stood_in_the_cell():
         (b"brand\n", "vin"),
         (b"brand,vin,colour\n", "colour"),
         (b"brand,vin,vin\n", "twice"),
-        (b"\xff\xfe\x00\x00\x81", "neither UTF-8 nor cp932"),
+        (b"\xff\xfe\x00\x00\x81", "begins as UTF-16 and is none"),
         (b'brand,vin\n"demo,JTM', "no CSV"),
     ],
 )
@@ -233,3 +234,68 @@ def test_a_report_can_be_read_by_a_program():
     told = msgspec.json.decode(msgspec.json.encode(sheet(HEAD + "nobody,,,,,,,,,\n").findings))
 
     assert told == [{"row": 2, "code": "unknown_brand", "field": "brand", "message": "a brand this house serves"}]
+
+
+HEADER = ("brand", "vin", "customer_ref", "begins", "ends")
+CELLS = ("demo", "JTMZZ3TESTEC00001", "C1", "2026/4/1 0:00", "2027/3/31 0:00")
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("extra", [0, 2])
+@pytest.mark.parametrize("stated", [True, False])
+def test_what_a_spreadsheet_writes_is_read_and_an_end_includes_its_day(
+    separator: str, encoding: str, extra: int, stated: bool
+) -> None:
+    rows = [separator.join((*cells, *[""] * extra)) for cells in (HEADER, CELLS)]
+    text = "\r\n".join(([f"sep={separator}"] if stated else []) + rows) + "\r\n"
+    mark = {"utf-16-le": "\ufeff", "utf-16-be": "\ufeff"}.get(encoding, "")
+
+    sheet = read((mark + text).encode(encoding), brands=(TenantId("demo"),), now=NOW)
+
+    assert sheet.findings == ()
+    (row,) = sheet.rows
+    assert row.number == (3 if stated else 2)  # as the spreadsheet counts
+    assert row.entitlement is not None
+    assert row.entitlement.begins == datetime(2026, 3, 31, 15, tzinfo=UTC)
+    assert row.entitlement.ends == datetime(2027, 3, 31, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ends", "instant"),
+    [
+        ("2027年3月31日", datetime(2027, 3, 31, 15, tzinfo=UTC)),
+        ("２０２７/３/３１", datetime(2027, 3, 31, 15, tzinfo=UTC)),
+        ("2027-03-31 00:00:00.000", datetime(2027, 3, 31, 15, tzinfo=UTC)),
+        ("2027/3/31 12:30", datetime(2027, 3, 31, 3, 30, tzinfo=UTC)),
+        ("2027-03-31T00:00:00Z", datetime(2027, 3, 31, tzinfo=UTC)),
+    ],
+)
+def test_a_day_is_read_however_it_is_written(ends: str, instant: datetime) -> None:
+    text = ",".join(HEADER) + "\n" + ",".join((*CELLS[:4], ends))
+
+    (row,) = read(text.encode(), brands=(TenantId("demo"),), now=NOW).rows
+
+    assert row.entitlement is not None
+    assert row.entitlement.ends == instant
+
+
+@pytest.mark.parametrize("day", ["46113", "4/1/2026", "2026/13/1", "2026/4/1 25:00", "soon"])
+def test_a_day_that_could_be_another_is_refused_in_words(day: str) -> None:
+    text = ",".join(HEADER) + "\n" + ",".join((*CELLS[:4], day))
+
+    (finding,) = read(text.encode(), brands=(TenantId("demo"),), now=NOW).findings
+
+    assert (finding.code, finding.field) == ("bad_date", "ends")
+    assert "2026-04-01" in finding.message
+
+
+@pytest.mark.parametrize("name", ["registry_excel_datetime.csv", "registry_utf16.csv"])
+def test_the_field_s_sheets_are_read_without_findings(name: str) -> None:
+    file = Path(__file__).resolve().parents[4] / "shared" / "data" / "field" / name
+    if not file.is_file():
+        pytest.skip("the field inputs are not beside this checkout")
+
+    sheet = read(file.read_bytes(), brands=(TenantId("demo"),), now=NOW)
+
+    assert (sheet.findings, len(sheet.rows)) == ((), 1)
