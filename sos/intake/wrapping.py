@@ -106,7 +106,9 @@ def kind(content: bytes) -> Kind:
         return Kind.JSON
     if content[:1] == b"<":
         return Kind.XML
-    return Kind.MULTIPART if _BOUNDARY.match(content) else Kind.OCTETS
+    if _BOUNDARY.match(content) or (_BOUNDARY.search(content) and _FIELD.search(content)):  # a preamble may come first
+        return Kind.MULTIPART
+    return Kind.OCTETS
 
 
 def _in_utf8(body: bytes) -> tuple[bytes, tuple[str, ...]]:
