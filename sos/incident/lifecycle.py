@@ -1,4 +1,4 @@
-"""What may follow what.  The table below is the code; the diagram in the README is drawn from it.
+"""What may follow what.  The table below is the code; the diagram in ops/docs/architecture.md is drawn from it.
 
 **Theory.**  An incident is *received* the moment a report is durable, and stays so until a desk rings.  It *rings*
 until an operator answers; then it is *in call* and belongs to that operator alone.  An operator decides that an
@@ -800,7 +800,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
 
 
 def diagram() -> str:
-    """The table as a Mermaid state diagram, for the README."""
+    """The table as a Mermaid state diagram, for ops/docs/architecture.md."""
     lines = ["stateDiagram-v2"]
     for before, row in TRANSITIONS.items():
         by_target: dict[State, list[str]] = {}

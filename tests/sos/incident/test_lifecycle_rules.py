@@ -31,10 +31,10 @@ def names(made: Story) -> list[str]:
     return [name for name, _ in deadlines(made.incident)]
 
 
-def test_the_readme_shows_exactly_the_diagram_of_the_table():
-    readme = (ROOT / "README.md").read_text()
+def test_the_page_of_the_architecture_shows_exactly_the_diagram_of_the_table():
+    page = (ROOT / "ops/docs/architecture.md").read_text()
 
-    assert f"```mermaid\n{diagram()}\n```" in readme
+    assert f"```mermaid\n{diagram()}\n```" in page
 
 
 def test_the_diagram_names_every_state_and_every_step():
