@@ -80,7 +80,7 @@ async def test_the_loop_says_that_it_turns_at_half_the_interval(supervisor: sock
     assert said == [["READY=1", "WATCHDOG=1"], [], ["WATCHDOG=1"], ["WATCHDOG=1"]]
 
 
-@pytest.mark.parametrize("process", ["", str(os.getpid())])
+@pytest.mark.parametrize("process", ["", str(os.getpid())], ids=["no process", "this process"])
 async def test_who_is_not_watched_says_only_that_it_is_ready(supervisor: socket.socket, process: str):
     another = told(supervisor, WATCHDOG_PID="1") if process else told(supervisor) | {"WATCHDOG_USEC": ""}
     watchdog = Watchdog.of(another)
