@@ -74,7 +74,11 @@ def test_a_path_that_is_not_there_is_seen(text: str):
 def test_every_page_of_the_folder_is_in_its_index():
     index = (DOCS / "README.md").read_text()
 
-    assert not [page.name for page in DOCS.glob("*.md") if page.name != "README.md" and f"]({page.name})" not in index]
+    assert not [
+        page.name
+        for page in DOCS.rglob("*.md")
+        if page != DOCS / "README.md" and f"]({page.relative_to(DOCS)})" not in index
+    ]
 
 
 def test_the_top_level_holds_what_it_should_and_nothing_else():
