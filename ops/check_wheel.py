@@ -14,6 +14,9 @@ LARGEST = 4 * 1024 * 1024
 """Bytes: the console with its map, two maps of Japan, the code; more than that is something nobody meant to ship."""
 
 WANTED = (
+    "sos/py.typed",
+    "routing/py.typed",
+    "recording/py.typed",
     "sos/console/static/index.html",
     "sos/journal/migrations/env.py",
     "sos/journal/migrations/versions/0001_journal.py",
