@@ -84,6 +84,16 @@ def test_a_command_that_cannot_be_given_is_seen(command: str):
     assert list(_wrong(command))
 
 
+def test_what_runs_before_a_commit_is_of_the_locked_environment_and_fetches_nothing():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    locked = (ROOT / "ops" / "requirements" / "dev.txt").read_text()
+    tools = re.findall(r"entry: (?:\.venv/bin/)?(\S+)", hooks)
+
+    assert re.findall(r"repo: (\S+)", hooks) == ["local"]
+    assert hooks.count("entry: .venv/bin/") == len(tools) > 0
+    assert not [tool for tool in tools if f"\n{tool}==" not in locked]
+
+
 def test_a_name_that_has_moved_is_seen():
     assert _absent("`AgencyChannel` in `sos/dispatch/ladder.py`, `Event` in\n   `sos/incident/none.py`") == [
         "AgencyChannel in sos/dispatch/ladder.py",
