@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
@@ -68,6 +69,8 @@ from sos.errors import Misconfigured
 from sos.exports.http import Auditor, ExportDoor
 from sos.exports.package import Exporter
 from sos.front import connections, headers
+from sos.front.access_log import AccessLog
+from sos.front.watch import Watch
 from sos.health import Health
 from sos.incident.model import AgencyId, LegId, OperatorId, TenantId
 from sos.intake import http as intake_http
@@ -207,20 +210,22 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         stack.push_async_callback(supervisor.stop)
         readers = (*_readers(parts), *await _addresses(stack, kept, settings), _to_the_desks(parts))
         followers = _start_readers(supervisor, kept, readers, within=_within(parts))
+        watch = _watch(stack, kept, settings)
         health = Health(
             kept.journal,
             supervisor.failures,
             followers=followers,
             data=settings.data,
-            others=(kept.journal.losses.figures, kept.custody.figures, *_figures(parts.voice)),
+            others=(kept.journal.losses.figures, kept.custody.figures, watch.figures, *_figures(parts.voice)),
             assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
             keys=kept.custody.state,
+            access=watch.state,
         )
         for name, work in (*_long_work(parts), ("health", lambda: health.watch(parts.hub))):
             supervisor.start(name, work)
         spare_the_collector()
         hall = _hall(settings)
-        app = await _application(stack, parts, hall)
+        app = await _application(stack, parts, hall, watch)
         app.add_routes(health.routes())
         stack.callback(parts.hub.close)
         await _listen(stack, app, hall, settings)
@@ -385,10 +390,19 @@ def _hall(settings: Settings) -> connections.Hall:
     )
 
 
-async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.Hall) -> web.Application:
+def _watch(stack: AsyncExitStack, kept: _Kept, settings: Settings) -> Watch:
+    """Who comes in, who is refused: beside the journal, in files of its own."""
+    lines = AccessLog(settings.data / "access")
+    stack.callback(lines.close)
+    return Watch(lines, clock=kept.clock, proxies=(*settings.trusted_proxies, "127.0.0.1", "::1"))
+
+
+async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.Hall, watch: Watch) -> web.Application:
     """Every door of the house but the one that says how it is."""
     kept, intake, voice, settings = parts.kept, parts.intake, parts.voice, parts.settings
-    app = _doors(kept, intake, voice, _room(parts), settings, hall)
+    app = _doors(
+        kept, intake, voice, _room(parts), settings, (hall.middleware(), problems_middleware, watch.middleware())
+    )
     app.add_routes(parts.telling.routes(signed_in=_signed_in(kept, settings)))
     app.add_routes(
         AgencyDoor(voice.bridge, kept.journal, agency_of=parts.telling.agency_of, turn=_turn(kept, settings)).routes()
@@ -411,7 +425,7 @@ def _tenant_of(intake: Intake, kept: _Kept) -> Callable[[web.Request], TenantId]
 
 
 def _doors(
-    kept: _Kept, intake: Intake, voice: _Voice, room: Room, settings: Settings, hall: connections.Hall
+    kept: _Kept, intake: Intake, voice: _Voice, room: Room, settings: Settings, middlewares: Sequence[Middleware]
 ) -> web.Application:
     """Where vehicles and operators come in."""
     access = _access(kept, settings)
@@ -423,7 +437,7 @@ def _doors(
         incident_of_call=intake.incident_of_call,
         relays=lambda: turn.servers("vehicle"),
     )
-    app = web.Application(middlewares=[hall.middleware(), problems_middleware], client_max_size=MAX_BODY_BYTES + 1)
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES + 1)
     headers.furnish(app, secure=settings.secure)
     app.add_routes(intake_http.routes(intake.acceptance, intake.credentials, kept.clock))
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))

@@ -14,7 +14,15 @@ class Refused(SosError):
 
 
 class Forbidden(Refused):
-    """You are not allowed to do this."""
+    """You are not allowed to do this.
+
+    ``rule`` is a code for what failed, ``account`` the id of who it was, for the access log.
+    """
+
+    def __init__(self, message: str = "", *, rule: str = "", account: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.account = account
 
 
 class Unknown(Refused):

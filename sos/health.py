@@ -33,10 +33,13 @@ class Health:
         others: Sequence[CollectorRegistry] = (),
         assists: Callable[[], Mapping[str, str]] = dict,
         keys: Callable[[], Mapping[str, str]] = dict,
+        access: Callable[[], str] = lambda: "ok",
     ) -> None:
         """``others``: figures that other parts keep; ``assists``: which extras are ``ok`` and which ``off``; ``keys``:
         retention classes of which a key is missing.  That is an alarm and stops no call, so the house stays ready.
+        ``access``: ``ok`` or ``alarm``, an alarm of the same sort.
         """
+        self._access = access
         self._keys = keys
         self._others = others
         self._assists = assists
@@ -103,6 +106,7 @@ class Health:
         ready = "down" not in items.values()
         state = {"ready": ready, "items": items, "died": dict(self._failures), "assists": dict(self._assists())}
         state["keys"] = dict(self._keys())
+        state["access"] = self._access()
         body = msgspec.json.encode(state)
         return web.Response(status=200 if ready else 503, body=body, content_type="application/json")
 

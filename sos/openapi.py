@@ -36,7 +36,7 @@ _WHY: Mapping[int, str] = MappingProxyType(
         422: "ICE is not restarted; offer anew",
         426: "Open a WebSocket",
         428: "Send `If-Match`",
-        429: "Too many of a stranger's questions",
+        429: "Too many of a stranger's questions, or too many wrong credentials; `Retry-After` says when again",
         500: "Our own mistake; `instance` is in our log",
         503: "Not available just now; send it again",
     }
@@ -79,10 +79,12 @@ def _operation(
     body: Mapping[str, Any] | None = None,
     security: Sequence[Mapping[str, Sequence[str]]] = (),
 ) -> Operation:
+    by_link = any(each["name"] == "token" for each in parameters)
+    waits = {429} if by_link or {401, 403} & set(refuses) else set()
     told: dict[str, Any] = {
         "summary": summary,
         "tags": [tag],
-        "responses": {**answers, **_problems(*refuses)},
+        "responses": {**answers, **_problems(*sorted({*refuses, *waits}))},
         "security": list(security),
     }
     if parameters:

@@ -38,6 +38,18 @@ class Unauthenticated(Refused):
         self.tenant = tenant
 
 
+class TooOften(Refused):
+    """Too many wrong credentials came from there."""
+
+    def __init__(self, message: str, *, wait_s: int) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class NoSuchLink(Unknown):
+    """This link opens no page: it was never ours, or not for this."""
+
+
 class TooLarge(Malformed):
     """The body is larger than we read."""
 
@@ -99,6 +111,7 @@ STATUS: Mapping[type[SosError], Kind] = MappingProxyType(
         UnsupportedMedia: Kind(415, "unsupported-media", "We do not read this type of body"),
         Unprocessable: Kind(422, "unprocessable", "It is understood, and not offered here"),
         PreconditionRequired: Kind(428, "precondition-required", "Say what it is meant for"),
+        TooOften: Kind(429, "too-often", "Too many wrong credentials; wait"),
         Misconfigured: Kind(500, "misconfigured", "A setting is missing or wrong"),
         Bug: Kind(500, "bug", "Our own mistake"),
         SosError: Kind(500, "bug", "Our own mistake"),
@@ -164,7 +177,8 @@ async def problems_middleware(request: web.Request, handler: Handler) -> web.Str
         instance = f"urn:uuid:{new_id()}"
         if kind_of(error).status == 500:
             _record(error, instance=instance)
-        return respond(problem(error, instance=instance))
+        waits = {"Retry-After": str(error.wait_s)} if isinstance(error, TooOften) else {}
+        return respond(problem(error, instance=instance), headers=waits)
     except web.HTTPException as answer:
         if answer.status < 400:
             raise

@@ -48,7 +48,7 @@ class Access:
         given = sha256(octets(token)).hexdigest()
         found = [each for each in self._operators.values() if hmac.compare_digest(each.token_digest, given)]
         if not found:
-            raise Forbidden("this desk token is not valid")
+            raise Forbidden("this desk token is not valid", rule="desk-token")
         return self._session(found[0], timestamp(self._clock.now()))
 
     def of(self, cookies: Mapping[str, str]) -> Operator:
@@ -61,9 +61,10 @@ class Access:
         since, _, _ = rest.partition("|")
         known = self._operators.get(OperatorId(name))
         if known is None or not hmac.compare_digest(self._session(known, since).encode(), octets(session or "")):
-            raise Forbidden("log in first")
+            rule = "session" if session else "no-session"
+            raise Forbidden("log in first", rule=rule, account=f"operator:{known.id}" if known else "")
         if self._clock.now() - parse_timestamp(since) > LASTS:
-            raise Forbidden("this log-in is over; log in again")
+            raise Forbidden("this log-in is over; log in again", rule="session-over", account=f"operator:{known.id}")
         return known
 
     def _session(self, operator: Operator, since: str) -> str:

@@ -8,6 +8,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from routing.categories import Category
+from sos.accesses import known, tell
 from sos.console.access import Access, Operator
 from sos.console.socket import DeskSocket, Room
 from sos.errors import Forbidden, Malformed, Refused, Unavailable, Unknown
@@ -94,6 +95,7 @@ class Console:
     async def _log_in(self, request: web.Request) -> web.Response:
         given = read(_log_in, await request.read(), expected="send {'token': '...'}", field="$.token")
         session = self._access.log_in(given.token)
+        tell(request, "logged_in", who=f"operator:{self._access.operator(session).id}")
         response = web.Response(status=204)
         response.set_cookie(
             self._access.cookie,
@@ -124,8 +126,8 @@ class Console:
         """Only a leg of the operator's own: nobody ends another's call, or the vehicle's, from here."""
         operator = self._operator(request)
         leg = LegId(request.match_info["leg"])
-        known = (await self._room.journal.state(IncidentId(request.match_info["incident"]))).leg(leg)
-        if known is not None and known.party is Party.OPERATOR and known.who == operator.id:
+        found = (await self._room.journal.state(IncidentId(request.match_info["incident"]))).leg(leg)
+        if found is not None and found.party is Party.OPERATOR and found.who == operator.id:
             await self._room.voice.hang_up(leg)
         return web.Response(status=204)
 
@@ -149,7 +151,9 @@ class Console:
         return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "no-store"})
 
     def _operator(self, request: web.Request) -> Operator:
-        return self._access.of(request.cookies)
+        operator = self._access.of(request.cookies)
+        known(request, f"operator:{operator.id}")
+        return operator
 
 
 def _headers(connects: tuple[str, ...]) -> dict[str, str]:

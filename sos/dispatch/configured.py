@@ -25,9 +25,10 @@ from sos.dispatch.ladder import Times
 from sos.dispatch.port import AgencyChannel
 from sos.dispatch.replies import Replies
 from sos.dispatch.signing import public_key, public_text
-from sos.errors import Misconfigured, Unknown
+from sos.errors import Misconfigured
 from sos.incident.model import AgencyId, DisclosureId, IncidentId
 from sos.journal.journal import Journal
+from sos.problems import NoSuchLink
 from sos.settings import LadderSettings, MailSettings, Settings
 
 log = structlog.get_logger()
@@ -50,9 +51,9 @@ class HandingOver(Struct, frozen=True, kw_only=True):
     """Long tasks by name."""
 
     async def agency_of(self, incident: IncidentId, disclosure: DisclosureId, token: str) -> AgencyId:
-        """Whom a brief's link was made for; ``Unknown`` when it is no link of ours."""
+        """Whom a brief's link was made for; ``NoSuchLink`` when it is none of ours."""
         if not self.links.is_brief(disclosure, token):
-            raise Unknown("there is no such page")
+            raise NoSuchLink("there is no such page")
         return (await self.replies.told(incident, disclosure)).agency
 
     def routes(self, *, signed_in: SignedIn) -> list[web.RouteDef]:

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from routing.categories import Category
 from routing.text import octets
+from sos.accesses import known, tell
 from sos.errors import Malformed
 from sos.exports.archive import pack
 from sos.exports.package import Exporter
@@ -48,7 +49,7 @@ class ExportDoor:
         return [web.post("/v1/exports", self._export)]
 
     async def _export(self, request: web.Request) -> web.Response:
-        auditor = self._auditor(request.headers.get("Authorization", ""))
+        auditor = self._auditor(request)
         asked = _read(await request.read())
         with tempfile.TemporaryDirectory(prefix="sos-export-") as scratch:
             exported = await self._exporter.export(
@@ -60,6 +61,7 @@ class ExportDoor:
                 actor=f"auditor:{auditor.id}",
             )
             archive = await asyncio.to_thread(pack, Path(scratch) / "package")
+        tell(request, "exported", who=f"auditor:{auditor.id}", about=exported.export)
         headers = {
             "Sos-Export": exported.export,
             "Sos-Tag-Manifest-Sha512": exported.tag_manifest_sha512,
@@ -69,10 +71,12 @@ class ExportDoor:
         }
         return web.Response(body=archive, content_type="application/x-tar", headers=headers)
 
-    def _auditor(self, authorization: str) -> Auditor:
+    def _auditor(self, request: web.Request) -> Auditor:
+        authorization = request.headers.get("Authorization", "")
         given = sha256(octets(authorization.removeprefix("Bearer "))).hexdigest()
         for auditor in self._auditors:
             if hmac.compare_digest(auditor.token_digest, given):
+                known(request, f"auditor:{auditor.id}")
                 return auditor
         raise Unauthenticated("Send the header `Authorization: Bearer <auditor token>`.")
 

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from routing.categories import Category
 from routing.text import clean, octets
+from sos.accesses import known
 from sos.clock import Clock, timestamp
 from sos.errors import Forbidden, Malformed, Misconfigured, Unknown
 from sos.formats.body import read as read_body
@@ -171,6 +172,7 @@ class RegistryDoor:
         given = sha256(octets(token)).hexdigest()
         for registrar in self._registrars:
             if hmac.compare_digest(registrar.token_digest, given):
+                known(request, f"registrar:{registrar.id}")
                 if registrar.role is Role.PORTAL and not people:
                     raise Forbidden("a portal sees its own customer's records only")
                 acting = clean(request.headers.get(ACTING, ""))
@@ -253,6 +255,7 @@ def _operation(
         ("403", "Not allowed to this role or for this customer"),
         ("404", "No such record of this brand"),
         ("409", "May not happen as things stand"),
+        ("429", "Too many wrong tokens came from there; `Retry-After` says when again"),
         ("503", "The database does not answer"),
     ):
         answers[status] = {"description": why, "content": _PROBLEM}

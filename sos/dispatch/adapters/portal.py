@@ -17,7 +17,6 @@ from routing.text import octets
 from sos.dispatch.answers import check_digits
 from sos.dispatch.port import Parcel, Receipt
 from sos.dispatch.replies import WORDS, Replies
-from sos.errors import Unknown
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
@@ -27,6 +26,7 @@ from sos.incident.model import (
     IncidentId,
     Question,
 )
+from sos.problems import NoSuchLink
 
 _STYLE = """
 :root{--ink:#12263a;--paper:#fff;--soft:#f3f5f8;--done:#2f6b3a}*{box-sizing:border-box}
@@ -126,7 +126,7 @@ class Portal:
     async def _inbox(self, request: web.Request) -> web.Response:
         agency = AgencyId(request.match_info["agency"])
         if not self._links.is_inbox(agency, request.match_info["token"]) or agency not in self._directory.agencies:
-            raise Unknown("there is no such page")
+            raise NoSuchLink("there is no such page")
         rows = "".join(
             f'<li><a data-testid="brief" class="{"wait" if told.pending else ""}"'
             f' href="{escape(self._links.brief(incident.id, told.disclosure))}">'
@@ -162,7 +162,7 @@ class Portal:
         incident = IncidentId(request.match_info["incident"])
         disclosure = DisclosureId(request.match_info["disclosure"])
         if not self._links.is_brief(disclosure, request.match_info["token"]):
-            raise Unknown("there is no such page")
+            raise NoSuchLink("there is no such page")
         return incident, await self._replies.told(incident, disclosure)
 
 
