@@ -79,6 +79,7 @@ from sos.intake.findings import MAX_BODY_BYTES
 from sos.intake.formats import read_report
 from sos.intake.matching import warm_up
 from sos.intake.reader import Filer
+from sos.journal.asides import Asides
 from sos.journal.custody import Custody
 from sos.journal.journal import Journal, OnSpooled
 from sos.journal.keyring import RETENTIONS
@@ -211,17 +212,20 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         readers = (*_readers(parts), *await _addresses(stack, kept, settings), _to_the_desks(parts))
         followers = _start_readers(supervisor, kept, readers, within=_within(parts))
         watch = _watch(stack, kept, settings)
+        asides = Asides(kept.store, followers, clock=kept.clock)
         health = Health(
             kept.journal,
             supervisor.failures,
             followers=followers,
+            asides=asides,
             data=settings.data,
             others=(kept.journal.losses.figures, kept.custody.figures, watch.figures, *_figures(parts.voice)),
             assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
             keys=kept.custody.state,
             access=watch.state,
         )
-        for name, work in (*_long_work(parts), ("health", lambda: health.watch(parts.hub))):
+        others = (("health", lambda: health.watch(parts.hub)), ("set-aside", asides.watch))
+        for name, work in (*_long_work(parts), *others):
             supervisor.start(name, work)
         spare_the_collector()
         hall = _hall(settings)
@@ -295,21 +299,26 @@ def _readers(parts: _Parts) -> tuple[Reader, ...]:
     """Who follows the journal, in the order of a crash's hops."""
     journal, registry = parts.kept.journal, parts.registry
     return (
-        Reader(name="filer", handle=Filer(journal).handle),
+        _filing(journal),
         *parts.intake.readers(),
-        Reader(name="planner", handle=_planner(parts.kept, parts.sources, parts.settings).handle),
-        Reader(name="registry", handle=Recogniser(journal, registry).handle),
+        Reader(name="planner", handle=_planner(parts.kept, parts.sources, parts.settings).handle, by_incident=True),
+        Reader(name="registry", handle=Recogniser(journal, registry).handle, by_incident=True),
         Reader(name="registry-index", handle=registry.catch_up),
-        Reader(name="severity", handle=Triage(journal, registry.packs.get).handle),
+        Reader(name="severity", handle=Triage(journal, registry.packs.get).handle, by_incident=True),
         Reader(name="distribution", handle=parts.distribution.handle),
         Reader(name="cards", handle=parts.telling.cards.handle),
         Reader(name="corrections", handle=Corrections(journal, parts.disclosures).handle, by_incident=True),
         Reader(name="handoff", handle=parts.telling.handoff.handle),
-        Reader(name="bridge", handle=parts.voice.bridge.handle, by_incident=True),
+        Reader(name="bridge", handle=parts.voice.bridge.handle, by_incident=True, at_once=None),
         *_last_resorts(parts),
         *parts.announcing.readers(),
         *parts.listening.readers(),
     )
+
+
+def _filing(journal: Journal) -> Reader:
+    filer = Filer(journal)
+    return Reader(name="filer", handle=filer.handle, by_incident=True, instead=filer.give_up)
 
 
 def _last_resorts(parts: _Parts) -> Iterator[Reader]:
@@ -318,7 +327,7 @@ def _last_resorts(parts: _Parts) -> Iterator[Reader]:
     directory, wanted = parts.sources.directory, settings.attendance
     if provider.dials and wanted.on_call:
         on_call = OnCall(kept.journal, _people(settings), hang_up=provider.end)
-        yield Reader(name="on-call", handle=on_call.handle, by_incident=True)
+        yield Reader(name="on-call", handle=on_call.handle, by_incident=True, at_once=None)
     elif wanted.on_call:
         log.warning("on_call_unreachable", people=len(wanted.on_call), telephony=settings.telephony)
     practice = Practice(

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from sos.console.hub import Hub, message
 from sos.errors import Unavailable
 from sos.incident.model import State
+from sos.journal.asides import Asides
 from sos.journal.journal import Journal
 from sos.journal.readers import Follower
 
@@ -29,6 +30,7 @@ class Health:
         failures: Mapping[str, str],
         *,
         followers: Sequence[Follower],
+        asides: Asides,
         data: Path,
         others: Sequence[CollectorRegistry] = (),
         assists: Callable[[], Mapping[str, str]] = dict,
@@ -46,6 +48,7 @@ class Health:
         self._journal = journal
         self._failures = failures
         self._followers = followers
+        self._asides = asides
         self._data = data
         self._registry = CollectorRegistry()
         self._waiting = Gauge("sos_incidents_waiting", "Incidents that nobody has answered", registry=self._registry)
@@ -53,8 +56,8 @@ class Health:
         self._behind = Gauge(
             "sos_reader_behind", "Events a reader has still to handle", ["reader"], registry=self._registry
         )
-        self._passed_over = Gauge(
-            "sos_reader_passed_over", "Events a reader could not handle", ["reader"], registry=self._registry
+        self._set_aside = Gauge(
+            "sos_reader_set_aside", "Events a reader could not handle", ["reader"], registry=self._registry
         )
         self._spool_age = Gauge("sos_spool_oldest_seconds", "Age of the oldest spooled report", registry=self._registry)
 
@@ -84,8 +87,7 @@ class Health:
             await self._journal.store.ping()
         except Unavailable:
             return "down"
-        stuck = any(follower.passed_over for follower in self._followers)
-        return "degraded" if self._journal.spool_oldest or stuck else "ok"
+        return "degraded" if self._journal.spool_oldest or self._asides.waiting else "ok"
 
     async def _count_waiting(self) -> int:
         try:
@@ -104,7 +106,13 @@ class Health:
     async def _ready(self, _: web.Request) -> web.Response:
         items = await self.items()
         ready = "down" not in items.values()
-        state = {"ready": ready, "items": items, "died": dict(self._failures), "assists": dict(self._assists())}
+        state: dict[str, object] = {
+            "ready": ready,
+            "items": items,
+            "died": dict(self._failures),
+            "assists": dict(self._assists()),
+        }
+        state["set_aside"] = dict(self._asides.waiting)
         state["keys"] = dict(self._keys())
         state["access"] = self._access()
         body = msgspec.json.encode(state)
@@ -119,7 +127,7 @@ class Health:
         self._log_size.set(size)
         for follower in self._followers:
             self._behind.labels(follower.name).set(max(0, size - follower.position))
-            self._passed_over.labels(follower.name).set(follower.passed_over)
+            self._set_aside.labels(follower.name).set(self._asides.waiting.get(follower.name, 0))
         oldest = self._journal.spool_oldest
         self._spool_age.set((self._journal.clock.now() - oldest).total_seconds() if oldest else 0)
         figures = b"".join(generate_latest(registry) for registry in (self._registry, *self._others))

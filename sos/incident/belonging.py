@@ -42,6 +42,9 @@ CANNOT_BE = frozenset(
 )
 """Findings by which a report is ``IMPLAUSIBLE``.  What is merely missing is not among them."""
 
+NOT_FILED = "not_filed:$"
+"""Finding of a report that nobody could take apart: it was set aside, and the incident goes on without it."""
+
 Decision = tuple[e.Draft, ...]
 
 
@@ -192,10 +195,11 @@ def _cannot_be(finding: str) -> bool:
 def filed(incident: Incident, event: e.ReportFiled) -> dict[str, Any]:
     """A report that comes late fills in what is unknown; it does not make what is known older."""
     newest = incident.sequence is None or event.sequence >= incident.sequence
+    doubts = tuple(code for code in event.findings if _cannot_be(code))
     return {
         "located": event.located or bool(incident.located),
         "sequence": event.sequence if newest else incident.sequence,
-        "flags": flags(incident.flags, tuple(code for code in event.findings if _cannot_be(code))),
+        "flags": flags(incident.flags, doubts, readable=NOT_FILED not in event.findings),
         "filed": remembered(incident.filed, event.report_digest),
     }
 

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from routing.categories import Category
+from sos.incident.belonging import NOT_FILED
 from sos.incident.commands import FileReport
 from sos.incident.report import canonical
 from sos.intake.formats import read_report
@@ -27,6 +28,15 @@ def file_report(raw: bytes, media_type: str, *, at: datetime, report_digest: str
         findings=report.findings,
         report_digest=report_digest,
     )
+
+
+def unreadable() -> FileReport:
+    """The order to go on without a report that could not be filed.
+
+    Older than any report and without a digest: it changes nothing where another was filed, and when this one is filed
+    after all it counts.
+    """
+    return FileReport(sequence=-1, located=False, parts={}, findings=(NOT_FILED,))
 
 
 def completed(

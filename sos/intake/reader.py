@@ -9,7 +9,7 @@ from routing.categories import Category
 from sos.incident.commands import FileReport
 from sos.incident.events import IncidentOpened, Recorded, ReportFiled, ReportJoined
 from sos.incident.model import IncidentId
-from sos.intake.filer import completed, file_report
+from sos.intake.filer import completed, file_report, unreadable
 from sos.journal.journal import Journal
 
 ACTOR = "system:filer"
@@ -29,6 +29,10 @@ class Filer:
                 by_incident.setdefault(recorded.incident, []).append(recorded)
         if by_incident:
             await asyncio.gather(*(self._file(reports) for reports in by_incident.values()))
+
+    async def give_up(self, recorded: Recorded) -> None:
+        """The report cannot be filed: the incident goes on as one of which nothing is known, and says so."""
+        await self._journal.execute(recorded.incident, unreadable(), actor=ACTOR, answers=recorded.id)
 
     async def _file(self, reports: Sequence[Recorded]) -> None:
         for recorded in reports:

@@ -1,29 +1,59 @@
-"""Incidents beside each other: work that waits for the world in one incident holds up no other one.
+"""Incidents beside each other: what waits, fails or floods in one of them holds up no other one.
 
-Within an incident the order of the journal holds.  What is under way is known here alone, so the cursor of a reader
-with lanes may pass no event that is not done: after a crash all that was under way comes again, and whoever acts on the
-world asks what it did before it does it again.
+Within an incident the order of the journal holds; between incidents tenants take turns (``turns``), so a tenant with a
+thousand crashes delays another one's by the few that are under way.  What is under way is known here alone, so the
+cursor of a reader with lanes may pass no event that is not done: after a crash everything from the oldest that was
+under way comes again, and whoever acts on the world asks what it did before it does it again.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
+from msgspec import Struct
+
+from sos.clock import Clock
 from sos.incident.events import Recorded
-from sos.incident.model import IncidentId
+from sos.incident.model import IncidentId, TenantId
+from sos.journal.turns import Turns
 
-AHEAD = 1024
-"""Events that may be read ahead of the oldest that is not done: so much is done again after a crash, and so many
-incidents can wait for the world at once."""
+AHEAD = 32_768
+"""Events that may be held undone: 30 MB when all readers hold the same ones, and a flood of an hour."""
+
+Pause = timedelta | None
+"""How long an incident rests before its event is tried again; None when the event is done."""
+
+
+class _Lane(Struct, kw_only=True):
+    incident: IncidentId
+    tenant: TenantId
+    events: deque[tuple[int, Recorded]]
 
 
 class Lanes:
     """``handle`` takes one event and deals with its own failures."""
 
-    def __init__(self, handle: Callable[[Recorded], Awaitable[None]], *, ahead: int = AHEAD) -> None:
+    def __init__(
+        self,
+        handle: Callable[[Recorded], Awaitable[Pause]],
+        *,
+        clock: Clock,
+        at_once: int | None = None,
+        ahead: int = AHEAD,
+    ) -> None:
+        """``at_once``: events under way at most, of which one tenant has three quarters; None: all that can be.
+
+        An incident that rests until its next try is not under way.
+        """
         self._handle = handle
+        self._clock = clock
+        self._at_once = at_once
+        self._share = None if at_once is None else max(1, at_once * 3 // 4)
         self._ahead = ahead
-        self._lanes: dict[IncidentId, deque[tuple[int, Recorded]]] = {}
+        self._lanes: dict[IncidentId, _Lane] = {}
+        self._turns: Turns[_Lane] = Turns()
+        self._busy: Counter[TenantId] = Counter()
         self._undone: dict[int, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._moved = asyncio.Event()
@@ -35,18 +65,18 @@ class Lanes:
 
     async def put(self, position: int, event: Recorded) -> None:
         """Queue an event behind those of its incident; positions must rise.  Waits while too much is not done."""
-        while (oldest := self.oldest) is not None and position - oldest >= self._ahead:
+        while len(self._undone) >= self._ahead:
             self._moved.clear()
             await self._moved.wait()
         self._undone[position] = None
         lane = self._lanes.get(event.incident)
         if lane is not None:
-            lane.append((position, event))
+            lane.events.append((position, event))
             return
-        self._lanes[event.incident] = deque([(position, event)])
-        task = asyncio.create_task(self._run(event.incident), name=f"lane {event.incident}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        lane = _Lane(incident=event.incident, tenant=event.tenant, events=deque([(position, event)]))
+        self._lanes[event.incident] = lane
+        self._turns.put(lane.tenant, lane)
+        self._begin()
 
     async def stop(self) -> None:
         """End all that is under way and forget it: the reader begins again where its cursor stands."""
@@ -55,16 +85,37 @@ class Lanes:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._lanes.clear()
+        self._turns = Turns()
+        self._busy.clear()
         self._undone.clear()
 
-    async def _run(self, incident: IncidentId) -> None:
-        lane = self._lanes[incident]
+    def _begin(self) -> None:
+        """Let those run whose turn it is, as many as there is room for."""
+        while self._at_once is None or self._busy.total() < self._at_once:
+            full = [tenant for tenant, busy in self._busy.items() if self._share is not None and busy >= self._share]
+            lane = self._turns.take(but=full)
+            if lane is None:
+                return
+            self._busy[lane.tenant] += 1
+            task = asyncio.create_task(self._run(lane), name=f"lane {lane.incident}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, lane: _Lane) -> None:
+        position, event = lane.events[0]
         try:
-            while lane:
-                position, event = lane[0]
-                await self._handle(event)
-                lane.popleft()
-                del self._undone[position]
-                self._moved.set()
+            pause = await self._handle(event)
         finally:
-            self._lanes.pop(incident, None)
+            self._busy[lane.tenant] -= 1
+        if pause is not None:
+            self._begin()
+            await self._clock.wait(pause)
+        else:
+            lane.events.popleft()
+            del self._undone[position]
+            self._moved.set()
+        if lane.events:
+            self._turns.put(lane.tenant, lane)
+        else:
+            del self._lanes[lane.incident]
+        self._begin()

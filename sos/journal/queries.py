@@ -5,8 +5,10 @@ Single statements run in autocommit.  Driver faults become ``Unavailable`` here 
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import delete, func, null, or_, select, text, union_all
+from msgspec.structs import asdict
+from sqlalchemy import Update, delete, func, null, or_, select, text, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -16,7 +18,7 @@ from routing.categories import Category
 from sos.errors import Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
-from sos.incident.model import IncidentId, StreamId
+from sos.incident.model import EventId, IncidentId, StreamId, TenantId
 from sos.journal.schema import (
     cursors,
     data_keys,
@@ -27,9 +29,10 @@ from sos.journal.schema import (
     key_names,
     leases,
     parts,
+    set_aside,
     tree,
 )
-from sos.journal.store import KeyRow, See, Sequenced, Stored
+from sos.journal.store import Aside, KeyRow, See, Sequenced, Stored
 
 
 class Queries:
@@ -172,6 +175,39 @@ class Queries:
         async with self._connect() as connection:
             await connection.execute(upsert)
 
+    async def set_aside(self, aside: Aside) -> None:
+        """Which event can this reader not handle?"""
+        row = asdict(aside) | {"again": int(aside.again)}
+        key = ("reader", "position")
+        changed = {name: value for name, value in row.items() if name not in key}
+        upsert = self._dialect_insert(set_aside).values(**row).on_conflict_do_update(index_elements=key, set_=changed)
+        async with self._connect() as connection:
+            await connection.execute(upsert)
+
+    async def asides(self, *, limit: int) -> Sequence[Aside]:
+        """What could readers not handle?"""
+        query = select(set_aside).order_by(set_aside.c.position, set_aside.c.reader).limit(limit)
+        async with self._connect() as connection:
+            return [_aside(row) for row in await connection.execute(query)]
+
+    async def ask_again(self, reader: str, position: int) -> bool:
+        """Is there such a one, and shall it be tried again?"""
+        return await self._mark(_asked(reader, position).values(again=1))
+
+    async def take_again(self, reader: str, position: int) -> bool:
+        """Is this try still to be made?"""
+        return await self._mark(_asked(reader, position).where(set_aside.c.again == 1).values(again=0))
+
+    async def _mark(self, statement: Update) -> bool:
+        async with self._connect() as connection:
+            return bool((await connection.execute(statement)).rowcount)
+
+    async def forget_aside(self, reader: str, position: int) -> None:
+        """This one has been handled after all."""
+        gone = delete(set_aside).where(set_aside.c.reader == reader, set_aside.c.position == position)
+        async with self._connect() as connection:
+            await connection.execute(gone)
+
     async def lease(self, role: str, holder: str, *, now_ms: int, until_ms: int) -> bool:
         """May this process act in the role until then?  Free, expired or already its own."""
         insert = self._dialect_insert(leases).values(role=role, holder=holder, until_ms=until_ms)
@@ -201,6 +237,25 @@ class Queries:
         async with self._connect() as connection:
             row = (await connection.execute(select(tree.c.size, tree.c.hashes))).one_or_none()
         return (row.size, split_hashes(row.hashes)) if row else (0, ())
+
+
+def _asked(reader: str, position: int) -> Update:
+    return update(set_aside).where(set_aside.c.reader == reader, set_aside.c.position == position)
+
+
+def _aside(row: Any) -> Aside:
+    return Aside(
+        reader=row.reader,
+        position=row.position,
+        event=EventId(row.event),
+        stream=IncidentId(row.stream),
+        n=row.n,
+        tenant=TenantId(row.tenant),
+        error=row.error,
+        tries=row.tries,
+        at_ms=row.at_ms,
+        again=bool(row.again),
+    )
 
 
 def split_hashes(packed: bytes) -> tuple[bytes, ...]:

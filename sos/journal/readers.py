@@ -1,13 +1,16 @@
 """Readers: coroutines that follow the journal, each with its own stored cursor, and answer only with commands.
 
 At least once: the cursor is saved after the work, so after a crash the last events come again and the commands they
-lead to are found done.  A reader that fails is tried again, event by event, and never blocks another reader; an event
-it cannot handle after several tries is reported and passed over, since the next crash must not wait behind it.
+lead to are found done.  What a reader cannot handle is tried several times with growing pauses and then set aside
+durably (``asides``), with an alarm and a way to try it again: the reader goes on, since the next crash must not wait
+behind it.  Readers ``by_incident`` work on many incidents at once, tenants in turns (``lanes``); what fails there
+delays its own incident alone.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -16,11 +19,11 @@ from msgspec import Struct
 from sos.clock import Clock
 from sos.errors import Conflict, Refused, SosError, Unavailable
 from sos.incident.commands import PassDeadline
-from sos.incident.events import Recorded
-from sos.incident.model import IncidentId, new_id
+from sos.incident.events import Event, Recorded
+from sos.incident.model import EventId, IncidentId, TenantId, new_id
 from sos.journal.journal import Journal, epoch_ms
-from sos.journal.lanes import Lanes
-from sos.journal.store import Store
+from sos.journal.lanes import Lanes, Pause
+from sos.journal.store import Aside, Store
 
 log = structlog.get_logger()
 
@@ -32,6 +35,18 @@ SAVE_EVERY = timedelta(milliseconds=250)
 """How much work may be done again after a crash."""
 
 TRIES = 5
+PAUSES = tuple(timedelta(milliseconds=each) for each in (100, 300, 900, 2700))
+"""Between the tries of one event, where only its own incident waits: four seconds, which outlast a hiccup."""
+
+SHORT_PAUSES = tuple(timedelta(milliseconds=each) for each in (20, 40, 80, 160))
+"""The same where every later event waits."""
+
+DISGRACE = timedelta(minutes=1)
+"""So long after an event was set aside, others of its tenant get no pauses where everybody would wait for them."""
+
+AT_ONCE = 16
+"""Events of one reader under way: they share commits, and a neighbour waits for no more than these."""
+
 LEASE = timedelta(seconds=5)
 """How long a dead replica keeps others waiting."""
 
@@ -41,10 +56,16 @@ Handle = Callable[[Sequence[Recorded]], Awaitable[None]]
 class Reader(Struct, frozen=True, kw_only=True):
     name: str
     handle: Handle
+    wants: tuple[type[Event], ...] = (Event,)
+    """Kinds of events that it is given; of others it knows nothing and they cost it nothing."""
     from_now: bool = False
     """Start at the end and store no cursor: for readers that only show what happens."""
     by_incident: bool = False
-    """Each incident in a lane of its own (``lanes``): for readers that wait for the world."""
+    """Each incident in a lane of its own (``lanes``), so that events come one by one and incidents in no order."""
+    at_once: int | None = AT_ONCE
+    """Incidents under way at most; None for readers that wait for the world, each incident on its own."""
+    instead: Callable[[Recorded], Awaitable[None]] | None = None
+    """What is done for an event that cannot be handled, so that its incident goes on."""
 
 
 class Follower:
@@ -57,9 +78,13 @@ class Follower:
         self._position = 0
         self._saved = 0
         self._saved_at = clock.now()
-        self._lanes = Lanes(self._handle_in_lane) if reader.by_incident else None
-        self.passed_over = 0
-        """Events passed over because they could not be handled: an alarm when it is not zero."""
+        self._tried: Counter[EventId] = Counter()
+        self._failed_at: dict[TenantId, datetime] = {}
+        lanes = Lanes(self._handle_in_lane, clock=clock, at_once=reader.at_once) if reader.by_incident else None
+        self._lanes = lanes
+        self.running = False
+        self.set_aside = 0
+        """Events set aside since the start; what still lies there, of earlier runs too, is for ``Asides`` to say."""
 
     @property
     def name(self) -> str:
@@ -74,11 +99,28 @@ class Follower:
     async def run(self) -> None:
         self._position = await self._start()
         self._saved = self._position
+        self.running = True
         try:
             await self._follow()
         finally:
+            self.running = False
             if self._lanes is not None:
                 await self._lanes.stop()
+
+    async def try_again(self, aside: Aside) -> None:
+        """Try once more what was set aside: it is forgotten when that goes well, else it stays with the new error."""
+        (event,) = await self._store.follow(aside.position, limit=1)
+        try:
+            await self._reader.handle([event])
+        except Refused as refused:
+            self._note_refusal(event, refused)
+        except Unavailable:
+            await self._store.ask_again(aside.reader, aside.position)
+            raise
+        except Exception as failed:  # noqa: BLE001  (the edge of one reader step: ends in a record)
+            await self._give_up(event, failed, tries=aside.tries + 1)
+            return
+        await self._store.forget_aside(aside.reader, aside.position)
 
     async def _follow(self) -> None:
         while True:
@@ -95,11 +137,14 @@ class Follower:
 
     async def _take(self, batch: Sequence[Recorded]) -> None:
         if self._lanes is None:
-            await self._handle(batch)
+            wanted = [event for event in batch if isinstance(event.event, self._reader.wants)]
+            if wanted:
+                await self._handle(wanted)
             self._position += len(batch)
             return
         for event in batch:
-            await self._lanes.put(self._position, event)
+            if isinstance(event.event, self._reader.wants):
+                await self._lanes.put(self._position, event)
             self._position += 1
 
     async def _start(self) -> int:
@@ -126,6 +171,8 @@ class Follower:
             await self._store.save_cursor(self._reader.name, done)
             self._saved, self._saved_at = done, self._clock.now()
 
+    # --- handling ---
+
     async def _handle(self, batch: Sequence[Recorded]) -> None:
         try:
             await self._reader.handle(batch)
@@ -133,39 +180,79 @@ class Follower:
             raise
         except Exception:  # noqa: BLE001  (the edge of one reader step: ends in a record below)
             for event in batch:
-                await self._handle_alone(event)
+                while (pause := await self._handle_alone(event, self._short_pauses(event.tenant))) is not None:
+                    await self._clock.wait(pause)
 
-    async def _handle_in_lane(self, event: Recorded) -> None:
-        """Until it is done, or passed over: others of its incident wait for it, and nobody else."""
-        while True:
-            try:
-                await self._handle_alone(event)
-                return
-            except Unavailable:
-                await self._clock.wait(POLL)
+    def _short_pauses(self, tenant: TenantId) -> Sequence[timedelta]:
+        failed_at = self._failed_at.get(tenant)
+        disgraced = failed_at is not None and self._clock.now() - failed_at < DISGRACE
+        return () if disgraced else SHORT_PAUSES
 
-    async def _handle_alone(self, event: Recorded) -> None:
-        for attempt in range(1, TRIES + 1):
+    async def _handle_in_lane(self, event: Recorded) -> Pause:
+        """Until it is done, or set aside: others of its incident wait for it, and nobody else."""
+        try:
+            return await self._handle_alone(event, PAUSES)
+        except Unavailable:
+            return POLL
+
+    async def _handle_alone(self, event: Recorded, pauses: Sequence[timedelta]) -> Pause:
+        """Handle one event; how long to wait before the next try, None when there is nothing more to do."""
+        try:
+            await self._reader.handle([event])
+        except Refused as refused:
+            self._note_refusal(event, refused)
+        except Unavailable:
+            raise
+        except Exception as failed:  # noqa: BLE001  (the edge of one reader step: ends in a record)
+            self._tried[event.id] += 1
+            tries = self._tried[event.id]
+            self._log_failure(event, failed, tries=tries)
+            if tries <= len(pauses):
+                return pauses[tries - 1]
+            await self._give_up(event, failed, tries=tries)
+        self._tried.pop(event.id, None)
+        return None
+
+    async def _give_up(self, event: Recorded, failed: Exception, *, tries: int) -> None:
+        """Set it aside, durably, before the cursor may pass it."""
+        if self._reader.instead is not None:
             try:
-                await self._reader.handle([event])
-                return
-            except Refused as refused:
-                log.info("reader_refused", reader=self._reader.name, event_id=event.id, reason=str(refused))
-                return
+                await self._reader.instead(event)
             except Unavailable:
                 raise
-            except Exception as failed:  # the edge of one reader step
-                log.exception(
-                    "reader_failed",
-                    reader=self._reader.name,
-                    event_id=event.id,
-                    incident=event.incident,
-                    attempt=attempt,
-                    error=type(failed).__name__,
-                )
-                await self._clock.wait(timedelta(milliseconds=50 * attempt))
-        self.passed_over += 1
-        log.error("reader_passed_over", reader=self._reader.name, event_id=event.id, incident=event.incident)
+            except Exception as worse:  # noqa: BLE001  (the edge of the last try: ends in a record)
+                self._log_failure(event, worse, tries=tries)
+        assert event.position is not None
+        now = self._clock.now()
+        aside = Aside(
+            reader=self._reader.name,
+            position=event.position,
+            event=event.id,
+            stream=event.stream,
+            n=event.n,
+            tenant=event.tenant,
+            error=type(failed).__name__,
+            tries=tries,
+            at_ms=epoch_ms(now),
+        )
+        await self._store.set_aside(aside)
+        self._failed_at[event.tenant] = now
+        self.set_aside += 1
+        log.error("reader_set_aside", reader=aside.reader, event_id=event.id, incident=event.incident, tries=tries)
+
+    def _note_refusal(self, event: Recorded, refused: Refused) -> None:
+        log.info("reader_refused", reader=self._reader.name, event_id=event.id, reason=str(refused))
+
+    def _log_failure(self, event: Recorded, failed: Exception, *, tries: int) -> None:
+        log.error(
+            "reader_failed",
+            reader=self._reader.name,
+            event_id=event.id,
+            incident=event.incident,
+            attempt=tries,
+            error=type(failed).__name__,
+            exc_info=failed,
+        )
 
 
 async def under_lease(role: str, work: Callable[[], Coroutine[Any, Any, None]], *, store: Store, clock: Clock) -> None:

@@ -151,3 +151,21 @@ leases = Table(
     Column("until_ms", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+set_aside = Table(
+    "set_aside",
+    metadata,
+    Column("reader", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("event", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("again", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Events that a reader could not handle: which one, of which incident (its parts hold the bytes), and what it failed
+with, as a type and never as a message.  ``again``: somebody asked for one more try."""

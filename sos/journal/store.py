@@ -14,7 +14,7 @@ from msgspec import Struct
 from routing.categories import Category
 from sos.errors import Conflict, SosError
 from sos.incident.events import Recorded
-from sos.incident.model import IncidentId, StreamId
+from sos.incident.model import EventId, IncidentId, StreamId, TenantId
 
 BATCH = 64
 """Appends per commit at most: `ops/bench/accept` shows no gain beyond, and the last one in line waits longer."""
@@ -129,6 +129,24 @@ def settle(settled: Iterable[Settled]) -> None:
             future.set_result(result)
 
 
+class Aside(Struct, frozen=True, kw_only=True):
+    """An event that a reader could not handle and went on without."""
+
+    reader: str
+    position: int
+    event: EventId
+    stream: StreamId
+    n: int
+    """With ``stream``, where the bytes are: its parts."""
+    tenant: TenantId
+    error: str
+    """Type of what was raised last; never its message, which may hold anything."""
+    tries: int
+    at_ms: int
+    again: bool = False
+    """Somebody has asked for one more try."""
+
+
 class Sequenced(Struct, frozen=True):
     """An event with its place in the one order."""
 
@@ -203,6 +221,24 @@ class Store(Protocol):
     async def cursor(self, reader: str) -> int: ...
 
     async def save_cursor(self, reader: str, position: int) -> None: ...
+
+    async def set_aside(self, aside: Aside) -> None:
+        """Keep it until it is forgotten; once per reader and position."""
+        ...
+
+    async def asides(self, *, limit: int) -> Sequence[Aside]:
+        """What has been set aside, oldest event first."""
+        ...
+
+    async def ask_again(self, reader: str, position: int) -> bool:
+        """Whether there is such a one; it is tried once more by whoever runs the reader."""
+        ...
+
+    async def take_again(self, reader: str, position: int) -> bool:
+        """Whether the try that was asked for is the caller's to make: of several, one gets it."""
+        ...
+
+    async def forget_aside(self, reader: str, position: int) -> None: ...
 
     async def lease(self, role: str, holder: str, *, now_ms: int, until_ms: int) -> bool:
         """Whether ``holder`` has the role until then."""

@@ -87,7 +87,7 @@ async def test_a_reader_killed_before_its_cursor_was_saved_sees_the_events_again
     assert killed.seen == again.seen == [event.id for event in events]
 
 
-async def test_a_poisoned_event_is_tried_passed_over_and_counted_and_nobody_waits_for_it(
+async def test_a_poisoned_event_is_tried_set_aside_and_counted_and_nobody_waits_for_it(
     journal: Journal, store: Store, clock
 ):
     events = await _events(journal, 6)
@@ -97,7 +97,7 @@ async def test_a_poisoned_event_is_tried_passed_over_and_counted_and_nobody_wait
 
     await until(lambda: events[5].id in sick.seen and len(healthy.seen) == 6, clock, ill, well)
 
-    assert (ill.passed_over, well.passed_over) == (1, 0)
+    assert (ill.set_aside, well.set_aside) == (1, 0)
     assert poison not in sick.seen
     assert set(sick.seen) == {event.id for event in events} - {poison}
     assert sick.tried.count(poison) == TRIES + 1  # once with its batch, then alone
@@ -112,7 +112,7 @@ async def test_a_refusal_is_an_answer_and_is_not_tried_again(journal: Journal, s
     await until(lambda: events[2].id in refusing.seen, clock, one)
 
     assert refusing.tried.count(events[1].id) == 2
-    assert one.passed_over == 0
+    assert one.set_aside == 0
 
 
 async def test_a_reader_waits_for_what_is_unavailable_and_loses_nothing(journal: Journal, store: Store, clock):
@@ -124,7 +124,7 @@ async def test_a_reader_waits_for_what_is_unavailable_and_loses_nothing(journal:
     await until(lambda: events[2].id in waiting.seen, clock, one)
 
     assert set(waiting.seen) == {event.id for event in events}
-    assert one.passed_over == 0
+    assert one.set_aside == 0
 
 
 async def test_a_reader_that_only_shows_starts_now_and_keeps_no_cursor(journal: Journal, store: Store, clock):

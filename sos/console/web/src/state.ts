@@ -167,7 +167,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   }),
   ReportFiled: (incident, data) => ({
     located: (data["located"] as boolean) || incident.located === true,
-    flags: doubted(incident.flags, data),
+    flags: doubted(codesOf(data).includes("not_filed") ? flagged(incident.flags, { readable: false }) : incident.flags, data),
   }),
   ReportJoined: (incident, data) => ({
     flags: flagged(incident.flags, data),

@@ -1,0 +1,56 @@
+"""What readers could not handle and went on without: how much of it lies there, and one more try where asked for.
+
+The list is in the database (``set_aside``), so it outlives restarts and any process may ask for a try, such as
+``sos journal set-aside again``; the process that runs the reader makes it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import structlog
+
+from sos.clock import Clock
+from sos.errors import Unavailable
+from sos.journal.readers import Follower
+from sos.journal.store import Aside, Store
+
+log = structlog.get_logger()
+
+LISTED = 1000
+"""Looked at in one go; when so many lie there one more makes no difference."""
+
+EVERY = timedelta(seconds=2)
+
+
+class Asides:
+    def __init__(self, store: Store, followers: Sequence[Follower], *, clock: Clock) -> None:
+        self._store = store
+        self._followers = {follower.name: follower for follower in followers}
+        self._clock = clock
+        self.waiting: Mapping[str, int] = {}
+        """How many events of each reader lie there: an alarm when there is any."""
+
+    async def watch(self) -> None:
+        """Count and try again, for ever."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable as away:
+                log.warning("set_aside_unknown", reason=str(away))
+            await self._clock.wait(EVERY)
+
+    async def look(self) -> None:
+        """Make the tries that were asked for, and count what lies there then."""
+        for aside in await self._store.asides(limit=LISTED):
+            if aside.again:
+                await self._try(aside)
+        self.waiting = Counter(aside.reader for aside in await self._store.asides(limit=LISTED))
+
+    async def _try(self, aside: Aside) -> None:
+        follower = self._followers.get(aside.reader)
+        if follower is None or not follower.running:  # it runs in another process
+            return
+        if await self._store.take_again(aside.reader, aside.position):
+            log.info("set_aside_tried_again", reader=aside.reader, event_id=aside.event, incident=aside.stream)
+            await follower.try_again(aside)
