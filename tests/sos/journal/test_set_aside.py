@@ -35,7 +35,7 @@ class Sick:
         for event in batch:
             self.tried.append(event.id)
             if event.id in self.poison:
-                raise ValueError("the secret 090-0000-0000")
+                raise ValueError("what nobody may read")
             self.done.append(event.id)
 
 
@@ -87,7 +87,7 @@ async def test_set_aside_it_outlives_a_restart_and_can_be_done_again(
         poisoned.stream,
     )
     assert (aside.error, aside.tries, aside.n) == ("ValueError", TRIES, poisoned.n)
-    assert "090" not in str(aside)
+    assert "nobody" not in str(aside)
     assert set(sick.done) == {event.id for event in all_of_it} - {poisoned.id}
 
     second = Follower(reader, store, clock=clock)  # after a restart
