@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
@@ -72,6 +72,7 @@ from sos.front import connections, headers
 from sos.front.access_log import AccessLog
 from sos.front.watch import Watch
 from sos.health import Health
+from sos.incident.events import Event, Recorded
 from sos.incident.model import AgencyId, LegId, OperatorId, TenantId
 from sos.intake import http as intake_http
 from sos.intake.configured import Intake, tls
@@ -81,12 +82,13 @@ from sos.intake.matching import warm_up
 from sos.intake.reader import Filer
 from sos.journal.asides import Asides
 from sos.journal.custody import Custody
+from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal, OnSpooled
 from sos.journal.keyring import RETENTIONS
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.publisher import Publisher
-from sos.journal.readers import Follower, Reader, drain_spool, pass_deadlines, under_lease
+from sos.journal.readers import AT_ONCE, Follower, Reader, drain_spool, under_lease
 from sos.journal.spool import Spool, Spooled
 from sos.journal.sqlite import SqliteStore
 from sos.problems import problems_middleware
@@ -212,7 +214,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         readers = (*_readers(parts), *await _addresses(stack, kept, settings), _to_the_desks(parts))
         followers = _start_readers(supervisor, kept, readers, within=_within(parts))
         watch = _watch(stack, kept, settings)
-        asides = Asides(kept.store, followers, clock=kept.clock)
+        deadlines = Deadlines(kept.journal)
+        asides = Asides(kept.store, followers, clock=kept.clock, deadlines=lambda: deadlines.stuck)
         health = Health(
             kept.journal,
             supervisor.failures,
@@ -224,7 +227,11 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             keys=kept.custody.state,
             access=watch.state,
         )
-        others = (("health", lambda: health.watch(parts.hub)), ("set-aside", asides.watch))
+        others = (
+            ("health", lambda: health.watch(parts.hub)),
+            ("set-aside", asides.watch),
+            ("deadlines", deadlines.watch),
+        )
         for name, work in (*_long_work(parts), *others):
             supervisor.start(name, work)
         spare_the_collector()
@@ -301,15 +308,15 @@ def _readers(parts: _Parts) -> tuple[Reader, ...]:
     return (
         _filing(journal),
         *parts.intake.readers(),
-        Reader(name="planner", handle=_planner(parts.kept, parts.sources, parts.settings).handle, by_incident=True),
-        Reader(name="registry", handle=Recogniser(journal, registry).handle, by_incident=True),
-        Reader(name="registry-index", handle=registry.catch_up),
-        Reader(name="severity", handle=Triage(journal, registry.packs.get).handle, by_incident=True),
-        Reader(name="distribution", handle=parts.distribution.handle),
-        Reader(name="cards", handle=parts.telling.cards.handle),
+        _each("planner", _planner(parts.kept, parts.sources, parts.settings)),
+        _each("registry", Recogniser(journal, registry)),
+        Reader(name="registry-index", handle=registry.catch_up, wants=registry.WANTS),
+        _each("severity", Triage(journal, registry.packs.get)),
+        Reader(name="distribution", handle=parts.distribution.handle, wants=parts.distribution.WANTS),
+        _each("cards", parts.telling.cards),
         Reader(name="corrections", handle=Corrections(journal, parts.disclosures).handle, by_incident=True),
-        Reader(name="handoff", handle=parts.telling.handoff.handle),
-        Reader(name="bridge", handle=parts.voice.bridge.handle, by_incident=True, at_once=None),
+        _each("handoff", parts.telling.handoff, at_once=None),
+        _each("bridge", parts.voice.bridge, at_once=None),
         *_last_resorts(parts),
         *parts.announcing.readers(),
         *parts.listening.readers(),
@@ -318,7 +325,21 @@ def _readers(parts: _Parts) -> tuple[Reader, ...]:
 
 def _filing(journal: Journal) -> Reader:
     filer = Filer(journal)
-    return Reader(name="filer", handle=filer.handle, by_incident=True, instead=filer.give_up)
+    return Reader(name="filer", handle=filer.handle, wants=filer.WANTS, by_incident=True, instead=filer.give_up)
+
+
+class _OfIncidents(Protocol):
+    """Follows incidents, each for itself."""
+
+    @property
+    def WANTS(self) -> tuple[type[Event], ...]: ...
+
+    async def handle(self, batch: Sequence[Recorded]) -> None: ...
+
+
+def _each(name: str, work: _OfIncidents, *, at_once: int | None = AT_ONCE) -> Reader:
+    """``at_once`` None: it waits for the world."""
+    return Reader(name=name, handle=work.handle, wants=work.WANTS, by_incident=True, at_once=at_once)
 
 
 def _last_resorts(parts: _Parts) -> Iterator[Reader]:
@@ -327,7 +348,7 @@ def _last_resorts(parts: _Parts) -> Iterator[Reader]:
     directory, wanted = parts.sources.directory, settings.attendance
     if provider.dials and wanted.on_call:
         on_call = OnCall(kept.journal, _people(settings), hang_up=provider.end)
-        yield Reader(name="on-call", handle=on_call.handle, by_incident=True, at_once=None)
+        yield _each("on-call", on_call, at_once=None)
     elif wanted.on_call:
         log.warning("on_call_unreachable", people=len(wanted.on_call), telephony=settings.telephony)
     practice = Practice(
@@ -336,7 +357,7 @@ def _last_resorts(parts: _Parts) -> Iterator[Reader]:
         invites=not provider.dials,
     )
     unattended = Unattended(kept.journal, parts.disclosures, directory, practice=practice)
-    yield Reader(name="unattended", handle=unattended.handle, by_incident=True)
+    yield _each("unattended", unattended)
 
 
 def _people(settings: Settings) -> tuple[Person, ...]:
@@ -351,7 +372,6 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     """What runs for ever beside the readers."""
     kept = parts.kept
     yield "voice", parts.voice.bridge.run
-    yield "deadlines", lambda: pass_deadlines(kept.journal)
     yield "spool", lambda: drain_spool(kept.journal)
     yield "publisher", lambda: kept.publisher.run(kept.clock)
     yield "desk-watch", parts.distribution.watch
@@ -622,7 +642,7 @@ async def _addresses(stack: AsyncExitStack, kept: _Kept, settings: Settings) -> 
     except RoutingError as fault:
         raise Misconfigured(str(fault)) from fault
     geocoder = await stack.enter_async_context(made)
-    return (Reader(name="addresses", handle=Addresses(kept.journal, geocoder, clock=kept.clock).handle),)
+    return (_each("addresses", Addresses(kept.journal, geocoder, clock=kept.clock), at_once=None),)
 
 
 def _ice_routes(kept: _Kept, intake: Intake, settings: Settings) -> Sequence[web.AbstractRouteDef]:

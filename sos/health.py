@@ -127,7 +127,8 @@ class Health:
         self._log_size.set(size)
         for follower in self._followers:
             self._behind.labels(follower.name).set(max(0, size - follower.position))
-            self._set_aside.labels(follower.name).set(self._asides.waiting.get(follower.name, 0))
+        for name in {*(follower.name for follower in self._followers), *self._asides.waiting}:
+            self._set_aside.labels(name).set(self._asides.waiting.get(name, 0))
         oldest = self._journal.spool_oldest
         self._spool_age.set((self._journal.clock.now() - oldest).total_seconds() if oldest else 0)
         figures = b"".join(generate_latest(registry) for registry in (self._registry, *self._others))

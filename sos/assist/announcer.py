@@ -126,6 +126,18 @@ class _Reading(Struct, kw_only=True):
 class Announcer:
     """``keys``: whoever listens has a telephone, so keys can be offered."""
 
+    WANTS = (
+        DisclosureDecided,
+        LegJoined,
+        LegModeSet,
+        LegLeft,
+        BriefSpoken,
+        KeysPressed,
+        AgencyRejected,
+        AgencyAcknowledged,
+        IncidentClosed,
+    )
+
     def __init__(
         self,
         journal: Journal,

@@ -30,7 +30,11 @@ class Announcing(Struct, frozen=True, kw_only=True):
         return self.speech.state if self.speech is not None else {"speech": "off"}
 
     def readers(self) -> tuple[Reader, ...]:
-        return (Reader(name=READER, handle=self.announcer.handle),) if self.announcer is not None else ()
+        return (
+            (Reader(name=READER, handle=self.announcer.handle, wants=self.announcer.WANTS),)
+            if self.announcer is not None
+            else ()
+        )
 
 
 @asynccontextmanager

@@ -103,6 +103,18 @@ def no_lines(_: AgencyId, __: str) -> None:
 
 
 class Bridge:
+    WANTS = (
+        IncidentClosed,
+        HelpEscalated,
+        AgencyCallRequested,
+        OperatorAssigned,
+        LegDialled,
+        LegJoined,
+        LegLeft,
+        LegModeSet,
+        NoticePlayed,
+    )
+
     def __init__(self, journal: Journal, provider: TelephonyProvider, *, number_of: NumberOf = no_lines) -> None:
         self._journal = journal
         self._provider = provider

@@ -63,6 +63,8 @@ def with_people(others: NumberOf, people: Sequence[Person]) -> NumberOf:
 
 
 class OnCall:
+    WANTS = (HelpEscalated, LegJoined, KeysPressed, LegLeft, OperatorAssigned)
+
     def __init__(self, journal: Journal, people: Sequence[Person], *, hang_up: HangUp) -> None:
         """``people`` in the order in which they are called."""
         self._journal = journal

@@ -6,6 +6,7 @@ lifecycle (``sos.incident.attendance``), so they come even when no desk is conne
 Somebody on call has an incident by telephone and no desk: that operator is there while the telephone is up.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -30,6 +31,10 @@ from sos.incident.model import DeskId, Incident, IncidentId, LegId, Party, State
 from sos.journal.journal import Journal
 
 ACTOR = "system:acd"
+
+RUNG_AT_ONCE = 32
+"""Incidents that begin to ring in one go: a neighbour's waits for no more than these."""
+
 WAITING = (State.RECEIVED, State.REOPENED)
 OWNED = (State.IN_CALL, State.HANDING_OVER, State.HANDED_OVER)
 
@@ -37,6 +42,17 @@ log = structlog.get_logger()
 
 
 class Distribution:
+    WANTS = (
+        DeskOffered,
+        HelpEscalated,
+        IncidentClosed,
+        IncidentReopened,
+        LegLeft,
+        OperatorAssigned,
+        OperatorLost,
+        PlanMade,
+    )
+
     def __init__(self, journal: Journal, desks: Desks) -> None:
         self._journal = journal
         self._desks = desks
@@ -79,16 +95,22 @@ class Distribution:
                 pass
 
     async def distribute(self) -> None:
-        """Ring waiting incidents at free desks, the most urgent first, until one or the other runs out."""
-        if self._desks.free() is None:
+        """Ring what waits, the most urgent first, tenants in turns: at a free desk each, and everywhere once none is.
+
+        Where nobody sits at all nothing rings yet; the lifecycle rings everywhere two seconds later.
+        """
+        if not self._desks.staffed:
             return
-        _, waiting = await self._journal.queue(limit=16, states=WAITING)
+        _, waiting = await self._journal.queue(limit=RUNG_AT_ONCE, states=WAITING)
+        offers = []
         for incident in waiting:
             desk = self._desks.free()
-            if desk is None:
-                return
-            desk.offered = incident.id
-            await self._offer(incident, desk.id)
+            if desk is not None:
+                desk.offered = incident.id
+            offers.append(self._offer(incident, *(() if desk is None else (desk.id,))))
+        for outcome in await asyncio.gather(*offers, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _offer(self, incident: Incident, *desks: DeskId) -> None:
         """Ring at ``desks``; without any, everywhere."""

@@ -146,6 +146,12 @@ class Desks:
         desk = self.of(operator)
         return desk is not None and desk.connected
 
+    @property
+    def staffed(self) -> bool:
+        """Whether anybody sits at a desk that is heard."""
+        now = self._clock.now()
+        return any(desk.connected and now - desk.beat_at <= SILENT for desk in self._desks.values())
+
     def free(self, *, but: Collection[DeskId] = ()) -> Desk | None:
         """The ready desk without work that has waited longest; none of ``but``."""
         now = self._clock.now()

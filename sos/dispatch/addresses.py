@@ -35,6 +35,8 @@ _location = msgspec.json.Decoder(Location)
 
 
 class Addresses:
+    WANTS = (ReportFiled,)
+
     def __init__(self, journal: Journal, geocoder: Geocoder, *, clock: Clock) -> None:
         self._journal = journal
         self._geocoder = geocoder

@@ -79,6 +79,17 @@ async def all_forms(brief: bytes, names: Sequence[str]) -> Mapping[str, bytes]:
 class Handoff:
     """Tells what has been decided, over the channels the directory names for each agency."""
 
+    WANTS = (
+        DisclosureDecided,
+        AgencyAcknowledged,
+        AgencyRejected,
+        AgencyCallEnded,
+        HelpEscalated,
+        RungTaken,
+        LegLeft,
+        KeysPressed,
+    )
+
     def __init__(
         self,
         journal: Log,

@@ -31,6 +31,8 @@ _crash = msgspec.json.Decoder(Crash)
 
 
 class Planner:
+    WANTS = (ReportFiled,)
+
     def __init__(
         self,
         journal: Journal,

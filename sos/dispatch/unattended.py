@@ -84,6 +84,18 @@ class Practice(Struct, frozen=True, kw_only=True):
 
 
 class Unattended:
+    WANTS = (
+        IncidentOpened,
+        IncidentReopened,
+        HelpEscalated,
+        DisclosureDecided,
+        AgencyRejected,
+        TellingWithheld,
+        LegJoined,
+        KeysPressed,
+        OperatorAssigned,
+    )
+
     def __init__(
         self, journal: Journal, disclosures: Disclosures, directory: Directory, *, practice: Practice | None = None
     ) -> None:

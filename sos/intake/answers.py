@@ -32,6 +32,8 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Answers:
     """``AnswerGiven`` wakes whoever waits for it; ``async`` questions are answered from the journal."""
 
+    WANTS = (AnswerGiven,)
+
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._waiting: dict[IncidentId, asyncio.Event] = {}

@@ -203,7 +203,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     def readers(self) -> tuple[Reader, ...]:
         """What follows the journal for intake, besides the filer and what the MQTT door carries."""
         return (
-            Reader(name="matching", handle=self.matching.handle),
-            Reader(name="test-receipts", handle=self.tests.handle),
-            Reader(name="answers", handle=self.answers.handle, from_now=True),
+            Reader(name="matching", handle=self.matching.handle, wants=self.matching.WANTS, by_incident=True),
+            Reader(name="test-receipts", handle=self.tests.handle, wants=self.tests.WANTS, by_incident=True),
+            Reader(name="answers", handle=self.answers.handle, wants=self.answers.WANTS, from_now=True),
         )

@@ -183,6 +183,8 @@ def _cell(position: Position) -> tuple[int, int]:
 class Matching:
     """``ReportFiled`` -> ``MatchProposed``; the matches of one incident -> those of the other."""
 
+    WANTS = (IncidentOpened, ReportFiled, MatchProposed, MatchConfirmed, MatchUndone, IncidentClosed, IncidentReopened)
+
     def __init__(self, journal: Journal, recent: Recent) -> None:
         self._journal = journal
         self._recent = recent

@@ -218,7 +218,8 @@ class MqttDoor:
 
     async def serve(self) -> None:
         """Take reports and carry answers, for ever; of several replicas one does so."""
-        carrying = Follower(Reader(name="mqtt-answers", handle=self.handle), self._journal.store, clock=self._clock)
+        reader = Reader(name="mqtt-answers", handle=self.handle, wants=(AnswerGiven,), by_incident=True)
+        carrying = Follower(reader, self._journal.store, clock=self._clock)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.run(), name="mqtt-door")
             tasks.create_task(carrying.run(), name="mqtt-answers")

@@ -18,6 +18,8 @@ ACTOR = "system:filer"
 class Filer:
     """A reader: ``IncidentOpened`` and ``ReportJoined`` -> ``ReportFiled``."""
 
+    WANTS = (IncidentOpened, ReportJoined)
+
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 

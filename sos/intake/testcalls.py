@@ -19,6 +19,8 @@ class TestCalls:
 
     __test__ = False
 
+    WANTS = (PlanMade,)
+
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 

@@ -5,7 +5,7 @@ The list is in the database (``set_aside``), so it outlives restarts and any pro
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -24,10 +24,14 @@ EVERY = timedelta(seconds=2)
 
 
 class Asides:
-    def __init__(self, store: Store, followers: Sequence[Follower], *, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, followers: Sequence[Follower], *, clock: Clock, deadlines: Callable[[], int] = int
+    ) -> None:
+        """``deadlines``: how many cannot be passed; they are an alarm too, and tried again by themselves."""
         self._store = store
         self._followers = {follower.name: follower for follower in followers}
         self._clock = clock
+        self._deadlines = deadlines
         self.waiting: Mapping[str, int] = {}
         """How many events of each reader lie there: an alarm when there is any."""
 
@@ -45,7 +49,10 @@ class Asides:
         for aside in await self._store.asides(limit=LISTED):
             if aside.again:
                 await self._try(aside)
-        self.waiting = Counter(aside.reader for aside in await self._store.asides(limit=LISTED))
+        waiting = Counter(aside.reader for aside in await self._store.asides(limit=LISTED))
+        if stuck := self._deadlines():
+            waiting["deadlines"] = stuck
+        self.waiting = waiting
 
     async def _try(self, aside: Aside) -> None:
         follower = self._followers.get(aside.reader)

@@ -28,7 +28,8 @@ from sos.journal.keyring import Keyring, Keys, Shut
 from sos.journal.losses import Losses
 from sos.journal.sealing import Contents, Part, Sealed, Sealer, Stamp, milliseconds
 from sos.journal.spool import Spool, Spooled
-from sos.journal.store import Append, Appended, Outcome, Overdue, QueueRow, Repeated, Store
+from sos.journal.store import PRACTICE, Append, Appended, Outcome, Overdue, QueueRow, Repeated, Store
+from sos.journal.turns import Turns
 
 log = structlog.get_logger()
 
@@ -43,6 +44,9 @@ CONFLICTS = 16
 
 _snapshot = msgspec.json.Encoder()
 _incident = msgspec.json.Decoder(Incident)
+
+DRAINED_AT_ONCE = 32
+"""Spooled reports that share a commit, half of one, so that what is accepted meanwhile shares it too."""
 
 OnSpooled = Callable[[Spooled], Awaitable[None]]
 
@@ -268,16 +272,23 @@ class Journal:
         return self._spool.oldest
 
     async def drain(self) -> int:
-        """Write what waits in the spool into the database, in order; how many were written."""
+        """Write what waits in the spool into the database, each tenant's in order, tenants in turns; how many."""
         async with self._draining:
             reports = await self._spool.waiting()
+            turns: Turns[Spooled] = Turns()
             for spooled in reports:
-                opening = _Opening(self, spooled)
-                if isinstance(await self._sealer.queue(opening), Appended):
-                    opening.keep()
+                turns.put(spooled.tenant, spooled)
+            fair = list(turns)
+            for start in range(0, len(fair), DRAINED_AT_ONCE):
+                await asyncio.gather(*(self._drain(spooled) for spooled in fair[start : start + DRAINED_AT_ONCE]))
             if reports:
                 await self._spool.drop(len(reports))
             return len(reports)
+
+    async def _drain(self, spooled: Spooled) -> None:
+        opening = _Opening(self, spooled)
+        if isinstance(await self._sealer.queue(opening), Appended):
+            opening.keep()
 
     async def _watch_waiting(self) -> None:
         """Send to the spool whatever has waited for the database too long."""
@@ -410,7 +421,7 @@ def _deadlines(incident: Incident) -> tuple[tuple[str, int], ...]:
 
 
 def _row(incident: Incident) -> QueueRow:
-    priority = _URGENT[incident.trigger] + (0 if incident.mode is Mode.LIVE else 10)
+    priority = _URGENT[incident.trigger] + (0 if incident.mode is Mode.LIVE else PRACTICE)
     opened_ms = epoch_ms(incident.opened_at) if incident.opened_at else 0
     return QueueRow(incident.tenant, incident.state, priority, opened_ms, _snapshot.encode(incident))
 

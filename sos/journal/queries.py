@@ -32,7 +32,10 @@ from sos.journal.schema import (
     set_aside,
     tree,
 )
-from sos.journal.store import Aside, KeyRow, See, Sequenced, Stored
+from sos.journal.store import PRACTICE, Aside, KeyRow, See, Sequenced, Stored
+
+OVERTAKES = 4
+"""So many calls of another tenant a pressed button may overtake for each step that theirs is more urgent."""
 
 
 class Queries:
@@ -144,13 +147,15 @@ class Queries:
             return frozenset((await connection.execute(select(data_keys.c.kek).distinct())).scalars())
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
-        """Which deadlines have passed?"""
-        query = (
-            select(deadlines.c.stream, deadlines.c.name)
+        """Which deadlines have passed?  The oldest of each tenant first, then the second of each."""
+        turn = func.row_number().over(partition_by=incidents.c.tenant, order_by=deadlines.c.due_ms)
+        passed = (
+            select(deadlines.c.stream, deadlines.c.name, deadlines.c.due_ms, turn.label("turn"))
+            .join_from(deadlines, incidents, incidents.c.id == deadlines.c.stream, isouter=True)
             .where(deadlines.c.due_ms <= now_ms)
-            .order_by(deadlines.c.due_ms)
-            .limit(limit)
+            .subquery()
         )
+        query = select(passed.c.stream, passed.c.name).order_by(passed.c.turn, passed.c.due_ms).limit(limit)
         async with self._connect() as connection:
             return [(IncidentId(row.stream), row.name) for row in await connection.execute(query)]
 
@@ -220,13 +225,24 @@ class Queries:
             return bool((await connection.execute(upsert)).rowcount)
 
     async def queue(self, *, limit: int, states: Sequence[str]) -> tuple[int, Sequence[tuple[IncidentId, bytes]]]:
-        """Which incidents are in these states, the most urgent first?"""
+        """Which incidents are in these states, the most urgent first?
+
+        Tenants take turns: the second crash of one waits behind the first of another, and each step of urgency is
+        worth ``OVERTAKES`` turns.  What is a test or a drill stands behind all that is live.
+        """
         among = incidents.c.state.in_(states)
-        query = (
-            select(incidents.c.id, incidents.c.snapshot)
+        urgency = (incidents.c.priority, incidents.c.opened_ms)
+        turn = func.row_number().over(partition_by=incidents.c.tenant, order_by=urgency)
+        ranked = (
+            select(
+                incidents.c.id, incidents.c.snapshot, *urgency, (turn + OVERTAKES * incidents.c.priority).label("rank")
+            )
             .where(among)
-            .order_by(incidents.c.priority, incidents.c.opened_ms)
+            .subquery()
         )
+        practice = ranked.c.priority >= PRACTICE
+        query = select(ranked.c.id, ranked.c.snapshot)
+        query = query.order_by(practice, ranked.c.rank, ranked.c.priority, ranked.c.opened_ms)
         async with self._connect() as connection:
             total = (await connection.execute(select(func.count()).select_from(incidents).where(among))).scalar_one()
             rows = await connection.execute(query.limit(limit))

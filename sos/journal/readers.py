@@ -17,10 +17,9 @@ import structlog
 from msgspec import Struct
 
 from sos.clock import Clock
-from sos.errors import Conflict, Refused, SosError, Unavailable
-from sos.incident.commands import PassDeadline
+from sos.errors import Refused, Unavailable
 from sos.incident.events import Event, Recorded
-from sos.incident.model import EventId, IncidentId, TenantId, new_id
+from sos.incident.model import EventId, TenantId, new_id
 from sos.journal.journal import Journal, epoch_ms
 from sos.journal.lanes import Lanes, Pause
 from sos.journal.store import Aside, Store
@@ -31,8 +30,8 @@ BATCH = 128
 POLL = timedelta(seconds=1)
 """How long news may be missed: events of another process are seen by then."""
 
-SAVE_EVERY = timedelta(milliseconds=250)
-"""How much work may be done again after a crash."""
+SAVE_EVERY = timedelta(seconds=1)
+"""How much work may be done again after a crash; a cursor costs a transaction, so no event has one of its own."""
 
 TRIES = 5
 PAUSES = tuple(timedelta(milliseconds=each) for each in (100, 300, 900, 2700))
@@ -130,7 +129,7 @@ class Follower:
                     await self._take(batch)
                     await self._save()
                     continue
-                await self._save(now=True)
+                await self._save()
                 await self._wait()
             except Unavailable:
                 await self._clock.wait(POLL)
@@ -163,11 +162,11 @@ class Follower:
         except TimeoutError:
             return
 
-    async def _save(self, *, now: bool = False) -> None:
+    async def _save(self) -> None:
         done = self.position
         if self._reader.from_now or done == self._saved:
             return
-        if now or self._clock.now() - self._saved_at >= SAVE_EVERY:
+        if self._clock.now() - self._saved_at >= SAVE_EVERY:
             await self._store.save_cursor(self._reader.name, done)
             self._saved, self._saved_at = done, self._clock.now()
 
@@ -286,33 +285,6 @@ async def _hold(role: str, holder: str, *, store: Store, clock: Clock) -> bool:
         return await store.lease(role, holder, now_ms=epoch_ms(now), until_ms=epoch_ms(now + LEASE))
     except Unavailable:
         return False
-
-
-async def pass_deadlines(journal: Journal, *, every: timedelta = timedelta(milliseconds=200)) -> None:
-    """Turn each deadline that has passed into a command, for ever.  A restart re-arms all of them by itself."""
-    while True:
-        try:
-            now = journal.clock.now()
-            for incident, name in await journal.store.due(epoch_ms(now), limit=BATCH):
-                await _pass_one(journal, incident, name, due_ms=epoch_ms(now))
-        except Unavailable as away:
-            log.warning("deadlines_wait", reason=str(away))
-        await journal.clock.wait(every)
-
-
-async def _pass_one(journal: Journal, incident: IncidentId, name: str, *, due_ms: int) -> None:
-    try:
-        done = await journal.execute(incident, PassDeadline(name=name), actor="timer")
-    except Unavailable:
-        raise
-    except Conflict:  # the next round tries again: help is never dropped because of a crowd
-        return
-    except SosError as refused:
-        log.warning("deadline_refused", incident=incident, deadline=name, reason=str(refused))
-        await journal.store.drop_deadline(incident, name, due_ms=due_ms)
-        return
-    if not done.recorded:
-        await journal.store.drop_deadline(incident, name, due_ms=due_ms)
 
 
 async def drain_spool(journal: Journal, *, every: timedelta = POLL) -> None:

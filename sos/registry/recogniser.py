@@ -31,6 +31,8 @@ _reported = msgspec.json.Decoder(Reported)
 
 
 class Recogniser:
+    WANTS = (ReportFiled, ReceiptIssued)
+
     def __init__(self, journal: Journal, registry: Registry) -> None:
         self._journal = journal
         self._registry = registry

@@ -98,6 +98,8 @@ class Done(Struct, frozen=True, kw_only=True):
 class Registry:
     """One registry over the journal's store."""
 
+    WANTS = (RegistryChanged,)
+
     def __init__(
         self, store: Store, index: Index, keys: KeyStore, *, clock: Clock, losses: Losses | None = None
     ) -> None:

@@ -40,6 +40,8 @@ _NOT_ROLLED = frozenset({"NONE", "FALSE", "NO"})
 
 
 class Triage:
+    WANTS = (VehicleRecognised, ReportFiled, DisclosureDecided)
+
     def __init__(self, journal: Journal, packs: Callable[[TenantId], BrandPack | None]) -> None:
         self._journal = journal
         self._packs = packs

@@ -107,6 +107,8 @@ _CONTEXT = b"sos/cards/1"
 class Cards:
     """The newest cards by incident."""
 
+    WANTS = (ReportFiled, PlanMade, IncidentClosed)
+
     def __init__(self, journal: Journal, directory: Directory, shelf: Shelf | None = None) -> None:
         self._journal = journal
         self._directory = directory

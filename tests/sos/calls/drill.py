@@ -38,9 +38,10 @@ from sos.incident.model import (
     TenantId,
     new_id,
 )
+from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
 from sos.journal.migrate import upgrade
-from sos.journal.readers import Follower, Reader, pass_deadlines
+from sos.journal.readers import Follower, Reader
 from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
 from sos.media.opus import FRAME, Decoder, Pcm
@@ -266,7 +267,9 @@ async def house(directory: Path, *, pause: timedelta) -> AsyncIterator[Drill]:
         async with Journal(store, keys, spool, clock=clock) as journal:
             drill = Drill(directory, journal, provider, pause=pause)
             follower = Follower(Reader(name="bridge", handle=drill.bridge.handle), store, clock=clock)
-            work = [asyncio.create_task(each) for each in (follower.run(), drill.bridge.run(), pass_deadlines(journal))]
+            work = [
+                asyncio.create_task(each) for each in (follower.run(), drill.bridge.run(), Deadlines(journal).watch())
+            ]
             yield drill
             for task in work:
                 task.cancel()

@@ -28,8 +28,9 @@ from sos.incident.commands import OpenIncident, TakeIncident
 from sos.incident.events import Event, Recorded
 from sos.incident.model import AgencyId, DeskId, Incident, IncidentId, LegId, Mode, OperatorId, Party, TenantId, Trigger
 from sos.intake.reader import Filer
+from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
-from sos.journal.readers import Follower, Reader, pass_deadlines
+from sos.journal.readers import Follower, Reader
 from sos.vehicle.report import Car, crash
 from tests.rest import at_rest
 
@@ -89,7 +90,7 @@ class SearchHouse:
             for name, handle in readers.items()
         ]
         works = [follower.run() for follower in self._followers]
-        for work in (*works, self.bridge.run(), self.distribution.watch(), pass_deadlines(journal)):
+        for work in (*works, self.bridge.run(), self.distribution.watch(), Deadlines(journal).watch()):
             self._tasks.append(asyncio.create_task(work))
 
     def _number(self, who: AgencyId, line: str) -> str | None:

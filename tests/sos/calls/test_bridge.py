@@ -15,8 +15,9 @@ from sos.incident import commands as c
 from sos.incident.events import AgencyCallRequested, LegDialled, LegLeft, NoticePlayed
 from sos.incident.model import AgencyId, Incident, IncidentId, LegId, OperatorId, Party, TenantId, new_id
 from sos.incident.report import CallBack, canonical
+from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
-from sos.journal.readers import Follower, Reader, pass_deadlines
+from sos.journal.readers import Follower, Reader
 from tests.journeys import story as s
 from tests.rest import at_rest
 
@@ -41,7 +42,7 @@ class House:
         self._follower = Follower(
             Reader(name="bridge", handle=bridge.handle, by_incident=True), self.journal.store, clock=self.clock
         )
-        for work in (self._follower.run(), bridge.run(), pass_deadlines(self.journal)):
+        for work in (self._follower.run(), bridge.run(), Deadlines(self.journal).watch()):
             self._tasks.append(asyncio.create_task(work))
 
     async def stop(self) -> None:

@@ -101,6 +101,21 @@ async def test_without_another_free_desk_all_of_them_ring_at_once(hall: Hall):
     assert state.desks == ()
 
 
+async def test_what_no_free_desk_can_take_rings_everywhere_at_once(hall: Hall):
+    await hall.sits("hanako")
+    first, second = await hall.crash(1), await hall.crash(2)
+
+    assert (await hall.journal.state(first)).desks == ("desk-hanako",)
+    state = await hall.journal.state(second)
+    assert (state.state, state.desks) == (State.RINGING, ())
+
+
+async def test_where_nobody_sits_nothing_rings_before_its_deadline(hall: Hall):
+    incident = await hall.crash()
+
+    assert (await hall.journal.state(incident)).state is State.RECEIVED
+
+
 async def test_a_desk_that_was_passed_over_gets_other_calls_after_the_others(hall: Hall):
     await hall.sits("hanako", "jiro", "saburo")
     first = await hall.crash(1)

@@ -51,7 +51,7 @@ from sos.journal.journal import Done
 
 START = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 POLL = 0.2
-"""How often the timers look, in seconds, as ``pass_deadlines`` does."""
+"""How often the timers look, in seconds, as ``Deadlines`` does."""
 
 LASTS = 330.0
 """Seconds that one incident is watched after the decision."""

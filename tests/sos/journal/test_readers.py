@@ -10,8 +10,9 @@ from sos.clock import ManualClock
 from sos.errors import Refused, Unavailable
 from sos.incident.events import HelpEscalated, Recorded
 from sos.incident.model import State
+from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal, epoch_ms
-from sos.journal.readers import TRIES, Follower, Reader, pass_deadlines
+from sos.journal.readers import TRIES, Follower, Reader
 from sos.journal.store import Store
 from tests.journeys import story as s
 from tests.rest import Watched, at_rest
@@ -146,7 +147,7 @@ async def test_a_reader_that_only_shows_starts_now_and_keeps_no_cursor(journal: 
 
 
 async def _deadlines_pass(journal: Journal, clock: ManualClock, done) -> None:
-    task = asyncio.create_task(pass_deadlines(journal))
+    task = asyncio.create_task(Deadlines(journal).watch())
     async with asyncio.timeout(60):
         while not await done():
             await clock.advance(timedelta(milliseconds=200))
