@@ -5,12 +5,15 @@ ids, so two replicas never wait for each other in a circle.  Positions are given
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import asyncpg
 import structlog
 from msgspec.structs import replace
+from sqlalchemy import event as pool_event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from recording.ledger import Tree
@@ -96,11 +99,13 @@ class PostgresStore(Queries):
     name = "postgres"
     shared = True
 
-    def __init__(self, dsn: str, *, timeout_s: float = 5.0) -> None:
-        """``dsn``: ``postgresql://...``; ``timeout_s``: longest a statement may take before it counts as failed."""
-        engine = create_async_engine(
-            dsn.replace("postgresql://", "postgresql+asyncpg://", 1), pool_size=4, pool_pre_ping=True
-        )
+    def __init__(self, dsn: str, *, timeout_s: float = 5.0, idle_s: float = 5.0) -> None:
+        """``dsn``: ``postgresql://...``; ``timeout_s``: longest a statement may take before it counts as failed.
+
+        ``idle_s``: after so long a connection is asked whether it is alive before it is used.
+        """
+        engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1), pool_size=4)
+        pool_event.listen(engine.sync_engine, "checkout", _asking_when_idle(idle_s))
         super().__init__(engine)
         self.engine = engine
         self._dsn = dsn
@@ -110,6 +115,8 @@ class PostgresStore(Queries):
         self._fresh: dict[tuple[str, int], Recorded] = {}
         self._tail = Tail()
         self._unsequenced = asyncio.Event()
+        self._remembered = False
+        """Whether the tail holds all that this process has sequenced."""
         self._pool: asyncpg.Pool | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -144,7 +151,9 @@ class PostgresStore(Queries):
 
     async def follow(self, after: int, *, limit: int) -> Sequence[Recorded]:
         hot = self._tail.slice(after, limit)
-        return self._seen(hot if hot is not None else await self.positioned(after, limit=limit))
+        if hot is None:  # what other processes write comes into the tail too: where it ends there is nothing to ask for
+            hot = [] if after == self._tail.end and after else await self.positioned(after, limit=limit)
+        return self._seen(hot)
 
     # --- writing ---
 
@@ -262,16 +271,18 @@ class PostgresStore(Queries):
 
     async def _sequence_forever(self) -> None:
         while True:
+            looks = False
             try:
                 async with asyncio.timeout(1.0):  # other replicas commit without our knowing
                     await self._unsequenced.wait()
             except TimeoutError:
-                pass
+                looks = True
             self._unsequenced.clear()
             try:
-                while await self.sequence() == SEQUENCE_BATCH:
+                while (placed := await self.sequence()) == SEQUENCE_BATCH:
                     pass
-                await self._catch_up()
+                if looks or not placed or not self._remembered:
+                    await self._catch_up()
             except (Unavailable, Conflict):
                 continue  # the next round tries again; nothing is lost, readers merely wait
             except Exception:  # the edge of one round, likewise
@@ -313,6 +324,7 @@ class PostgresStore(Queries):
             for event in placed:
                 del self._fresh[event.stream, event.n]
             self._tail.extend(events)
+        self._remembered = not placed or self._tail.end == placed[-1].position + 1
 
     async def _catch_up(self) -> None:
         """Bring the positioned events into memory and wake those who follow."""
@@ -342,6 +354,28 @@ class PostgresStore(Queries):
             return after
         size, _ = await self.tree()
         return max(0, size - SEQUENCE_BATCH)
+
+
+def _asking_when_idle(idle_s: float) -> Callable[[Any, Any, object], None]:
+    """Ask a connection whether it is alive when it has been idle: asking each time doubles the round trips.
+
+    One that dies while it is in use costs one question its answer (``Unavailable``); the pool then drops them all.
+    """
+
+    def ask(connection: Any, record: Any, _: object) -> None:
+        now = time.monotonic()
+        used = record.info.get("used", now)
+        record.info["used"] = now
+        if now - used <= idle_s:
+            return
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            cursor.close()
+        except Exception as dead:
+            raise DisconnectionError("the connection was cut while it was idle") from dead
+
+    return ask
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:

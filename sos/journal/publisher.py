@@ -23,6 +23,9 @@ FLUSH = timedelta(milliseconds=250)
 
 BATCH = 4096
 
+POLL = timedelta(seconds=1)
+"""How long news of another process may be missed."""
+
 
 class Publisher:
     def __init__(self, store: Store, tiles: TileStore, signer: Signer, *, origin: str) -> None:
@@ -46,7 +49,18 @@ class Publisher:
                 log.warning("publishing_waits", reason=str(away))
                 published = 0
             if published < BATCH:
+                await self._news()
                 await clock.wait(FLUSH)
+
+    async def _news(self) -> None:
+        """Return when there is something to publish, or may be, of another process."""
+        if self._tree is None:
+            return
+        try:
+            async with asyncio.timeout(POLL.total_seconds()):
+                await self._store.news(self._tree.size)
+        except TimeoutError:
+            return
 
     async def publish(self) -> int:
         """Bring the tiles up to the journal; how many entries were added."""
