@@ -35,7 +35,7 @@ async def crash(journal: Journal, number: int, tenant: TenantId, **changes: Any)
 
 async def waiting(store: Store, *, limit: int = 100) -> list[Incident]:
     _, snapshots = await store.queue(limit=limit, states=[str(State.RECEIVED)])
-    return [msgspec.json.decode(each, type=Incident) for each in snapshots]
+    return [msgspec.json.decode(each, type=Incident) for _, each in snapshots]
 
 
 def test_turns_go_round_and_keep_each_ones_order():
