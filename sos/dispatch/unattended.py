@@ -20,6 +20,7 @@ from routing.directory import Agency, Directory
 from routing.law.codes import ConsentDifficulty, Danger, Path
 from routing.services import Service
 from sos.dispatch.disclosure import UNATTENDED, Disclosures
+from sos.dispatch.pace import Pace
 from sos.errors import Refused, Unavailable
 from sos.incident import attendance
 from sos.incident.belonging import plausible
@@ -59,6 +60,9 @@ RESCUE = (Service.FIRE, Service.MEDICAL, Service.COAST_GUARD)
 FALLBACK = (Service.FIRE, Service.MEDICAL)
 """Whose default agency is told when the plan names nobody: in Japan the fire service sends the ambulance."""
 
+RECALLED = 1000
+"""Incidents looked through for what was told before a restart."""
+
 TELL = "9"
 """The key by which somebody on call who has the incident has the agency told."""
 
@@ -79,6 +83,10 @@ class Practice(Struct, frozen=True, kw_only=True):
     tells: bool = True
     """False: no agency is ever told without a person; the vehicle gets the notice and every desk the alarm."""
     nobody_after: timedelta = attendance.NOBODY_AFTER
+    to_an_agency: int = 5
+    """So many tellings without a person to one agency in ten minutes; then people are asked."""
+    of_a_brand: int = 20
+    """The same for all incidents of one tenant."""
     invites: bool = False
     """The house dials nobody, so the agency is let in from its page."""
 
@@ -103,6 +111,8 @@ class Unattended:
         self._disclosures = disclosures
         self._directory = directory
         self._practice = practice or Practice()
+        self._pace = Pace({"agency": self._practice.to_an_agency, "brand": self._practice.of_a_brand})
+        self._recalled = False
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
         for recorded in batch:
@@ -147,7 +157,7 @@ class Unattended:
             await self._order(escalated, WithholdTelling(reason="no_agency"))
             return
         try:
-            withheld = await self._decide(escalated.incident, state, AgencyId(agency.id))
+            withheld = await self._in_pace(escalated, state, AgencyId(agency.id))
         except Unavailable:
             raise
         except Refused as refused:  # somebody answered meanwhile, the person has said no, ...
@@ -164,6 +174,43 @@ class Unattended:
         told = (await self._journal.state(rejected.incident)).disclosure(disclosure)
         if told is not None and told.unattended:
             await self._order(rejected, WithholdTelling(reason="rejected", agency=told.agency))
+
+    async def _in_pace(self, escalated: Recorded, state: Incident, agency: AgencyId) -> WithholdTelling | None:
+        """None when the agency is told.  Beyond a rate a machine does not know a disaster from a fault: people look."""
+        await self._recall()
+        keys = {"agency": agency, "brand": state.tenant}
+        if (full := self._pace.take(keys, at=self._journal.clock.now())) is not None:
+            log.error("unattended_breaker", incident=escalated.incident, agency=agency, tenant=state.tenant, of=full)
+            return WithholdTelling(reason="too_many", agency=agency)
+        told = False
+        try:
+            withheld = await self._decide(escalated.incident, state, agency)
+            told = withheld is None
+        finally:
+            if not told:
+                self._pace.give_back(keys)
+        return withheld
+
+    async def _recall(self) -> None:
+        """Count what was told before a restart, which must not begin to count anew."""
+        if self._recalled:
+            return
+        _, going = await self._journal.queue(limit=RECALLED, states=(State.HANDING_OVER, State.HANDED_OVER))
+        self._count(going)
+
+    def _count(self, going: Sequence[Incident]) -> None:
+        """Once, though several incidents may have asked for it at the same time."""
+        if self._recalled:
+            return
+        self._recalled = True
+        told = [
+            (incident.changed_at, {"agency": known.agency, "brand": incident.tenant})
+            for incident in going
+            for known in incident.disclosures
+            if known.unattended and incident.changed_at is not None
+        ]
+        for at, keys in sorted(told, key=lambda each: each[0]):
+            self._pace.note(keys, at=at)
 
     async def _decide(self, incident: IncidentId, state: Incident, agency: AgencyId) -> WithholdTelling | None:
         """None when the agency is told; else what the law says."""

@@ -436,8 +436,8 @@ class TellingWithheld(Event, frozen=True, kw_only=True, gc=False):
 
     reason: str
     """``law`` (it wants a person, or forbids it), ``setting``, ``implausible`` (what was reported cannot be read or
-    cannot be), ``no_agency``, ``refused`` (as things stand), ``failed`` or ``rejected`` (the agency that was told helps
-    nobody)."""
+    cannot be), ``no_agency``, ``refused`` (as things stand), ``failed``, ``rejected`` (the agency that was told helps
+    nobody) or ``too_many`` (of its brand, or for that agency, were told without a person lately)."""
     agency: AgencyId | None = None
     """Whom it was about."""
     rule: str = ""
