@@ -31,7 +31,7 @@ _crash = msgspec.json.Decoder(Crash)
 
 
 class Planner:
-    WANTS = (ReportFiled,)
+    WANTS = (ReportFiled, PlaceStated, MoveSettled)
 
     def __init__(
         self,
