@@ -314,7 +314,7 @@ def _readers(parts: _Parts) -> tuple[Reader, ...]:
         _each("severity", Triage(journal, registry.packs.get)),
         Reader(name="distribution", handle=parts.distribution.handle, wants=parts.distribution.WANTS),
         _each("cards", parts.telling.cards),
-        Reader(name="corrections", handle=Corrections(journal, parts.disclosures).handle, by_incident=True),
+        _each("corrections", Corrections(journal, parts.disclosures)),
         _each("handoff", parts.telling.handoff, at_once=None),
         _each("bridge", parts.voice.bridge, at_once=None),
         *_last_resorts(parts),

@@ -22,6 +22,8 @@ ACTOR = "system:corrections"
 
 
 class Corrections:
+    WANTS = (PlanMade,)
+
     def __init__(self, journal: Journal, disclosures: Disclosures) -> None:
         self._journal = journal
         self._disclosures = disclosures

@@ -12,6 +12,7 @@ from sos.incident.lifecycle import deadlines, replay
 from sos.incident.model import Incident, IncidentId, State
 from sos.journal.journal import Done, Journal
 from sos.journal.keyring import Keyring
+from sos.journal.losses import Losses
 from sos.journal.sealing import Sealer, Stamp
 from sos.journal.store import Append, QueueRow, Store
 from tests.journeys import story as s
@@ -105,7 +106,7 @@ async def test_a_late_append_is_refused_whole(journal: Journal, store: Store, ke
 
 async def _append(store: Store, keys: KeyStore, state: Incident, command, *, now: datetime) -> Append:
     """The append that ``command`` would be, made the way the journal makes it."""
-    sealer = Sealer(store, Keyring(keys))
+    sealer = Sealer(store, Keyring(keys), Losses())
     stamp = Stamp(stream=state.id, tenant=state.tenant, follows=state.version, at=now, actor="system:test")
     row = QueueRow(state.tenant, state.state, 0, 0, msgspec.json.encode(state))
     drafts = s.decide(state, command, now=now)
