@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
-from sos.cli import app
+from tests.structure.test_named_commands import unknown
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "ops" / "CONTRIBUTING.md").read_text()
@@ -42,21 +41,12 @@ def _wrong(command: str) -> Iterator[str]:
             if not (ROOT / module.replace(".", "/")).with_suffix(".py").is_file():
                 yield f"{command}: no module {module}"
         case ["sos", *words]:
-            yield from _unknown(words)
+            if (word := unknown(words)) is not None:
+                yield f"{command}: there is no {word}"
         case [program, *arguments]:
             if not os.access(ROOT / program, os.X_OK):
                 yield f"{command}: {program} cannot be run"
             yield from (f"{command}: no {each}" for each in arguments if "/" in each and not (ROOT / each).exists())
-
-
-def _unknown(words: list[str]) -> Iterator[str]:
-    command = typer.main.get_command(app)
-    for word in words:
-        known = getattr(command, "commands", {})
-        if word not in known:
-            yield f"sos {' '.join(words)}: there is no {word}"
-            return
-        command = known[word]
 
 
 def test_there_is_a_recipe_for_an_event_a_channel_a_format_and_a_row_of_the_law():
