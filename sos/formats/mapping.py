@@ -246,6 +246,7 @@ def _veds_crash(veds: Veds, findings: list[str]) -> Crash:
         rollover=_ROLLOVER.get(_rolled(veds.vehicle)),
         airbag_deployed=any(airbags) if airbags else None,
         fire=veds.fire,
+        fuel_leak=veds.fuel_leaking,
         severe_injury=veds.severe_injury,
         summary=_summary(veds),
     )
@@ -288,7 +289,4 @@ def _rolled(vehicle: CrashVehicle) -> bool | None:
 
 def _summary(veds: Veds) -> str | None:
     """What helps and has no field of its own."""
-    told = ["fuel is leaking"] if veds.fuel_leaking else []
-    if veds.final_rest is not None:
-        told.append(f"final rest: {veds.final_rest}")
-    return "; ".join(told) or None
+    return None if veds.final_rest is None else f"final rest: {veds.final_rest}"

@@ -82,6 +82,13 @@ class Crash(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     """km/h."""
     fire: bool | None = None
     submersed: bool | None = None
+    fuel_leak: bool | None = None
+    trapped: bool | None = None
+    """Somebody cannot get out."""
+    ejected: bool | None = None
+    """Somebody was thrown out."""
+    pedestrian: bool | None = None
+    """Somebody outside was hit."""
     severe_injury: bool | None = None
     """The sender's own verdict (RFC 8148 SevereInjuryIndicator), never ours and never mixed with it."""
     summary: str | None = None

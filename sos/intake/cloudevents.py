@@ -95,6 +95,11 @@ class WireCrash(Wire, frozen=True, kw_only=True):
     speed_before: Speed | None = None
     fire: bool | None = None
     submersed: bool | None = None
+    fuel_leak: bool | None = None
+    trapped: bool | None = None
+    ejected: bool | None = None
+    pedestrian: bool | None = None
+    severe_injury: bool | None = None
     summary: str | None = None
 
 
@@ -548,6 +553,7 @@ def _crash(data: WireData) -> Crash:
         impact=sent.impact,
         delta_v_x=None if delta_v.x is None or factor is None else delta_v.x * factor,
         delta_v_y=None if delta_v.y is None or factor is None else delta_v.y * factor,
+        delta_v_limit=None if delta_v.range_limit is None or factor is None else delta_v.range_limit * factor,
         principal_direction_clock=sent.principal_direction_clock,
         multiple_impacts=sent.multiple_impacts,
         rollover=sent.rollover,
@@ -555,6 +561,11 @@ def _crash(data: WireData) -> Crash:
         speed_before=sent.speed_before,
         fire=sent.fire,
         submersed=sent.submersed,
+        fuel_leak=sent.fuel_leak,
+        trapped=sent.trapped,
+        ejected=sent.ejected,
+        pedestrian=sent.pedestrian,
+        severe_injury=sent.severe_injury,
         summary=sent.summary,
     )
 
@@ -627,6 +638,7 @@ def _sent_crash(crash: Crash) -> dict[str, Any]:
     for elsewhere in ("eventTime", "airbagDeployed"):
         sent.pop(elsewhere, None)
     delta_v = {"x": sent.pop("deltaVX", None), "y": sent.pop("deltaVY", None), "unit": "km/h"}
+    delta_v |= {"rangeLimit": sent.pop("deltaVLimit", None)}
     return sent | {"deltaV": delta_v}
 
 

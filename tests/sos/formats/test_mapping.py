@@ -186,6 +186,7 @@ def test_a_notification_fills_the_same_structures():
         rollover="NONE",
         airbag_deployed=True,
         fire=False,
+        fuel_leak=False,
         severe_injury=False,
         summary="final rest: Normal",
     )
@@ -198,7 +199,7 @@ def test_the_published_crash_at_100_mph_is_160_9_kmh_from_ahead_with_the_senders
 
     assert (told.crash.delta_v_x, told.crash.delta_v_y, told.crash.impact) == (-160.934, 0.0, "front")
     assert (told.crash.severe_injury, told.crash.rollover) == (True, "DETECTED")
-    assert told.crash.summary == "fuel is leaking; final rest: Driver"
+    assert (told.crash.fuel_leak, told.crash.summary) == (True, "final rest: Driver")
     assert (told.vehicle.occupants, told.vehicle.belted) == (1, 1)
     assert told.location.known
 

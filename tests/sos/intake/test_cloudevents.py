@@ -67,6 +67,17 @@ def test_a_complete_crash_report_is_read_without_findings() -> None:
     assert report.call_back == CallBack(tel="+81355500100", language="ja")
 
 
+def test_hazards_the_senders_verdict_and_the_limit_of_the_sensor_are_read() -> None:
+    told = {"fuelLeak": True, "trapped": True, "ejected": False, "pedestrian": True, "severeInjury": True}
+    told |= {"deltaV": {"x": 3.0, "y": 77.0, "rangeLimit": 77.0, "unit": "mph"}}
+
+    crash = decode(changed("data.crash", told)).crash
+
+    assert (crash.fuel_leak, crash.trapped, crash.ejected, crash.pedestrian) == (True, True, False, True)
+    assert crash.severe_injury is True
+    assert crash.delta_v_limit == crash.delta_v_y == pytest.approx(123.9, abs=0.1)
+
+
 def test_what_the_button_does_not_know_stays_unknown() -> None:
     report = decode((WIRE / "manual.json").read_bytes())
 
