@@ -10,8 +10,9 @@ from typing import Any
 
 from lxml import etree
 
+from routing.brief.crash_words import TITLE, glance
 from routing.brief.document import Brief
-from routing.brief.words import TITLES, changed_lines, field_name, say
+from routing.brief.words import TITLES, changed_lines, told
 from routing.categories import Category
 
 CALL_DATA = "urn:ietf:params:xml:ns:EmergencyCallData"
@@ -129,9 +130,11 @@ def _say_all(brief: Brief) -> str:
         f"ground {brief.rule} / {brief.ground} / {brief.law_version}, decided {brief.decided_at:%Y-%m-%dT%H:%M:%SZ}",
         *changed_lines(brief, "en"),
     ]
+    if facts := glance(brief, "en"):
+        lines.append(f"{TITLE[1]}: {'; '.join(f'{name}: {words}' for name, words in facts)}")
     for category in (Category.OBS, Category.SEV, Category.PER, Category.MED, Category.FAM):
         section = brief.sections.get(category)
         if section:
-            told = "; ".join(f"{field_name(name, 'en')}: {say(value, 'en')}" for name, value in section.items())
-            lines.append(f"{TITLES[category][1]}: {told}")
+            words = "; ".join(f"{name}: {value}" for name, value in told(category, section, "en"))
+            lines.append(f"{TITLES[category][1]}: {words}")
     return "\n".join(lines)

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from routing.brief.additional import blocks, dialled
+from routing.brief.crash_words import TITLE, glance
 from routing.brief.document import Brief
 from routing.brief.pidf import location_of
-from routing.brief.words import TITLES, changed_lines, field_name, say
+from routing.brief.words import TITLES, changed_lines, told
 from routing.categories import Category
 from routing.pidf import write
 from routing.xml import write_xml
@@ -117,7 +118,7 @@ def _locations(brief: Brief, prologue: _Prologue) -> list[dict[str, Any]]:
     made = prologue.of("location") | {"locationTypeDescriptionRegistryText": "Incident"}
     if (document := location_of(brief)) is not None:
         made["locationByValue"] = write(document).decode()
-    described = [f"{field_name(name, 'en')}: {say(value, 'en')}" for name, value in place.items()]
+    described = [f"{name}: {words}" for name, words in told(Category.LOC, place, "en")]
     if described:
         made["locationDescriptionText"] = "; ".join(described)
     return [made]
@@ -171,13 +172,15 @@ def _notes(brief: Brief, prologue: _Prologue) -> list[dict[str, Any]]:
     said = [*(["EXERCISE: send nobody"] if brief.exercise else []), ground]
     if brief.changes:
         said.append("; ".join(changed_lines(brief, "en")))
+    if facts := glance(brief, "en"):
+        said.append(f"{TITLE[1]}: {'; '.join(f'{name}: {words}' for name, words in facts)}")
     for category in _FACTS:
         if section := brief.sections.get(category):
-            told = "; ".join(f"{field_name(name, 'en')}: {say(value, 'en')}" for name, value in section.items())
-            said.append(f"{TITLES[category][1]}: {told}")
+            words = "; ".join(f"{name}: {value}" for name, value in told(category, section, "en"))
+            said.append(f"{TITLES[category][1]}: {words}")
     for category in (Category.PER, Category.OWN):
-        if told := "; ".join(str(note) for note in brief.sections.get(category, {}).get("notes", ())):
-            said.append(f"{TITLES[category][1]}: {told}")
+        if notes := "; ".join(str(note) for note in brief.sections.get(category, {}).get("notes", ())):
+            said.append(f"{TITLES[category][1]}: {notes}")
     return [prologue.of(f"note-{number}") | {"notesActionComments": _html(text)} for number, text in enumerate(said, 1)]
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import typst
 
+from routing.brief.crash_words import glance
 from routing.brief.document import Brief
-from routing.brief.words import TITLES, changed_lines, field_name, in_order, say
+from routing.brief.words import TITLES, changed_lines, say, told
 from routing.categories import Category
 from routing.errors import Misconfigured
 
@@ -108,12 +109,15 @@ def _page(brief: Brief) -> dict[str, Any]:
 
 
 def _cells(brief: Brief) -> Iterator[tuple[str, str]]:
+    yield from glance(brief, "ja")
     for category in TITLES:
         if category in _BOXED:
             continue
-        for field, value in in_order(brief.sections.get(category.value) or {}):
-            if field != "notes":
-                yield field_name(field, "ja"), say(value, "ja")
+        yield from told(category, _without_notes(brief.sections.get(category.value, {})), "ja")
+
+
+def _without_notes(section: dict[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in section.items() if field != "notes"}
 
 
 def _boxed(brief: Brief, beyond: list[tuple[str, str]]) -> Iterator[str]:
@@ -125,7 +129,7 @@ def _boxed(brief: Brief, beyond: list[tuple[str, str]]) -> Iterator[str]:
         if isinstance(notes, list):
             yield from (f"【{title}】{note}" for note in reversed(notes))
         if category in _BOXED:
-            yield from (f"【{title}】{field_name(f, 'ja')}: {say(v, 'ja')}" for f, v in section.items() if f != "notes")
+            yield from (f"【{title}】{name}: {words}" for name, words in told(category, _without_notes(section), "ja"))
     yield from (f"{name}: {value}" for name, value in beyond)
     for name, value in _cells(brief):
         if len(value) > CELL_CHARACTERS:

@@ -11,9 +11,12 @@ from typing import Any
 
 import mgrs
 
+from routing.brief.crash import CrashFacts
+from routing.brief.crash_words import facts_of, first_said, how_hard
 from routing.brief.document import Brief
+from routing.brief.language import Language
 from routing.brief.pidf import shape_of
-from routing.brief.words import Language, field_name, instead, say
+from routing.brief.words import field_name, instead, say
 
 AT_MOST_S = 45
 
@@ -37,13 +40,6 @@ _LETTERS_JA = (
 )  # fmt: skip
 _DIGITS_EN = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _DIGITS_JA = ("ゼロ", "イチ", "ニ", "サン", "ヨン", "ゴー", "ロク", "ナナ", "ハチ", "キュー")
-
-_FLAGS: tuple[tuple[str, str, str], ...] = (
-    ("fire", "火災が出ています。", "The vehicle is on fire."),
-    ("submersed", "水に沈んでいます。", "The vehicle is in water."),
-    ("airbagDeployed", "エアバッグが開いています。", "Airbags have deployed."),
-    ("multipleImpacts", "衝突は複数回です。", "There were several impacts."),
-)
 
 _RESPONSES: dict[str, tuple[str, str]] = {
     "noResponse": ("呼びかけに反応がありません。", "Nobody in the vehicle answers."),
@@ -130,13 +126,16 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
     centre = brief.sender
     name = "" if centre is None else f"{centre.name_ja}です。" if ja else f"This is {centre.name_en}."
     kind = {"automatic": ("衝突の自動通報です。", "Automatic crash report. ")}.get(brief.trigger, ("", ""))
-    yield f"自動車の緊急通報です。{kind[0]}{name}" if ja else f"Vehicle emergency. {kind[1]}{name}"
+    facts = facts_of(brief)
+    worst = first_said(facts, language)
+    yield f"自動車の緊急通報です。{worst}{kind[0]}{name}" if ja else f"Vehicle emergency. {worst}{kind[1]}{name}"
     if brief.version > 1:
         yield f"第{brief.version}報です。" if ja else f"This is report {brief.version}."
         yield from _changed(brief, language)
     sections = brief.sections
     yield from _place(sections.get("LOC"), language)
-    yield from _crash(sections.get("SEV"), language)
+    yield from _impact(facts, language)
+    yield from how_hard(facts, language)
     yield from _response(sections.get("OBS"), language)
     for category in ("OBS", "PER", "MED"):
         yield from _notes(sections.get(category), language)
@@ -207,19 +206,10 @@ def _decimal(text: str, language: Language) -> str:
     return f"{minus}{said}" if text.startswith("-") else said
 
 
-def _crash(crash: dict[str, Any] | None, language: Language) -> Iterator[str]:
-    if crash is None:
-        return
-    ja = language == "ja"
-    if impact := crash.get("impact"):
-        yield f"衝突は{say(impact, language)}。" if ja else f"Impact: {say(impact, language)}."
-    if str(crash.get("rollover", "")).lower() in ("detected", "yes", "true"):
-        yield "横転しています。" if ja else "The vehicle has rolled over."
-    for field, japanese, english in _FLAGS:
-        if crash.get(field) is True:
-            yield japanese if ja else english
-    if (delta := crash.get("deltaVX")) is not None:
-        yield f"速度変化、時速{round(abs(delta))}キロ。" if ja else f"Delta V {round(abs(delta))} kilometres per hour."
+def _impact(facts: CrashFacts, language: Language) -> Iterator[str]:
+    if facts.impact is not None:
+        where = say(facts.impact, language)
+        yield f"衝突は{where}。" if language == "ja" else f"Impact: {where}."
 
 
 def _response(observed: dict[str, Any] | None, language: Language) -> Iterator[str]:

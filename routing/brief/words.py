@@ -4,14 +4,13 @@ Every field is in the text: one that has no name here stands under its own, so n
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
+from routing.brief.crash import covered
+from routing.brief.crash_words import TITLE, glance
 from routing.brief.document import Brief, Change
+from routing.brief.language import Language
 from routing.categories import Category
-
-Language = Literal["ja", "en"]
 
 TITLES: dict[Category, tuple[str, str]] = {
     Category.LOC: ("位置", "Location"),
@@ -60,14 +59,22 @@ FIELDS: dict[str, tuple[str, str]] = {
     "principalDirectionClock": ("衝突方向(時)", "Direction of force (o'clock)"),
     "deltaVX": ("速度変化 前後(km/h)", "Delta-V lengthwise (km/h)"),
     "deltaVY": ("速度変化 左右(km/h)", "Delta-V sideways (km/h)"),
+    "deltaV": ("速度変化(km/h)", "Delta-V (km/h)"),
+    "deltaVLimit": ("速度変化の測定上限(km/h)", "Limit of the sensor for delta-V (km/h)"),
     "multipleImpacts": ("多重衝突", "Multiple impacts"),
     "rollover": ("横転", "Rollover"),
     "airbagDeployed": ("エアバッグ展開", "Airbag deployed"),
     "speedBefore": ("衝突前速度(km/h)", "Speed before (km/h)"),
     "fire": ("火災", "Fire"),
     "submersed": ("水没", "Submersed"),
+    "fuelLeak": ("燃料漏れ", "Fuel leak"),
+    "trapped": ("閉じ込め", "People trapped"),
+    "ejected": ("車外放出", "People ejected"),
+    "pedestrian": ("歩行者の被害", "Pedestrian hit"),
+    "severeInjury": ("送信側の判定(重傷者)", "Sender's verdict (severe injury)"),
     "injuryLevel": ("重症の可能性(推定)", "Severe injury (estimate)"),
     "injuryRisk": ("重症の確率(推定)", "Probability of severe injury (estimate)"),
+    "ageSeconds": ("秒前", "Seconds before"),
     "summary": ("概要", "Summary"),
     "tel": ("電話番号", "Telephone"),
     "language": ("言語", "Language"),
@@ -136,10 +143,12 @@ def render_text(brief: Brief, language: Language) -> str:
         lines.append(f"{triggered}: {say(brief.trigger, language)}")
     if brief.version > 1:
         lines += [f"{version}: {brief.version} ({brief.supersedes})", *changed_lines(brief, language)]
+    if facts := glance(brief, language):
+        lines += ["", f"[{TITLE[column]}]", *(f"{name}: {words}" for name, words in facts)]
     for category, titles in TITLES.items():
         if (section := brief.sections.get(category.value)) is not None:
             lines += ["", f"[{titles[column]}]"]
-            lines += [f"{field_name(name, language)}: {say(value, language)}" for name, value in in_order(section)]
+            lines += [f"{name}: {words}" for name, words in told(category, section, language)]
     return "\n".join(lines) + "\n"
 
 
@@ -176,7 +185,7 @@ def _difference(change: Change, now: Any, language: Language) -> str:
         return ""
     if isinstance(change.was, list) and isinstance(now, list):
         return f" (+ {say([each for each in now if each not in change.was], language)})"
-    return f" ({say(change.was, language)} → {say(now, language)})"
+    return f" ({say(change.was, language, field=change.field)} → {say(now, language, field=change.field)})"
 
 
 def in_order(section: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -185,18 +194,45 @@ def in_order(section: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return sorted(section.items(), key=lambda field: places.get(field[0], len(places)))
 
 
+def told(category: Category, section: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
+    """Name and words of each field, without what is told at a glance."""
+    return [
+        (field_name(name, language), say(value, language, field=name))
+        for name, value in in_order(section)
+        if not (category is Category.SEV and covered(name, value))
+    ]
+
+
 def field_name(field: str, language: Language) -> str:
     return FIELDS.get(field, (field, field))[0 if language == "ja" else 1]
 
 
-def say(value: Any, language: Language) -> str:
-    """A value in words."""
+def say(value: Any, language: Language, *, field: str = "") -> str:
+    """A value in words, and a number with no more digits than it has."""
+    ja = language == "ja"
     if value is None:
-        return "不明" if language == "ja" else "unknown"
+        return "不明" if ja else "unknown"
     if isinstance(value, bool):
-        return ("はい" if value else "いいえ") if language == "ja" else ("yes" if value else "no")
+        return ("はい" if value else "いいえ") if ja else ("yes" if value else "no")
     if isinstance(value, str):
-        return VALUES.get(value, (value, value))[0 if language == "ja" else 1]
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return ("、" if language == "ja" else ", ").join(say(each, language) for each in value)
-    return msgspec.json.encode(value).decode()
+        return VALUES.get(value, (value, value))[0 if ja else 1]
+    if isinstance(value, dict):
+        inner = (f"{field_name(name, language)} {say(each, language, field=name)}" for name, each in in_order(value))
+        return ("、" if ja else ", ").join(inner)
+    if isinstance(value, list):
+        nested = any(isinstance(each, dict | list) for each in value)
+        between = ("／" if ja else " / ") if nested else ("、" if ja else ", ")
+        return between.join(say(each, language, field=field) for each in value)
+    return _figure(value, field) if isinstance(value, int | float) else str(value)
+
+
+_DECIMALS = {"latitude": 6, "longitude": 6, "heading": 0, "speedBefore": 0, "deltaVX": 0, "deltaVY": 0, "deltaV": 0}
+_DECIMALS |= {"deltaVLimit": 0, "horizontalAccuracy": 0, "ageSeconds": 0, "addressDistanceM": 0, "injuryRisk": 2}
+"""Decimals that mean something: the sixth of a degree is a tenth of a metre."""
+
+
+def _figure(value: float, field: str) -> str:
+    """``value`` without the decimals that nobody has measured, nor an exponent."""
+    text = f"{value:.{_DECIMALS.get(field, 2)}f}" if isinstance(value, float) else str(value)
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text

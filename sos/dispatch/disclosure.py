@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from routing.brief import Brief, Sender, compose, read
+from routing.brief.crash import joined
 from routing.categories import Category
 from routing.directory import Agency, Directory
 from routing.law import Case, Fact, Obligation, Outcome, Path, RuleBook, Verdict, evaluate
@@ -469,7 +470,8 @@ def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:
             planned = True
         elif not (planned and part.category is Category.LOC):
             told = _of_help(msgspec.json.decode(part.payload))
-            section.update({name: value for name, value in told.items() if name not in _OURS})
+            shown = {name: value for name, value in told.items() if name not in _OURS}
+            merged[part.category] = joined(section, shown) if part.category is Category.SEV else section | shown
     if stated:
         merged.setdefault(Category.LOC, {})["stated"] = stated
     return {category: canonical(section) for category, section in merged.items()}

@@ -6,7 +6,6 @@ the brief itself always leaves.
 """
 
 import asyncio
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -18,6 +17,7 @@ import structlog
 import typst
 
 from routing.brief import Brief, read
+from routing.brief.crash import Hazard, crash_facts
 from routing.brief.eido import write_eido
 from routing.brief.fax import write_fax
 from routing.brief.pidf import location_of, write_pidf
@@ -149,6 +149,7 @@ def write_veds(brief: Brief) -> bytes | None:
             passengers=occupants if isinstance(occupants, int) else None,
             heading=place.get("heading"),
             vehicle=_crashed(vehicle, crash),
+            fuel_leaking=crash.get("fuelLeak"),
             multiple_impacts=crash.get("multipleImpacts"),
             severe_injury=crash.get("severeInjury"),
             fire=crash.get("fire"),
@@ -160,11 +161,8 @@ def write_veds(brief: Brief) -> bytes | None:
 
 
 def _crashed(vehicle: Mapping[str, Any], crash: Mapping[str, Any]) -> CrashVehicle:
-    forward, sideways = crash.get("deltaVX"), crash.get("deltaVY")
-    known = [each for each in (forward, sideways) if each is not None]
-    delta_v = round(math.hypot(*known), 1) if known else crash.get("deltaV")
-    clock = crash.get("principalDirectionClock")
-    deployed = crash.get("airbagDeployed")
+    facts = crash_facts(crash, vehicle)
+    delta_v, clock, deployed = facts.delta_v_kmh, facts.clock, facts.airbag_deployed
     return CrashVehicle(
         vin=vehicle.get("idValue") if vehicle.get("idScheme") == "vin" else None,
         plate=vehicle.get("licensePlate"),
@@ -176,7 +174,7 @@ def _crashed(vehicle: Mapping[str, Any], crash: Mapping[str, Any]) -> CrashVehic
         pulses=()
         if delta_v is None and clock is None
         else (Pulse(delta_v=delta_v, unit="KPH", direction_clock=clock),),
-        rollover={"DETECTED": True, "NONE": False}.get(str(crash.get("rollover"))),
+        rollover=True if Hazard.ROLLOVER in facts.hazards else {"NONE": False}.get(str(crash.get("rollover")).upper()),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from routing.brief.crash import joined
 from routing.categories import Category
 from routing.severity import Facts, Impact, judge, model
 from sos.incident.commands import JudgeSeverity
@@ -32,6 +33,8 @@ _SIDES: Mapping[str, Impact] = {
     "left": Impact.SIDE,
     "right": Impact.SIDE,
     "side": Impact.SIDE,
+    "driverside": Impact.SIDE,
+    "nondriverside": Impact.SIDE,
     "rear": Impact.REAR,
     "back": Impact.REAR,
 }
@@ -73,7 +76,7 @@ class Triage:
         told: dict[str, Any] = {}
         for part in await self._journal.unseal(incident, (Category.SEV,)):
             if isinstance(part.recorded.event, ReportFiled):
-                told |= msgspec.json.decode(part.payload, type=dict[str, Any])
+                told = joined(told, msgspec.json.decode(part.payload, type=dict[str, Any]))
         silent = any(
             isinstance(recorded.event, DisclosureDecided) and recorded.event.consent in NO_ANSWER
             for recorded in await self._journal.store.stream(incident)
@@ -107,6 +110,8 @@ def facts_of(crash: Crash, *, answers: bool | None = None) -> Facts:
         answers=answers,
         fire=crash.fire,
         submersed=crash.submersed,
+        ejected=crash.ejected,
+        pedestrian=crash.pedestrian,
     )
 
 

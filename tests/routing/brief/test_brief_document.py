@@ -151,7 +151,7 @@ def test_the_text_can_be_read_aloud_in_japanese():
 def test_the_text_can_be_read_aloud_in_english():
     text = render_text(read(brief(OBS=b'{"text":"Two people, one is bleeding.","unusual":[1,2]}')), "en")
 
-    assert "[Heard or observed]\nNote: Two people, one is bleeding.\nunusual: [1,2]" in text
+    assert "[Heard or observed]\nNote: Two people, one is bleeding.\nunusual: 1, 2" in text
     assert "Ground: JP-01 / JP-27-1-ii / APPI-2024-04-01" in text
 
 

@@ -141,3 +141,12 @@ def test_a_brief_of_the_first_edition_has_all_its_forms_too():
 
     assert read(document).version == 1
     assert set(prepare(document, MEDIA_TYPES)) == set(MEDIA_TYPES)
+
+
+def test_veds_says_the_worst_with_its_direction_the_fuel_and_the_senders_verdict():
+    hit = {"deltaVX": -5.0, "deltaVY": 95.0, "fuelLeak": True, "severeInjury": True, "rollover": "DETECTED"}
+
+    crash = report_of_veds(crash_data.read(prepare(brief(SEV=hit), ["veds"])["veds"])).report.crash
+
+    assert (crash.delta_v_x, crash.delta_v_y, crash.principal_direction_clock) == (0.0, 95.0, 9)
+    assert (crash.fuel_leak, crash.severe_injury, crash.rollover) == (True, True, "DETECTED")

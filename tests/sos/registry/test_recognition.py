@@ -352,6 +352,9 @@ async def test_an_incident_that_is_long_closed_is_left_as_it_is(report: Report, 
         (Crash(rollover="UNKNOWN"), Facts()),
         (Crash(fire=True, submersed=False), Facts(fire=True, submersed=False)),
         (Crash(severe_injury=True), Facts()),
+        (Crash(impact="driverSide"), Facts(impact=Impact.SIDE)),
+        (Crash(impact="nonDriverSide"), Facts(impact=Impact.SIDE)),
+        (Crash(ejected=True, pedestrian=False), Facts(ejected=True, pedestrian=False)),
     ],
 )
 def test_facts_are_read_from_a_report_and_the_unknown_stays_unknown(crash: Crash, facts: Facts):
