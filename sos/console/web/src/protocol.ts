@@ -296,6 +296,8 @@ export interface Crash {
   impact?: string;
   deltaVX?: number;
   deltaVY?: number;
+  deltaV?: number;
+  deltaVLimit?: number;
   principalDirectionClock?: number;
   multipleImpacts?: boolean;
   rollover?: string;
@@ -303,6 +305,11 @@ export interface Crash {
   speedBefore?: number;
   fire?: boolean;
   submersed?: boolean;
+  fuelLeak?: boolean;
+  trapped?: boolean;
+  ejected?: boolean;
+  pedestrian?: boolean;
+  severeInjury?: boolean;
   summary?: string;
 }
 

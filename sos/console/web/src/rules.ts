@@ -1,5 +1,6 @@
 /** What the screen says first, suggests and forbids, as functions of the incident.  The server decides in the end. */
 
+import { joined } from "./crash";
 import type { CallBack, Consent, Crash, Degraded, Disposition, Incident, Location, NamedPlace, Necessity, Owner, PartsItem, Path, Place, Prediction, Service, Vehicle, WaitReason } from "./protocol";
 import type { Agency } from "./protocol";
 import { answerable, fresh, pending, talking } from "./state";
@@ -134,7 +135,7 @@ export function known(items: readonly PartsItem[]): Known {
     if (kind === "ReportFiled") {
       if (place === null) location = (parts["LOC"] as Location | undefined) ?? location;
       vehicle = (parts["VEH"] as Vehicle | undefined) ?? vehicle;
-      crash = (parts["SEV"] as Crash | undefined) ?? crash;
+      if (parts["SEV"] !== undefined) crash = joined(crash, parts["SEV"] as Crash);
       callBack = (parts["TEL"] as CallBack | undefined) ?? callBack;
     } else if (kind === "SeverityJudged") {
       prediction = (parts["SEV"] as { prediction?: Prediction } | undefined)?.prediction ?? prediction;
