@@ -18,8 +18,10 @@ def _keys() -> set[str]:
 
 
 def _shown(word: str) -> bool:
-    """Whether the screen shows it: whole, with its gaps filled in, or as the beginning of something longer."""
-    return any(each.startswith(word) or re.fullmatch(_filled(each), word) for each in WORDS)
+    """Whether the screen shows it: whole, with its gaps filled in, as a sentence of it or as its beginning."""
+    return any(word in each.replace("。", "：").split("：") or each.startswith(word) for each in WORDS) or any(
+        re.fullmatch(_filled(each), word) for each in WORDS
+    )
 
 
 def _filled(each: str) -> str:
