@@ -11,6 +11,7 @@ from hashlib import sha256
 from aiohttp import web
 
 from sos.errors import Malformed
+from sos.formats.body import whole
 from sos.incident.model import LegId, new_id
 from sos.problems import PreconditionFailed, PreconditionRequired, Unprocessable, UnsupportedMedia
 
@@ -48,11 +49,7 @@ async def sdp_offer(request: web.Request) -> str:
 async def _text(request: web.Request, media_type: str, *, most_bytes: int) -> str:
     if request.content_type != media_type:
         raise UnsupportedMedia(f"send it as {media_type}", field="Content-Type")
-    body = await request.content.read(most_bytes + 1)
-    while len(body) <= most_bytes and (more := await request.content.read(most_bytes + 1 - len(body))):
-        body += more
-    if len(body) > most_bytes:
-        raise Malformed(f"it has at most {most_bytes} bytes")
+    body = await whole(request.content, most=most_bytes)
     try:
         return body.decode()
     except UnicodeDecodeError as wrong:

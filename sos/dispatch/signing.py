@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from routing.text import octets
 from sos.errors import Malformed, Misconfigured
 
 LABEL = "sos"
@@ -76,7 +77,7 @@ def verify(
         raise Malformed("sign the request as RFC 9421 with Ed25519", field="Signature-Input")
     if stated["components"] != " ".join(f'"{name}"' for name in COMPONENTS):
         raise Malformed(f"the signature must cover {' '.join(COMPONENTS)}", field="Signature-Input")
-    if not hmac.compare_digest(given.get("content-digest", ""), content_digest(body)):
+    if not hmac.compare_digest(octets(given.get("content-digest", "")), content_digest(body).encode()):
         raise Malformed("the digest is not that of the body", field="Content-Digest")
     if abs(now.timestamp() - int(stated["created"])) > SKEW.total_seconds():
         raise Malformed(f"created is more than {SKEW.seconds} s from our clock", field="Signature-Input")
@@ -91,7 +92,7 @@ def _base(method: str, url: str, headers: Mapping[str, str], params: str) -> byt
     """The signature base (RFC 9421 2.5)."""
     values = (method, url, headers["Content-Digest"], headers["Content-Type"], headers["Idempotency-Key"])
     lines = [f'"{name}": {value.strip()}' for name, value in zip(COMPONENTS, values, strict=True)]
-    return "\n".join((*lines, f'"@signature-params": {params}')).encode()
+    return octets("\n".join((*lines, f'"@signature-params": {params}')))
 
 
 def public_text(key: Ed25519PublicKey) -> str:

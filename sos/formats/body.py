@@ -1,10 +1,10 @@
-"""A JSON body from outside as a shape of ours: what every door but intake's own reads through.
+"""A body from outside, whole, and a JSON body as a shape of ours: what every door but intake's own reads through.
 
 Intake salvages what a strict decoder refuses (``sos.intake.salvage``); everybody else sends what was agreed, and is
 told in words where it was not.  Either way the text in it is clean (``routing.text``).
 """
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -15,6 +15,24 @@ Some = TypeVar("Some")
 
 _NO_SHAPE = (msgspec.DecodeError, UnicodeError, RecursionError)
 """Invalid UTF-8 raises the second, nesting without end the third; neither is a fault of ours."""
+
+
+class Arriving(Protocol):
+    """What comes in pieces, as the network cuts them; ``aiohttp.StreamReader`` is one."""
+
+    async def read(self, most: int, /) -> bytes:
+        """The next piece; empty at the end."""
+        ...
+
+
+async def whole(arriving: Arriving, *, most: int) -> bytes:
+    """All that comes.  ``Malformed`` when that is more than ``most`` bytes."""
+    content = bytearray()
+    while piece := await arriving.read(most + 1 - len(content)):
+        content += piece
+        if len(content) > most:
+            raise Malformed(f"it has at most {most} bytes")
+    return bytes(content)
 
 
 def read(decoder: msgspec.json.Decoder[Some], body: bytes | str, *, expected: str = "", field: str = "$") -> Some:

@@ -222,7 +222,7 @@ class Credentials:
         token = authorization[7:].strip()
         try:
             claimed = jwt.decode_complete(token, options={"verify_signature": False})
-        except (jwt.InvalidTokenError, RecursionError):
+        except (jwt.InvalidTokenError, RecursionError, UnicodeError):
             raise _untrusted("format", "The bearer token is neither a tenant key nor a readable JWT.") from None
         issuer = self._issuers.get(str(claimed["payload"].get("iss")))
         if issuer is None:

@@ -15,7 +15,7 @@ from sos.dispatch.answers import ANSWERS
 from sos.dispatch.replies import Replies
 from sos.dispatch.signing import public_key, verify
 from sos.errors import Forbidden, Malformed
-from sos.formats.body import read
+from sos.formats.body import read, whole
 from sos.incident.model import AgencyId, DisclosureId, IncidentId
 
 BODY_BYTES = 8192
@@ -46,9 +46,7 @@ class CallbackDoor:
         incident = IncidentId(request.match_info["incident"])
         disclosure = DisclosureId(request.match_info["disclosure"])
         told = await self._replies.told(incident, disclosure)
-        body = await request.content.read(BODY_BYTES + 1)
-        if len(body) > BODY_BYTES:
-            raise Malformed("an answer is shorter")
+        body = await whole(request.content, most=BODY_BYTES)
         self._verify(told.agency, request, body)
         given = read(_given, body, expected=f"send {{'answer': one of {', '.join(ANSWERS)}}}", field="$.answer")
         await self._replies.answer(told.agency, incident, disclosure, given.answer, given.text)

@@ -14,6 +14,7 @@ harm than none.
 """
 
 import asyncio
+import re
 import smtplib
 import ssl
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from sos.dispatch.port import Log, Parcel, Receipt
 from sos.errors import Misconfigured, Refused, Unavailable
 from sos.incident.commands import ConfirmDelivery, FailDelivery
 from sos.incident.model import Acknowledgement, DisclosureId, IncidentId
+from sos.problems import places_of
 
 TIMEOUT_S = 4.0
 """For each step of the dialogue; the whole is bounded by ``WITHIN_S``."""
@@ -44,6 +46,11 @@ LOOK_EVERY = timedelta(seconds=2)
 
 MAIL_BYTES = 256 * 1024
 """Of a notice: it quotes our headers, not our attachment (``RET=HDRS``)."""
+
+MOST_PARTS = 32
+"""Of a notice, which has three or four: Python's reader takes quadratic time for parts inside parts, and a stack."""
+
+_TYPES = re.compile(rb"^content-type:", re.IGNORECASE | re.MULTILINE)
 
 log = structlog.get_logger()
 
@@ -245,17 +252,18 @@ class Notices:
     async def take(self) -> None:
         """Read what is new; a mail that is no notice of ours is put aside unread."""
         for file in await asyncio.to_thread(_new, self._maildir):
-            data = await asyncio.to_thread(file.read_bytes)
-            notice = self._read(data)
+            notice = await asyncio.to_thread(self._read, file)
             if notice is not None:
                 await self._tell(notice)
             await asyncio.to_thread(_done, file)
 
-    def _read(self, data: bytes) -> Notice | None:
+    def _read(self, file: Path) -> Notice | None:
+        """What ``file`` says about one of ours; None also for what cannot be read: others wait behind it."""
         try:
-            return read_notice(data[:MAIL_BYTES], domain=self._domain)
+            with file.open("rb") as mail:
+                return read_notice(mail.read(MAIL_BYTES), domain=self._domain)
         except Exception as bug:  # noqa: BLE001  the edge of one mail: those behind it are answers of agencies
-            log.error("notice_unreadable", error=type(bug).__name__, bytes=len(data))
+            log.error("notice_unreadable", error=type(bug).__name__, places=places_of(bug))
             return None
 
     async def _tell(self, notice: Notice) -> None:
@@ -286,6 +294,8 @@ def _done(file: Path) -> None:
 
 def read_notice(data: bytes, *, domain: str) -> Notice | None:
     """What a mail that came back says about one of ours; None when it says nothing about any."""
+    if len(_TYPES.findall(data)) > MOST_PARTS:
+        return None
     mail = message_from_bytes(data)
     named = _named(mail, domain) or _quoted(mail, data, domain)
     if named is None:

@@ -267,6 +267,8 @@ def test_a_signature_verifies_and_any_change_breaks_it():
         without = {other: value for other, value in headers.items() if other != name}
         with pytest.raises(Malformed):
             verify(key.public_key(), headers=without, now=now, **request)
+        with pytest.raises(Malformed):
+            verify(key.public_key(), headers={**headers, name: headers[name] + "\udcff\u3042"}, now=now, **request)
     with pytest.raises(Malformed, match="does not verify"):
         verify(Ed25519PrivateKey.generate().public_key(), headers=headers, now=now, **request)
     with pytest.raises(Malformed, match="clock"):
@@ -384,6 +386,10 @@ Status: {status}
 """.replace("\n", "\r\n").encode()
 
 
+NESTED = b"".join(b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (at, at) for at in range(800))
+FORWARDED = b"Content-Type: message/rfc822\r\n\r\n" * 2000
+"""Parts inside parts: seconds of reading, and more of them than a stack has room for."""
+
 READ_RECEIPT = f"""From: shirei@fire.example
 To: sos@sos.example
 Content-Type: multipart/report; report-type=disposition-notification; boundary="b"
@@ -423,7 +429,7 @@ def test_a_notice_says_which_mail_and_how_far_it_got(mail: bytes, level, reason:
 
 @pytest.mark.parametrize(
     "mail",
-    [b"", b"Subject: hello\r\n\r\nhello", notice("delayed"), READ_RECEIPT.replace(DOMAIN.encode(), b"x.example")],
+    [b"", NESTED, FORWARDED, b"Subject: hello\r\n\r\nhello", notice("delayed"), READ_RECEIPT.replace(DOMAIN.encode(), b"x.example")],
 )
 def test_a_mail_that_says_nothing_about_ours_is_no_notice(mail: bytes):
     assert read_notice(mail, domain=DOMAIN) is None
@@ -503,8 +509,15 @@ class Doors:
             idempotency_key=f"{self.disclosure}-{answer}",
             now=now or CLOCK.now(),
         )
-        async with self.session.post(url, data=body, headers=headers) as response:
+        async with self.session.post(url, data=self.pieces(body), headers=headers) as response:
             return response.status
+
+    async def pieces(self, body: bytes) -> AsyncIterator[bytes]:
+        """``body`` in two pieces, another request between them: what comes first is at the door before the rest."""
+        yield body[:5]
+        async with self.session.get(self.links.inbox(FIRE)) as page:
+            assert page.status == 200
+        yield body[5:]
 
 
 def _with_key(text: str) -> Directory:
@@ -678,7 +691,7 @@ async def test_a_bounced_mail_takes_the_transport_back_and_the_next_channel_is_t
         bounced = notice("failed", status="5.1.1").replace(f"{DISCLOSURE}.{INCIDENT}".encode(), ours)
         notices = Notices(journal, channel, maildir, domain=DOMAIN)
         (maildir / "new" / "1").write_bytes(notice("delivered").replace(f"{DISCLOSURE}.{INCIDENT}".encode(), ours))
-        (maildir / "new" / "0").write_bytes(b"Subject: spam\r\n\r\n")
+        (maildir / "new" / "0").write_bytes(FORWARDED)
         await notices.take()
         assert (await journal.state(incident)).disclosures[0].reached is Acknowledgement.DELIVERED
 

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from sos.errors import Misconfigured
 from sos.incident.model import TenantId
@@ -376,6 +378,14 @@ def test_a_token_of_brackets_is_no_token() -> None:
 
     for token in (f"{deep}.e30.AA", f"eyJhbGciOiJFUzI1NiJ9.{deep}.AA"):
         assert refused(tokens(public(EC_KEY, "ES256")), request(Authorization=f"Bearer {token}"))[0] == "format"
+
+
+@pytest.mark.parametrize("token", ["a.b.\udcff", "\udcff.\udcff.\udcff"])
+def test_a_token_of_octets_that_are_no_text_is_refused(token: str) -> None:
+    headers = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {token}"}))
+    sent = SimpleNamespace(headers=headers, remote="192.0.2.1", transport=None)
+
+    assert refused(tokens(public(EC_KEY, "ES256")), sent)[0] == "format"
 
 
 @pytest.mark.parametrize("token", ["a.b.c", "..", "é.é.é"])
