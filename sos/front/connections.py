@@ -13,14 +13,16 @@ import os
 import resource
 import socket
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.typedefs import Middleware
 from msgspec import Struct
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from sos.front.headers import ALWAYS
 from sos.problems import Problem, TooSlow, respond
@@ -207,6 +209,18 @@ class Hall:
         return attend
 
 
+def _expecting(head: RawRequestMessage) -> RawRequestMessage:
+    """``head`` without an expectation that is none of ours: it may be ignored (RFC 9110 10.1.1), and a report is not
+    turned away for one.  aiohttp would, and breaks where it is no text."""
+    if head.headers.get("Expect", "100-continue").lower() == "100-continue":
+        return head
+    return head._replace(headers=CIMultiDictProxy(CIMultiDict(_without(head.headers, "expect"))))
+
+
+def _without(headers: CIMultiDictProxy[str], name: str) -> Iterable[tuple[str, str]]:
+    return [(each, value) for each, value in headers.items() if each.lower() != name]
+
+
 def _body_timer(request: web.Request, within_s: float) -> asyncio.TimerHandle | None:
     if not request.can_read_body or request.content.is_eof():
         return None
@@ -231,6 +245,8 @@ async def serve(
     await runner.setup()
     server = runner.server
     assert server is not None
+    make = server.request_factory
+    server.request_factory = lambda head, *others: make(_expecting(head), *others)
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(
         lambda: Visitor(server, hall, loop=loop),

@@ -74,6 +74,24 @@ async def test_every_page_and_error_carries_the_headers_and_names_no_version(ser
     assert asked["GET", "inbox"]["status"] == "200"
 
 
+@pytest.mark.parametrize("expected", [b"the-unexpected", b"\xff\xfe", b"100-Continue"])
+async def test_a_report_is_not_turned_away_for_what_its_sender_expects_of_the_server(service: Service, expected: bytes):
+    body = crash(Car(), at=service.journal.clock.now(), seed=1).body
+    fields = (
+        b"Host: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Type: application/json" % KEY.encode()
+    )
+    statuses = []
+    for target, content in ((b"POST /v1/events", body), (b"GET /nowhere", b"")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.settings.port)
+        head = b"%s HTTP/1.1\r\n%s\r\nExpect: %s\r\nContent-Length: %d" % (target, fields, expected, len(content))
+        writer.write(head + b"\r\n\r\n" + content)
+        answer = (await reader.read()).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+        statuses.append(int(answer.split()[1]))
+        writer.close()
+
+    assert statuses == [202, 404]
+
+
 async def test_under_tls_the_session_has_a_name_that_no_other_host_or_path_can_set(service: Service):
     async with (
         aiohttp.ClientSession() as session,
