@@ -429,7 +429,14 @@ def test_a_notice_says_which_mail_and_how_far_it_got(mail: bytes, level, reason:
 
 @pytest.mark.parametrize(
     "mail",
-    [b"", NESTED, FORWARDED, b"Subject: hello\r\n\r\nhello", notice("delayed"), READ_RECEIPT.replace(DOMAIN.encode(), b"x.example")],
+    [
+        b"",
+        NESTED,
+        FORWARDED,
+        b"Subject: hello\r\n\r\nhello",
+        notice("delayed"),
+        READ_RECEIPT.replace(DOMAIN.encode(), b"x.example"),
+    ],
 )
 def test_a_mail_that_says_nothing_about_ours_is_no_notice(mail: bytes):
     assert read_notice(mail, domain=DOMAIN) is None
