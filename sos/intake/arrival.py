@@ -29,6 +29,10 @@ SAME_VEHICLE_M = 10_000.0
 """Between two reports of one vehicle that say they are of one time: a first fix by the cell of a radio mast may be so
 wrong.  A number plate in two prefectures at once is two cars."""
 
+DOUBTED_M = 50_000.0
+"""A position that the vehicle itself does not trust may be wrong by this: a last fix before a tunnel or a ferry.  Where
+the next one is another, the place has moved, not the car (``sos.dispatch.planner``)."""
+
 FASTEST_M_S = 50.0
 """180 km/h: what a vehicle may have moved between two reports, be it on a lorry or because it drove on."""
 
@@ -49,6 +53,8 @@ class About(Struct, frozen=True, kw_only=True, gc=False):
     sequence: int = 0
     position: tuple[float | None, float | None] | None = None
     """WGS-84 degrees, latitude first; None unless it is possible."""
+    doubted: bool = False
+    """The vehicle itself does not trust that position (EN 15722 positionCanBeTrusted)."""
     incident: str | None = None
     """The incident that the sender names."""
     reason: str | None = None
@@ -116,7 +122,8 @@ def same_crash(one: About, other: About) -> bool:
 
 def reachable(one: About, other: About, *, apart: timedelta) -> bool:
     """Whether one vehicle can have been at both places, ``apart`` from one another; so it is where one is unknown."""
-    return _metres_apart(one, other) <= SAME_VEHICLE_M + FASTEST_M_S * apart.total_seconds()
+    doubt = DOUBTED_M if one.doubted or other.doubted else 0.0
+    return _metres_apart(one, other) <= SAME_VEHICLE_M + doubt + FASTEST_M_S * apart.total_seconds()
 
 
 def _metres_apart(one: About, other: About) -> float:

@@ -222,6 +222,7 @@ def _about(event: WireEvent) -> About:
         event_time=data.event_time,
         sequence=data.sequence or 0,
         position=(place.latitude, place.longitude) if located and place is not None else None,
+        doubted=place is not None and place.trusted is False,
         incident=data.incident,
         reason=data.reason,
         tel=data.callback.tel if data.callback is not None else None,

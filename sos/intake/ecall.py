@@ -54,6 +54,7 @@ def peek_msd(body: bytes, cut: str | None = None) -> Peek:
             event_time=happened_at,
             sequence=message.message_identifier,
             position=None if latitude is None or longitude is None else (latitude, longitude),
+            doubted=not message.position_can_be_trusted,
         ),
         stand_in=(MSD_SOURCE, f"{vin[1]} {message.timestamp}") if vin and happened_at else None,
     )
@@ -139,5 +140,6 @@ def _about(mapped: Mapped) -> About:
         event_time=report.crash.event_time,
         sequence=report.sequence,
         position=(location.latitude, location.longitude) if location.known else None,
+        doubted=location.trusted is False,
         tel=report.call_back.tel,
     )

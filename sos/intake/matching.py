@@ -286,6 +286,7 @@ class Matching:
             event_time=crash.event_time or before.event_time,
             sequence=before.sequence,
             position=(location.latitude, location.longitude) if location.known else before.position,
+            doubted=location.trusted is False if location.known else before.doubted,
             tel=(heard(tel).number if tel else None) or before.tel,
         )
         seen = replace(known, about=about)

@@ -208,6 +208,19 @@ async def test_an_update_of_one_vin_from_another_island_opens_its_own_incident(h
     assert far.new
 
 
+async def test_an_update_of_a_car_that_did_not_trust_its_place_belongs_to_it_from_another_town_and_no_further(
+    house: House,
+) -> None:
+    tokyo = {"latitude": 35.68124, "longitude": 139.76712, "trusted": False}
+    first = await house.take(event(location=tokyo))
+
+    moved = await house.take(event("update", id="2", location={"latitude": 35.4437, "longitude": 139.638}))
+    far = await house.take(event("update", id="3", location=ELSEWHERE))
+
+    assert (moved.incident, moved.joined) == (first.incident, "update")
+    assert far.new
+
+
 async def test_a_report_belongs_to_the_car_whose_topic_it_came_by(house: House) -> None:
     here = await take(house, event(), by=over_mqtt("JTMZZ3TESTEC00001"))
     there = await take(house, event(id="2"), by=over_mqtt("JTMZZ3TESTEC00009"))
