@@ -56,9 +56,7 @@ def _glance(facts: CrashFacts, language: Language) -> Iterator[tuple[str, str]]:
     if facts.hazards:
         yield "hazards", named(facts.hazards, language)
     if facts.delta_v_kmh is not None:
-        least = ("以上" if ja else "at least ") if facts.at_least else ""
-        speed = f"{facts.delta_v_kmh} km/h{least}" if ja else f"{least}{facts.delta_v_kmh} km/h"
-        yield "deltaV", speed + (_direction(facts, language) and f" {_direction(facts, language)}")
+        yield "deltaV", force(facts, language)
     elif facts.clock is not None:
         yield "clock", _direction(facts, language)
     if facts.sender_severe is not None:
@@ -68,6 +66,14 @@ def _glance(facts: CrashFacts, language: Language) -> Iterator[tuple[str, str]]:
         ours.append(f"{facts.our_percent} %")
     if ours:
         yield "ours", " / ".join(ours)
+
+
+def force(facts: CrashFacts, language: Language) -> str:
+    """The change in velocity and where it came from: ``95 km/h from the left (9 o'clock)``."""
+    ja = language == "ja"
+    least = ("以上" if ja else "at least ") if facts.at_least else ""
+    speed = f"{facts.delta_v_kmh} km/h{least}" if ja else f"{least}{facts.delta_v_kmh} km/h"
+    return f"{speed} {_direction(facts, language)}".rstrip()
 
 
 def _direction(facts: CrashFacts, language: Language) -> str:

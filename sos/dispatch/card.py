@@ -14,8 +14,10 @@ from html import escape
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
+from routing.brief.crash import Hazard, crash_facts
+from routing.brief.crash_words import HAZARDS, force
 from routing.directory import Agency, Directory
 from routing.services import Service
 from sos.dispatch.ladder import numbers
@@ -91,7 +93,7 @@ def card_of(
         recent=tuple((fix.latitude, fix.longitude) for fix in location.recent),
         place=place,
         vehicle=_vehicle(report.vehicle),
-        crash=_crash(report.crash),
+        crash=_crash(report.crash, report.vehicle),
         call_back=report.call_back.tel,
         planned=bool(known),
     )
@@ -115,14 +117,17 @@ def _vehicle(vehicle: Vehicle) -> tuple[str, ...]:
     return _known(*seen, occupants, *vehicle.energy)
 
 
-def _crash(crash: Crash) -> tuple[str, ...]:
-    rolled = crash.rollover if crash.rollover and crash.rollover.lower() != "none" else None
+def _crash(crash: Crash, vehicle: Vehicle) -> tuple[str, ...]:
+    """Hazards in capitals, then how hard and from where: what the brief would say of them."""
+    facts = crash_facts(to_builtins(crash), to_builtins(vehicle))
+    unsure = Hazard.ROLLOVER not in facts.hazards and (crash.rollover or "none").lower() != "none"
     return _known(
-        "airbag" if crash.airbag_deployed else None,
-        f"impact {crash.impact}" if crash.impact else None,
-        f"rollover {rolled}" if rolled else None,
-        "FIRE" if crash.fire else None,
-        "SUBMERSED" if crash.submersed else None,
+        *(HAZARDS[hazard][1].upper() for hazard in facts.hazards),
+        f"delta-V {force(facts, 'en')}" if facts.delta_v_kmh is not None else None,
+        "sender: severe injury" if facts.sender_severe else None,
+        "airbag" if facts.airbag_deployed else None,
+        f"impact {facts.impact}" if facts.impact else None,
+        f"rollover {crash.rollover}" if unsure else None,
     )
 
 

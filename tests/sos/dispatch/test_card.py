@@ -52,6 +52,21 @@ def test_a_card_with_a_plan_names_its_agencies_first():
     assert len(card.lines) > 1
 
 
+def test_a_card_says_the_worst_of_the_crash_with_its_direction_and_what_endangers():
+    crash = Crash(delta_v_x=-5.0, delta_v_y=95.0, fuel_leak=True, severe_injury=True, rollover="RISK")
+
+    card = card_of(replace(REPORT, crash=crash), **OPTIONS)
+
+    assert card.crash == (
+        "FUEL LEAK",
+        "HYDROGEN FUEL",
+        "HIGH-VOLTAGE BATTERY",
+        "delta-V 95 km/h from the left (9 o'clock)",
+        "sender: severe injury",
+        "rollover RISK",
+    )
+
+
 def test_a_card_says_where_which_vehicle_and_whom_to_call_back():
     said = text(card_of(REPORT, place="東京都", **OPTIONS), "ja")
 
