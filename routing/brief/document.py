@@ -71,6 +71,8 @@ class Brief(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """In a newer version for somebody in whose area it is no more: the name of who is responsible now."""
     sender: Sender | None = None
     """None in briefs from before this was said."""
+    zone: str = "Asia/Tokyo"
+    """IANA name of the recipient's time, in which every form for people says its times."""
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -95,6 +97,7 @@ def compose(
     before: Brief | None = None,
     without: Collection[str] = (),
     responsible: str = "",
+    zone: str = "Asia/Tokyo",
 ) -> bytes:
     """The brief as canonical JSON.
 
@@ -125,6 +128,7 @@ def compose(
             changes=changes(before.sections, shown) if before else (),
             responsible=responsible,
             sender=sender,
+            zone=zone,
         )
     )
 

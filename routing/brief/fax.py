@@ -7,7 +7,6 @@ It is always one page: what does not fit into the box at its end is cut there, a
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator
-from datetime import timedelta, timezone
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -17,6 +16,7 @@ import typst
 
 from routing.brief.crash_words import glance
 from routing.brief.document import Brief
+from routing.brief.times import decided
 from routing.brief.words import TITLES, changed_lines, say, told
 from routing.categories import Category
 from routing.errors import Misconfigured
@@ -34,7 +34,6 @@ FACTS = 28
 WORDS = 6000
 """Characters in the box at most; about three times what fits."""
 
-_JST = timezone(timedelta(hours=9), "JST")
 _BOXED = (Category.OBS, Category.MED, Category.FAM)
 """Told in sentences, so not in the table."""
 
@@ -98,7 +97,7 @@ def _page(brief: Brief) -> dict[str, Any]:
             ["事案", brief.incident],
             ["提供番号", f"{brief.disclosure} (版 {brief.version})"],
             ["提供の根拠", f"{brief.rule} / {brief.ground} / {brief.law_version}"],
-            ["決定時刻", f"{brief.decided_at.astimezone(_JST):%Y-%m-%d %H:%M:%S} JST"],
+            ["決定時刻", decided(brief)],
             *([["起動", say(brief.trigger, "ja")]] if brief.trigger else []),
         ],
         "facts": [[name, _short(value)] for name, value in cells[:FACTS]] or [["内容", "下記"]],
@@ -113,7 +112,7 @@ def _cells(brief: Brief) -> Iterator[tuple[str, str]]:
     for category in TITLES:
         if category in _BOXED:
             continue
-        yield from told(category, _without_notes(brief.sections.get(category.value, {})), "ja")
+        yield from told(category, _without_notes(brief.sections.get(category.value, {})), "ja", brief.zone)
 
 
 def _without_notes(section: dict[str, Any]) -> dict[str, Any]:
@@ -122,14 +121,17 @@ def _without_notes(section: dict[str, Any]) -> dict[str, Any]:
 
 def _boxed(brief: Brief, beyond: list[tuple[str, str]]) -> Iterator[str]:
     """What stands in the box: changes, then what was heard (the newest first), then what the table has no room for."""
-    yield from changed_lines(brief, "ja")
+    yield from changed_lines(brief, "ja", brief.zone)
     for category, (title, _) in TITLES.items():
         section = brief.sections.get(category.value, {})
         notes = section.get("notes", [])
         if isinstance(notes, list):
             yield from (f"【{title}】{note}" for note in reversed(notes))
         if category in _BOXED:
-            yield from (f"【{title}】{name}: {words}" for name, words in told(category, _without_notes(section), "ja"))
+            yield from (
+                f"【{title}】{name}: {words}"
+                for name, words in told(category, _without_notes(section), "ja", brief.zone)
+            )
     yield from (f"{name}: {value}" for name, value in beyond)
     for name, value in _cells(brief):
         if len(value) > CELL_CHARACTERS:

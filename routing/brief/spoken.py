@@ -6,7 +6,6 @@ What does not fit is left out, the least needed first, and the text says that it
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta, timezone
 from typing import Any
 
 import mgrs
@@ -16,6 +15,7 @@ from routing.brief.crash_words import facts_of, first_said, how_hard
 from routing.brief.document import Brief
 from routing.brief.language import Language
 from routing.brief.pidf import shape_of
+from routing.brief.times import decided, local
 from routing.brief.words import field_name, instead, say
 
 AT_MOST_S = 45
@@ -25,8 +25,6 @@ NOTE_CHARACTERS = 60
 
 _PER_SECOND: dict[Language, float] = {"ja": 7.0, "en": 2.5}
 """Syllables (mora) of a Japanese newsreader, words of an English one: 420 and 150 a minute."""
-
-_JST = timezone(timedelta(hours=9), "JST")
 
 _LETTERS_EN = (
     "Alfa", "Bravo", "Charlie", "Delta", "Echo", "Foxtrot", "Golf", "Hotel", "India", "Juliett",
@@ -54,7 +52,7 @@ def speak(brief: Brief, language: Language) -> str:
     head = [
         f"# {brief.incident}",
         f"# {brief.disclosure} v{brief.version}",
-        f"# {brief.rule} / {brief.ground} / {brief.law_version} / {brief.decided_at:%Y-%m-%dT%H:%M:%SZ}",
+        f"# {brief.rule} / {brief.ground} / {brief.law_version} / {decided(brief)}",
     ]
     end = "以上、続きは書面で送ります。" if ja else "The rest follows in writing."
     sentences = list(_sentences(brief, language))
@@ -144,11 +142,12 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
         said = telephone(str(tel), language)
         yield f"折り返しは、{said}。" if ja else f"Call back on {said}."
     tail = digits(brief.incident.split(":")[-2][-4:], language)
-    at = brief.decided_at.astimezone(_JST) if ja else brief.decided_at
+    at = local(brief.decided_at, brief.zone)
+    clock = "日本時間" if brief.zone == "Asia/Tokyo" else f"{at:%Z}"
     yield (
-        f"事案番号の末尾、{tail}。{at.hour}時{at.minute}分、決定。"
+        f"事案番号の末尾、{tail}。{clock}{at.hour}時{at.minute}分、決定。"
         if ja
-        else (f"Incident ends in {tail}. Decided at {at.hour} {at.minute:02d} UTC.")
+        else (f"Incident ends in {tail}. Decided at {at.hour} {at.minute:02d} {at:%Z}.")
     )
 
 

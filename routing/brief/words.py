@@ -6,6 +6,7 @@ Every field is in the text: one that has no name here stands under its own, so n
 from collections.abc import Mapping
 from typing import Any
 
+from routing.brief import times
 from routing.brief.crash import covered
 from routing.brief.crash_words import TITLE, glance
 from routing.brief.document import Brief, Change
@@ -137,18 +138,18 @@ def render_text(brief: Brief, language: Language) -> str:
         f"{disclosure}: {brief.disclosure}",
         f"{recipient}: {brief.agency_name} ({brief.agency})",
         f"{ground}: {brief.rule} / {brief.ground} / {brief.law_version}",
-        f"{decided}: {brief.decided_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"{decided}: {times.decided(brief)}",
     ]
     if brief.trigger:
         lines.append(f"{triggered}: {say(brief.trigger, language)}")
     if brief.version > 1:
-        lines += [f"{version}: {brief.version} ({brief.supersedes})", *changed_lines(brief, language)]
+        lines += [f"{version}: {brief.version} ({brief.supersedes})", *changed_lines(brief, language, brief.zone)]
     if facts := glance(brief, language):
         lines += ["", f"[{TITLE[column]}]", *(f"{name}: {words}" for name, words in facts)]
     for category, titles in TITLES.items():
         if (section := brief.sections.get(category.value)) is not None:
             lines += ["", f"[{titles[column]}]"]
-            lines += [f"{name}: {words}" for name, words in told(category, section, language)]
+            lines += [f"{name}: {words}" for name, words in told(category, section, language, brief.zone)]
     return "\n".join(lines) + "\n"
 
 
@@ -159,8 +160,8 @@ _HOW: dict[str, tuple[str, str]] = {
 }
 
 
-def changed_lines(brief: Brief, language: Language) -> list[str]:
-    """What changed against the version before, a line each."""
+def changed_lines(brief: Brief, language: Language, zone: str = "") -> list[str]:
+    """What changed against the version before, a line each; times by the clock of ``zone``, else as sent."""
     column = 0 if language == "ja" else 1
     lines = []
     if brief.responsible:
@@ -168,7 +169,7 @@ def changed_lines(brief: Brief, language: Language) -> list[str]:
     for change in brief.changes:
         now = brief.sections[change.category].get(change.field)
         name = f"{TITLES[Category(change.category)][column]} {field_name(change.field, language)}"
-        lines.append(f"* {_HOW[change.how][column]}: {name}{_difference(change, now, language)}")
+        lines.append(f"* {_HOW[change.how][column]}: {name}{_difference(change, now, language, zone)}")
     return lines
 
 
@@ -179,13 +180,14 @@ def instead(responsible: str, language: Language) -> str:
     return f"The place has moved and {responsible} is responsible now. Please go on until they have taken over."
 
 
-def _difference(change: Change, now: Any, language: Language) -> str:
+def _difference(change: Change, now: Any, language: Language, zone: str) -> str:
     """Before and after; of a list that has grown only what is new."""
     if change.how != "changed":
         return ""
     if isinstance(change.was, list) and isinstance(now, list):
-        return f" (+ {say([each for each in now if each not in change.was], language)})"
-    return f" ({say(change.was, language, field=change.field)} → {say(now, language, field=change.field)})"
+        return f" (+ {say([each for each in now if each not in change.was], language, zone=zone)})"
+    was, then = (say(each, language, field=change.field, zone=zone) for each in (change.was, now))
+    return f" ({was} → {then})"
 
 
 def in_order(section: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -194,10 +196,10 @@ def in_order(section: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return sorted(section.items(), key=lambda field: places.get(field[0], len(places)))
 
 
-def told(category: Category, section: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
-    """Name and words of each field, without what is told at a glance."""
+def told(category: Category, section: Mapping[str, Any], language: Language, zone: str = "") -> list[tuple[str, str]]:
+    """Name and words of each field, without what is told at a glance; times by the clock of ``zone``, else as sent."""
     return [
-        (field_name(name, language), say(value, language, field=name))
+        (field_name(name, language), say(value, language, field=name, zone=zone))
         for name, value in in_order(section)
         if not (category is Category.SEV and covered(name, value))
     ]
@@ -207,7 +209,7 @@ def field_name(field: str, language: Language) -> str:
     return FIELDS.get(field, (field, field))[0 if language == "ja" else 1]
 
 
-def say(value: Any, language: Language, *, field: str = "") -> str:
+def say(value: Any, language: Language, *, field: str = "", zone: str = "") -> str:
     """A value in words, and a number with no more digits than it has."""
     ja = language == "ja"
     if value is None:
@@ -215,14 +217,15 @@ def say(value: Any, language: Language, *, field: str = "") -> str:
     if isinstance(value, bool):
         return ("はい" if value else "いいえ") if ja else ("yes" if value else "no")
     if isinstance(value, str):
-        return VALUES.get(value, (value, value))[0 if ja else 1]
+        words = VALUES.get(value)
+        return words[0 if ja else 1] if words else times.on_the_wall(value, zone) if zone else value
     if isinstance(value, dict):
-        inner = (f"{field_name(name, language)} {say(each, language, field=name)}" for name, each in in_order(value))
-        return ("、" if ja else ", ").join(inner)
+        inner = ((name, say(each, language, field=name, zone=zone)) for name, each in in_order(value))
+        return ("、" if ja else ", ").join(f"{field_name(name, language)} {words}" for name, words in inner)
     if isinstance(value, list):
         nested = any(isinstance(each, dict | list) for each in value)
         between = ("／" if ja else " / ") if nested else ("、" if ja else ", ")
-        return between.join(say(each, language, field=field) for each in value)
+        return between.join(say(each, language, field=field, zone=zone) for each in value)
     return _figure(value, field) if isinstance(value, int | float) else str(value)
 
 

@@ -8,7 +8,7 @@ editions of one jurisdiction follow each other without overlap or gap.
 import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path as FilePath
@@ -225,8 +225,12 @@ class RuleBook:
 
     def day(self, jurisdiction: str, at: datetime) -> date:
         """The day there at the instant ``at`` (aware): Japan's law changes when it is 15:00 UTC the day before."""
+        return at.astimezone(ZoneInfo(self.zone(jurisdiction))).date()
+
+    def zone(self, jurisdiction: str) -> str:
+        """IANA name of the time there; UTC where there is no table."""
         known = self._editions.get(jurisdiction)
-        return at.astimezone(ZoneInfo(known[-1].zone) if known else UTC).date()
+        return known[-1].zone if known else "UTC"
 
     def terms(self, name: str, as_of: date) -> Terms | None:
         return _on(self._terms.get(name, ()), as_of)

@@ -324,6 +324,7 @@ class Disclosures:
             before=before,
             without=verdict.without,
             responsible=self._instead(state, agency) if before else "",
+            zone=self._book.zone(agency.country),
         )
 
     def _instead(self, state: Incident, agency: Agency) -> str:
