@@ -94,6 +94,34 @@ async def test_a_crash_is_answered_told_and_closed_with_the_keyboard_alone(
     await page.wait_for_selector(f'{at("state")}[data-state="closed"]')
 
 
+async def test_the_crash_panel_says_the_worst_with_its_side_what_endangers_and_the_senders_verdict(
+    page: Page, service: ScriptedService, until: Until
+) -> None:
+    await begin(page)
+    incident = await service.crash()
+    await page.wait_for_selector(at(f"queue-{incident}"))
+    await page.keyboard.press("F2")
+    await until(lambda: service.incidents[incident].state is State.IN_CALL)
+    await page.wait_for_selector(at("hazards"))
+    assert "高電圧バッテリー" in await page.inner_text(at("hazards"))
+
+    hit = {
+        "impact": "driverSide",
+        "deltaVX": -5.0,
+        "deltaVY": 95.123,
+        "deltaVLimit": 95.0,
+        "fuelLeak": True,
+        "severeInjury": True,
+    }
+    await service.happen(incident, e.ReportFiled(sequence=1, located=False), parts={"SEV": hit})
+    await page.wait_for_selector(f"{at('hazards')}:has-text('燃料漏れ')")
+
+    shown = await page.inner_text(at("crash"))
+    for words in ("運転席側", "95 km/h 以上", "左から", "9 時方向", "送信側の判定(重傷者)\nあり", "エアバッグ\nあり"):
+        assert words in shown
+    assert await violations(page) == []
+
+
 async def test_the_voice_leg_comes_back_under_its_id_after_a_restart_of_the_service(
     page: Page, service: ScriptedService, until: Until
 ) -> None:
