@@ -33,6 +33,7 @@ FOUND_UNDER = {
     "RegistrarSettings": "`[[registrars]]`",
     "LostPeerSettings": "`[[lost_peers]]`",
     "LadderSettings": "`[ladder]`",
+    "PortalSettings": "`[portal]`",
     "MailSettings": "`[mail]`",
     "TwilioSettings": "`[twilio]`",
     "TwilioNumberSettings": "`[[twilio.numbers]]`",

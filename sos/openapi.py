@@ -30,6 +30,7 @@ _WHY: Mapping[int, str] = MappingProxyType(
         404: "There is no such thing here, or it is another tenant's",
         408: "The body did not arrive in time",
         409: "May not happen as things stand",
+        410: "The link is over: its time, or the agency's part",
         412: "It is meant for another ICE session",
         413: "Larger than we read",
         415: "Of a type that we do not read",
@@ -283,7 +284,7 @@ _AGENCIES: Mapping[str, Mapping[str, Operation]] = {
             tag="agencies",
             parameters=_path("incident", "disclosure", "token"),
             answers={"200": _reply("The page", media=_HTML)},
-            refuses=(404, 503),
+            refuses=(404, 410, 503),
         ),
         "post": _operation(
             "An agency's people answer",
@@ -300,7 +301,7 @@ _AGENCIES: Mapping[str, Mapping[str, Operation]] = {
             tag="agencies",
             parameters=_path("incident", "disclosure", "token"),
             answers={"200": _reply("The page", media=_HTML)},
-            refuses=(404, 503),
+            refuses=(404, 410, 503),
         ),
         "post": _operation(
             "Join the call, once the operator allows it (WHIP, RFC 9725)",
@@ -308,14 +309,14 @@ _AGENCIES: Mapping[str, Mapping[str, Operation]] = {
             parameters=_path("incident", "disclosure", "token"),
             body=_SDP,
             answers={"201": _reply("The SDP answer", media="application/sdp")},
-            refuses=(400, 404, 409, 503),
+            refuses=(400, 404, 409, 410, 503),
         ),
         "delete": _operation(
             "Leave the call",
             tag="agencies",
             parameters=_path("incident", "disclosure", "token"),
             answers={"204": _empty("Left, or not in it")},
-            refuses=(404, 503),
+            refuses=(404, 410, 503),
         ),
     },
     "/agency/brief/{incident}/{disclosure}/{token}/call/ice": {
@@ -324,7 +325,7 @@ _AGENCIES: Mapping[str, Mapping[str, Operation]] = {
             tag="agencies",
             parameters=_path("incident", "disclosure", "token"),
             answers={"200": _reply("For `RTCPeerConnection`", "IceServers")},
-            refuses=(404, 409, 503),
+            refuses=(404, 409, 410, 503),
         )
     },
     "/agency/callback/{incident}/{disclosure}": {
@@ -334,7 +335,7 @@ _AGENCIES: Mapping[str, Mapping[str, Operation]] = {
             parameters=_path("incident", "disclosure"),
             body=_OBJECT,
             answers={"204": _empty("Noted")},
-            refuses=(400, 403, 404, 409, 503),
+            refuses=(400, 403, 404, 409, 410, 503),
         )
     },
     "/agency/eido/{agency}/{token}": {

@@ -50,6 +50,10 @@ class NoSuchLink(Unknown):
     """This link opens no page: it was never ours, or not for this."""
 
 
+class LinkExpired(Refused):
+    """This link's time is over."""
+
+
 class TooLarge(Malformed):
     """The body is larger than we read."""
 
@@ -106,6 +110,7 @@ STATUS: Mapping[type[SosError], Kind] = MappingProxyType(
         TooSlow: Kind(408, "too-slow", "The body did not arrive in time"),
         Refused: Kind(409, "refused", "This may not happen in the present state"),
         Conflict: Kind(409, "conflict", "Somebody else changed it at the same moment"),
+        LinkExpired: Kind(410, "link-expired", "This link's time is over"),
         PreconditionFailed: Kind(412, "precondition-failed", "It has changed since"),
         TooLarge: Kind(413, "too-large", "The body is larger than we read"),
         UnsupportedMedia: Kind(415, "unsupported-media", "We do not read this type of body"),

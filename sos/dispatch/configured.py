@@ -20,6 +20,7 @@ from sos.dispatch.adapters.eido import EidoChannel, EidoDoor
 from sos.dispatch.adapters.https import HttpsChannel, check_settings
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel
+from sos.dispatch.endings import Lasting
 from sos.dispatch.handoff import Handoff, all_forms
 from sos.dispatch.ladder import Times
 from sos.dispatch.port import AgencyChannel
@@ -28,7 +29,7 @@ from sos.dispatch.signing import public_key, public_text
 from sos.errors import Misconfigured
 from sos.incident.model import AgencyId, DisclosureId, IncidentId
 from sos.journal.journal import Journal
-from sos.problems import NoSuchLink
+from sos.problems import LinkExpired
 from sos.settings import LadderSettings, MailSettings, Settings
 
 log = structlog.get_logger()
@@ -47,20 +48,22 @@ class HandingOver(Struct, frozen=True, kw_only=True):
     directory: Directory
     journal: Journal
     public_url: str
+    lasting: Lasting
     work: tuple[Work, ...]
     """Long tasks by name."""
 
     async def agency_of(self, incident: IncidentId, disclosure: DisclosureId, token: str) -> AgencyId:
-        """Whom a brief's link was made for; ``NoSuchLink`` when it is none of ours."""
-        if not self.links.is_brief(disclosure, token):
-            raise NoSuchLink("there is no such page")
+        """Whom a brief's link was made for; ``NoSuchLink`` when it is none of ours, ``LinkExpired``."""
+        expires = self.links.expires(disclosure, token)
+        if expires is not None and self.journal.clock.now() >= expires:
+            raise LinkExpired("this link has expired: ask the emergency call centre for another")
         return (await self.replies.told(incident, disclosure)).agency
 
     def routes(self, *, signed_in: SignedIn) -> list[web.RouteDef]:
         """The doors of agencies, and the desk's cards."""
         clock = self.journal.clock
         return [
-            *Portal(self.replies, self.links, self.directory).routes(),
+            *Portal(self.replies, self.links, self.directory, lasting=self.lasting).routes(),
             *CallbackDoor(self.replies, self.directory, clock, public_url=self.public_url).routes(),
             *EidoDoor(self.eido, self.replies, self.links, self.directory, clock).routes(),
             *CardDoor(self.cards, self.journal, signed_in=signed_in).routes(),
@@ -75,7 +78,11 @@ async def handing_over(
 
     ``dials``: somebody follows ``AgencyCallRequested`` and places the calls.
     """
-    links = Links(keys.secret("portal"), public_url=settings.url)
+    lasting = Lasting(
+        link=timedelta(hours=settings.portal.link_lasts_h),
+        after_closing=timedelta(minutes=settings.portal.after_closing_min),
+    )
+    links = Links(keys.secret("portal"), public_url=settings.url, clock=journal.clock, lasts=lasting.link)
     eido = EidoChannel()
     signing = keys.signing_key("push")
     domain = settings.log_origin.partition("/")[0]
@@ -100,6 +107,7 @@ async def handing_over(
             directory=directory,
             journal=journal,
             public_url=settings.url,
+            lasting=lasting,
             work=(("cards-shelf", cards.watch), *(mail[1] if mail else ())),
         )
 

@@ -6,16 +6,18 @@ an agency may see and say is decided once: its own disclosures, and nothing of a
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 from msgspec import Struct
 
 from routing.categories import Category
 from routing.text import clean
 from sos.dispatch.answers import command
+from sos.dispatch.endings import End, Lasting, ended, part_is_over
 from sos.dispatch.forms import prepare
 from sos.errors import KeyLost, Malformed, Refused, Unknown
 from sos.incident.commands import ConfirmDelivery
-from sos.incident.events import DisclosureDecided
+from sos.incident.events import DisclosureDecided, IncidentClosed
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
@@ -60,6 +62,27 @@ class Replies:
         if told is None:
             raise Unknown("there is no such page")
         return told
+
+    async def ended(
+        self, incident: IncidentId, told: Disclosure, *, expires: datetime | None, lasting: Lasting
+    ) -> End | None:
+        """Why ``told`` is not to be seen any more; ``expires`` None: by the time of its decision."""
+        decided_at = closed_at = None
+        for recorded in await self._journal.store.stream(incident):
+            match recorded.event:
+                case DisclosureDecided(disclosure=decided) if decided == told.disclosure:
+                    decided_at = recorded.at
+                case IncidentClosed():
+                    closed_at = recorded.at
+        now = self._journal.clock.now()
+        return ended(
+            await self._journal.state(incident),
+            told,
+            expires=expires or (decided_at or now) + lasting.link,
+            closed_at=closed_at,
+            now=now,
+            after_closing=lasting.after_closing,
+        )
 
     async def brief(self, incident: IncidentId, told: Disclosure) -> bytes:
         """The brief as it was decided; that this agency opens it is in the journal first."""
@@ -108,7 +131,7 @@ class Replies:
     async def open_for(self, agency: AgencyId) -> Sequence[Told]:
         found = []
         for incident, told in await self.disclosures(agency):
-            if told.rejected is None:
+            if part_is_over(incident, told) is None:
                 found.append(await self._as_eido(incident.id, told))
         return found
 
@@ -117,6 +140,8 @@ class Replies:
         told = await self.told(incident, disclosure)
         if told.agency != agency:
             raise Unknown("there is no such disclosure")
+        if part_is_over(await self._journal.state(incident), told) is not None:
+            raise Refused("this has ended: it was refused, or another agency has taken over")
         return (await self._as_eido(incident, told)).eido
 
     async def confirm(self, agency: AgencyId, told: Told) -> None:

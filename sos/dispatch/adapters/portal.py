@@ -6,6 +6,7 @@ is an access to personal data and stands in the journal before the first byte is
 """
 
 import hmac
+from datetime import UTC, datetime, timedelta
 from html import escape
 from urllib.parse import quote
 
@@ -14,7 +15,9 @@ from aiohttp import web
 from routing.brief import read, render_text
 from routing.directory import Directory
 from routing.text import octets
+from sos.clock import Clock, SystemClock
 from sos.dispatch.answers import check_digits
+from sos.dispatch.endings import LASTING, End, Lasting, part_is_over
 from sos.dispatch.port import Parcel, Receipt
 from sos.dispatch.replies import WORDS, Replies
 from sos.incident.model import (
@@ -23,6 +26,7 @@ from sos.incident.model import (
     AgencyStatus,
     Disclosure,
     DisclosureId,
+    Incident,
     IncidentId,
     Question,
 )
@@ -58,18 +62,48 @@ _WORDS = {
 }
 
 
-class Links:
-    """Unguessable addresses, made from a secret and nothing else: they survive a restart and need no table."""
+_OVER = {
+    End.EXPIRED: (
+        "このリンクの有効期限が切れました。最新の内容は指令台にお問い合わせください。",
+        "This link has expired. Please ask the emergency call centre for the present state.",
+    ),
+    End.REFUSED: (
+        "辞退のご連絡をいただきましたので、この通報の表示を終了しました。ご対応ありがとうございました。",
+        "You have refused, so this report is shown no longer. Thank you for answering.",
+    ),
+    End.ANOTHER: (
+        "他の機関が引き受けましたので、この通報の表示を終了しました。ご対応ありがとうございました。",
+        "Another agency has taken over, so this report is shown no longer. Thank you for answering.",
+    ),
+    End.CLOSED: (
+        "この事案は終了しました。ご対応ありがとうございました。",
+        "This incident has been closed. Thank you for answering.",
+    ),
+}
 
-    def __init__(self, secret: bytes, *, public_url: str) -> None:
+
+class Links:
+    """Unguessable addresses, made from a secret and nothing else: they survive a restart and need no table.
+
+    A brief's token begins with the second at which it expires, which it covers.  Those of earlier releases do not: they
+    last as long from the decision.  An agency's own page and its subscription are standing addresses.
+    """
+
+    def __init__(
+        self, secret: bytes, *, public_url: str, clock: Clock | None = None, lasts: timedelta = LASTING.link
+    ) -> None:
         self._secret = secret
         self._public_url = public_url.rstrip("/")
+        self._clock = clock or SystemClock()
+        self.lasts = lasts
 
     def inbox(self, agency: AgencyId) -> str:
         return f"{self._public_url}/agency/{quote(agency)}/{self._token('inbox', agency)}"
 
     def brief(self, incident: IncidentId, disclosure: DisclosureId) -> str:
-        return f"{self._public_url}/agency/brief/{incident}/{disclosure}/{self._token('brief', disclosure)}"
+        until = f"{int((self._clock.now() + self.lasts).timestamp()):x}"
+        token = f"{until}.{self._token('brief', f'{disclosure}|{until}')}"
+        return f"{self._public_url}/agency/brief/{incident}/{disclosure}/{token}"
 
     def eido(self, agency: AgencyId) -> str:
         """Where the agency's dispatch system subscribes; ``http`` becomes ``ws``."""
@@ -85,8 +119,13 @@ class Links:
     def is_inbox(self, agency: str, token: str) -> bool:
         return hmac.compare_digest(self._token("inbox", agency).encode(), octets(token))
 
-    def is_brief(self, disclosure: str, token: str) -> bool:
-        return hmac.compare_digest(self._token("brief", disclosure).encode(), octets(token))
+    def expires(self, disclosure: str, token: str) -> datetime | None:
+        """When the link with ``token`` does; None when it does not say.  ``NoSuchLink`` when it is none of ours."""
+        until, dot, proof = token.rpartition(".")
+        made = self._token("brief", f"{disclosure}|{until}" if dot else disclosure)
+        if not hmac.compare_digest(made.encode(), octets(proof)):
+            raise NoSuchLink("there is no such page")
+        return datetime.fromtimestamp(int(until, 16), UTC) if dot else None
 
     def _token(self, purpose: str, name: str) -> str:
         return hmac.digest(self._secret, f"{purpose}|{name}".encode(), "sha256").hex()[:40]
@@ -110,7 +149,8 @@ class PortalChannel:
 class Portal:
     """The pages below ``/agency``."""
 
-    def __init__(self, replies: Replies, links: Links, directory: Directory) -> None:
+    def __init__(self, replies: Replies, links: Links, directory: Directory, *, lasting: Lasting | None = None) -> None:
+        self._lasting = lasting or LASTING
         self._replies = replies
         self._links = links
         self._directory = directory
@@ -130,7 +170,7 @@ class Portal:
         rows = "".join(
             f'<li><a data-testid="brief" class="{"wait" if told.pending else ""}"'
             f' href="{escape(self._links.brief(incident.id, told.disclosure))}">'
-            f"<strong>{escape(_state(told))}</strong><br>{escape(told.disclosure)}</a></li>"
+            f"<strong>{escape(_ended(incident, told) or _state(told))}</strong><br>{escape(told.disclosure)}</a></li>"
             for incident, told in await self._replies.disclosures(agency)
             if told.reached is not None
         )
@@ -139,7 +179,9 @@ class Portal:
         return _page(name, f'<meta http-equiv="refresh" content="3">{body}')
 
     async def _brief(self, request: web.Request) -> web.Response:
-        incident, told = await self._told(request)
+        incident, told, over = await self._told(request)
+        if over is not None:
+            return _gone(over)
         brief = read(await self._replies.brief(incident, told))
         drill = '<p class="drill">訓練 / EXERCISE: nobody is to be sent</p>' if brief.exercise else ""
         body = f"""<h1>{escape(brief.agency_name)}</h1>{drill}
@@ -152,18 +194,35 @@ class Portal:
         return _page(brief.agency_name, body)
 
     async def _answer(self, request: web.Request) -> web.Response:
-        incident, told = await self._told(request)
+        incident, told, over = await self._told(request)
+        if over is not None:
+            return _gone(over)
         form = await request.post()
         answer, text = str(form.get("answer", "")), str(form.get("text", ""))
         await self._replies.answer(told.agency, incident, told.disclosure, answer, text)
         raise web.HTTPSeeOther(request.path)
 
-    async def _told(self, request: web.Request) -> tuple[IncidentId, Disclosure]:
+    async def _told(self, request: web.Request) -> tuple[IncidentId, Disclosure, End | None]:
+        """Which brief is meant, and why it is not to be seen any more."""
         incident = IncidentId(request.match_info["incident"])
         disclosure = DisclosureId(request.match_info["disclosure"])
-        if not self._links.is_brief(disclosure, request.match_info["token"]):
-            raise NoSuchLink("there is no such page")
-        return incident, await self._replies.told(incident, disclosure)
+        expires = self._links.expires(disclosure, request.match_info["token"])
+        told = await self._replies.told(incident, disclosure)
+        return incident, told, await self._replies.ended(incident, told, expires=expires, lasting=self._lasting)
+
+
+def _gone(over: End) -> web.Response:
+    """Nothing of the incident, and no name: whoever holds an old link learns that it is one."""
+    japanese, english = _OVER[over]
+    body = (
+        f'<h1>終了 / <span lang="en">ended</span></h1><p data-testid="ended" data-why="{over}">{japanese}</p>'
+        f'<p lang="en">{english}</p>'
+    )
+    return _page("終了 / ended", body, status=410)
+
+
+def _ended(incident: Incident, told: Disclosure) -> str:
+    return "" if part_is_over(incident, told) is None else "終了 / ended"
 
 
 def _state(told: Disclosure) -> str:
@@ -236,7 +295,7 @@ def _ask(told: Disclosure) -> str:
     return f"{ask}<details><summary>引き受けられない / refuse</summary>{refusals}</details>"
 
 
-def _page(title: str, body: str) -> web.Response:
+def _page(title: str, body: str, *, status: int = 200) -> web.Response:
     html = (
         f'<!doctype html><html lang="ja"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style>{body}</html>"
@@ -246,4 +305,4 @@ def _page(title: str, body: str) -> web.Response:
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
     }
-    return web.Response(text=html, content_type="text/html", headers=headers)
+    return web.Response(status=status, text=html, content_type="text/html", headers=headers)

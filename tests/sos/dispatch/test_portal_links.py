@@ -1,0 +1,210 @@
+"""A link to a brief is over with its time, a refusal, another who has taken over, or the closing of the incident."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from routing.directory import Directory
+from sos.clock import ManualClock
+from sos.dispatch.adapters.portal import Links, Portal
+from sos.dispatch.disclosure import Disclosures
+from sos.dispatch.endings import Lasting
+from sos.dispatch.replies import Replies
+from sos.incident.commands import Acknowledge, CloseIncident, ReopenIncident, StartDelivery
+from sos.incident.events import PartsRead
+from sos.incident.model import Acknowledgement, AgencyId, Disclosure, DisclosureId, Disposition, IncidentId, OperatorId
+from sos.incident.wish import Wish
+from sos.journal.journal import Journal
+from sos.problems import problems_middleware
+from tests.house import free_port
+
+FIRE, NEIGHBOUR, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-14-fire"), AgencyId("jp-13-police")
+LASTING = Lasting(link=timedelta(seconds=8), after_closing=timedelta(seconds=4))
+"""Short: what follows the journal wakes by the same clock, many times a second."""
+
+
+class Rig:
+    """An incident told to three agencies, and the portal."""
+
+    def __init__(
+        self, journal: Journal, clock: ManualClock, links: Links, session: aiohttp.ClientSession, incident: IncidentId
+    ) -> None:
+        self.journal, self.clock, self.links, self.session, self.incident = journal, clock, links, session, incident
+
+    async def told(self, agency: AgencyId) -> Disclosure:
+        [found] = [each for each in (await self.journal.state(self.incident)).disclosures if each.agency == agency]
+        return found
+
+    async def link(self, agency: AgencyId) -> str:
+        return self.links.brief(self.incident, (await self.told(agency)).disclosure)
+
+    async def old_link(self, agency: AgencyId) -> str:
+        """As releases made it whose tokens held no time."""
+        disclosure = (await self.told(agency)).disclosure
+        token = self.links._token("brief", disclosure)
+        return f"{self.links.brief(self.incident, disclosure).rpartition('/')[0]}/{token}"
+
+    async def see(self, link: str) -> str:
+        """``open``, or why not."""
+        async with self.session.get(link) as answer:
+            page = await answer.text()
+        if answer.status == 410:
+            assert "終了" in page
+            assert "ended" in page
+            assert "jp-13" not in page
+            assert "brief-text" not in page
+            return page.partition('data-why="')[2].partition('"')[0]
+        assert (answer.status, "brief-text" in page) == (200, True)
+        return "open"
+
+    async def press(self, link: str, answer: str) -> int:
+        async with self.session.post(link, data={"answer": answer}, allow_redirects=False) as done:
+            return done.status
+
+    async def take_over(self, agency: AgencyId) -> None:
+        told = await self.told(agency)
+        taken = Acknowledge(disclosure=told.disclosure, agency=agency, level=Acknowledgement.TAKEN_OVER)
+        await self.journal.execute(self.incident, taken, actor=f"agency:{agency}")
+
+    async def close(self) -> None:
+        done = CloseIncident(disposition=Disposition.HANDED_OVER)
+        await self.journal.execute(self.incident, done, actor="operator:hanako")
+
+    async def pass_time(self, time: timedelta) -> None:
+        await self.clock.advance(time)
+
+
+@pytest.fixture
+async def rig(
+    journal: Journal,
+    clock: ManualClock,
+    arrive: Callable[[], Awaitable[IncidentId]],
+    disclosures: Disclosures,
+    directory: Directory,
+) -> AsyncIterator[Rig]:
+    incident = await arrive()
+    for agency in (FIRE, NEIGHBOUR, POLICE):
+        wish = Wish(necessity="automatic_crash", consent="no_answer", confirmed=True)
+        await disclosures.decide(incident, agency=agency, operator=OperatorId("hanako"), wish=wish)
+    for told in (await journal.state(incident)).disclosures:
+        sent = StartDelivery(disclosure=told.disclosure, channel="portal")
+        await journal.execute(incident, sent, actor="system:handoff")
+    port = free_port()
+    links = Links(b"s" * 32, public_url=f"http://127.0.0.1:{port}", clock=clock, lasts=LASTING.link)
+    app = web.Application(middlewares=[problems_middleware])
+    app.add_routes(Portal(Replies(journal), links, directory, lasting=LASTING).routes())
+    async with TestServer(app, port=port), aiohttp.ClientSession() as session:
+        yield Rig(journal, clock, links, session, incident)
+
+
+async def test_a_link_opens_its_brief_until_its_time_is_over_and_a_new_one_opens_it_again(rig: Rig):
+    link = await rig.link(FIRE)
+
+    await rig.pass_time(LASTING.link - timedelta(seconds=2))
+    before = await rig.see(link)
+    await rig.pass_time(timedelta(seconds=2))
+
+    assert (before, await rig.see(link), await rig.press(link, "taken_over")) == ("open", "expired", 410)
+    assert not (await rig.told(FIRE)).taken_over
+    assert await rig.see(await rig.link(FIRE)) == "open"
+
+
+@pytest.mark.parametrize("forge", ["{0:x}.{2}", "{1}", "{1}.{2}0", ".{2}", "{1}.", "zz.{2}", "{1}.{2}.{2}"])
+async def test_a_link_whose_time_was_changed_is_none(rig: Rig, forge: str):
+    link = await rig.link(FIRE)
+    until, _, proof = link.rpartition("/")[2].partition(".")
+
+    token = forge.format(int(until, 16) + 86_400, until, proof)
+    async with rig.session.get(f"{link.rpartition('/')[0]}/{token}") as answer:
+        assert answer.status == 404
+
+
+async def test_a_link_of_an_earlier_release_lasts_as_long_from_the_decision(rig: Rig):
+    link = await rig.old_link(FIRE)
+
+    await rig.pass_time(LASTING.link - timedelta(seconds=1))
+    before = await rig.see(link)
+    await rig.pass_time(timedelta(seconds=1))
+
+    assert (before, await rig.see(link)) == ("open", "expired")
+
+
+async def test_who_refuses_sees_that_it_has_ended_and_the_others_go_on(rig: Rig):
+    link, other = await rig.link(FIRE), await rig.link(POLICE)
+
+    assert await rig.press(link, "not_our_area") == 303
+
+    assert (await rig.see(link), await rig.press(link, "taken_over")) == ("refused", 410)
+    assert await rig.see(other) == "open"
+
+
+async def test_another_agency_of_the_service_ends_it_and_one_of_another_service_does_not(rig: Rig):
+    link = await rig.link(FIRE)
+
+    await rig.take_over(POLICE)
+    while_police = await rig.see(link)
+    await rig.take_over(NEIGHBOUR)
+
+    assert (while_police, await rig.see(link)) == ("open", "another")
+    assert await rig.see(await rig.link(NEIGHBOUR)) == "open"
+    assert await rig.see(await rig.link(POLICE)) == "open"
+
+
+async def test_of_two_that_have_both_taken_over_neither_ends(rig: Rig):
+    await rig.take_over(FIRE)
+    await rig.take_over(NEIGHBOUR)
+
+    assert [await rig.see(await rig.link(agency)) for agency in (FIRE, NEIGHBOUR)] == ["open", "open"]
+
+
+async def test_after_closing_it_is_seen_for_a_grace_and_again_when_it_is_opened_again(rig: Rig):
+    for agency in (FIRE, NEIGHBOUR, POLICE):
+        await rig.take_over(agency)
+    link = await rig.link(FIRE)
+
+    await rig.close()
+    await rig.pass_time(LASTING.after_closing - timedelta(seconds=1))
+    within = await rig.see(link)
+    await rig.pass_time(timedelta(seconds=1))
+    after = await rig.see(link)
+    again = ReopenIncident(reason="called back")
+    await rig.journal.execute(rig.incident, again, actor="operator:hanako")
+
+    assert (within, after, await rig.see(link)) == ("open", "closed", "open")
+
+
+async def test_what_has_ended_opens_no_personal_data(rig: Rig):
+    link = await rig.link(FIRE)
+    await rig.press(link, "unreadable")
+
+    await rig.see(link)
+
+    stream = await rig.journal.store.stream(rig.incident)
+    assert not [each for each in stream if isinstance(each.event, PartsRead) and each.actor == f"agency:{FIRE}"]
+
+
+async def test_the_agencys_own_page_says_which_have_ended(rig: Rig):
+    for answer in ("heard", "no_unit_free"):
+        await rig.press(await rig.link(FIRE), answer)
+
+    async with rig.session.get(rig.links.inbox(FIRE)) as answer:
+        page = await answer.text()
+
+    assert "終了 / ended" in page
+
+
+def test_a_link_is_the_same_for_one_second_and_says_nothing_but_its_time():
+    clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
+    links = Links(b"s" * 32, public_url="https://sos.example", clock=clock)
+    incident, disclosure = IncidentId("i"), DisclosureId("d")
+
+    first = links.brief(incident, disclosure)
+
+    assert links.brief(incident, disclosure) == first
+    until = links.expires("d", first.rpartition("/")[2])
+    assert until is not None
+    assert abs(until - (clock.now() + links.lasts)) < timedelta(seconds=1)
