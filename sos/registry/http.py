@@ -30,7 +30,8 @@ from sos.registry.lifecycle import ITEMS, Role
 from sos.registry.model import Kind, Subscriber, VehicleKey
 from sos.registry.pack import BrandPack
 from sos.registry.registry import By, Registry
-from sos.registry.sheet import MOST_BYTES, read
+from sos.registry.sheet import MOST_BYTES
+from sos.registry.sheet_reading import SheetReading
 from sos.registry.standing import consents_in_force, stale
 
 MOST_BODY_BYTES = 1024 * 1024
@@ -64,6 +65,7 @@ class RegistryDoor:
         self._registry = registry
         self._registrars = tuple(registrars)
         self._clock = clock
+        self._sheets = SheetReading()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -160,7 +162,7 @@ class RegistryDoor:
     async def _import(self, request: web.Request) -> web.Response:
         by = self._by(request, people=False)
         content = await _body(request, most=MOST_BYTES)
-        sheet = read(content, brands=(by.tenant,), now=self._clock.now())
+        sheet = await self._sheets.read(content, brands=(by.tenant,), now=self._clock.now())
         dry_run = request.query.get("dry_run", "false") == "true"
         return _json(await import_sheet(sheet, self._registry, by=lambda _: by, dry_run=dry_run))
 

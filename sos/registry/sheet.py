@@ -30,6 +30,8 @@ UNLIMITED = date(9999, 12, 31)
 """How many systems write «never»."""
 
 MOST_BYTES = 64 * 1024 * 1024
+MOST_ROWS = 100_000
+"""What one import holds in memory at a time: about 200 MiB."""
 _LONGEST_CELL = 500
 _FIRST_ROW = 2
 """Row 1 is the header, as a spreadsheet counts."""
@@ -153,6 +155,8 @@ def _lines(text: str) -> Sequence[tuple[int, Mapping[str, str]]]:
         for number, written in enumerate(reader, _FIRST_ROW + before):
             cells = [clean(cell).strip() for cell in written]
             if any(cells):
+                if len(found) == MOST_ROWS:
+                    raise Malformed(f"the file has more than {MOST_ROWS:,} rows; split it")
                 cells = _without_empty_end(cells, least=len(header))
                 fits = len(cells) == len(header)
                 found.append((number, dict(zip(header, cells, strict=True)) if fits else {}))
