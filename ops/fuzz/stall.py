@@ -31,11 +31,13 @@ class Probe:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="stall-probe")
+        await asyncio.sleep(0)  # it has begun
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
+        await asyncio.sleep(2 * EVERY_S)  # and sees what came last
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
