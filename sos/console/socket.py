@@ -7,6 +7,7 @@ the events it missed) and follows the hub.  Every order has an id and gets exact
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -137,6 +138,25 @@ class Order(CallOrder, frozen=True, kw_only=True):
 
 
 _orders = msgspec.json.Decoder(Order)
+
+LONGEST: Mapping[str, int] = MappingProxyType({"text": 4000, "reason": 1000})
+"""Characters of what somebody types: two pages of a note; the page's own fields hold 200 to 500."""
+
+LONGEST_NAME = 128
+"""Characters of every other field: ids and codes of ours."""
+
+MOST_CATEGORIES = 32
+
+
+def within_bounds(order: Order) -> Order:
+    """``order``; ``Malformed`` names the field that is longer than it may be."""
+    for name in order.__struct_fields__:
+        value, longest = getattr(order, name), LONGEST.get(name, LONGEST_NAME)
+        if isinstance(value, str) and len(value) > longest:
+            raise Malformed(f"`{name}` has at most {longest} characters", field=f"$.{name}")
+    if len(order.categories) > MOST_CATEGORIES:
+        raise Malformed(f"at most {MOST_CATEGORIES} categories", field="$.categories")
+    return order
 
 
 class Room(Struct, frozen=True, kw_only=True):
@@ -347,6 +367,7 @@ class DeskSocket:
     async def _obey(self, order: Order) -> str:
         obey, of_the_call = self._orders.get(order.do), self._call_orders.obey.get(order.do)
         try:
+            within_bounds(order)
             if of_the_call is not None:
                 return _reply(order.id, result=await of_the_call(_incident(order), order))
             if obey is None:

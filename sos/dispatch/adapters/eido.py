@@ -18,12 +18,12 @@ import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import structlog
 from aiohttp import WSMsgType, web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from routing.directory import Directory
 from sos.clock import Clock
@@ -51,32 +51,39 @@ LEAST_RATE_S = 5
 log = structlog.get_logger()
 
 
+Name = Annotated[str, Meta(max_length=256)]
+"""An id of theirs, which we repeat, or of ours in its URN."""
+
+Words = Annotated[str, Meta(max_length=4096)]
+"""``Replies`` takes fewer, and says how many."""
+
+
 class _Subscribe(Struct, frozen=True, rename="camel"):
-    request_id: str
-    request_type: str = "eido"
-    request_sub_type: str = "new"
-    subscription_id: str | None = None
-    incident_id: str | None = None
+    request_id: Name
+    request_type: Name = "eido"
+    request_sub_type: Name = "new"
+    subscription_id: Name | None = None
+    incident_id: Name | None = None
     expires: int | None = None
     min_rate: int | None = None
 
 
 class _Unsubscribe(Struct, frozen=True, rename="camel"):
-    request_id: str
-    subscription_id: str
+    request_id: Name
+    subscription_id: Name
 
 
 class _Response(Struct, frozen=True, rename="camel"):
-    transaction_id: str
+    transaction_id: Name
     status_code: int = 0
 
 
 class _Answer(Struct, frozen=True, rename="camel"):
-    request_id: str
-    incident_id: str
-    disclosure_id: str
-    answer: str
-    text: str = ""
+    request_id: Name
+    incident_id: Name
+    disclosure_id: Name
+    answer: Name
+    text: Words = ""
 
 
 class _Frame(Struct, frozen=True, rename="camel"):
@@ -188,7 +195,7 @@ class Subscriber:
             incident=asked.incident_id if asked.request_sub_type == "single" else None,
             expires=expires,
             until=self._clock.now() + timedelta(seconds=expires),
-            min_rate=max(asked.min_rate, LEAST_RATE_S) if asked.min_rate else 0,
+            min_rate=min(max(asked.min_rate, LEAST_RATE_S), MOST_EXPIRES_S) if asked.min_rate else 0,
         )
         self._subscription = made
         names |= {"subscriptionId": made.id, "expires": expires}

@@ -50,6 +50,28 @@ async def test_a_desk_whose_older_connection_closes_late_is_still_there_and_ring
     assert (rung["incident"], rung["data"]["desks"]) == (taken.incident, [DESK])
 
 
+@pytest.mark.parametrize(
+    ("field", "longest", "longer"),
+    [
+        ("text", 4000, "長" * 4001),
+        ("reason", 1000, "長" * 1001),
+        ("incident", 128, "x" * 129),
+        ("line", 128, "x" * 129),
+        ("categories", 32, ["LOC"] * 33),
+    ],
+)
+async def test_what_is_longer_than_its_field_is_refused_by_its_name(service: Service, field: str, longest, longer):
+    desk = await Desk.sit(service.url, "hanako")
+
+    too_long = await desk.order(**{"do": "note", "incident": "i", field: longer})
+    as_long = await desk.order(**{"do": "note", "incident": "i", field: longer[:longest]})
+    await desk.leave()
+
+    assert (too_long["ok"], too_long["error"]["type"]) == (False, "Malformed")
+    assert str(longest) in too_long["error"]["detail"]
+    assert as_long["error"]["type"] == "Unknown"
+
+
 async def test_of_two_windows_one_is_worked_at_and_the_other_is_told(service: Service):
     first = await Desk.sit(service.url, "hanako")
     await first.order(do="ready")

@@ -18,7 +18,7 @@ from recording.keys import KeyStore
 from routing.directory import Directory
 from sos.clock import SystemClock
 from sos.dispatch.adapters.callback import CallbackDoor
-from sos.dispatch.adapters.eido import EidoChannel, EidoDoor
+from sos.dispatch.adapters.eido import MOST_EXPIRES_S, EidoChannel, EidoDoor
 from sos.dispatch.adapters.https import HttpsChannel, check_url
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.simulated import LOSSES, Fault, SimulatedChannel
@@ -588,6 +588,18 @@ async def test_an_answer_that_the_agency_did_not_sign_is_refused(doors):
     ) as response:
         assert response.status == 403
     assert not (await doors.told()).taken_over
+
+
+async def test_a_dispatch_system_that_asks_for_too_much_gets_what_there_is(doors):
+    async with dispatch_system(doors.links.eido(FIRE)) as system:
+        forever = await system.subscribe(minRate=10**18, expires=10**18)
+        again = await system.subscribe(requestId="r" * 257)
+        still = await system.subscribe(subscriptionId=forever["subscribeResponse"]["subscriptionId"])
+
+    told = forever["subscribeResponse"]
+    assert (told["statusCode"], told["minRate"], told["expires"]) == (200, MOST_EXPIRES_S, MOST_EXPIRES_S)
+    assert again["subscribeResponse"]["statusCode"] == 400
+    assert still["subscribeResponse"]["statusCode"] == 200
 
 
 async def test_a_dispatch_system_gets_what_is_open_answers_it_and_takes_over(doors):
