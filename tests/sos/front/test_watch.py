@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, CookieJar
+from aiohttp import ClientSession, CookieJar, TCPConnector
 
 from sos.app import Service, running
 from sos.clock import SystemClock
@@ -209,3 +209,11 @@ async def test_a_flood_of_refusals_leaves_room_in_the_log(service: Service, visi
     assert 500 <= len(lines) < 690
     assert lines[-1]["what"] == "logged_in"
     assert sum(line.get("left_out", 0) for line in lines) + len(lines) == 701
+
+
+async def test_what_a_peer_that_is_no_proxy_says_of_its_address_is_not_believed(service: Service):
+    from_elsewhere = TCPConnector(local_addr=("127.0.0.2", 0))
+    async with ClientSession(service.url, connector=from_elsewhere) as stranger:
+        await _log_in(stranger, WRONG, **ELSEWHERE)
+
+    assert [line["address"] for line in _lines(service)] == ["127.0.0.2"]
