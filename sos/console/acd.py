@@ -13,7 +13,7 @@ from datetime import timedelta
 import structlog
 
 from sos.console.desks import Desks
-from sos.errors import SosError, Unavailable
+from sos.errors import Refused, SosError, Unavailable
 from sos.incident import attendance
 from sos.incident.commands import OfferDesks, ReleaseOperator
 from sos.incident.events import (
@@ -21,19 +21,27 @@ from sos.incident.events import (
     HelpEscalated,
     IncidentClosed,
     IncidentReopened,
+    LegJoined,
     LegLeft,
     OperatorAssigned,
     OperatorLost,
     PlanMade,
     Recorded,
 )
-from sos.incident.model import DeskId, Incident, IncidentId, LegId, Party, State
+from sos.incident.model import DeskId, Incident, IncidentId, LegId, OperatorId, Party, State
 from sos.journal.journal import Journal
 
 ACTOR = "system:acd"
 
 RUNG_AT_ONCE = 32
 """Incidents that begin to ring in one go: a neighbour's waits for no more than these."""
+
+NO_VOICE = timedelta(seconds=20)
+"""Between an answer and the operator's voice: a browser needs two seconds, a telephone that is called fifteen.  Then
+somebody in the car hears nobody, and another desk shall try."""
+
+UNWORKED_MOST = 3
+"""Calls that one operator may have without speaking or having decided in them, while others could take the next."""
 
 WAITING = (State.RECEIVED, State.REOPENED)
 OWNED = (State.IN_CALL, State.HANDING_OVER, State.HANDED_OVER)
@@ -87,7 +95,11 @@ class Distribution:
                         desk.offered = None
                     if desk.operator == operator:
                         desk.incident = recorded.incident
-            case IncidentClosed() | OperatorLost():
+            case OperatorLost():
+                for desk in self._desks:
+                    if desk.incident == recorded.incident:
+                        desk.incident, desk.ready_since = None, recorded.at  # the others come first now
+            case IncidentClosed():
                 for desk in self._desks:
                     if desk.incident == recorded.incident:
                         desk.incident = None
@@ -152,6 +164,7 @@ class Distribution:
             await self._journal.clock.wait(every)
             try:
                 await self.release_silent()
+                await self.release_voiceless()
                 await self.distribute()
             except Unavailable as away:
                 log.warning("distribution_waits", reason=str(away))
@@ -165,8 +178,53 @@ class Distribution:
             if attendance.telephone(incident) is None:
                 await self._release(incident.id, incident, reason="desk_silent")
 
+    async def release_voiceless(self) -> None:
+        """Take from an operator, once, a call in which the car is there and the operator's voice does not come up."""
+        _, answered = await self._journal.queue(limit=10_000, states=(State.IN_CALL,))
+        for incident in answered:
+            operator, since = incident.operator, incident.changed_at
+            if operator is None or since is None or self._journal.clock.now() - since < NO_VOICE:
+                continue
+            if not _alone_with(incident) or not self._desks.others_ready(operator):
+                continue
+            if not await self._spoke_or_lost_it(incident.id, operator):
+                await self._release(incident.id, incident, reason="no_voice")
+
+    async def _spoke_or_lost_it(self, incident: IncidentId, operator: OperatorId) -> bool:
+        """Whether the operator has been heard, so that the voice may come back, or lost the call before."""
+        for recorded in await self._journal.store.stream(incident):
+            match recorded.event:
+                case LegJoined(party=Party.OPERATOR | Party.SUPERVISOR, who=who) if who == operator:
+                    return True
+                case OperatorLost(operator=lost) if lost == operator:
+                    return True
+                case _:
+                    pass
+        return False
+
+    async def check_hoard(self, operator: OperatorId) -> None:
+        """``Refused`` where ``operator`` has calls enough in which nobody speaks, and somebody else could answer."""
+        if not self._desks.others_ready(operator):
+            return
+        _, answered = await self._journal.queue(limit=10_000, states=(State.IN_CALL,))
+        unworked = [incident for incident in answered if incident.operator == operator and not _voice(incident)]
+        if len(unworked) >= UNWORKED_MOST:
+            raise Refused(f"{len(unworked)} calls are yours and you speak in none of them: others can take this one")
+
     async def _release(self, incident: IncidentId, state: Incident, *, reason: str) -> None:
         assert state.operator is not None
         command = ReleaseOperator(operator=state.operator, reason=reason)
         await self._journal.execute(incident, command, actor=ACTOR)
         log.warning("operator_lost", incident=incident, reason=reason)
+
+
+def _voice(incident: Incident) -> bool:
+    """Whether the voice of whoever has the incident is there."""
+    ours = (Party.OPERATOR, Party.SUPERVISOR)
+    return any(leg.party in ours and leg.up and leg.who == incident.operator for leg in incident.legs)
+
+
+def _alone_with(incident: Incident) -> bool:
+    """Whether the car is on the line and hears nobody of ours."""
+    car = any(leg.party is Party.VEHICLE and leg.up for leg in incident.legs)
+    return car and not _voice(incident)

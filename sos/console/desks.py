@@ -152,6 +152,14 @@ class Desks:
         now = self._clock.now()
         return any(desk.connected and now - desk.beat_at <= SILENT for desk in self._desks.values())
 
+    def others_ready(self, operator: OperatorId) -> bool:
+        """Whether somebody else could take a call now."""
+        now = self._clock.now()
+        return any(
+            desk.operator != operator and desk.connected and desk.ready and now - desk.beat_at <= SILENT
+            for desk in self._desks.values()
+        )
+
     def free(self, *, but: Collection[DeskId] = ()) -> Desk | None:
         """The ready desk without work that has waited longest; none of ``but``."""
         now = self._clock.now()

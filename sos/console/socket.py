@@ -390,6 +390,7 @@ class DeskSocket:
     async def _answer(self, order: Order) -> dict[str, Any]:
         """Take an incident: the one named, or the most urgent that waits."""
         incident = order.incident or await self._next()
+        await self._room.distribution.check_hoard(self._operator.id)
         command = TakeIncident(operator=self._operator.id, desk=self._desk)
         await self._room.journal.execute(incident, command, actor=self._actor)
         await self._show(incident)

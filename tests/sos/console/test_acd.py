@@ -7,6 +7,7 @@ import pytest
 from sos.clock import ManualClock
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
+from sos.errors import Refused
 from sos.incident import attendance
 from sos.incident import commands as c
 from sos.incident.events import DeskOffered, Event, OperatorLost
@@ -151,6 +152,79 @@ async def test_a_silent_desk_loses_its_incident_and_a_telephone_that_is_up_does_
 
     assert (await hall.journal.state(at_desk)).state is State.RINGING
     assert (await hall.journal.state(by_telephone)).operator == "shiro"
+
+
+async def test_a_call_whose_operator_never_comes_up_rings_at_the_others(hall: Hall):
+    await hall.sits("hanako", "jiro")
+    incident = await hall.crash()
+    await hall.do(incident, s.join(), s.take("hanako"), s.invite("leg-hanako"))
+
+    await _time_passes(hall, 19)
+    assert (await hall.journal.state(incident)).operator == "hanako"
+    await _time_passes(hall, 1)
+
+    state = await hall.journal.state(incident)
+    assert (state.state, state.desks) == (State.RINGING, ())  # everywhere
+    (lost,) = await hall.happened(incident, OperatorLost)
+    assert (lost.operator, lost.reason) == ("hanako", "no_voice")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        (s.join("leg-hanako", Party.OPERATOR, "hanako"),),  # speaks
+        (s.join("leg-hanako", Party.OPERATOR, "hanako"), s.leave("leg-hanako")),  # spoke, and may be back in a moment
+        (s.leave(),),  # nobody is in the car's line
+    ],
+)
+async def test_a_call_is_left_to_an_operator_who_speaks_or_spoke_or_has_nobody_on_the_line(
+    hall: Hall, first: tuple[c.Command, ...]
+):
+    await hall.sits("hanako", "jiro")
+    incident = await hall.crash()
+    await hall.do(incident, s.join(), s.take("hanako"), *first)
+
+    await _time_passes(hall, 60)
+
+    assert (await hall.journal.state(incident)).operator == "hanako"
+
+
+async def test_where_nobody_else_is_there_a_call_stays_with_who_has_it_and_nobody_loses_it_twice(hall: Hall):
+    await hall.sits("hanako")
+    incident = await hall.crash()
+    await hall.do(incident, s.join(), s.take("hanako"))
+    await _time_passes(hall, 60)
+    assert (await hall.journal.state(incident)).operator == "hanako"
+
+    await hall.sits("jiro")
+    await _time_passes(hall, 1)
+    await hall.do(incident, s.take("hanako"))
+    await _time_passes(hall, 60)
+
+    assert (await hall.journal.state(incident)).operator == "hanako"
+    assert len(await hall.happened(incident, OperatorLost)) == 1
+
+
+async def test_nobody_hoards_calls_that_others_could_answer(hall: Hall):
+    await hall.sits("hanako", "jiro")
+    for number in range(1, 4):
+        await hall.do(await hall.crash(number), s.take("hanako"))
+
+    with pytest.raises(Refused, match="3 calls are yours and you speak in none"):
+        await hall.distribution.check_hoard(OperatorId("hanako"))
+    await hall.distribution.check_hoard(OperatorId("jiro"))
+
+    hall.desks.set_ready(DeskId("desk-jiro"), False)
+    await hall.distribution.check_hoard(OperatorId("hanako"))  # a rescue is never refused where nobody else is there
+
+
+async def _time_passes(hall: Hall, seconds: float) -> None:
+    """With every desk still there, and the watch looking."""
+    await hall.clock.advance(timedelta(seconds=seconds))
+    for desk in hall.desks:
+        hall.desks.beat(desk.id)
+    await hall.distribution.release_voiceless()
+    await hall.follow()
 
 
 async def test_whoever_has_it_by_telephone_alone_is_lost_with_the_call_at_once(hall: Hall):
