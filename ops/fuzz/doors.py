@@ -169,7 +169,8 @@ class Doors:
         elif 0 < status < 400:
             figures.read += 1
             if target == "POST /v1/events":
-                self.outcome.kept.add(json.loads(answer)["incident"])
+                told = json.loads(answer)
+                self.outcome.kept.update(each["incident"] for each in told.get("events", (told,)) if "incident" in each)
         else:
             figures.refused += 1
 
