@@ -209,16 +209,24 @@ class Hall:
         return attend
 
 
-def _expecting(head: RawRequestMessage) -> RawRequestMessage:
-    """``head`` without an expectation that is none of ours: it may be ignored (RFC 9110 10.1.1), and a report is not
-    turned away for one.  aiohttp would, and breaks where it is no text."""
-    if head.headers.get("Expect", "100-continue").lower() == "100-continue":
+def _understood(head: RawRequestMessage) -> RawRequestMessage:
+    """``head`` without what a sender may ask and aiohttp breaks on.
+
+    An expectation that is none of ours may be ignored (RFC 9110 10.1.1), and a report is not turned away for one; an
+    upgrade to what is no text is an upgrade to nothing.
+    """
+    unheard = set()
+    if head.headers.get("Expect", "100-continue").lower() != "100-continue":
+        unheard.add("expect")
+    if not head.headers.get("Upgrade", "").isascii():
+        unheard.add("upgrade")
+    if not unheard:
         return head
-    return head._replace(headers=CIMultiDictProxy(CIMultiDict(_without(head.headers, "expect"))))
+    return head._replace(headers=CIMultiDictProxy(CIMultiDict(_without(head.headers, unheard))))
 
 
-def _without(headers: CIMultiDictProxy[str], name: str) -> Iterable[tuple[str, str]]:
-    return [(each, value) for each, value in headers.items() if each.lower() != name]
+def _without(headers: CIMultiDictProxy[str], names: set[str]) -> Iterable[tuple[str, str]]:
+    return [(each, value) for each, value in headers.items() if each.lower() not in names]
 
 
 def _body_timer(request: web.Request, within_s: float) -> asyncio.TimerHandle | None:
@@ -246,7 +254,7 @@ async def serve(
     server = runner.server
     assert server is not None
     make = server.request_factory
-    server.request_factory = lambda head, *others: make(_expecting(head), *others)
+    server.request_factory = lambda head, *others: make(_understood(head), *others)
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(
         lambda: Visitor(server, hall, loop=loop),

@@ -92,6 +92,23 @@ async def test_a_report_is_not_turned_away_for_what_its_sender_expects_of_the_se
     assert statuses == [202, 404]
 
 
+@pytest.mark.parametrize("wanted", [b"\xff\xfe", b"websocket\xed\xa0\x80"])
+async def test_an_upgrade_to_what_is_no_text_is_an_upgrade_to_nothing(service: Service, wanted: bytes):
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{service.settings.port}/console/session", json={"token": "hanako"}) as answer,
+    ):
+        cookie = answer.headers["Set-Cookie"].partition(";")[0].encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.settings.port)
+    head = b"GET /console/socket HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUpgrade: %s\r\nCookie: %s\r\n\r\n"
+    writer.write(head % (wanted, cookie))
+
+    status = int((await reader.read()).split()[1])
+
+    writer.close()
+    assert status == 400
+
+
 async def test_under_tls_the_session_has_a_name_that_no_other_host_or_path_can_set(service: Service):
     async with (
         aiohttp.ClientSession() as session,
