@@ -36,6 +36,7 @@ from sos.registry.orders import (
 from sos.registry.pack import shipped
 from sos.registry.recogniser import keys_of
 from sos.registry.registry import Registry
+from tests.sos.journal.reports import sequenced
 from tests.sos.registry.conftest import DEMO, NO_PROFILING, PLATE, PROFILE, VIN, by
 
 PERSONAL = (Category.OWN, Category.TEL)
@@ -272,13 +273,14 @@ async def test_every_change_is_an_event_of_the_one_log_and_the_state_is_their_re
     await registry.change_subscriber(owner, refusal, by=by(Role.PORTAL, acting=owner))
     ledger = Ledger(store, keys, clock, losses=Losses())
 
+    written = 0
     for fresh in (Vehicle(id=vehicle, tenant=DEMO), Subscriber(id=owner, tenant=DEMO)):
         history = await ledger.history(fresh.id)
+        written += len(history)
         assert replay(fresh, history) == await ledger.load(fresh.id)
         assert [recorded.n for recorded in history] == list(range(1, len(history) + 1))
 
-    while await store.sequence():
-        pass
+    await sequenced(store, written)
     positions = {recorded.position for recorded in await ledger.history(owner)}
     assert None not in positions
     size, _ = await store.tree()
@@ -310,14 +312,14 @@ async def test_orders_that_cross_are_all_kept(registry: Registry, car):
 
 
 async def test_what_a_killed_process_left_out_of_the_index_a_reader_brings_in(registry, car, store, keys, clock):
-    vehicle, _ = await car()
+    vehicle, owner = await car()
     async with store.engine.begin() as connection:
         await connection.exec_driver_sql("DELETE FROM registry_keys")
     assert await registry.find((VIN,), tenant=DEMO) is None
 
-    while await store.sequence():
-        pass
-    await registry.catch_up(await store.positioned(0, limit=1000))
+    ledger = Ledger(store, keys, clock, losses=Losses())
+    written = len(await ledger.history(vehicle)) + len(await ledger.history(owner))
+    await registry.catch_up(await sequenced(store, written))
 
     assert await registry.find((VIN,), tenant=DEMO) == vehicle
     assert list(await registry.subjects(Kind.VEHICLE, tenant=DEMO)) == [vehicle]
