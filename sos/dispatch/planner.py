@@ -16,7 +16,7 @@ from routing.boundaries import Match
 from routing.categories import Category
 from routing.place import TownPoints, Words, describe
 from routing.plan import Before, Facts, Plan, Sources, plan_from
-from sos.dispatch.whereabouts import VEHICLE, Known
+from sos.dispatch.whereabouts import OPERATOR, VEHICLE, Known
 from sos.incident.commands import NoticeMove, RecordPlan
 from sos.incident.events import MoveNoticed, MoveSettled, PlaceStated, PlanMade, Recorded, ReportFiled
 from sos.incident.model import AgencyId, Incident, IncidentId
@@ -72,7 +72,8 @@ class Planner:
         parts = await self._journal.parts_of(filed)
         location = _location.decode(parts[Category.LOC]) if Category.LOC in parts else Location()
         crash = _crash.decode(parts[Category.SEV]) if Category.SEV in parts else Crash()
-        command = self.plan(incident, location, crash=crash, at=filed.at)
+        source = OPERATOR if isinstance(filed.event, PlaceStated) else VEHICLE
+        command = self.plan(incident, location, crash=crash, at=filed.at, source=source)
         await self._journal.execute(filed.incident, command, actor=ACTOR, answers=filed.id)
 
     async def _again(self, news: Recorded, incident: Incident) -> None:

@@ -20,11 +20,24 @@ from sos.dispatch.planner import Planner
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident.events import DisclosureDecided, MoveNoticed, PlanMade, ReportFiled
-from sos.incident.model import Acknowledgement, AgencyId, ConsentAnswer, Disposition, IncidentId, OperatorId, State
+from sos.incident.model import (
+    Acknowledgement,
+    AgencyId,
+    ConsentAnswer,
+    DeskId,
+    Disposition,
+    IncidentId,
+    Mode,
+    OperatorId,
+    State,
+    TenantId,
+    Trigger,
+)
 from sos.incident.report import Location, StatedPlace, canonical
 from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 
+TENANT = TenantId("acme")
 HANAKO = OperatorId("hanako")
 TOKYO = Location(latitude=35.68124, longitude=139.76712, trusted=False, heading=90.0)
 YOKOHAMA = Location(latitude=35.4437, longitude=139.6380, trusted=True, horizontal_accuracy=10.0)
@@ -173,6 +186,23 @@ async def test_what_a_person_has_stated_no_report_overwrites_silently(
 
     assert (await _place(journal, incident))["latitude"] == 35.4437
     assert (await journal.state(incident)).prefecture == "JP-14"
+
+
+async def test_a_place_that_is_stated_before_any_plan_is_the_operators_too(journal: Journal, planner: Planner):
+    command = c.OpenIncident(
+        mode=Mode.LIVE, trigger=Trigger.MANUAL, format="", report=b"", report_digest="00" * 32, readable=False
+    )
+    opened = await journal.open(command, tenant=TENANT, receipt=b"5" * 32, received_at=journal.clock.now())
+    take = c.TakeIncident(operator=HANAKO, desk=DeskId("desk-1"))
+    await journal.execute(opened.incident, take, actor="operator:hanako")
+    pin = StatedPlace(latitude=35.69, longitude=139.70, horizontal_accuracy=100.0)
+    stated = c.StatePlace(operator=HANAKO, how="pin", located=True, place=canonical(pin))
+
+    done = await journal.execute(opened.incident, stated, actor="operator:hanako")
+    await planner.handle(done.recorded)
+
+    place = await _place(journal, opened.incident)
+    assert (place["latitude"], place["source"]) == (35.69, "operator")
 
 
 async def test_the_callers_words_stand_beside_the_computed_place_and_are_told(
