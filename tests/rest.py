@@ -1,7 +1,8 @@
 """When a house has nothing to do until its clock moves: a test that moves the clock earlier races the database.
 
 ``Watched`` stands before a store and counts what is asked of it; ``at_rest`` returns when nothing is asked any more and
-every reader has seen all there is, however slow the machine is.
+every reader has seen all there is, however slow the machine is.  ``settled`` is for who compares the log before and
+after: PostgreSQL's sequencer gives what is committed its place a little later, and so the log grows by itself.
 """
 
 import asyncio
@@ -11,7 +12,9 @@ from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from sos.clock import SystemClock
+from sos.journal.postgres import PostgresStore
 from sos.journal.readers import Follower
+from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
 
 _real = SystemClock()
@@ -60,6 +63,22 @@ class Watched:
 
     def _answered(self) -> None:
         self.owed -= 1
+
+
+async def settled(store: Store) -> int:
+    """The log's size, once all that is committed has its place in it and this process's memory holds it too."""
+    async with asyncio.timeout(60):
+        while await _without_place(store):
+            await store.sequence()  # 0 also where another sequencer is at it
+            await _real.wait(_MOMENT)
+        size, _ = await store.tree()
+        await store.news(size - 1)
+    return size
+
+
+async def _without_place(store: Store) -> int:
+    async with cast(PostgresStore | SqliteStore, store).engine.connect() as connection:
+        return int((await connection.exec_driver_sql("SELECT count(*) FROM incoming")).scalar_one())
 
 
 async def at_rest(store: Store, followers: Sequence[Follower] = ()) -> None:

@@ -102,9 +102,9 @@ class PostgresDatabase:
         return found
 
     async def transactions(self) -> int:
-        """How many transactions wrote the events that are there."""
+        """How many transactions wrote the reports that are there; the events themselves are moved by the sequencer."""
         other = await asyncpg.connect(self.dsn)
-        count: int = await other.fetchval("SELECT count(DISTINCT xmin::text) FROM events")
+        count: int = await other.fetchval("SELECT count(DISTINCT xmin::text) FROM receipts")
         await other.close()
         return count
 

@@ -29,6 +29,7 @@ from sos.registry.model import Acknowledged, Notice, Scheme, Suspension, Vehicle
 from sos.registry.pack import shipped
 from sos.registry.registry import Registry
 from tests.journeys import story as s
+from tests.rest import settled
 from tests.sos.journal.conftest import Database
 from tests.sos.journal.reports import incident
 from tests.sos.registry.conftest import by
@@ -99,6 +100,7 @@ async def test_what_a_person_typed_is_in_no_header_tile_row_figure_or_log_line(
         await exporter.export(opened, tmp_path / "none", categories=(Category.VEH,), purpose=MARK, actor="auditor:a")
         with pytest.raises(SosError):
             await journal.execute(opened, c.ReopenIncident(reason=MARK), actor="operator:hanako")
+        await settled(store)
         await publisher.checkpoint()
 
     searched = {

@@ -16,6 +16,7 @@ from sos.registry.lifecycle import Role
 from sos.registry.model import Kind, Right, Scheme, VehicleKey
 from sos.registry.registry import By, Registry
 from sos.registry.sheet import COLUMNS, Sheet, read
+from tests.rest import settled
 from tests.sos.registry.conftest import DEMO, VIN, by
 
 NOW = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
@@ -176,13 +177,13 @@ async def test_rows_become_vehicles_customers_and_rights(registry: Registry, clo
 
 
 async def test_a_dry_run_says_the_same_and_writes_nothing(registry: Registry, store):
-    before = await store.tree()
+    before = await settled(store)
 
     done = await bring(registry, TWO + "nobody,JTMZZ3TESTEC00003,,,,,,,,\n", dry_run=True)
 
     assert figures(done) == (2, 0, 0, 1)
     assert done.dry_run
-    assert await store.tree() == before
+    assert await settled(store) == before
     assert list(await registry.subjects(Kind.VEHICLE, tenant=DEMO)) == []
 
 
