@@ -16,6 +16,7 @@ from routing.categories import Category
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident import urgency
 from sos.incident.model import Answer, AnswerAction, Incident, Match, Mode, Standing, State, Trigger
 
 REMEMBERED = 64
@@ -193,7 +194,7 @@ def _cannot_be(finding: str) -> bool:
 
 
 def filed(incident: Incident, event: e.ReportFiled) -> dict[str, Any]:
-    """A report that comes late fills in what is unknown; it does not make what is known older."""
+    """A report that comes late fills in what is unknown; it does not make what is known older, nor milder."""
     newest = incident.sequence is None or event.sequence >= incident.sequence
     doubts = tuple(code for code in event.findings if _cannot_be(code))
     return {
@@ -201,6 +202,7 @@ def filed(incident: Incident, event: e.ReportFiled) -> dict[str, Any]:
         "sequence": event.sequence if newest else incident.sequence,
         "flags": flags(incident.flags, doubts, readable=NOT_FILED not in event.findings),
         "filed": remembered(incident.filed, event.report_digest),
+        "urgent": urgency.ordered((*incident.urgent, *event.urgent)),
     }
 
 

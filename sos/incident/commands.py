@@ -64,6 +64,7 @@ class FileReport(Command, frozen=True, kw_only=True, gc=False):
     findings: tuple[str, ...] = ()
     report_digest: str = ""
     """Of the bytes, so that each report is filed once; empty: the sequence alone decides."""
+    urgent: tuple[str, ...] = ()
 
 
 class JoinReport(Command, frozen=True, kw_only=True, gc=False):
@@ -190,6 +191,7 @@ class JudgeSeverity(Command, frozen=True, kw_only=True, gc=False):
     coefficients: str
     scored: bool
     report: int
+    severe: bool
     judgement: bytes
     """Canonical JSON, kept as the SEV part."""
 

@@ -74,6 +74,8 @@ class ReportFiled(Event, frozen=True, kw_only=True, gc=False):
     findings: tuple[str, ...] = ()
     report_digest: str = ""
     """Of the bytes that were taken apart, as in ``IncidentOpened`` or ``ReportJoined``."""
+    urgent: tuple[str, ...] = ()
+    """What of it gives the call a head start, as codes of ``urgency.HEAD_START``."""
 
 
 class ReportJoined(Event, frozen=True, kw_only=True, gc=False):
@@ -626,6 +628,8 @@ class SeverityJudged(Event, frozen=True, kw_only=True, gc=False):
     """False: something the model needs is unknown, so there is no risk, only rules."""
     report: int
     """Number of the newest event whose facts were used."""
+    severe: bool = False
+    """The level is severe: a head start in the queue."""
 
 
 class RegistryChanged(Event, frozen=True, kw_only=True, gc=False):

@@ -41,7 +41,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import attendance, belonging, consent, place, response, rungs, talk
+from sos.incident import attendance, belonging, consent, place, response, rungs, talk, urgency
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -267,6 +267,13 @@ def _recognised(incident: Incident, event: e.VehicleRecognised) -> dict[str, Any
     }
 
 
+def _judged(incident: Incident, event: e.SeverityJudged) -> dict[str, Any]:
+    """The newest judgement alone counts, as it is made of all that is known."""
+    others = tuple(ground for ground in incident.urgent if ground != "judged_severe")
+    found = (*others, "judged_severe") if event.severe else others
+    return {"judged": event.report, "urgent": urgency.ordered(found)}
+
+
 def _offered(incident: Incident, event: e.DeskOffered) -> dict[str, Any]:
     return {"offers": event.round, "desks": event.desks}
 
@@ -324,7 +331,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.AnswerDelivered: belonging.answered,
         **place.EFFECTS,
         e.VehicleRecognised: _recognised,
-        e.SeverityJudged: lambda _, event: {"judged": event.report},
+        e.SeverityJudged: _judged,
         e.DeskOffered: _offered,
         e.OperatorAssigned: _assigned,
         e.OperatorLost: lambda *_: {"operator": None, "desks": (), "offers": 0},
@@ -423,6 +430,7 @@ def _file(incident: Incident, command: c.FileReport, _: datetime) -> Decision:
         located=command.located,
         findings=command.findings,
         report_digest=command.report_digest,
+        urgent=command.urgent,
     )
     return (e.Draft(event=filed, parts=command.parts),)
 
@@ -456,6 +464,7 @@ def _judge(incident: Incident, command: c.JudgeSeverity, _: datetime) -> Decisio
         coefficients=command.coefficients,
         scored=command.scored,
         report=command.report,
+        severe=command.severe,
     )
     return (e.Draft(event=judged, parts={Category.SEV: command.judgement}),)
 

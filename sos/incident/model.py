@@ -441,6 +441,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """The vehicle's stream in the registry."""
     judged: int = 0
     """Number of the newest event whose facts are in the last judgement of severity."""
+    urgent: tuple[str, ...] = ()
+    """Why it goes before others of its class (``urgency.HEAD_START``), the most urgent first."""
     passed: tuple[str, ...] = ()
     """Deadlines of the present state that have passed already."""
     tried_at: datetime | None = None

@@ -8,10 +8,12 @@ from datetime import datetime
 
 import msgspec
 
+from routing.brief.crash import crash_facts
 from routing.categories import Category
 from sos.incident.belonging import NOT_FILED
 from sos.incident.commands import FileReport
-from sos.incident.report import canonical
+from sos.incident.report import EmergencyReport, canonical
+from sos.incident.urgency import grounds
 from sos.intake.formats import read_report
 
 
@@ -27,6 +29,7 @@ def file_report(raw: bytes, media_type: str, *, at: datetime, report_digest: str
         parts=report.parts(),
         findings=report.findings,
         report_digest=report_digest,
+        urgent=_urgent(report),
     )
 
 
@@ -37,6 +40,11 @@ def unreadable() -> FileReport:
     after all it counts.
     """
     return FileReport(sequence=-1, located=False, parts={}, findings=(NOT_FILED,))
+
+
+def _urgent(report: EmergencyReport) -> tuple[str, ...]:
+    crash, vehicle = (msgspec.to_builtins(part) for part in (report.crash, report.vehicle))
+    return grounds(crash_facts(crash, vehicle))
 
 
 def completed(

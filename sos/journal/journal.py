@@ -24,6 +24,7 @@ from sos.incident.commands import Command, OpenIncident, ReadParts
 from sos.incident.events import Draft, IncidentOpened, Recorded
 from sos.incident.lifecycle import deadlines, evolve, propose, replay
 from sos.incident.model import EventId, Incident, IncidentId, Mode, State, TenantId, Trigger, new_id
+from sos.incident.urgency import ranked_at
 from sos.journal.keyring import Keyring, Keys, Shut
 from sos.journal.losses import Losses
 from sos.journal.sealing import Contents, Part, Sealed, Sealer, Stamp, milliseconds
@@ -422,8 +423,8 @@ def _deadlines(incident: Incident) -> tuple[tuple[str, int], ...]:
 
 def _row(incident: Incident) -> QueueRow:
     priority = _URGENT[incident.trigger] + (0 if incident.mode is Mode.LIVE else PRACTICE)
-    opened_ms = epoch_ms(incident.opened_at) if incident.opened_at else 0
-    return QueueRow(incident.tenant, incident.state, priority, opened_ms, _snapshot.encode(incident))
+    ranked_ms = epoch_ms(ranked_at(incident.opened_at, incident.urgent)) if incident.opened_at else 0
+    return QueueRow(incident.tenant, incident.state, priority, ranked_ms, _snapshot.encode(incident))
 
 
 def digest(data: bytes) -> str:

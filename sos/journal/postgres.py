@@ -76,7 +76,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::int[])
 _INCIDENTS = """
 INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[])
-ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority,
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority, opened_ms = excluded.opened_ms,
     version = excluded.version, snapshot = excluded.snapshot
 """
 _DEADLINES = "INSERT INTO deadlines (stream, name, due_ms) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])"
@@ -257,7 +257,7 @@ class PostgresStore(Queries):
         if keys:
             await connection.execute(_KEYS, *_columns(keys, 5))
         projected = [
-            (stream, a.row.tenant, a.row.state, a.row.priority, a.row.opened_ms, a.version, a.row.snapshot)
+            (stream, a.row.tenant, a.row.state, a.row.priority, a.row.ranked_ms, a.version, a.row.snapshot)
             for stream, a in sorted(last.items())
         ]
         await connection.execute(_INCIDENTS, *_columns(projected, 7))

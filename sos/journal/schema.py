@@ -122,7 +122,11 @@ incidents = Table(
     Index("ix_incidents_queue", "state", "priority", "opened_ms"),
     sqlite_with_rowid=False,
 )
-"""The state ``evolve`` computed, as JSON in ``snapshot``: equal to a replay of the stream, by test."""
+"""The state ``evolve`` computed, as JSON in ``snapshot``: equal to a replay of the stream, by test.
+
+``opened_ms`` orders within the priority: the opening, less the head start of whoever is in danger there
+(``sos.incident.urgency``).
+"""
 
 deadlines = Table(
     "deadlines",

@@ -75,6 +75,7 @@ _INCIDENTS = _Insert(
     "incidents (id, tenant, state, priority, opened_ms, version, snapshot)",
     7,
     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority,"
+    " opened_ms = excluded.opened_ms,"
     " version = excluded.version, snapshot = excluded.snapshot",
 )
 _DEADLINES = _Insert(
@@ -291,7 +292,7 @@ class _Writer:
         """The read-model rows: the last append of a stream in the batch has the last word."""
         last = {append.stream: append for append in accepted}
         rows = [
-            (id_, a.row.tenant, a.row.state, a.row.priority, a.row.opened_ms, a.version, a.row.snapshot)
+            (id_, a.row.tenant, a.row.state, a.row.priority, a.row.ranked_ms, a.version, a.row.snapshot)
             for id_, a in last.items()
         ]
         self._many(_INCIDENTS, rows)

@@ -41,7 +41,8 @@ class QueueRow(Struct, frozen=True, gc=False):
     tenant: str
     state: str
     priority: int
-    opened_ms: int
+    ranked_ms: int
+    """Order within the priority (``urgency.ranked_at``); the column is still called ``opened_ms``."""
     snapshot: bytes
 
 

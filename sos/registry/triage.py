@@ -14,7 +14,7 @@ import msgspec
 
 from routing.brief.crash import joined
 from routing.categories import Category
-from routing.severity import Facts, Impact, judge, model
+from routing.severity import Facts, Impact, Level, judge, model
 from sos.incident.commands import JudgeSeverity
 from sos.incident.events import DisclosureDecided, Event, Recorded, ReportFiled, VehicleRecognised
 from sos.incident.model import IncidentId, State, TenantId
@@ -67,6 +67,7 @@ class Triage:
             coefficients=model(judged.chosen).digest,
             scored=judged.score is not None,
             report=newest.n,
+            severe=judged.level is Level.SEVERE,
             judgement=canonical({"prediction": judged}),
         )
         await self._journal.execute(newest.incident, command, actor=ACTOR, answers=newest.id)

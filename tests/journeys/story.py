@@ -198,7 +198,7 @@ def recognise(*flags: str, opt_out: bool = False, profiling: bool = True) -> c.R
 
 def judge(report: int = 2) -> c.JudgeSeverity:
     return c.JudgeSeverity(
-        judged_by="wang-2022-all", coefficients="ef" * 32, scored=True, report=report, judgement=PERSONAL
+        judged_by="wang-2022-all", coefficients="ef" * 32, scored=True, report=report, severe=False, judgement=PERSONAL
     )
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy import event as sql
 
 from sos.clock import ManualClock
-from sos.incident.commands import Command, OpenIncident, PassDeadline
+from sos.incident.commands import Command, FileReport, OpenIncident, PassDeadline
 from sos.incident.model import Incident, IncidentId, Mode, State, TenantId, Trigger, new_id
 from sos.journal.deadlines import AT_ONCE, Deadlines
 from sos.journal.journal import Done, Journal
@@ -19,6 +19,7 @@ from sos.journal.readers import SAVE_EVERY, Follower, Reader
 from sos.journal.spool import Spool, Spooled
 from sos.journal.store import Store
 from sos.journal.turns import Turns
+from tests.journeys import story as s
 from tests.sos.journal.conftest import PostgresDatabase
 from tests.sos.journal.reports import incident, opened, receipt, report, sequenced
 
@@ -71,6 +72,37 @@ async def test_a_pressed_button_overtakes_few_crashes_and_a_drill_none(journal: 
 
     assert order.index(pressed) == 9
     assert order.index(drill) == len(order) - 1
+
+
+async def test_who_is_in_danger_rings_before_a_bump_of_the_same_class_and_behind_what_has_waited_long(
+    journal: Journal, store: Store
+):
+    long_ago = await crash(journal, 0, LOUD)
+    bump = await crash(journal, 100, LOUD)
+    burning = await crash(journal, 200, LOUD)
+    pressed = await crash(journal, 201, LOUD, trigger=Trigger.MANUAL)
+
+    for incident_, urgent in ((bump, ()), (burning, ("fire", "rollover", "hard_impact")), (pressed, ("fire",))):
+        filed = FileReport(sequence=1, located=True, parts={}, urgent=urgent)
+        await journal.execute(incident_, filed, actor="test")
+
+    order = await waiting(store)
+    assert [each.id for each in order] == [long_ago, burning, bump, pressed]
+    assert order[1].urgent == ("fire", "rollover", "hard_impact")
+
+
+async def test_a_later_and_milder_report_takes_no_head_start_back_and_a_judgement_may(journal: Journal, store: Store):
+    burning = await crash(journal, 0, LOUD)
+    for number, urgent in enumerate((("fuelLeak",), ("fire",), ()), 1):
+        filed = FileReport(sequence=number, located=True, parts={}, urgent=urgent, report_digest=str(number))
+        await journal.execute(burning, filed, actor="test")
+    recognised = s.recognise(profiling=True)
+    await journal.execute(burning, recognised, actor="test")
+
+    for report_, severe in ((5, True), (6, False)):
+        await journal.execute(burning, replace(s.judge(report_), severe=severe), actor="test")
+        state = await journal.state(burning)
+        assert state.urgent == ("fire", *(["judged_severe"] if severe else []), "fuelLeak")
 
 
 async def test_deadlines_of_tenants_take_turns(journal: Journal, store: Store, clock: ManualClock):

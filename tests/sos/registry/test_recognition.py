@@ -270,7 +270,9 @@ async def test_no_score_is_computed_kept_or_shown_for_a_brand_without_profiling(
     assert not [r for r in await journal.store.stream(incident) if isinstance(r.event, SeverityJudged)]
     parts = await journal.unseal(incident, tuple(Category))
     assert not [part for part in parts if b"risk" in part.payload or b"prediction" in part.payload]
-    forced = JudgeSeverity(judged_by=DEFAULT, coefficients="0" * 64, scored=True, report=99, judgement=b"{}")
+    forced = JudgeSeverity(
+        judged_by=DEFAULT, coefficients="0" * 64, scored=True, report=99, severe=False, judgement=b"{}"
+    )
     with pytest.raises(Refused, match="profiling"):
         await journal.execute(incident, forced, actor="system:severity")
 

@@ -199,6 +199,8 @@ export interface Incident {
   registry_flags: readonly string[] | null;
   /** Number of the newest event in the last judgement of severity; 0 without one. */
   judged: number;
+  /** Why it goes before others of its class, the most urgent first. */
+  urgent: readonly string[];
   passed: readonly string[];
   disposition: Disposition | null;
   read_by: readonly (readonly [string, readonly string[]])[];

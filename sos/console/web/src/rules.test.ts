@@ -64,6 +64,18 @@ test("an automatic crash comes before a manual call, and the older before the ne
   expect(list.sort(byUrgency).map(({ id }) => id)).toEqual(["old", "new", "manual", "drill"]);
 });
 
+test("whoever is in danger goes before a bump that came three minutes earlier at most, and stays in the class", () => {
+  const list = [
+    incident({ id: "bump", trigger: "automatic", opened_at: "2026-01-01T00:05:00Z" }),
+    incident({ id: "pressed", trigger: "manual", opened_at: "2026-01-01T00:00:00Z", urgent: ["fire"] }),
+    incident({ id: "fire", trigger: "automatic", opened_at: "2026-01-01T00:06:00Z", urgent: ["fire", "hard_impact"] }),
+    incident({ id: "long", trigger: "automatic", opened_at: "2026-01-01T00:02:59Z" }),
+    incident({ id: "fuel", trigger: "automatic", opened_at: "2026-01-01T00:06:01Z", urgent: ["fuelLeak"] }),
+  ];
+
+  expect(list.sort(byUrgency).map(({ id }) => id)).toEqual(["long", "fire", "bump", "fuel", "pressed"]);
+});
+
 test("an incident whose operator was lost after agencies were told waits for a person again", () => {
   const found = sections([incident({ state: "handing_over", operator: null })], "op1");
   expect(found.waiting).toHaveLength(1);

@@ -3,7 +3,7 @@
 import { joined } from "./crash";
 import type { CallBack, Consent, Crash, Degraded, Disposition, Incident, Location, NamedPlace, Necessity, Owner, PartsItem, Path, Place, Prediction, Service, Vehicle, WaitReason } from "./protocol";
 import type { Agency } from "./protocol";
-import { answerable, fresh, pending, talking } from "./state";
+import { answerable, fresh, HEAD_START, pending, talking } from "./state";
 
 /** How loudly an incident asks for a person.  Each has its own shape, word and colour. */
 export type Urgency = "automatic" | "unknown" | "manual" | "exercise";
@@ -16,12 +16,16 @@ export function urgency(incident: Incident): Urgency {
   return incident.trigger;
 }
 
-/** Most urgent first, then oldest. */
+/** By class, then by age; whoever is in danger counts as having come earlier, and never leaves the class. */
 export function byUrgency(a: Incident, b: Incident): number {
   const first = ORDER[urgency(a)] - ORDER[urgency(b)];
   if (first !== 0) return first;
-  const [left, right] = [a.opened_at ?? "", b.opened_at ?? ""];
+  const [left, right] = [rankedAt(a), rankedAt(b)];
   return left < right ? -1 : left > right ? 1 : a.id < b.id ? -1 : 1;
+}
+
+function rankedAt({ opened_at, urgent }: Incident): number {
+  return (opened_at === null ? 0 : Date.parse(opened_at)) - Math.max(0, ...urgent.map((one) => HEAD_START.get(one) ?? 0)) * 1000;
 }
 
 export interface Sections {

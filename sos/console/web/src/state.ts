@@ -78,6 +78,7 @@ export function fresh(id: string, tenant: string): Incident {
     flags: [],
     registry_flags: null,
     judged: 0,
+    urgent: [],
     passed: [],
     disposition: null,
     read_by: [],
@@ -159,6 +160,22 @@ type Effect = (incident: Incident, data: Data) => Partial<Incident>;
 const text = (data: Data, name: string): string => data[name] as string;
 const texts = (data: Data, name: string): readonly string[] => (data[name] as readonly string[] | undefined) ?? [];
 
+/** Seconds by which a call counts as having come earlier, by ground, the most urgent first (`sos/incident/urgency.py`). */
+export const HEAD_START: ReadonlyMap<string, number> = new Map([
+  ["fire", 180],
+  ["water", 180],
+  ["trapped", 180],
+  ["ejected", 180],
+  ["pedestrian", 180],
+  ["rollover", 180],
+  ["sender_severe", 180],
+  ["judged_severe", 180],
+  ["hard_impact", 180],
+  ["fuelLeak", 60],
+]);
+
+const urgent = (found: readonly string[]): readonly string[] => [...HEAD_START.keys()].filter((one) => found.includes(one));
+
 const EFFECTS: Readonly<Record<string, Effect>> = {
   IncidentOpened: (_, data) => ({
     mode: data["mode"] as Mode,
@@ -166,6 +183,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     flags: flagged([], data),
   }),
   ReportFiled: (incident, data) => ({
+    urgent: urgent([...incident.urgent, ...texts(data, "urgent")]),
     located: (data["located"] as boolean) || incident.located === true,
     flags: doubted(codesOf(data).includes("not_filed") ? flagged(incident.flags, { readable: false }) : incident.flags, data),
   }),
@@ -201,7 +219,13 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   }),
   MoveNoticed: (_, data) => ({ move: { distance_m: data["distance_m"] as number, in_force: false } }),
   MoveSettled: () => ({ move: null }),
-  SeverityJudged: (_, data) => ({ judged: data["report"] as number }),
+  SeverityJudged: (incident, data) => ({
+    judged: data["report"] as number,
+    urgent: urgent([
+      ...incident.urgent.filter((ground) => ground !== "judged_severe"),
+      ...(data["severe"] === true ? ["judged_severe"] : []),
+    ]),
+  }),
   VehicleRecognised: (incident, data) => {
     const others = incident.flags.filter((flag) => !(incident.registry_flags ?? []).includes(flag));
     const told = texts(data, "flags");
