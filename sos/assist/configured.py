@@ -30,11 +30,10 @@ class Announcing(Struct, frozen=True, kw_only=True):
         return self.speech.state if self.speech is not None else {"speech": "off"}
 
     def readers(self) -> tuple[Reader, ...]:
-        return (
-            (Reader(name=READER, handle=self.announcer.handle, wants=self.announcer.WANTS),)
-            if self.announcer is not None
-            else ()
-        )
+        if self.announcer is None:
+            return ()
+        handle, wants = self.announcer.handle, self.announcer.WANTS
+        return (Reader(name=READER, handle=handle, wants=wants, alone=True, within=self.announcer.run),)
 
 
 @asynccontextmanager

@@ -1,163 +1,146 @@
-"""The telephone exchange as the settings describe it, with its door and the way desks reach it."""
+"""Voice as the settings want it: who carries it, the bridge, people on call, and the doors that callers come in by."""
 
-import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
 
-from sos.calls.adapters.twilio.account import Finding, Wanted, found, judged
+import structlog
+from aiohttp import web
+from msgspec import Struct
+from prometheus_client import CollectorRegistry
+
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
+from sos.calls.adapters.twilio import configured as twilio
 from sos.calls.adapters.twilio.provider import TwilioProvider
-from sos.calls.adapters.twilio.rest import Account, Rest
-from sos.calls.adapters.twilio.station import Options
-from sos.calls.adapters.twilio.twiml import Urls
-from sos.calls.adapters.twilio.webhooks import OperatorOf, Trust, TwilioDoor, VoiceKeys
-from sos.calls.bridge import DESK, Bridge, NumberOf
-from sos.calls.http import IncidentOfCall
-from sos.clock import Clock
-from sos.errors import Misconfigured
-from sos.incident.model import AgencyId, TenantId
-from sos.settings import Settings, TwilioSettings
+from sos.calls.adapters.twilio.webhooks import OperatorOf
+from sos.calls.agency import AgencyDoor, AgencyOf
+from sos.calls.bridge import Bridge, NumberOf
+from sos.calls.http import IceDoor, IncidentOfCall, SenderOf, VehicleDoor
+from sos.calls.loudness import Loudness
+from sos.calls.on_call import OnCall, Person, with_people
+from sos.calls.port import Sound
+from sos.calls.replay import Forks, Recordings
+from sos.calls.turn import Turn
+from sos.incident.model import LegId, OperatorId
+from sos.journal.configured import Kept
+from sos.journal.readers import Reader, by_incident
+from sos.settings import Settings
 
-DeskVoice = Literal["webrtc", "sdk", "telephone", "none"]
-"""How a desk takes part in a call: by an offer to this machine, by Twilio's Voice SDK, by the telephone on it."""
-
-EDGES = ("ashburn", "dublin", "frankfurt", "roaming", "sao-paulo", "singapore", "sydney", "tokyo", "umatilla")
-"""Edge locations that ``roaming`` may lead to: the public ones of Voice SDK 2.18."""
-
-_IDENTITY = re.compile(r"[A-Za-z0-9_]{1,121}\Z")
-"""What a Voice SDK client may be called; anything else reaches us changed, and as nobody we know."""
+log = structlog.get_logger()
 
 
-def provider(settings: Settings, group: TwilioSettings, *, recordings: Path, clock: Clock) -> TwilioProvider:
-    """The exchange, to be opened.  ``Misconfigured`` names a secret that cannot be read, or a tenant that is not there.
+class Callers(Struct, frozen=True, kw_only=True):
+    """How the doors find out who calls, and about what."""
 
-    All that the door needs is looked at here, before anything runs.
+    sender_of: SenderOf
+    operator_of: OperatorOf
+    agency_of: AgencyOf
+    incident_of_call: IncidentOfCall
+
+
+class Calls(Struct, frozen=True, kw_only=True):
+    """What is open while the service runs."""
+
+    settings: Settings
+    kept: Kept
+    loudness: Loudness
+    recordings: Path
+    sounds: Recordings | Forks
+    provider: EmbeddedProvider | TwilioProvider
+    bridge: Bridge
+    turn: Turn
+
+    async def say(self, leg: LegId, sound: str, pcm: bytes) -> None:
+        await self.provider.say(leg, Sound(id=sound, pcm=pcm))
+
+    def readers(self) -> Iterator[Reader]:
+        yield by_incident("bridge", self.bridge, at_once=None)
+        wanted = self.settings.attendance.on_call
+        if wanted and self.provider.dials:
+            on_call = OnCall(self.kept.journal, _people(self.settings), hang_up=self.provider.end)
+            yield by_incident("on-call", on_call, at_once=None)
+        elif wanted:
+            log.warning("on_call_unreachable", people=len(wanted), telephony=self.settings.telephony)
+
+    def work(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What runs for ever."""
+        yield "voice", self.bridge.run
+        provider = self.provider
+        if isinstance(provider, TwilioProvider):
+            yield "levels", lambda: self.loudness.watch(provider, self.kept.clock)
+
+    def figures(self) -> tuple[CollectorRegistry, ...]:
+        return (self.provider.metrics,) if isinstance(self.provider, TwilioProvider) else ()
+
+    def open_doors(self, app: web.Application, callers: Callers) -> None:
+        """Where vehicles, desks, agencies and, when it carries voice, Twilio come in."""
+        vehicles = VehicleDoor(
+            self.bridge,
+            self.kept.journal,
+            sender_of=callers.sender_of,
+            incident_of_call=callers.incident_of_call,
+            relays=lambda: self.turn.servers("vehicle"),
+        )
+        agencies = AgencyDoor(self.bridge, self.kept.journal, agency_of=callers.agency_of, turn=self.turn)
+        relays = IceDoor(self.turn, sender_of=callers.sender_of, operator_of=callers.operator_of)
+        app.add_routes([*vehicles.routes(), *agencies.routes(), *relays.routes()])
+        if self.settings.twilio is None or not isinstance(self.provider, TwilioProvider):
+            return
+        door = twilio.door(
+            self.settings,
+            self.settings.twilio,
+            exchange=self.provider,
+            bridge=self.bridge,
+            incident_of_call=callers.incident_of_call,
+            operator_of=callers.operator_of,
+            clock=self.kept.clock,
+        )
+        app.add_routes(door.routes())
+        app.on_shutdown.append(door.close)
+
+
+@asynccontextmanager
+async def calls(settings: Settings, kept: Kept, *, number_of: NumberOf) -> AsyncIterator[Calls]:
+    """Voice, and what a killed process left of it: legs that are gone, recordings that are open.
+
+    ``number_of``: the telephone numbers of agencies.
     """
-    _trust(settings, group)
-    for operator in settings.operators:
-        if desk_voice(settings, operator.id) == "sdk" and not _IDENTITY.match(operator.id):
-            raise Misconfigured(f"operators.{operator.id}: the Voice SDK takes letters, digits and _ in an id alone")
-    known = {tenant.id for tenant in settings.tenants}
-    for number in group.numbers:
-        if number.tenant not in known:
-            raise Misconfigured(f"twilio.numbers: there is no tenant {number.tenant}")
-    options = Options(
-        account=_account(group),
-        caller=group.caller,
-        urls=Urls(base=settings.url.rstrip("/")),
-        fallback=group.fallback,
-        mixing_region=group.mixing_region,
-        ring_s=group.ring_s,
-    )
-    return TwilioProvider(options, recordings=recordings, book=settings.data / "twilio", clock=clock)
+    recordings = settings.data / "recordings"
+    loudness = Loudness()
+    turn = Turn(settings.turn_urls, kept.keys.secret("turn").hex(), clock=kept.clock)
+    provider = _provider(settings, kept, turn, recordings=recordings, loudness=loudness)
+    sounds = Forks(provider) if isinstance(provider, TwilioProvider) else Recordings(recordings, kept.journal)
+    async with provider:
+        lines = twilio.with_desks(number_of, settings.twilio)
+        bridge = Bridge(kept.journal, provider, number_of=with_people(lines, _people(settings)))
+        await bridge.settle()
+        yield Calls(
+            settings=settings,
+            kept=kept,
+            loudness=loudness,
+            recordings=recordings,
+            sounds=sounds,
+            provider=provider,
+            bridge=bridge,
+            turn=turn,
+        )
 
 
-async def account_findings(settings: Settings) -> list[Finding]:
-    """What is right and wrong with the account at Twilio.
-
-    ``Misconfigured`` without a group ``twilio``, ``Unavailable`` when Twilio does not answer or does not let us in.
-    """
-    group = settings.twilio
-    if group is None:
-        raise Misconfigured("there is no group twilio in the settings")
-    called = [number.called for number in group.numbers]
-    wanted = Wanted(
-        base=settings.url.rstrip("/"),
-        numbers=tuple(each for each in called if each.startswith("+")),
-        domains=tuple(each for each in called if not each.startswith("+")),
-        caller=group.caller,
-        application=group.desk_application_sid,
-    )
-    async with Rest(_account(group)) as rest:
-        return judged(wanted, await found(rest, wanted))
-
-
-def door(
-    settings: Settings,
-    group: TwilioSettings,
-    *,
-    exchange: TwilioProvider,
-    bridge: Bridge,
-    incident_of_call: IncidentOfCall,
-    operator_of: OperatorOf,
-    clock: Clock,
-) -> TwilioDoor:
-    """Where Twilio comes in."""
-    secret = _secret("api_key_secret_file", group.api_key_secret_file)
-    keys = VoiceKeys(
-        account=group.account_sid,
-        key=group.api_key_sid,
-        secret=secret,
-        application=group.desk_application_sid,
-        edges=group.desk_edges,
-    )
-    return TwilioDoor(
-        exchange,
-        bridge,
-        trust=_trust(settings, group),
-        tenants={number.called: TenantId(number.tenant) for number in group.numbers},
-        incident_of_call=incident_of_call,
-        operator_of=operator_of,
-        voice_keys=keys if group.desk_application_sid else None,
-        clock=clock,
+def _provider(
+    settings: Settings, kept: Kept, turn: Turn, *, recordings: Path, loudness: Loudness
+) -> EmbeddedProvider | TwilioProvider:
+    """Who carries voice."""
+    if settings.telephony == "twilio" and settings.twilio is not None:
+        return twilio.provider(settings, settings.twilio, recordings=recordings, clock=kept.clock)
+    return EmbeddedProvider(
+        recordings,
+        clock=kept.clock,
+        workers=settings.media_workers,
+        ports=settings.media_port_range,
+        relays=lambda: turn.servers("worker"),
+        on_levels=loudness.hear,
     )
 
 
-def desk_voice(settings: Settings, operator: str) -> DeskVoice:
-    """How the desk of ``operator`` takes part in calls."""
-    if settings.telephony != "twilio" or settings.twilio is None:
-        return "webrtc"
-    if any(line.operator == operator for line in settings.twilio.desk_lines):
-        return "telephone"
-    return "sdk" if settings.twilio.desk_application_sid else "none"
-
-
-def desk_sources(settings: Settings) -> tuple[str, ...]:
-    """Where the console's page must reach the SDK's signalling (CSP ``connect-src``); nowhere when no desk uses it.
-
-    After it was connected once the SDK goes back to the edge that took it, so ``roaming`` stands for all of them.
-    """
-    if settings.telephony != "twilio" or settings.twilio is None or not settings.twilio.desk_application_sid:
-        return ()
-    wanted = settings.twilio.desk_edges
-    return tuple(f"wss://voice-js.{edge}.twilio.com" for edge in (EDGES if "roaming" in wanted else wanted))
-
-
-def _account(group: TwilioSettings) -> Account:
-    return Account(
-        sid=group.account_sid,
-        user=group.api_key_sid,
-        secret=_secret("api_key_secret_file", group.api_key_secret_file),
-        base=group.base_url,
-        edge=group.edge,
-        region=group.region,
-        within_s=group.within_s,
-    )
-
-
-def _trust(settings: Settings, group: TwilioSettings) -> Trust:
-    files = {"auth_token_file": group.auth_token_file, "previous_auth_token_file": group.previous_auth_token_file}
-    return Trust(
-        account=group.account_sid,
-        tokens=tuple(_secret(name, file) for name, file in files.items() if file),
-        base=settings.url.rstrip("/"),
-    )
-
-
-def with_desks(agencies: NumberOf, group: TwilioSettings | None) -> NumberOf:
-    """Numbers of agencies, and of the desks that have a telephone."""
-    desks = {line.operator: line.number for line in group.desk_lines} if group is not None else {}
-
-    def number_of(who: AgencyId, line: str) -> str | None:
-        return desks.get(who) if line == DESK else agencies(who, line)
-
-    return number_of
-
-
-def _secret(name: str, file: str) -> str:
-    try:
-        text = Path(file).read_text().strip()
-    except OSError as wrong:
-        raise Misconfigured(f"twilio.{name}: {file} cannot be read ({wrong.strerror})") from wrong
-    if not text:
-        raise Misconfigured(f"twilio.{name}: {file} is empty")
-    return text
+def _people(settings: Settings) -> tuple[Person, ...]:
+    return tuple(Person(id=OperatorId(each.id), number=each.number) for each in settings.attendance.on_call)

@@ -6,7 +6,7 @@ import msgspec
 import typer
 
 from sos.calls.adapters.twilio.account import Verdict
-from sos.calls.configured import account_findings
+from sos.calls.adapters.twilio.configured import account_findings
 from sos.cli.options import AsJson, ConfigFile, Exit
 from sos.settings import load
 

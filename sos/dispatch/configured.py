@@ -1,11 +1,12 @@
-"""The hand-off as the settings want it: which channels this house speaks, and the doors that agencies come in by.
+"""Dispatch as the settings want it: who plans and decides, which channels we speak, and the doors of agencies.
 
 Part of the composition root; nothing else imports it or the adapters it puts together.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -13,24 +14,37 @@ from aiohttp import web
 from msgspec import Struct
 
 from recording.keys import KeyStore
+from routing.boundaries import PrefectureLayer
+from routing.brief import Sender
 from routing.directory import Directory
+from routing.errors import RoutingError
+from routing.geocode import Geocoder
+from routing.law import RuleBook
+from routing.plan import Sources
 from sos.dispatch.adapters.callback import CallbackDoor
 from sos.dispatch.adapters.cards import CardDoor, Cards, Shelf, SignedIn
 from sos.dispatch.adapters.eido import EidoChannel, EidoDoor
 from sos.dispatch.adapters.https import HttpsChannel, check_settings
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel
+from sos.dispatch.addresses import Addresses
+from sos.dispatch.corrections import Corrections
+from sos.dispatch.disclosure import Disclosures, Policy
 from sos.dispatch.endings import Lasting
 from sos.dispatch.handoff import Handoff, all_forms
-from sos.dispatch.ladder import Times
+from sos.dispatch.ladder import Times, numbers
+from sos.dispatch.planner import Planner
 from sos.dispatch.port import AgencyChannel
 from sos.dispatch.replies import Replies
 from sos.dispatch.signing import public_key, public_text
+from sos.dispatch.sources import open_rules, open_towns
+from sos.dispatch.unattended import Practice, Unattended
 from sos.errors import Misconfigured
-from sos.incident.model import AgencyId, DisclosureId, IncidentId
+from sos.incident.model import AgencyId, DisclosureId, IncidentId, TenantId
 from sos.journal.journal import Journal
+from sos.journal.readers import Reader, by_incident
 from sos.problems import LinkExpired
-from sos.settings import LadderSettings, MailSettings, Settings
+from sos.settings import LadderSettings, MailSettings, Settings, TenantSettings
 
 log = structlog.get_logger()
 
@@ -51,6 +65,13 @@ class HandingOver(Struct, frozen=True, kw_only=True):
     lasting: Lasting
     work: tuple[Work, ...]
     """Long tasks by name."""
+
+    def readers(self) -> Iterator[Reader]:
+        yield by_incident("cards", self.cards)
+        handle, wants, within = self.handoff.handle, self.handoff.WANTS, self.handoff.run
+        yield Reader(
+            name="handoff", handle=handle, wants=wants, by_incident=True, at_once=None, alone=True, within=within
+        )
 
     async def agency_of(self, incident: IncidentId, disclosure: DisclosureId, token: str) -> AgencyId:
         """Whom a brief's link was made for; ``NoSuchLink`` when it is none of ours, ``LinkExpired``."""
@@ -112,6 +133,66 @@ async def handing_over(
         )
 
 
+def rules(settings: Settings, directory: Directory, *, now: datetime) -> RuleBook:
+    """The disclosure rules, with a table for each country an agency lies in and the terms of each tenant."""
+    countries = {agency.country for agency in directory.agencies.values()}
+    terms = {tenant.terms for tenant in settings.tenants if tenant.terms}
+    return open_rules(settings.rules, countries=countries, terms=terms, as_of=now.date())
+
+
+def disclosures(settings: Settings, journal: Journal, *, directory: Directory, book: RuleBook) -> Disclosures:
+    """Who decides what may be told."""
+    return Disclosures(
+        journal,
+        directory=directory,
+        book=book,
+        domains={TenantId(tenant.id): tenant.domain for tenant in settings.tenants},
+        policies={TenantId(tenant.id): Policy(terms=tenant.terms) for tenant in settings.tenants},
+        senders={TenantId(tenant.id): _sender(tenant, settings) for tenant in settings.tenants},
+    )
+
+
+def planning(settings: Settings, journal: Journal, sources: Sources) -> Reader:
+    """Who answers for a place."""
+    prefectures = PrefectureLayer.load().names
+    return by_incident("planner", Planner(journal, sources, towns=open_towns(settings.towns), prefectures=prefectures))
+
+
+def telling(
+    settings: Settings, journal: Journal, decided: Disclosures, *, directory: Directory, dials: bool
+) -> Iterator[Reader]:
+    """Who tells an agency without an operator: of a better place, and when nobody of ours answers."""
+    yield by_incident("corrections", Corrections(journal, decided))
+    practice = Practice(
+        tells=settings.attendance.unattended == "ladder",
+        nobody_after=timedelta(seconds=settings.attendance.nobody_after_s),
+        invites=not dials,
+    )
+    yield by_incident("unattended", Unattended(journal, decided, directory, practice=practice))
+
+
+@asynccontextmanager
+async def geocoding(settings: Settings, journal: Journal) -> AsyncIterator[tuple[Reader, ...]]:
+    """Names of places from the operator's own geocoder, where there is one."""
+    if not settings.geocoder:
+        yield ()
+        return
+    try:
+        made = Geocoder(settings.geocoder, monotonic=time.monotonic, within_s=settings.geocoder_within_ms / 1000.0)
+    except RoutingError as fault:
+        raise Misconfigured(str(fault)) from fault
+    async with made as geocoder:
+        addresses = Addresses(journal, geocoder, clock=journal.clock)
+        yield (by_incident("addresses", addresses, at_once=None, alone=True),)
+
+
+def languages(agency: AgencyId, directory: Directory, *, dials: bool) -> Sequence[str]:
+    """What is spoken at an agency that a call reaches; ``dials``: by its telephone, or else by a page."""
+    known = directory.agencies.get(agency)
+    reached = known is not None and (not dials or numbers(known, directory))
+    return known.languages if known is not None and reached else ()
+
+
 def check_directory(directory: Directory, *, loopback: bool) -> None:
     """``Misconfigured`` names the agency whose channel has a wrong address or key."""
     for agency in directory.agencies.values():
@@ -167,3 +248,12 @@ def _password(file: str) -> str:
         return Path(file).read_text().strip()
     except OSError as wrong:
         raise Misconfigured("mail.password_file cannot be read") from wrong
+
+
+def _sender(tenant: TenantSettings, settings: Settings) -> Sender:
+    return Sender(
+        domain=tenant.domain,
+        name_ja=settings.centre_ja,
+        name_en=settings.centre_en,
+        desk_uri=f"tel:{settings.desk_line}" if settings.desk_line else f"sip:desk@{tenant.domain}",
+    )

@@ -1,11 +1,14 @@
-"""The data a plan is made from, opened as the settings say: boundaries, directory, roads, hospitals, towns."""
+"""The data a plan is made from, opened as the settings say: boundaries, directory, roads, hospitals, towns, law."""
 
+from collections.abc import Collection
+from datetime import date
 from pathlib import Path
 
 from routing.boundaries import Layer, MunicipalLayer, PrefectureLayer
 from routing.directory import Directory
 from routing.errors import RoutingError
 from routing.hospitals import Facilities
+from routing.law import RuleBook
 from routing.place import TownPoints
 from routing.plan import PlanRules, Sources
 from routing.routes import Crossings, RouteTable
@@ -69,3 +72,13 @@ def open_towns(path: str) -> TownPoints | None:
         return TownPoints.load(Path(path)) if path else None
     except (OSError, RoutingError) as fault:
         raise Misconfigured(f"towns: {fault}") from fault
+
+
+def open_rules(path: str, *, countries: Collection[str], terms: Collection[str], as_of: date) -> RuleBook:
+    """The disclosure rules of a folder, the shipped ones without: a table for each country, and all the ``terms``."""
+    try:
+        rules = RuleBook.load(Path(path)) if path else RuleBook.shipped()
+        rules.require(countries, terms=terms, as_of=as_of)
+    except RoutingError as fault:
+        raise Misconfigured(f"rules: {fault}") from fault
+    return rules

@@ -7,24 +7,29 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import jwt
+from aiohttp import web
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Struct
 
+from sos.clock import Clock
 from sos.errors import Misconfigured
 from sos.incident.model import IncidentId, Mode, TenantId
 from sos.intake.acceptance import Acceptance
 from sos.intake.answers import Answers
 from sos.intake.auth import ALGORITHMS, NONCES_KEPT, Credentials, Rate, SigningKey, TokenIssuer
+from sos.intake.http import IncidentDoor
+from sos.intake.http import routes as event_routes
 from sos.intake.matching import Matching
 from sos.intake.mqtt import Broker, MqttDoor
 from sos.intake.nonces import Nonces
+from sos.intake.reader import Filer
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.intake.testcalls import TestCalls
 from sos.intake.voice import CallsWithoutData
 from sos.journal.journal import Journal
-from sos.journal.readers import Reader
+from sos.journal.readers import Reader, by_incident
 from sos.settings import Settings, TenantSettings, TokenSettings
 
 
@@ -156,9 +161,11 @@ def _mqtt(
 class Intake(Struct, frozen=True, kw_only=True):
     """The parts of intake that share what came in lately."""
 
+    journal: Journal
     tenants: Mapping[TenantId, Tenant]
     credentials: Credentials
     recent: Recent
+    filer: Filer
     acceptance: Acceptance
     calls: CallsWithoutData
     matching: Matching
@@ -174,9 +181,11 @@ class Intake(Struct, frozen=True, kw_only=True):
         acceptance = Acceptance(journal, receipts, recent, join_within=within)
         known = credentials(settings, nonces=Nonces(NONCES_KEPT, settings.data / "nonces.sqlite"))
         return cls(
+            journal=journal,
             tenants=tenants(settings),
             credentials=known,
             recent=recent,
+            filer=Filer(journal),
             acceptance=acceptance,
             calls=CallsWithoutData(journal, receipts, recent),
             matching=Matching(journal, recent),
@@ -200,10 +209,17 @@ class Intake(Struct, frozen=True, kw_only=True):
             self.tenants[tenant], leg=leg, vehicle=vehicle, tel=tel, language=language, received_at=received_at
         )
 
+    def routes(self, clock: Clock) -> list[web.RouteDef]:
+        """Where the clouds of vehicles come in."""
+        incidents = IncidentDoor(self.journal, self.credentials, self.answers)
+        return [*event_routes(self.acceptance, self.credentials, clock), *incidents.routes()]
+
     def readers(self) -> tuple[Reader, ...]:
-        """What follows the journal for intake, besides the filer and what the MQTT door carries."""
+        """What follows the journal for intake, besides what the MQTT door carries."""
+        filer = self.filer
         return (
-            Reader(name="matching", handle=self.matching.handle, wants=self.matching.WANTS, by_incident=True),
-            Reader(name="test-receipts", handle=self.tests.handle, wants=self.tests.WANTS, by_incident=True),
+            Reader(name="filer", handle=filer.handle, wants=filer.WANTS, by_incident=True, instead=filer.give_up),
+            by_incident("matching", self.matching),
+            by_incident("test-receipts", self.tests),
             Reader(name="answers", handle=self.answers.handle, wants=self.answers.WANTS, from_now=True),
         )

@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from msgspec import Struct
@@ -65,6 +65,24 @@ class Reader(Struct, frozen=True, kw_only=True):
     """Incidents under way at most; None for readers that wait for the world, each incident on its own."""
     instead: Callable[[Recorded], Awaitable[None]] | None = None
     """What is done for an event that cannot be handled, so that its incident goes on."""
+    alone: bool = False
+    """It acts on the world: of several replicas one runs it, since two would tell an agency twice."""
+    within: Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]] | None = None
+    """What its following runs inside of when it is ``alone``, so that the work it began ends with it."""
+
+
+class OfIncidents(Protocol):
+    """Follows incidents, each for itself."""
+
+    @property
+    def WANTS(self) -> tuple[type[Event], ...]: ...
+
+    async def handle(self, batch: Sequence[Recorded]) -> None: ...
+
+
+def by_incident(name: str, work: OfIncidents, *, at_once: int | None = AT_ONCE, alone: bool = False) -> Reader:
+    """The reader that does ``work``; ``at_once`` None: it waits for the world."""
+    return Reader(name=name, handle=work.handle, wants=work.WANTS, by_incident=True, at_once=at_once, alone=alone)
 
 
 class Follower:

@@ -26,7 +26,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 MAY_IMPORT_SQLALCHEMY = re.compile(r"sos/(journal|registry)/\w+\.py")
 MAY_IMPORT_WEB = re.compile(
-    r"sos/(intake/http|calls/(http|cross_origin|agency|adapters/twilio/webhooks)|console/\w+|dispatch/adapters/(portal|callback|cards|eido)|dispatch/configured|dispatch/lost|exports/http|registry/http|problems|accesses|whip|health|front/\w+|app)\.py"
+    r"sos/(intake/http|calls/(http|cross_origin|agency|adapters/twilio/webhooks)|console/\w+|dispatch/adapters/(portal|callback|cards|eido)|\w+/configured|dispatch/lost|exports/http|registry/http|problems|accesses|whip|health|front/\w+|app)\.py"
 )
 
 
@@ -60,6 +60,11 @@ def test_imports_stand_at_the_top_of_a_module_and_under_no_condition():
     ]
 
     assert not hidden, "\n".join(hidden)
+
+
+def test_the_composition_root_is_a_list_of_parts():
+    """How a room's parts are made stands in the room's own ``configured.py``."""
+    assert len((ROOT / "sos/app.py").read_text().splitlines()) <= 350
 
 
 def test_sql_and_http_are_met_only_where_they_belong():

@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from sos.calls.adapters.twilio.account import Finding, Verdict
+from sos.calls.adapters.twilio.configured import account_findings
 from sos.calls.adapters.twilio.twiml import OVERRIDES
-from sos.calls.configured import account_findings
 from sos.errors import Misconfigured, Unavailable
 from sos.settings import Settings, TwilioNumberSettings
 from tests.sos.calls.test_twilio_service import settings

@@ -1,0 +1,27 @@
+"""Exports as the settings want them: what makes packages, and the auditors who may ask for one."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+from sos.exports.http import Auditor, ExportDoor
+from sos.exports.package import Exporter
+from sos.journal.configured import Kept
+from sos.settings import Settings
+
+
+def exporter(kept: Kept, *, recordings: Path) -> Exporter:
+    return Exporter(
+        kept.journal,
+        kept.publisher,
+        kept.tiles,
+        recordings=recordings,
+        log_signer=kept.log_signer,
+        seal_signer=kept.seal_signer,
+    )
+
+
+def routes(settings: Settings, made: Exporter) -> list[web.RouteDef]:
+    """Where auditors come in."""
+    auditors = tuple(Auditor(id=each.id, token_digest=each.token_digest) for each in settings.auditors)
+    return ExportDoor(made, auditors).routes()

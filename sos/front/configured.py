@@ -1,0 +1,29 @@
+"""Who may be connected and who watches them, as the settings want it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sos.clock import Clock
+from sos.front.access_log import AccessLog
+from sos.front.connections import Hall, Room
+from sos.front.watch import Watch
+from sos.settings import Settings
+
+
+def hall(settings: Settings) -> Hall:
+    """Room for connections: as many as this process may have, wide for a proxy on this machine."""
+    return Hall(Room.of_this_process(per_address=settings.connections_per_address, proxies=_proxies(settings)))
+
+
+@contextmanager
+def watch(settings: Settings, clock: Clock) -> Iterator[Watch]:
+    """Who comes in, who is refused: beside the journal, in files of its own."""
+    lines = AccessLog(settings.data / "access")
+    try:
+        yield Watch(lines, clock=clock, proxies=_proxies(settings))
+    finally:
+        lines.close()
+
+
+def _proxies(settings: Settings) -> tuple[str, ...]:
+    return (*settings.trusted_proxies, "127.0.0.1", "::1")

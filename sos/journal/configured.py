@@ -1,0 +1,81 @@
+"""What is kept, as the settings want it: keys, database, spool, journal, and the log that is published of it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from recording.keys import KeyStore
+from recording.note import Signer
+from recording.tiles import TileStore
+from sos.clock import Clock
+from sos.journal.custody import Custody
+from sos.journal.journal import Journal
+from sos.journal.keyring import RETENTIONS
+from sos.journal.migrate import upgrade
+from sos.journal.postgres import PostgresStore
+from sos.journal.publisher import Publisher
+from sos.journal.readers import drain_spool, under_lease
+from sos.journal.spool import Spool
+from sos.journal.sqlite import SqliteStore
+from sos.settings import Settings
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """What every room stands on."""
+
+    clock: Clock
+    keys: KeyStore
+    store: SqliteStore | PostgresStore
+    journal: Journal
+    tiles: TileStore
+    log_signer: Signer
+    seal_signer: Signer
+    publisher: Publisher
+    custody: Custody
+
+    def work(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What runs for ever."""
+        yield "spool", lambda: drain_spool(self.journal)
+        yield "publisher", lambda: self.publisher.run(self.clock)
+        yield "keys", self.custody.watch
+
+    def once(self, role: str, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Awaitable[None]]:
+        """Of several replicas one does ``work``, and another when that one is gone."""
+        return lambda: under_lease(role, work, store=self.store, clock=self.clock)
+
+
+@asynccontextmanager
+async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = ()) -> AsyncIterator[Kept]:
+    """All of it open, until the context is left.  ``retentions``: classes of keys besides the journal's own."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.data.chmod(0o700)  # what an older start left open below is shut with it
+    keys = KeyStore(settings.data / "keys")
+    store = _store(settings)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(store)
+        await upgrade(store.engine)
+        within = timedelta(milliseconds=settings.accept_within_ms)
+        spool = Spool(settings.data / "spool", keys.secret("spool"))
+        journal = await stack.enter_async_context(Journal(store, keys, spool, clock=clock, accept_within=within))
+        tiles = TileStore(settings.data / "log")
+        log_signer = Signer(settings.log_origin, keys.signing_key("log"))
+        yield Kept(
+            clock=clock,
+            keys=keys,
+            store=store,
+            journal=journal,
+            tiles=tiles,
+            log_signer=log_signer,
+            seal_signer=Signer(f"{settings.log_origin.split('/')[0]}/seal", keys.signing_key("seal")),
+            publisher=Publisher(store, tiles, log_signer, origin=settings.log_origin),
+            custody=Custody(keys, store, retentions=(*RETENTIONS, *retentions), clock=clock),
+        )
+
+
+def _store(settings: Settings) -> SqliteStore | PostgresStore:
+    if settings.database_url:
+        return PostgresStore(settings.database_url)
+    return SqliteStore(settings.data / "journal.db")
