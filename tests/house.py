@@ -5,7 +5,6 @@ import os
 import resource
 import secrets
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -22,15 +21,10 @@ from recording.note import Signer
 from sos.clock import SystemClock
 from sos.dispatch.adapters.portal import Links
 from sos.incident.model import AgencyId
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 AGENCIES = ROOT / "routing" / "data" / "demo_agencies.toml"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class House:

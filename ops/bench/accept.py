@@ -54,6 +54,7 @@ from sos.journal.sqlite import SqliteStore  # noqa: E402
 from sos.problems import problems_middleware  # noqa: E402
 from sos.settings import Settings, TenantSettings  # noqa: E402
 from sos.vehicle.report import Car, crash  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 KEY = "bench-key"
 NAMES = ("bare", "sqlite", "postgres", "full", "plain")
@@ -201,8 +202,8 @@ def measure(names: list[str], *, rounds: int, seconds: int, connections: int) ->
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sos-bench-")))
         database = _postgres(stack, scratch) if {"postgres", "plain"} & set(names) else ""
         for round_ in range(rounds):
-            for place, name in enumerate(names):
-                port = 18100 + place
+            for name in names:
+                port = free_port()
                 where = database.replace("/postgres?", f"/{name}{round_}?") if name in ("postgres", "plain") else ""
                 if where:
                     _create(database, f"{name}{round_}")

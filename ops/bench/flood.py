@@ -39,6 +39,7 @@ from sos.journal.postgres import PostgresStore  # noqa: E402
 from sos.journal.sqlite import SqliteStore  # noqa: E402
 from sos.settings import OperatorSettings, Settings, TenantSettings  # noqa: E402
 from sos.vehicle.report import Car, crash  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 AGREED_PER_S = 12
 """What a brand with a large fleet sends in its busiest minute."""
@@ -187,7 +188,7 @@ async def _transactions(database: str) -> int:
 
 
 async def measure(name: str, database: str, data: Path, *, times: int, seconds: float, after_s: float) -> None:
-    port = 18300 + os.getpid() % 500
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, __file__, "--serve", str(port), "--data", str(data), "--url", database]
     with (data / "service.log").open("wb") as log:

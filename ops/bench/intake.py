@@ -18,7 +18,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -50,6 +49,7 @@ from sos.journal.spool import Spool  # noqa: E402
 from sos.journal.sqlite import SqliteStore  # noqa: E402
 from sos.problems import problems_middleware  # noqa: E402
 from sos.settings import Settings, TenantSettings  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 KEY = "bench-key"
 NAMES = ("bare", "accept", "full")
@@ -170,7 +170,7 @@ def percentile_ms(waits: Sequence[float], share: float) -> float:
 
 def measure(name: str, *, rate: float, seconds: float, seed: int) -> tuple[float, float, float]:
     """p50, p99, p99.9 in milliseconds."""
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as data:
         command = [sys.executable, __file__, "--serve", name, "--port", str(port), "--data", data]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -203,12 +203,6 @@ async def _until_up(port: int) -> None:
                 continue
             writer.close()
             return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main() -> None:

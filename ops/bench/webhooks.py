@@ -23,7 +23,7 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from sos.settings import OperatorSettings, Settings, TenantSettings, TwilioNumberSettings, TwilioSettings
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.calls.twilio_rig import CALLER, VEHICLES, toml_of
 from tests.twilio_emulator.world import sid
 

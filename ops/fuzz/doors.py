@@ -8,7 +8,6 @@ import asyncio
 import gc
 import json
 import secrets
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,6 +28,7 @@ from sos.incident.events import ReportFiled
 from sos.incident.model import AgencyId, IncidentId
 from sos.settings import AuditorSettings, OperatorSettings, RegistrarSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash
+from tests.ports import free_port
 
 NEIGHBOUR_EVERY = 20
 """Inputs between two cries for help of the neighbour."""
@@ -60,7 +60,7 @@ class House:
 @asynccontextmanager
 async def house(data: Path) -> AsyncIterator[House]:
     keys = {name: secrets.token_urlsafe(24) for name in (*_PEOPLE, "neighbour")}
-    port = _free_port()
+    port = free_port()
     settings = Settings(
         data_dir=str(data),
         port=port,
@@ -303,12 +303,6 @@ async def _exchange(port: int, sent: bytes) -> tuple[int, bytes]:
     head, _, body = answer.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     return (int(words[1]) if len(words) > 1 else 0), body
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _digest(token: str) -> str:

@@ -21,7 +21,7 @@ from sos.clock import SystemClock
 from sos.incident.events import ReportFiled
 from sos.incident.model import IncidentId
 from sos.settings import AuditorSettings, OperatorSettings, RegistrarSettings, Settings, TenantSettings
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos import nasty
 
 KEY = "key-of-anybody-at-all"

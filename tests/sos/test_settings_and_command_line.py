@@ -20,7 +20,8 @@ from sos.errors import Misconfigured
 from sos.problems import problems_middleware
 from sos.settings import AuditorSettings, OperatorSettings, Settings, TenantSettings, load
 from sos.whip import leg_id
-from tests.house import ROOT, free_port
+from tests.house import ROOT
+from tests.ports import free_port
 
 KEY = "a key for tests"
 DIGEST = sha256(KEY.encode()).hexdigest()

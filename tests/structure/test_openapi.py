@@ -21,7 +21,8 @@ from aiohttp import ClientSession
 from sos.app import running
 from sos.openapi import PATHS, document, schemas
 from sos.settings import Settings
-from tests.house import ROOT, House, free_port
+from tests.house import ROOT, House
+from tests.ports import free_port
 from tests.structure.test_route_access import _routes
 
 EXAMPLES = 12

@@ -2,7 +2,6 @@
 
 import gc
 import re
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from aiohttp import ClientSession, web
 
 from sos.app import running
 from sos.settings import Settings
+from tests.ports import free_port
 
 PUBLIC = {
     ("GET", "/healthz"): "says only that it is alive",
@@ -30,13 +30,6 @@ PUBLIC = {
 """Routes that answer anybody, and why that is right."""
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _routes() -> set[tuple[str, str]]:
     """Method and path of every route of the application that is running in this process."""
     running_now = [
@@ -48,7 +41,7 @@ def _routes() -> set[tuple[str, str]]:
 
 
 async def test_every_route_is_public_on_purpose_or_refuses_a_stranger(tmp_path: Path):
-    settings = Settings(data_dir=str(tmp_path), port=_free_port())
+    settings = Settings(data_dir=str(tmp_path), port=free_port())
     answers: dict[tuple[str, str], int] = {}
     async with running(settings) as service, ClientSession() as stranger:
         routes = {(method, path) for method, path in _routes() if method != "HEAD"}  # answers as GET does

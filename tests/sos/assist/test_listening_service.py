@@ -11,7 +11,7 @@ from sos.app import running
 from sos.clock import SystemClock
 from sos.errors import Misconfigured
 from sos.settings import AssistSettings, Settings
-from tests.house import free_port
+from tests.ports import free_port
 
 
 def settings(tmp_path: Path, model: str) -> Settings:

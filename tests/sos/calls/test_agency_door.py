@@ -17,8 +17,8 @@ from sos.settings import OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
 from sos.vehicle.voice import CarVoice
 from tests.audio import correlate
-from tests.house import free_port
 from tests.journeys import story as s
+from tests.ports import free_port
 from tests.sos.calls.peers import Peer
 from tests.sos.calls.test_two_parties import wav
 from tests.sos.dispatch.test_disclosure_at_the_desk import Desk

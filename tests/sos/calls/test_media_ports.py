@@ -1,9 +1,7 @@
 """Voice uses the ports that the firewall was told of, and no others."""
 
 import re
-import socket
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 
@@ -12,26 +10,14 @@ from sos.calls.adapters.embedded.ports import MediaPorts
 from sos.errors import Misconfigured, Unavailable
 from sos.incident.model import IncidentId, LegId, Party, new_id
 from sos.settings import Settings
+from tests.ports import neighbours
 from tests.sos.calls.peers import KEY, Peer
-
-
-def two_ports() -> tuple[int, int]:
-    """Two neighbouring ports that are free everywhere just now."""
-    for first in range(42_000, 43_000, 2):
-        try:
-            for port in (first, first + 1):
-                with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-                    probe.bind(("0.0.0.0", port))
-        except OSError:
-            continue
-        return first, first + 1
-    raise AssertionError("no two neighbouring ports are free")
 
 
 async def test_an_answer_names_ports_of_the_range_and_a_call_too_many_is_unavailable(
     provider: MediaServer, new_peer: Callable[[int], Peer]
 ) -> None:
-    ports = two_ports()
+    ports = neighbours()
 
     async def answered(seed: int) -> str:
         return await provider.accept(
@@ -53,7 +39,7 @@ async def test_an_answer_names_ports_of_the_range_and_a_call_too_many_is_unavail
 
 
 def test_a_taken_port_is_passed_over() -> None:
-    first, last = two_ports()
+    first, last = neighbours()
     with MediaPorts(first, last).bound("127.0.0.1") as one, MediaPorts(first, last).bound("127.0.0.1") as other:
         assert {one.getsockname()[1], other.getsockname()[1]} == {first, last}
         with pytest.raises(OSError, match="in use"):

@@ -29,7 +29,7 @@ from sos.incident.model import IncidentId, LegId, Party, new_id
 from sos.problems import problems_middleware
 from sos.settings import OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.calls.peers import KEY, Events, Peer, met
 from tests.sos.calls.test_agency_door import FIRE, Browser, digest
 from tests.sos.dispatch.test_disclosure_at_the_desk import Desk

@@ -27,7 +27,7 @@ from sos.settings import (
     TwilioNumberSettings,
     TwilioSettings,
 )
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.calls.peers import met
 from tests.sos.calls.twilio_rig import CALLER, CAR, DESCRIBED, DESK, VEHICLES
 from tests.twilio_emulator.server import Emulator

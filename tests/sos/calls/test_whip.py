@@ -15,7 +15,7 @@ from sos.calls.turn import ice_links
 from sos.errors import Malformed
 from sos.settings import Settings, TenantSettings
 from sos.whip import FRAGMENT_MEDIA_TYPE, OFFER_MEDIA_TYPE, Fragment
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.calls.peers import Peer
 from tests.sos.calls.test_agency_door import KEY, digest
 

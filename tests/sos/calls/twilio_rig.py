@@ -21,7 +21,8 @@ from sos.errors import Forbidden
 from sos.incident.model import IncidentId, LegId, OperatorId, Party, TenantId, new_id
 from sos.problems import problems_middleware
 from sos.settings import Settings
-from tests.house import AGENCIES, free_port
+from tests.house import AGENCIES
+from tests.ports import free_port
 from tests.sos.calls.peers import KEY, Events
 from tests.twilio_emulator.server import Emulator
 

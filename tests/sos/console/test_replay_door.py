@@ -20,8 +20,8 @@ from sos.incident.model import Disposition, IncidentId, TenantId
 from sos.media import opus
 from sos.settings import OperatorSettings, Settings
 from sos.vehicle.voice import speech_like
-from tests.house import free_port
 from tests.journeys import story as s
+from tests.ports import free_port
 
 CAR = "leg-car"
 PEOPLE = ("hanako", "taro", "jiro")

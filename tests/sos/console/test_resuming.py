@@ -11,7 +11,7 @@ import pytest
 
 from sos.app import Service, running
 from sos.settings import OperatorSettings, Settings, TenantSettings
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.intake import field
 
 KEY = "desk-and-tenant-key"

@@ -12,7 +12,7 @@ from sos.console.desks import SILENT, Desks
 from sos.incident.model import DeskId, OperatorId
 from sos.settings import OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.dispatch.test_disclosure_at_the_desk import KEY, Desk, _digest
 
 DESK, HANAKO = DeskId("desk-hanako"), OperatorId("hanako")

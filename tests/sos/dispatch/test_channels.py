@@ -1,7 +1,6 @@
 """Every channel under one contract, against the real other end of it; then what is particular to each."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -32,6 +31,7 @@ from sos.incident.commands import Acknowledge, AskBack, Reject, ReportStatus, St
 from sos.incident.events import AgencyAsked, PartsRead
 from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, OperatorId, Question
 from sos.problems import problems_middleware
+from tests.ports import free_port
 from tests.sos.dispatch.agencies import AgencySystem, dispatch_system, mail_server
 
 FIRE, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-13-police")
@@ -47,12 +47,6 @@ PARCEL = Parcel(
     brief=b'{"invented":"brief"}',
     forms={"eido": b'{"$id":"urn:invented"}', "pdf": b"%PDF-invented"},
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from sos.incident.events import AgencyAcknowledged, DeliveryStarted, HandoffComp
 from sos.incident.model import AgencyId, Incident, IncidentId, State
 from sos.settings import OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.dispatch.agencies import AgencySystem
 
 FIRE = AgencyId("jp-13-fire")

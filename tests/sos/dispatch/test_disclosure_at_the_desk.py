@@ -11,7 +11,7 @@ from sos.app import running
 from sos.clock import SystemClock
 from sos.settings import OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
-from tests.house import free_port
+from tests.ports import free_port
 
 KEY = "a-key-for-this-test"
 

@@ -20,7 +20,7 @@ from sos.incident.model import Acknowledgement, AgencyId, Disclosure, Disclosure
 from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 from sos.problems import problems_middleware
-from tests.house import free_port
+from tests.ports import free_port
 
 FIRE, NEIGHBOUR, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-14-fire"), AgencyId("jp-13-police")
 LASTING = Lasting(link=timedelta(seconds=8), after_closing=timedelta(seconds=4))

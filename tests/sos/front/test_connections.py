@@ -18,7 +18,8 @@ from sos.clock import SystemClock
 from sos.front.connections import Hall, Room, serve
 from sos.problems import problems_middleware
 from sos.vehicle.report import Car, crash, report_once
-from tests.house import House, free_port
+from tests.house import House
+from tests.ports import free_port
 
 SILENT = 3_000
 

@@ -12,7 +12,7 @@ import pytest
 from sos.app import Service, running
 from sos.settings import OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.dispatch.test_disclosure_at_the_desk import KEY, _digest
 
 

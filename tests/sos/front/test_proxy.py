@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from sos.clock import SystemClock
-from tests.house import ROOT, House, free_port
+from tests.house import ROOT, House
+from tests.ports import free_port
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 

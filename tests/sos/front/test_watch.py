@@ -15,7 +15,7 @@ from sos.front.watch import ALARM_AT, PER_ADDRESS
 from sos.incident.model import State
 from sos.settings import AuditorSettings, OperatorSettings, RegistrarSettings, Settings, TenantSettings
 from sos.vehicle.report import MEDIA_TYPE, Car, crash, report_once
-from tests.house import free_port
+from tests.ports import free_port
 
 KEY, DESK, AUDITOR, PORTAL = "key-of-acme", "token-of-hanako", "token-of-the-auditor", "token-of-a-portal"
 WRONG = "a-wrong-token-that-must-be-nowhere"

@@ -16,7 +16,8 @@ from typing import Self
 from amqtt.broker import Broker
 
 from sos.clock import SystemClock
-from tests.house import ROOT, free_port
+from tests.house import ROOT
+from tests.ports import free_port
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 

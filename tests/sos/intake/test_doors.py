@@ -25,7 +25,7 @@ from sos.incident.model import AnswerAction, AnswerId, IncidentId
 from sos.intake.signature import sign
 from sos.settings import Settings, SigningKeySettings, TenantSettings
 from sos.vehicle.report import Car, crash
-from tests.house import free_port
+from tests.ports import free_port
 
 KEY, OTHER = "acme-key", "other-key"
 

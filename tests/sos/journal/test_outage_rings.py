@@ -22,7 +22,7 @@ from sos.journal.journal import Journal, Received
 from sos.journal.spool import Spool
 from sos.journal.store import Store
 from sos.settings import OperatorSettings, Settings, TenantSettings
-from tests.house import free_port
+from tests.ports import free_port
 from tests.sos.journal.conftest import Database, PostgresDatabase
 from tests.sos.journal.reports import TENANT, opened, receipt, report
 
