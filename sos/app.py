@@ -38,7 +38,7 @@ from sos.dispatch.sources import open_sources
 from sos.exports import configured as exports
 from sos.exports.package import Exporter
 from sos.front import configured as front
-from sos.front import connections, headers
+from sos.front import connections, figures, headers
 from sos.front.watch import Watch
 from sos.health import Health
 from sos.incident.model import OperatorId, TenantId
@@ -189,7 +189,8 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
         ("set-aside", asides.watch),
         ("deadlines", deadlines.watch),
     )
-    for name, work in (*_long_work(parts), *others):
+    shown = _figures_shown(health, parts.settings, parts.kept.clock)
+    for name, work in (*_long_work(parts), *others, *shown):
         supervisor.start(name, work)
     return health
 
@@ -210,7 +211,11 @@ def _readers(parts: _Parts) -> Iterator[Reader]:
     yield from parts.desks.readers()
 
 
-def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+_Work = Iterator[tuple[str, Callable[[], Awaitable[None]]]]
+"""Names of long tasks, and how each is begun."""
+
+
+def _long_work(parts: _Parts) -> _Work:
     """What runs for ever beside the readers."""
     yield from parts.calls.work()
     yield from parts.kept.work()
@@ -220,6 +225,13 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield from parts.listening.work
     if parts.intake.mqtt is not None:
         yield "mqtt", parts.kept.once("mqtt", parts.intake.mqtt.serve)
+
+
+def _figures_shown(health: Health, settings: Settings, clock: Clock) -> _Work:
+    """Figures, where the settings want them anywhere."""
+    host, port = settings.metrics_host, settings.metrics_port
+    if port:
+        yield "figures", lambda: figures.serve(health.figures, host=host, port=port, clock=clock)
 
 
 def _health(parts: _Parts, supervisor: Supervisor, followers: list[Follower], asides: Asides) -> Health:

@@ -1,14 +1,13 @@
-"""Is it alive, is it ready, how much does it do: `/healthz`, `/readyz`, `/metrics`, and the console's health strip."""
+"""Is it alive, is it ready, how much does it do: `/healthz`, `/readyz`, the figures, and the console's health strip."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from sos.console.hub import Hub, message
 from sos.errors import Unavailable
@@ -65,7 +64,6 @@ class Health:
         return [
             web.get("/healthz", self._alive),
             web.get("/readyz", self._ready),
-            web.get("/metrics", self._metrics),
         ]
 
     async def watch(self, hub: Hub) -> None:
@@ -118,10 +116,8 @@ class Health:
         body = msgspec.json.encode(state)
         return web.Response(status=200 if ready else 503, body=body, content_type="application/json")
 
-    async def _metrics(self, request: web.Request) -> web.Response:
-        """For this machine alone: what comes from elsewhere, or through a proxy, finds nothing here."""
-        if not _from_here(request):
-            raise web.HTTPNotFound
+    async def figures(self) -> bytes:
+        """For Prometheus; ``sos.front.figures`` gives them out."""
         self._waiting.set(await self._count_waiting())
         size, _hashes = await self._journal.store.tree()
         self._log_size.set(size)
@@ -131,12 +127,4 @@ class Health:
             self._set_aside.labels(name).set(self._asides.waiting.get(name, 0))
         oldest = self._journal.spool_oldest
         self._spool_age.set((self._journal.clock.now() - oldest).total_seconds() if oldest else 0)
-        figures = b"".join(generate_latest(registry) for registry in (self._registry, *self._others))
-        return web.Response(body=figures, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def _from_here(request: web.Request) -> bool:
-    """Whether somebody on this machine asks for himself: no address but loopback, and no proxy's headers."""
-    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-    passed_on = {"Forwarded", "X-Forwarded-For", "Via", "X-Real-Ip"} & {name.title() for name in request.headers}
-    return peer is not None and not passed_on and ip_address(peer[0].partition("%")[0]).is_loopback
+        return b"".join(generate_latest(registry) for registry in (self._registry, *self._others))

@@ -508,14 +508,6 @@ _SERVICE: Mapping[str, Mapping[str, Operation]] = {
             answers={"200": _reply("Ready"), "503": _reply("A part is down")},
         )
     },
-    "/metrics": {
-        "get": _operation(
-            "Figures for Prometheus",
-            tag="service",
-            answers={"200": _reply("Figures", media="text/plain")},
-            refuses=(503,),
-        )
-    },
 }
 
 PATHS: Mapping[str, Mapping[str, Operation]] = MappingProxyType(

@@ -296,6 +296,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     """Loopback, because browsers give a microphone to plain HTTP there only; behind a TLS proxy it stays."""
     port: int = 8080
+    metrics_host: str = "127.0.0.1"
+    """Address on which figures are given out; never one that strangers reach."""
+    metrics_port: int = 0
+    """Port of ``/metrics`` (Prometheus), such as 9464; 0: figures are given to nobody.  It is never the port of the
+    doors, so that no proxy passes figures on."""
     public_url: str = ""
     """How agencies and vehicles reach us from outside; empty means ``http://host:port``."""
     log_origin: str = "sos.example.com/journal"
@@ -390,6 +395,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise Misconfigured("port must be between 0 and 65535")
+        if not 0 <= self.metrics_port <= 65535 or (self.metrics_port == self.port and self.port):
+            raise Misconfigured("metrics_port must be between 0 and 65535, and another than port")
         if self.database_url and not self.database_url.startswith("postgresql://"):
             raise Misconfigured("database_url must begin with postgresql:// (or be empty for SQLite)")
         if bool(self.tls_certificate) != bool(self.tls_key):
@@ -472,6 +479,8 @@ _FROM_ENVIRONMENT: Mapping[str, type] = {
     "database_url": str,
     "host": str,
     "port": int,
+    "metrics_host": str,
+    "metrics_port": int,
     "public_url": str,
     "log_origin": str,
     "accept_within_ms": int,

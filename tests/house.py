@@ -38,6 +38,7 @@ class House:
         self.data = data
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.metrics_port = free_port()
         self.tenant_key = secrets.token_urlsafe(24)
         self.desk_tokens = {operator: secrets.token_urlsafe(24) for operator in operators}
         self.auditor_token = secrets.token_urlsafe(24)
@@ -95,8 +96,10 @@ class House:
         async with aiohttp.ClientSession(base_url=self.url) as session, session.get(path) as response:
             return await response.json()
 
-    async def text(self, path: str) -> str:
-        async with aiohttp.ClientSession(base_url=self.url) as session, session.get(path) as response:
+    async def figures(self) -> str:
+        """What Prometheus is told."""
+        at = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(at) as response:
             return await response.text()
 
     async def _answers(self, session: aiohttp.ClientSession) -> bool:
@@ -113,7 +116,8 @@ class House:
             for name, token in self.desk_tokens.items()
         )
         return (
-            f'data_dir = "{self.data}"\nport = {self.port}\ndatabase_url = "{self.database}"\n'
+            f'data_dir = "{self.data}"\nport = {self.port}\nmetrics_port = {self.metrics_port}\n'
+            f'database_url = "{self.database}"\n'
             f'directory = "{AGENCIES}"\n'
             f'[[tenants]]\nid = "acme"\ndomain = "acme.sos.example"\nkey_digests = ["{_digest(self.tenant_key)}"]\n'
             f'{operators}[[auditors]]\nid = "auditor"\ntoken_digest = "{_digest(self.auditor_token)}"\n'

@@ -27,7 +27,7 @@ from tests.ports import free_port
 from tests.sos.calls.twilio_rig import CALLER, VEHICLES, toml_of
 from tests.twilio_emulator.world import sid
 
-PORT = free_port()
+PORT, FIGURES = free_port(), free_port()
 VOICE_URL = f"http://127.0.0.1:{PORT}/twilio/voice"
 PLAIN = "<Response><Dial><Conference>x</Conference></Dial></Response>"
 WITHIN_S = 0.2
@@ -130,6 +130,7 @@ def _settings(directory: Path, told: Mapping[str, str]) -> Settings:
     return Settings(
         data_dir=str(directory / "data"),
         port=PORT,
+        metrics_port=FIGURES,
         telephony="twilio",
         twilio=group,
         tenants=(TenantSettings(id="acme", domain="acme.sos.example", key_digests=(digest,)),),
@@ -139,7 +140,7 @@ def _settings(directory: Path, told: Mapping[str, str]) -> Settings:
 
 async def _talking(url: str, cars: int) -> None:
     """Return when so many incidents wait."""
-    await _until(f"{url}/metrics", lambda text: f"sos_incidents_waiting {cars}.0" in text)
+    await _until(f"http://127.0.0.1:{FIGURES}/metrics", lambda text: f"sos_incidents_waiting {cars}.0" in text)
 
 
 async def _until(address: str, good: Any) -> None:

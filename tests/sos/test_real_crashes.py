@@ -46,7 +46,7 @@ async def house(request, tmp_path):
 
 async def _until_planned(house: House, clock: SystemClock) -> None:
     for _ in range(600):
-        behind = {line for line in (await house.text("/metrics")).splitlines() if line.startswith("sos_reader_behind")}
+        behind = {line for line in (await house.figures()).splitlines() if line.startswith("sos_reader_behind")}
         if all(line.endswith(" 0.0") for line in behind if "filer" in line or "planner" in line):
             return
         await clock.wait(timedelta(milliseconds=200))

@@ -14,7 +14,6 @@ from tests.ports import free_port
 PUBLIC = {
     ("GET", "/healthz"): "says only that it is alive",
     ("GET", "/readyz"): "says only which part is down",
-    ("GET", "/metrics"): "figures without personal data; the proxy keeps it inside",
     ("GET", "/console"): "leads to the page",
     ("GET", "/console/"): "the page; empty until somebody logs in",
     ("GET", "/console/assets/{name}"): "the page's scripts",

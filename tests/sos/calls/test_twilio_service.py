@@ -50,6 +50,7 @@ def settings(tmp_path: Path, emulator: Emulator) -> Settings:
     return Settings(
         data_dir=str(tmp_path / "data"),
         port=port,
+        metrics_port=free_port(),
         telephony="twilio",
         twilio=TwilioSettings(
             account_sid=emulator.account,
@@ -111,7 +112,8 @@ async def test_a_car_s_call_from_the_first_ring_to_the_last_deletion(tmp_path: P
         await story.until(incident, e.RecordingSealed)
         await met(lambda: len(emulator.world.deleted) == 3)
         recorded = await story.until(incident, e.ProviderCopyDeleted)
-        async with aiohttp.ClientSession() as session, session.get(f"{service.url}/metrics") as answer:
+        figures = f"http://127.0.0.1:{service.settings.metrics_port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(figures) as answer:
             assert "sos_twilio_queued_legs_total 0.0" in await answer.text()
 
     kinds = [type(each.event).__name__ for each in recorded]

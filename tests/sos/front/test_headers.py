@@ -119,17 +119,6 @@ async def test_under_tls_the_session_has_a_name_that_no_other_host_or_path_can_s
     assert (cookie["secure"], cookie["httponly"], cookie["path"], cookie["domain"]) == (True, True, "/", "")
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "forwarded", "Via", "X-Real-IP"])
-async def test_figures_are_for_this_machine_and_not_for_what_comes_through_a_proxy(service: Service, header: str):
-    at = f"http://127.0.0.1:{service.settings.port}/metrics"
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(at) as here,
-        session.get(at, headers={header: "203.0.113.9"}) as through,
-    ):
-        assert (here.status, through.status) == (200, 404)
-
-
 async def test_everything_that_is_kept_is_for_this_user_alone_whatever_the_umask(service: Service):
     service_url = f"http://127.0.0.1:{service.settings.port}"
     await report_once(

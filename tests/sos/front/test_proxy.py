@@ -18,7 +18,7 @@ NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/loca
 
 
 @pytest.mark.skipif(NGINX is None, reason="no nginx on this machine (Debian package nginx-light)")
-async def test_nginx_passes_on_what_it_should_and_keeps_figures_inside(tmp_path: Path):
+async def test_nginx_passes_on_what_it_should_and_the_doors_have_no_figures(tmp_path: Path):
     async with House(tmp_path / "data") as house:
         port = free_port()
         given = await asyncio.to_thread(_prepared, tmp_path, port, house.port)

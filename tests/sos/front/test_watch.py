@@ -32,6 +32,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     settings = Settings(
         data_dir=str(tmp_path),
         port=free_port(),
+        metrics_port=free_port(),
         tenants=(TenantSettings(id="acme", domain="acme.example", key_digests=(_digest(KEY),)),),
         operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=_digest(DESK)),),
         auditors=(AuditorSettings(id="auditor-1", token_digest=_digest(AUDITOR)),),
@@ -197,7 +198,7 @@ async def test_many_wrong_credentials_are_an_alarm_that_figures_and_readiness_sh
 
     async with visitor.get("/readyz") as answer:
         after, status = await answer.json(), answer.status
-    async with visitor.get("/metrics") as answer:
+    async with visitor.get(f"http://127.0.0.1:{service.settings.metrics_port}/metrics") as answer:
         figures = await answer.text()
 
     assert (before["access"], after["access"], status) == ("ok", "alarm", 200)
