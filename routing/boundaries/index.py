@@ -65,8 +65,9 @@ class Finding(Struct, frozen=True):
     """Something an import found, and repaired unless it says otherwise."""
 
     kind: str
-    """``encoding``, ``datum``, ``no_shape``, ``no_code``, ``nobody's``, ``code``, ``repaired``, ``parts``, ``repeat``,
-    ``overlap``, ``hole``, ``missing``, ``past``, ``ended``, ``made``."""
+    """``encoding``, ``datum``, ``place``, ``no_shape``, ``no_code``, ``nobody's``, ``code``, ``odd``, ``date``,
+    ``repaired``, ``parts``, ``repeat``, ``enclave``, ``overlap``, ``hole``, ``part``, ``missing``, ``past``, ``ended``,
+    ``made``."""
     text: str
     rows: tuple[int, ...] = ()
     """Of the source; the first is 1."""

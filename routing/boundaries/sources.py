@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 import shapely
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routing.boundaries.index import Finding, Source
 from routing.errors import Misconfigured
@@ -41,9 +42,11 @@ _WGS84 = ("4326", "CRS84", "4612", "6668", "6697", "4019", "4269", "6318", "4258
 _MOST_BYTES = 4 << 30
 """A file that unpacks to more is refused; all Japan at full resolution is 0.5 GB."""
 
-_ENCODINGS = ("utf-8-sig", "cp932")
+_ELSE = "cp932"
 """KSJ files before 2018 are in Windows-31J and say so nowhere."""
 
+_MOSTLY_TEXT = 100
+"""Characters beyond ASCII for each that is none, in a file that is UTF-8 all the same: a name is odd then, not all."""
 
 _Json = TypeVar("_Json")
 
@@ -112,7 +115,7 @@ def _read(path: Path, digest: str, mapping: Mapping[str, str] | None, layer: str
         Row(number=number, fields=_fields(properties, wanted), shape=shape)
         for number, (properties, shape) in enumerate(records, 1)
     ]
-    _in_degrees([row.shape for row in rows if row.shape is not None], path.name)
+    rows = _in_degrees(rows, findings, path.name)
     source = Source(name=path.name, sha256=digest, layer=layer or "", areas=len(rows), encoding=encoding)
     return Content(source, rows, findings)
 
@@ -148,12 +151,14 @@ def _bounded(file: Any, name: str) -> bytes:
 
 
 def _decoded(data: bytes, name: str) -> tuple[str, str]:
-    for encoding in _ENCODINGS:
-        try:
-            return data.decode(encoding), encoding
-        except UnicodeDecodeError:
-            continue
-    raise Misconfigured(f"{name}: is neither in UTF-8 nor in Windows-31J (cp932)")
+    loosely = data.decode("utf-8-sig", "replace")
+    wrong = loosely.count("\ufffd")
+    if _MOSTLY_TEXT * wrong <= sum(not character.isascii() for character in loosely):
+        return loosely, "utf-8-sig" if not wrong else f"utf-8 with {wrong} faults"
+    try:
+        return data.decode(_ELSE), _ELSE
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{name}: is neither in UTF-8 nor in Windows-31J ({_ELSE})") from None
 
 
 def _parsed(text: str, kind: type[_Json], name: str) -> _Json:
@@ -309,14 +314,23 @@ def _text(value: Any) -> str:
     return "" if text in ("NaT", "nan", "None") else text
 
 
-def _in_degrees(shapes: Sequence[Any], name: str) -> None:
-    if not shapes:
+def _in_degrees(rows: list[Row], findings: list[Finding], name: str) -> list[Row]:
+    """The rows with shapes in degrees; a few that are not lose theirs.  ``Misconfigured`` when the file is not."""
+    shaped = [row for row in rows if row.shape is not None]
+    if not shaped:
         raise Misconfigured(f"{name}: no feature has a polygon")
-    west, south, east, north = shapely.total_bounds(np.array(shapes)).tolist()
-    if not (-180.5 <= west <= east <= 180.5):
-        raise Misconfigured(f"{name}: its coordinates are no degrees (easting {west:.0f} to {east:.0f})")
-    if not (-90.0 <= south <= north <= 90.0):
-        raise Misconfigured(f"{name}: latitudes run from {south:.1f} to {north:.1f}; are the axes swapped?")
+    west, south, east, north = shapely.bounds(np.array([row.shape for row in shaped])).T
+    wide, high = (west < -180.5) | (east > 180.5), (south < -90.0) | (north > 90.0)
+    if 2 * wide.sum() > len(shaped):
+        raise Misconfigured(f"{name}: its coordinates are no degrees (easting {west.min():.0f} to {east.max():.0f})")
+    if 2 * (wide | high).sum() > len(shaped):
+        raise Misconfigured(f"{name}: latitudes run from {south.min():.1f} to {north.max():.1f}; are the axes swapped?")
+    odd = {row.number for row, is_odd in zip(shaped, wide | high, strict=True) if is_odd}
+    if odd:
+        findings.append(
+            Finding("place", f"{name}: rows whose coordinates are no degrees, left out", tuple(sorted(odd)))
+        )
+    return [row if row.number not in odd else replace(row, shape=None) for row in rows]
 
 
 def day(text: str) -> date | None:

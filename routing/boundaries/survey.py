@@ -1,13 +1,14 @@
 """From the rows of boundary files to areas fit for an index: joined by code, repaired, dated, and what was odd.
 
 An import repairs what has one plausible meaning (an outline that crosses itself, a code without its leading zero, an
-area in several rows) and says which rows; it refuses what has two (one code under two names, a wrong check digit).
+area in several rows) and says which rows.  What has two (one code under two names, a code and a name of different
+prefectures, a wrong check digit) is left out and named: an odd row spoils nothing but itself.
 """
 
 import itertools
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from importlib import resources
@@ -67,7 +68,7 @@ def survey(
     valid_to: date | None = None,
     tell: Callable[[str], None],
 ) -> Survey:
-    """The areas of one or several files.  ``Misconfigured`` names the rows that contradict one another."""
+    """The areas of one or several files.  ``Misconfigured`` when nothing of a file can be used."""
     findings = [finding for content in contents for finding in content.findings]
     areas: list[Area] = []
     shapes: list[Any] = []
@@ -79,19 +80,20 @@ def survey(
             if shape is not None:
                 areas.append(area)
                 shapes.append(shape)
-    return _ordered(areas, shapes, findings)
+    return ordered(areas, shapes, findings)
 
 
 def examined(found: Survey, *, tell: Callable[[str], None]) -> Survey:
     """The same with what areas claim together, and what none does, among the findings."""
     findings = list(found.findings)
     for day_of_change in sorted({area.valid_from or date.min for area in found.areas}):
-        valid = [number for number, area in enumerate(found.areas) if _valid(area, day_of_change)]
+        valid = [number for number, area in enumerate(found.areas) if holds(area, day_of_change)]
         areas, shapes = [found.areas[number] for number in valid], [found.shapes[number] for number in valid]
         tell("overlaps")
         findings += _overlaps(areas, shapes)
         tell("holes")
         findings += _holes(shapes)
+        findings += _elsewhere(areas)
     return replace(found, findings=tuple(findings))
 
 
@@ -143,7 +145,7 @@ def succeeded(found: Survey, file: Path | None) -> Survey:
         shapes.append(shapely.union_all([shapes[number] for number in old]))
         text = f"{change.code} {change.name_ja} made of {', '.join(change.of)} from {change.on}"
         findings.append(Finding("made", f"{text}: {change.note}" if change.note else text))
-    return _ordered(areas, shapes, findings)
+    return ordered(areas, shapes, findings)
 
 
 def onto(index: Index, found: Survey) -> Survey:
@@ -169,17 +171,20 @@ def onto(index: Index, found: Survey) -> Survey:
             last = first - timedelta(days=1)
         areas.append(replace(area, valid_to=last))
     areas += [replace(area, source=area.source + sources) for area in found.areas]
-    return _ordered(areas, [*old_shapes, *found.shapes], findings)
+    return ordered(areas, [*old_shapes, *found.shapes], findings)
 
 
-def _ordered(areas: Sequence[Area], shapes: Sequence[Any], findings: Sequence[Finding]) -> Survey:
-    if len(areas) < 2:
-        raise Misconfigured("a boundary layer needs at least two areas")
+def ordered(areas: Sequence[Area], shapes: Sequence[Any], findings: Sequence[Finding]) -> Survey:
+    """A survey in order of its codes.  ``Misconfigured`` when there is nothing to put in order."""
+    if not areas:
+        left_out = "; ".join(finding.text for finding in findings)
+        raise Misconfigured(f"no area is left to make a boundary layer of: {left_out}")
     order = sorted(range(len(areas)), key=lambda number: (areas[number].code, areas[number].valid_from or date.min))
     return Survey(tuple(areas[n] for n in order), tuple(shapes[n] for n in order), tuple(findings))
 
 
-def _valid(area: Area, on: date) -> bool:
+def holds(area: Area, on: date) -> bool:
+    """Whether the area is there on a day."""
     return (area.valid_from or date.min) <= on and (area.valid_to is None or on <= area.valid_to)
 
 
@@ -187,29 +192,35 @@ def _areas(
     content: Content, findings: list[Finding], *, source: int, valid_from: date | None, valid_to: date | None
 ) -> list[tuple[Area, list[Row]]]:
     """The areas of a file and the rows of each."""
-    rows = _usable(content, findings)
+    name, rows = content.source.name, _usable(content, findings)
     japanese = _japanese(rows)
+    if japanese:
+        rows = _of_their_prefecture(rows, findings, name=name)
     grouped: dict[tuple[str, date | None, date | None], list[Row]] = defaultdict(list)
-    padded, faults = [], []
-    for row in rows:
-        code = row.fields["code"]
-        if japanese:
-            fixed = _jis(code)
-            if fixed is None:
-                faults.append(row.number)
-            elif fixed != code:
-                padded.append(row.number)
-            code = fixed or code
-        first, last = _period(row, content.source.name)
-        grouped[code, first or valid_from, last or valid_to].append(row)
-    if faults:
-        raise Misconfigured(f"{content.source.name}: no JIS X 0402 code (check digit) in {_rows(faults)}")
-    if padded:
-        findings.append(Finding("code", "codes brought to five digits", tuple(padded)))
+    for code, row in _coded(rows, findings, japanese=japanese, name=name):
+        period = _period(row)
+        if period is None:
+            words = f"{name}: a row whose first or last day is no date, left out"
+            findings.append(Finding("date", words, (row.number,)))
+            continue
+        grouped[code, period[0] or valid_from, period[1] or valid_to].append(row)
     return [
-        (_area(code, first, last, members, source=source, japanese=japanese, name=content.source.name), members)
+        (_area(code, first, last, members, source=source, japanese=japanese), members)
         for (code, first, last), members in grouped.items()
+        if _of_one_name(code, members, findings, name=name)
     ]
+
+
+def _coded(rows: Sequence[Row], findings: list[Finding], *, japanese: bool, name: str) -> list[tuple[str, Row]]:
+    """Each row and its code, in five digits where it is one of Japan."""
+    if not japanese:
+        return [(row.fields["code"], row) for row in rows]
+    coded = [(_jis(row.fields["code"]), row) for row in rows]
+    if faults := tuple(row.number for code, row in coded if code is None):
+        findings.append(Finding("code", f"{name}: rows whose code has a wrong check digit, left out", faults))
+    if padded := tuple(row.number for code, row in coded if code is not None and code != row.fields["code"]):
+        findings.append(Finding("code", "codes brought to five digits", padded))
+    return [(code, row) for code, row in coded if code is not None]
 
 
 @lru_cache(maxsize=1)
@@ -219,16 +230,36 @@ def shipped() -> PrefectureLayer:
 
 
 def _japanese(rows: Sequence[Row]) -> bool:
-    """Whether the codes are JIS X 0402: digits, and every area is named as in the prefecture its code begins with."""
-    prefectures = shipped().names
-    for row in rows:
-        code, name = str(row.fields["code"]), str(row.fields.get("name", ""))
-        known = prefectures.get(f"JP-{code.zfill(5)[:2]}")
-        if known is None or not (code.isdigit() and len(code) in (4, 5, 6)):
-            return False
-        if not name.startswith(known[0]) and row.fields.get("prefecture") != known[0]:
-            return False
-    return True
+    """Whether the codes are JIS X 0402: digits, and most areas are named as in the prefecture that the code is of."""
+    return 2 * sum(map(_fits, rows)) >= len(rows)
+
+
+def _fits(row: Row) -> bool:
+    """Whether code and name are of one prefecture."""
+    code, name = str(row.fields["code"]), str(row.fields.get("name", ""))
+    known = shipped().names.get(f"JP-{code.zfill(5)[:2]}")
+    if known is None or not (code.isdigit() and len(code) in (4, 5, 6)):
+        return False
+    return name.startswith(known[0]) or row.fields.get("prefecture") == known[0]
+
+
+def _of_their_prefecture(rows: Sequence[Row], findings: list[Finding], *, name: str) -> list[Row]:
+    """The rows that are what they say; one whose code is of another prefecture than its name is nobody's answer."""
+    odd = [row for row in rows if not _fits(row)]
+    if odd:
+        listed = ", ".join(f"{row.fields['code']} {row.fields.get('name', '')}".strip() for row in odd[:_TOLD_HOLES])
+        words = f"{name}: code and name are of different prefectures, left out: {listed}"
+        findings.append(Finding("odd", words, tuple(row.number for row in odd)))
+    return [row for row in rows if _fits(row)]
+
+
+def _of_one_name(code: str, rows: Sequence[Row], findings: list[Finding], *, name: str) -> bool:
+    """Whether the rows of a code are of one area: of two nobody knows which is meant."""
+    names: Mapping[str, int] = {str(row.fields.get("name", "")): row.number for row in rows}
+    if len(names) > 1:
+        words = f"{name}: code {code} stands for {' and '.join(names)}, left out"
+        findings.append(Finding("code", words, tuple(row.number for row in rows)))
+    return len(names) == 1
 
 
 def _usable(content: Content, findings: list[Finding]) -> list[Row]:
@@ -263,27 +294,21 @@ def _jis(code: str) -> str | None:
     return code
 
 
-def _period(row: Row, name: str) -> tuple[date | None, date | None]:
+def _period(row: Row) -> tuple[date | None, date | None] | None:
+    """First and last day; None when one is no date."""
     try:
         return day(row.fields.get("valid_from", "")), day(row.fields.get("valid_to", ""))
-    except ValueError as wrong:
-        raise Misconfigured(f"{name}: row {row.number}: not a date: {wrong}") from wrong
+    except ValueError:
+        return None
 
 
 def _area(
-    code: str, first: date | None, last: date | None, rows: Sequence[Row], *, source: int, japanese: bool, name: str
+    code: str, first: date | None, last: date | None, rows: Sequence[Row], *, source: int, japanese: bool
 ) -> Area:
-    """``Misconfigured`` when one code stands for areas of several names."""
-    names: Mapping[str, int] = {str(row.fields.get("name", "")): row.number for row in rows}
-    if len(names) > 1:
-        raise Misconfigured(f"{name}: code {code} stands for {' and '.join(names)}: {_rows(list(names.values()))}")
-    prefecture = rows[0].fields.get("prefecture")
-    if japanese:
-        prefecture = f"JP-{code[:2]}"
     return Area(
         code=code,
-        prefecture=prefecture,
-        name_ja=next(iter(names)),
+        prefecture=f"JP-{code[:2]}" if japanese else rows[0].fields.get("prefecture"),
+        name_ja=str(rows[0].fields.get("name", "")),
         name_en=str(rows[0].fields.get("name_en", "")),
         valid_from=first,
         valid_to=last,
@@ -317,20 +342,31 @@ def _joined(area: Area, rows: Sequence[Row], findings: list[Finding]) -> Any:
     return shapely.union_all(parts)
 
 
-def _overlaps(areas: Sequence[Area], shapes: Sequence[Any]) -> list[Finding]:
-    """Pairs of areas that claim the same land; the lower code answers there."""
+def claimed_twice(shapes: Sequence[Any]) -> Iterator[tuple[int, int, Any]]:
+    """Pairs of shapes that claim the same land, the lower number first, and that land."""
     broken = np.flatnonzero(~shapely.is_empty(shapely.coverage_invalid_edges(np.asarray(shapes))))
     if not len(broken):
-        return []
+        return
     suspects = [shapes[number] for number in broken.tolist()]
-    ones, others = shapely.STRtree(suspects).query(suspects, predicate="intersects")
+    # Of an area that holds another without a hole only the inner one is broken: look for its partner among all.
+    ones, others = shapely.STRtree(shapes).query(suspects, predicate="intersects")
+    pairs = {tuple(sorted(pair)) for pair in zip(broken[ones].tolist(), others.tolist(), strict=True)}
+    for one, other in sorted(pairs):
+        if one != other:
+            common = shapely.intersection(shapes[one], shapes[other])
+            if _square_m(common) > _TOLD_OVERLAP_M2:
+                yield one, other, common
+
+
+def _overlaps(areas: Sequence[Area], shapes: Sequence[Any]) -> list[Finding]:
+    """Pairs of areas that claim the same land; the lower code answers there."""
     found = []
-    for one, other in zip(ones.tolist(), others.tolist(), strict=True):
-        if one < other and (size := _square_m(shapely.intersection(suspects[one], suspects[other]))) > _TOLD_OVERLAP_M2:
-            pair = [areas[broken[one]], areas[broken[other]]]
-            rows = tuple(row for area in pair for row in area.rows[:3])
-            words = f"{pair[0].code} {pair[0].name_ja} and {pair[1].code} {pair[1].name_ja} share {size:,.0f} m2"
-            found.append(Finding("overlap", f"{words}; {pair[0].code} answers there", rows))
+    for one, other, common in claimed_twice(shapes):
+        pair = [areas[one], areas[other]]
+        rows = tuple(row for area in pair for row in area.rows[:3])
+        names = " and ".join(f"{area.code} {area.name_ja}" for area in pair)
+        words = f"{names} share {_square_m(common):,.0f} m2"
+        found.append(Finding("overlap", f"{words}; {pair[0].code} answers there", rows))
     return found
 
 
@@ -354,13 +390,18 @@ def _holes(shapes: Sequence[Any]) -> list[Finding]:
     return [Finding("hole", words)]
 
 
+def _elsewhere(areas: Sequence[Area]) -> list[Finding]:
+    """That whole prefectures of Japan have no area: what happens there is taken for a place off the nearest shore."""
+    here = {area.prefecture for area in areas} & set(shipped().names)
+    missing = len(shipped().names) - len(here)
+    if not here or not missing:
+        return []
+    words = f"{missing} of {len(shipped().names)} prefectures have no area; a place there counts as off the nearest one"
+    return [Finding("part", words)]
+
+
 def _square_m(shape: Any) -> float:
     if shape.is_empty:
         return 0.0
     north, east = degrees_per_m((shape.bounds[1] + shape.bounds[3]) / 2.0)
     return float(shape.area / north / east)
-
-
-def _rows(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, sorted(numbers)[:20]))
-    return f"row {shown}" if len(numbers) == 1 else f"rows {shown}{' ...' if len(numbers) > 20 else ''}"

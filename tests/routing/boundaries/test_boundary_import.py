@@ -13,6 +13,7 @@ import shapely
 from typer.testing import CliRunner
 
 from routing.boundaries import MunicipalLayer
+from routing.boundaries.enclaves import opened
 from routing.boundaries.index import KIND, Header, Index
 from routing.boundaries.sources import read
 from routing.boundaries.survey import compared, examined, onto, survey
@@ -186,11 +187,14 @@ def test_the_same_outline_again_is_left_out_and_told(tmp_path):
     assert found.shapes[1].equals(square(139.1))
 
 
-def test_one_code_for_two_names_is_refused_with_both_rows(tmp_path):
+def test_one_code_for_two_names_is_left_out_and_both_rows_are_named(tmp_path):
     document = collection(*TWO["features"], n03("14101", square(139.3), "川崎市"))
 
-    with pytest.raises(Misconfigured, match=r"14101 .*rows 1, 3"):
-        surveyed(written(tmp_path, document))
+    found = surveyed(written(tmp_path, document))
+
+    assert [area.code for area in found.areas] == ["14301"]
+    assert kinds(found) == {"code": (1, 3)}
+    assert "神奈川県横浜市鶴見区 and 神奈川県川崎市" in found.findings[0].text
 
 
 def test_rows_without_code_or_shape_are_left_out_and_named_and_nobodys_land_apart(tmp_path):
@@ -224,14 +228,59 @@ def test_codes_without_their_leading_zero_or_with_a_check_digit_are_brought_to_f
     assert kinds(found)["code"] == (1, 2)
 
 
-def test_a_wrong_check_digit_is_refused_with_its_row(tmp_path):
+def test_a_row_with_a_wrong_check_digit_is_left_out_and_named(tmp_path):
     document = collection(
         feature(square(141.0), code="011011", name="北海道札幌市中央区"),
         feature(square(141.1), code="011028", name="北海道札幌市北区"),
     )
 
-    with pytest.raises(Misconfigured, match="row 2"):
-        surveyed(written(tmp_path, document))
+    found = surveyed(written(tmp_path, document))
+
+    assert [area.code for area in found.areas] == ["01101"]
+    assert [(finding.kind, finding.rows) for finding in found.findings] == [("code", (2,)), ("code", (1,))]
+
+
+def test_a_row_whose_name_and_code_are_of_two_prefectures_is_left_out_and_the_layer_stays_japanese(tmp_path, data):
+    told, layer = imported(tmp_path, data("field") / "boundaries_one_row_name_does_not_fit.geojson")
+
+    odd = next(finding for finding in told["findings"] if finding["kind"] == "odd")
+    assert (odd["rows"], "13201 埼玉県川越市" in odd["text"]) == ([1], True)
+    assert layer.find(26.25, 127.65).prefecture == "JP-47"
+    assert layer.polygon("13201") is None
+
+
+def test_a_row_with_a_day_that_is_none_is_left_out_and_named(tmp_path):
+    rows = [
+        feature(square(139.0 + n / 10), code=str(n), name=str(n), valid_from=day)
+        for n, day in enumerate(("2026-04-01", "2026-13-01", "soon"))
+    ]
+
+    found = surveyed(written(tmp_path, collection(*rows)))
+
+    assert [area.code for area in found.areas] == ["0"]
+    assert [finding.rows for finding in found.findings] == [(2,), (3,)]
+
+
+@pytest.mark.parametrize("odd", [square(35.0, 139.0), square(400_000.0, -30_000.0)])
+def test_a_row_in_other_coordinates_than_its_file_is_left_out_and_named(tmp_path, odd):
+    document = collection(*TWO["features"], n03("14102", odd, "横浜市", ward="神奈川区"))
+
+    found = surveyed(written(tmp_path, document))
+
+    assert [area.code for area in found.areas] == ["14101", "14301"]
+    assert kinds(found) == {"place": (3,), "no_shape": (3,)}
+
+
+def test_an_octet_that_is_no_text_spoils_its_own_row_alone(tmp_path):
+    rows = [n03(f"14{110 + n}", square(139.0 + n / 100, size=0.01), f"町{n}" * 60) for n in range(40)]
+    path = written(tmp_path, collection(*rows, n03("14399", square(139.9), "Ｘ")))
+    path.write_bytes(path.read_bytes().replace("Ｘ".encode(), b"\xff"))
+
+    found = surveyed(path)
+
+    assert len(found.areas) == 41
+    assert {area.prefecture for area in found.areas} == {"JP-14"}
+    assert "encoding" in kinds(found)
 
 
 def test_five_digits_that_are_no_japanese_code_stay_as_they_are(tmp_path):
@@ -267,7 +316,7 @@ def test_land_claimed_twice_and_gaps_enclosed_by_areas_are_told_with_place_and_s
         (collection(feature(None, code="1", name="a")), "no feature has a polygon"),
         (collection(feature(square(139.0), nummer="1")), "--map code=FIELD; it has nummer"),
         (collection(feature(square(139.0), code="", name="a")), "no row has a polygon and a code"),
-        (collection(feature(square(139.0), code="1", name="a")), "at least two"),
+        (collection(n03("141010", square(139.0), "横浜市")), "no area is left .*check digit"),
         (collection(feature(square(35.0, 139.0), code="1", name="a")), "axes swapped"),
         (collection(feature(square(350_000.0), code="1", name="a")), "no degrees"),
         (collection(*TWO["features"], crs={"properties": {"name": "urn:ogc:def:crs:EPSG::4301"}}), "4301"),
@@ -388,6 +437,61 @@ def test_codes_in_force_without_an_area_and_areas_of_the_past_are_told(tmp_path)
     ]
     assert kinds(found)["past"] == (2,)
     assert compared(surveyed(written(tmp_path, TWO)), None).findings == ()
+
+
+def test_an_area_inside_another_without_a_hole_answers_there_and_both_are_named(tmp_path, data):
+    told, layer = imported(tmp_path, data("field") / "boundaries_enclave_no_hole.geojson")
+
+    enclave = next(finding for finding in told["findings"] if finding["kind"] == "enclave")
+    assert all(name in enclave["text"] for name in ("30427", "北山村", "29449", "十津川村"))
+    assert enclave["rows"] == [1, 2]
+    assert (layer.find(33.95, 135.95).municipality, layer.find(33.95, 135.92).municipality) == ("30427", "29449")
+    assert [share.code for share in layer.shares(33.95, 135.95, 500.0)] == ["30427"]
+    assert layer.border(33.95, 135.95, code="30427").runner_up == "29449"
+    assert not any(finding["kind"] == "overlap" for finding in told["findings"])
+
+
+def test_an_enclave_of_an_enclave_answers_and_nobody_shares_its_land(tmp_path):
+    nested = [
+        feature(square(139.0 + n / 10, 35.0 + n / 10, size=1.0 - n / 5), code=str(n), name=str(n)) for n in range(4)
+    ]
+
+    found = opened(surveyed(written(tmp_path, collection(*nested))), tell=silent)
+
+    assert sum(shape.area for shape in found.shapes) == pytest.approx(1.0)
+    assert [shape.contains(shapely.Point(139.15, 35.5)) for shape in found.shapes] == [False, True, False, False]
+
+
+def test_two_codes_for_one_place_are_an_overlap_and_no_enclave(tmp_path):
+    twice = [feature(square(139.0), code="A", name="a"), feature(square(139.0, size=0.0999), code="B", name="b")]
+
+    found = examined(opened(surveyed(written(tmp_path, collection(*twice))), tell=silent), tell=silent)
+
+    assert set(kinds(found)) == {"overlap"}
+
+
+def test_the_hole_of_an_enclave_is_there_on_its_own_days(tmp_path):
+    outer = feature(square(139.0), code="A", name="outer")
+    inner = feature(
+        square(139.04, 35.04, size=0.02), code="B", name="inner", valid_from="2026-04-01", valid_to="2026-12-31"
+    )
+
+    found = opened(surveyed(written(tmp_path, collection(outer, inner))), tell=silent)
+
+    holes = [len(shape.interiors) for shape in found.shapes]
+    assert [(area.code, area.valid_from, area.valid_to) for area in found.areas] == [
+        ("A", None, date(2026, 3, 31)),
+        ("A", date(2026, 4, 1), date(2026, 12, 31)),
+        ("A", date(2027, 1, 1), None),
+        ("B", date(2026, 4, 1), date(2026, 12, 31)),
+    ]
+    assert holes == [0, 1, 0, 0]
+
+
+def test_an_import_of_one_prefecture_says_that_the_others_are_missing(tmp_path):
+    found = examined(surveyed(written(tmp_path, TWO)), tell=silent)
+
+    assert "46 of 47 prefectures" in next(each.text for each in found.findings if each.kind == "part")
 
 
 def test_strict_refuses_what_would_be_repaired(tmp_path):
