@@ -319,13 +319,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Agency directory (TOML); ``sos serve`` needs one.  Empty means the invented agencies, which only ``sos demo``,
     tests and the commands without a service use: a real car must never be told of to somebody who does not exist."""
     boundaries: str = ""
-    """Exact boundaries made by ``sos geo import``; empty means ``var/geo/municipalities.sosgeo`` where that exists, and
-    else the shipped prefectures, which are right to some three kilometres."""
+    """Exact boundaries made by ``sos geo import``; empty means ``geo/municipalities.sosgeo`` in ``data_dir`` where that
+    exists, and else the shipped prefectures, which are right to some three kilometres."""
     routes: str = ""
     """Folder of tables of expressways (``carriageways.csv``, ``duties.csv``, ``features.csv``) with their duty by
     carriageway; empty means none are known."""
     towns: str = ""
-    """Town points made by ``sos geo import-towns``, for saying a place in words; empty means municipalities only."""
+    """Town points made by ``sos geo import-towns``, for saying a place in words; empty means ``geo/towns.sosgeo`` in
+    ``data_dir`` where that exists, and else municipalities only."""
     hospitals: str = ""
     """Hospitals and helicopter bases (GeoJSON as KSJ P04, or CSV), for suggestions; empty means none are suggested."""
     connections_per_address: int = 256

@@ -19,25 +19,27 @@ from rich.table import Table
 
 from routing.boundaries import MunicipalLayer
 from routing.boundaries.build import build
-from routing.boundaries.index import KIND, Finding, Header, Index, Source
+from routing.boundaries.enclaves import opened
+from routing.boundaries.index import KIND, Area, Finding, Header, Index, Source
 from routing.boundaries.sources import FIELDS, Content, read
 from routing.boundaries.survey import Survey, compared, examined, onto, shipped, succeeded, survey
 from routing.container import read_header
+from routing.directory import Directory
 from routing.directory.jis import in_force
 from routing.errors import RoutingError
 from routing.place import import_towns
-from sos.cli.options import AsJson, Exit
+from routing.services import ALWAYS
+from sos.cli.options import AsJson, ConfigFile, Exit
+from sos.dispatch.sources import layer_file, open_directory, towns_file
 from sos.errors import Misconfigured
-
-MUNICIPALITIES = Path("var/geo/municipalities.sosgeo")
-"""Where ``sos serve`` and ``sos route`` look when no setting names another file."""
-
-TOWNS = Path("var/geo/towns.sosgeo")
+from sos.settings import load
 
 geo = typer.Typer(no_args_is_help=True, help="Boundary layers and town points: import, look, check.")
 
-_OF = "Index file; the one that `sos geo import` writes without --out."
+_OF = "Index file; the one that the settings name."
 _SHOWN = 12
+
+Out = Annotated[Path | None, typer.Option(help="The file to write; the one that the service reads without.")]
 
 
 @geo.command("import")
@@ -46,7 +48,7 @@ def geo_import(
         list[Path],
         typer.Argument(help="GeoJSON (.gz, .zip), TopoJSON; Shapefile, GeoPackage, FlatGeobuf with the extra geo."),
     ],
-    out: Annotated[Path, typer.Option(help="The index file to write.")] = MUNICIPALITIES,
+    out: Out = None,
     name: Annotated[str, typer.Option(help="Name of the layer in every plan; the first source's without.")] = "",
     valid_from: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of all areas.")] = None,
     valid_to: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of all areas.")] = None,
@@ -66,10 +68,20 @@ def geo_import(
     ] = False,
     succession_file: Annotated[Path | None, typer.Option(help="Another table of changes (TOML).")] = None,
     strict: Annotated[bool, typer.Option(help="Refuse whatever would be repaired or left out.")] = False,
+    directory: Annotated[
+        Path | None, typer.Option(help="Agency directory (TOML) that answers in it; else the setting.")
+    ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Write it although no agency answers in it.")] = False,
+    config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read boundary files, repair and report what is odd, and write the index the service maps."""
+    """Read boundary files, repair and report what is odd, and write the index the service maps.
+
+    Exit code 1, and nothing is written, when no agency of the directory answers anywhere in it.
+    """
     started = time.monotonic()
+    settings = load(config_file)
+    out, agencies = out or layer_file(settings), open_directory(str(directory or "") or settings.directory)
     with _faults(), _progress() as tell:
         fields = _mapping(mapping or [])
         contents = [read(source, mapping=fields, layer=layer) for source in sources]
@@ -81,9 +93,14 @@ def geo_import(
             found, read_before = onto(old, found), old.header.sources
         if succession or succession_file:
             found = succeeded(found, succession_file)
-        found = examined(compared(found, in_force()), tell=tell)
+        found = examined(compared(opened(found, tell=tell), in_force()), tell=tell)
         if strict:
             _without_repair(found)
+    answered = _answered(found, agencies)
+    if not answered and not anyway:
+        _tell_useless(found, agencies, as_json=as_json)
+        raise typer.Exit(Exit.REFUSED)
+    with _faults(), _progress() as tell:
         header = Header(
             name=name or sources[0].name.partition(".")[0],
             accuracy_m=accuracy_m,
@@ -93,15 +110,17 @@ def geo_import(
         )
         japanese = any((area.prefecture or "").startswith("JP-") for area in found.areas)
         build(header, found.shapes, out, abroad=shipped().abroad if japanese else None, tell=tell)
-    _tell_import(out, found, seconds=time.monotonic() - started, as_json=as_json)
+    _tell_import(out, found, answered=answered, seconds=time.monotonic() - started, as_json=as_json)
 
 
 @geo.command("show")
 def geo_show(
-    file: Annotated[Path, typer.Argument(help=_OF)] = MUNICIPALITIES,
+    file: Annotated[Path | None, typer.Argument(help=_OF)] = None,
+    config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """What an index file says of itself: sources with checksums, areas, periods, findings.  Checks every section."""
+    file = file or layer_file(load(config_file))
     with _faults():
         header, _, _, digest = read_header(file, kind=KIND, about=Header)
         Index(file)
@@ -126,14 +145,15 @@ def geo_show(
 @geo.command("check")
 def geo_check(
     towns: Annotated[Path, typer.Argument(help="Town points with their codes (CSV, also gzipped): code, lat, lon.")],
-    boundaries: Annotated[Path, typer.Option(help=_OF)] = MUNICIPALITIES,
+    boundaries: Annotated[Path | None, typer.Option(help=_OF)] = None,
     as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="State of the layer to ask.")] = None,
     at_least: Annotated[float, typer.Option(help="Agreement in per cent below which the exit code is 1.")] = 99.98,
+    config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """How often the layer agrees with points whose municipality somebody else has published."""
     with _faults():
-        layer = MunicipalLayer.load(boundaries)
+        layer = MunicipalLayer.load(boundaries or layer_file(load(config_file)))
         rows = list(_town_rows(towns))
         started = time.monotonic()
         matches = layer.find_many([row[1] for row in rows], [row[2] for row in rows], as_of=_day(as_of))
@@ -150,10 +170,12 @@ def geo_check(
 @geo.command("import-towns")
 def geo_import_towns(
     source: Annotated[Path, typer.Argument(help="CSV, also gzipped, with the columns code, town, lat, lon.")],
-    out: Annotated[Path, typer.Option(help="The file to write.")] = TOWNS,
+    out: Out = None,
+    config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Town points, so that a place can be said in words."""
+    out = out or towns_file(load(config_file))
     with _faults(), _progress() as tell:
         tell(source.name)
         about = import_towns(source, out)
@@ -208,13 +230,39 @@ def _town_rows(path: Path) -> Iterator[tuple[str, float, float, str]]:
         raise Misconfigured(f"{path.name}: no town points: {fault}") from fault
 
 
-def _tell_import(out: Path, found: Survey, *, seconds: float, as_json: bool) -> None:
-    header, _, _, digest = read_header(out, kind=KIND, about=Header)
+def _answered(found: Survey, directory: Directory) -> int:
+    """Areas in which somebody but a default agency answers, for one service at least."""
+
+    def own(area: Area) -> bool:
+        named = (directory.assign(each, prefecture=area.prefecture, municipality=area.code) for each in ALWAYS)
+        return any(each is not None and each.how != "default_agency" for each in named)
+
+    return sum(map(own, found.areas))
+
+
+def _tell_useless(found: Survey, directory: Directory, *, as_json: bool) -> None:
+    words = (
+        f"nobody of the directory {directory.name} answers in any of these {len(found.areas)} areas: every plan would"
+        " name the default agencies.  Nothing was written.  Name their directory with --directory, or the fields with"
+        " --map; --anyway writes it."
+    )
     if as_json:
-        told = {"file": str(out), "dataset": f"{header.name}@{digest}", "areas": len(found.areas)}
+        told = {"refused": words, "areas": len(found.areas), "answered": 0}
         typer.echo(json.dumps(told | {"findings": msgspec.to_builtins(found.findings)}, ensure_ascii=False))
         return
     _tell_findings(found.findings)
+    typer.echo(words, err=True)
+
+
+def _tell_import(out: Path, found: Survey, *, answered: int, seconds: float, as_json: bool) -> None:
+    header, _, _, digest = read_header(out, kind=KIND, about=Header)
+    if as_json:
+        told = {"file": str(out), "dataset": f"{header.name}@{digest}", "areas": len(found.areas), "answered": answered}
+        typer.echo(json.dumps(told | {"findings": msgspec.to_builtins(found.findings)}, ensure_ascii=False))
+        return
+    _tell_findings(found.findings)
+    if answered < len(found.areas):
+        typer.echo(f"  {len(found.areas) - answered} areas have no agency of their own: the default ones answer there")
     size = out.stat().st_size / 1e6
     typer.echo(f"{out}: {len(found.areas)} areas, {size:.0f} MB, {seconds:.0f} s\n{header.name}@{digest}")
 

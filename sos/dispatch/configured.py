@@ -155,7 +155,7 @@ def disclosures(settings: Settings, journal: Journal, *, directory: Directory, b
 def planning(settings: Settings, journal: Journal, sources: Sources) -> Reader:
     """Who answers for a place."""
     prefectures = PrefectureLayer.load().names
-    return by_incident("planner", Planner(journal, sources, towns=open_towns(settings.towns), prefectures=prefectures))
+    return by_incident("planner", Planner(journal, sources, towns=open_towns(settings), prefectures=prefectures))
 
 
 def telling(

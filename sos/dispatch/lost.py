@@ -34,7 +34,7 @@ from routing.lost.messages import MEDIA_TYPE, Answer, Errors, FindServiceRespons
 from routing.lost.server import Ask, Peer, Sources, answer, unreadable
 from routing.plan import Sources as PlanSources
 from sos.clock import Clock
-from sos.dispatch.sources import IMPORTED
+from sos.dispatch.sources import layer_file
 from sos.errors import Misconfigured, Refused
 from sos.problems import Problem, TooLarge, TooSlow, UnsupportedMedia, respond, type_uri
 from sos.settings import Settings
@@ -195,7 +195,7 @@ def _sources(settings: Settings, plan: PlanSources) -> Sources:
 def _changed(settings: Settings) -> datetime:
     """When the files that answers are made of were last written."""
     shipped = resources.files("routing") / "data"
-    boundaries = Path(settings.boundaries) if settings.boundaries else settings.data / IMPORTED
+    boundaries = layer_file(settings)
     directory = Path(settings.directory) if settings.directory else Path(str(shipped / "demo_agencies.toml"))
     used = (boundaries if boundaries.is_file() else Path(str(shipped / "jp_prefectures.geojson")), directory)
     return datetime.fromtimestamp(max(file.stat().st_mtime for file in used if file.is_file()), UTC)

@@ -18,6 +18,9 @@ from sos.settings import Settings
 IMPORTED = Path("geo") / "municipalities.sosgeo"
 """Where ``sos geo import`` puts its index, below the data directory."""
 
+IMPORTED_TOWNS = Path("geo") / "towns.sosgeo"
+"""Where ``sos geo import-towns`` puts its points."""
+
 
 def open_sources(settings: Settings) -> Sources:
     """Everything a plan needs.  ``Misconfigured`` names the setting whose file is missing or wrong."""
@@ -31,9 +34,19 @@ def open_sources(settings: Settings) -> Sources:
     )
 
 
+def layer_file(settings: Settings) -> Path:
+    """The index of exact boundaries that is used where it exists, and that an import makes."""
+    return Path(settings.boundaries) if settings.boundaries else settings.data / IMPORTED
+
+
+def towns_file(settings: Settings) -> Path:
+    """The same of town points."""
+    return Path(settings.towns) if settings.towns else settings.data / IMPORTED_TOWNS
+
+
 def open_layer(settings: Settings) -> Layer:
     """The exact layer that is configured or was imported; else the shipped prefectures."""
-    path = Path(settings.boundaries) if settings.boundaries else settings.data / IMPORTED
+    path = layer_file(settings)
     if not settings.boundaries and not path.is_file():
         return PrefectureLayer.load()
     try:
@@ -66,10 +79,13 @@ def open_routes(path: str) -> RouteTable | None:
         raise Misconfigured(f"routes: {fault}") from fault
 
 
-def open_towns(path: str) -> TownPoints | None:
-    """Town points of a file; None without."""
+def open_towns(settings: Settings) -> TownPoints | None:
+    """The town points that are configured or were imported; None without."""
+    path = towns_file(settings)
+    if not settings.towns and not path.is_file():
+        return None
     try:
-        return TownPoints.load(Path(path)) if path else None
+        return TownPoints.load(path)
     except (OSError, RoutingError) as fault:
         raise Misconfigured(f"towns: {fault}") from fault
 

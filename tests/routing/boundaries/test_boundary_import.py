@@ -20,8 +20,11 @@ from routing.boundaries.survey import compared, examined, onto, survey
 from routing.container import read_header
 from routing.directory.jis import CodesInForce
 from routing.errors import Misconfigured
+from routing.services import ALWAYS
 from sos.cli.geo import geo
+from sos.dispatch.sources import open_layer, open_towns
 from sos.errors import Misconfigured as WrongSetting
+from sos.settings import Settings
 
 
 def silent(what):
@@ -74,6 +77,21 @@ def imported(tmp_path, *arguments):
         raise result.exception
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout), MunicipalLayer.load(out)
+
+
+def answering(tmp_path, *places):
+    """A directory whose police answers at these places."""
+
+    def agency(id, service, places):
+        return (
+            f'[[agency]]\nid = "{id}"\nservice = "{service}"\nname_ja = "架空"\nname_en = "Demo"\n'
+            f"jurisdiction = {json.dumps(places)}\nchannels = {{ portal = {{}} }}\n"
+        )
+
+    defaults = [agency(f"default-{each.value}", each.value, "default") for each in ALWAYS]
+    path = tmp_path / "directory.toml"
+    path.write_text("\n".join(['name = "made"', *defaults, agency("here", "police", places)]), encoding="utf-8")
+    return path
 
 
 def kinds(found):
@@ -359,11 +377,13 @@ def test_counties_of_another_country_are_imported_by_naming_their_fields(tmp_pat
         feature(square(-122.3, 47.6), GEOID="53061", STUSPS="US-WA", NAME="Snohomish"),
     )
     fields = ["--map", "code=GEOID", "--map", "prefecture=STUSPS", "--map", "name_en=NAME", "--name", "us-counties"]
+    fields += ["--directory", answering(tmp_path, "area:53033")]
 
     told, layer = imported(tmp_path, written(tmp_path, document), *fields)
 
     match = layer.find(47.65, -122.35)
     assert told["dataset"] == layer.dataset
+    assert told["answered"] == 1
     assert layer.dataset.startswith("us-counties@")
     assert (match.municipality, match.prefecture) == ("53033", "US-WA")
     assert layer.names["53033"] == ("", "King")
@@ -486,6 +506,41 @@ def test_the_hole_of_an_enclave_is_there_on_its_own_days(tmp_path):
         ("B", date(2026, 4, 1), date(2026, 12, 31)),
     ]
     assert holes == [0, 1, 0, 0]
+
+
+def test_an_import_in_which_nobody_answers_ends_with_1_says_so_and_leaves_the_layer_that_is_there(tmp_path):
+    _, before = imported(tmp_path, written(tmp_path, TWO))
+    foreign = collection(feature(square(-122.4, 47.6), code="53033", name="King"))
+    arguments = ["import", str(written(tmp_path, foreign, "king.geojson")), "--out", str(tmp_path / "out.sosgeo")]
+
+    result = CliRunner().invoke(geo, [*arguments, "--json"])
+    in_words = CliRunner().invoke(geo, arguments)
+
+    assert (result.exit_code, in_words.exit_code) == (1, 1)
+    assert json.loads(result.stdout)["answered"] == 0
+    assert "every plan would name the default agencies" in in_words.output
+    assert MunicipalLayer.load(tmp_path / "out.sosgeo").dataset == before.dataset
+    assert CliRunner().invoke(geo, [*arguments, "--anyway"]).exit_code == 0
+
+
+def test_an_import_goes_where_the_service_of_these_settings_looks(tmp_path):
+    house, source = tmp_path / "house", written(tmp_path, TWO)
+    towns = tmp_path / "towns.csv"
+    towns.write_text("code,town,koaza,lat,lon\n14101,鶴見,,35.05,139.05\n", encoding="utf-8")
+    environment = {"SOS_DATA_DIR": str(house)}
+
+    for arguments in (["import", str(source)], ["import-towns", str(towns)], ["show"]):
+        result = CliRunner().invoke(geo, [*arguments, "--json"], env=environment)
+        assert result.exit_code == 0, result.output
+
+    settings = Settings(data_dir=str(house))
+    assert open_layer(settings).find(35.05, 139.05).municipality == "14101"
+    found = open_towns(settings)
+    assert found is not None
+    assert found.nearest(35.05, 139.05, municipality="14101").name == "鶴見"
+    named = environment | {"SOS_BOUNDARIES": str(tmp_path / "named.sosgeo")}
+    assert CliRunner().invoke(geo, ["import", str(source)], env=named).exit_code == 0
+    assert (tmp_path / "named.sosgeo").is_file()
 
 
 def test_an_import_of_one_prefecture_says_that_the_others_are_missing(tmp_path):
