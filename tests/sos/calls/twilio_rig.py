@@ -10,9 +10,9 @@ from typing import Self
 from aiohttp import web
 from msgspec import structs
 
+from sos.calls.adapters.twilio.context import Options
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account
-from sos.calls.adapters.twilio.station import Options
 from sos.calls.adapters.twilio.twiml import Urls
 from sos.calls.adapters.twilio.webhooks import Trust, TwilioDoor, VoiceKeys
 from sos.calls.legs import LegState
@@ -163,7 +163,7 @@ class TwilioHouse:
             fallback=FALLBACK,
             urls=Urls(base=self.base),
             place_within_s=3 * self._within_s,
-            watch_every=timedelta(seconds=0.3) if self._watchful else timedelta(hours=1),
+            reconcile_every=timedelta(seconds=0.3) if self._watchful else timedelta(hours=1),
             look_after=timedelta(seconds=0.1),
             empty_for=timedelta(seconds=0.5) if self._watchful else timedelta(hours=1),
         )

@@ -31,7 +31,7 @@ class Booked(Struct, kw_only=True):
     """Asked for, and no answer came: to be looked for before anything is repeated."""
     state: LegState = field(default_factory=LegState)
     mode: LegMode = field(default_factory=LegMode)
-    """The wish; it is set again after a reconnection."""
+    """What we want; it is set again after a reconnection."""
     mode_set: bool = True
     """Whether Twilio has said that it is so."""
     leaving: str = ""

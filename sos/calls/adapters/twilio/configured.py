@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from sos.calls.adapters.twilio.account import Finding, Wanted, found, judged
+from sos.calls.adapters.twilio.context import Options
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account, Rest
-from sos.calls.adapters.twilio.station import Options
 from sos.calls.adapters.twilio.twiml import Urls
 from sos.calls.adapters.twilio.webhooks import OperatorOf, Trust, TwilioDoor, VoiceKeys
 from sos.calls.bridge import DESK, Bridge, NumberOf

@@ -270,7 +270,7 @@ class Copies:
             return
         try:
             await self._rest.delete_copy(copy.sid)
-        except SosError as away:  # the watch tries again
+        except SosError as away:  # reconciliation tries again
             log.warning("twilio_copy_not_deleted", incident=room.incident, reason=str(away))
             return
         copy.deleted = True

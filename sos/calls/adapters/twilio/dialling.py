@@ -11,9 +11,9 @@ import structlog
 
 from sos.calls.adapters.twilio import callbacks
 from sos.calls.adapters.twilio.book import Booked, Room
+from sos.calls.adapters.twilio.context import Context
+from sos.calls.adapters.twilio.progress import QUEUED_FOR, CallProgress
 from sos.calls.adapters.twilio.rest import Unclear
-from sos.calls.adapters.twilio.station import Station
-from sos.calls.adapters.twilio.tidings import QUEUED_FOR, Tidings
 from sos.errors import SosError, Unavailable
 from sos.incident.model import LegId
 
@@ -24,9 +24,9 @@ _CLOCKS_DIFFER_BY = timedelta(seconds=5)
 
 
 class Dialling:
-    def __init__(self, station: Station, tidings: Tidings) -> None:
-        self._station = station
-        self._tidings = tidings
+    def __init__(self, context: Context, progress: CallProgress) -> None:
+        self._context = context
+        self._progress = progress
         self._locks: dict[LegId, asyncio.Lock] = {}
 
     async def place(self, room: Room, booked: Booked, number: str) -> None:
@@ -34,7 +34,7 @@ class Dialling:
         async with self._locks.setdefault(booked.leg, asyncio.Lock()):
             if not booked.call and not booked.over:
                 try:
-                    async with asyncio.timeout(self._station.options.place_within_s):
+                    async with asyncio.timeout(self._context.options.place_within_s):
                         await self._dial(room, booked, number)
                 except TimeoutError as late:
                     raise Unavailable("Twilio does not say in time whether it has dialled") from late
@@ -46,16 +46,16 @@ class Dialling:
 
     async def _dial(self, room: Room, booked: Booked, number: str) -> None:
         """Twice at most, and the second time only when there is no first call."""
-        caller, muted = self._station.options.caller, booked.mode.held or booked.mode.muted
-        options = self._station.conference(room).dialled(booked.leg, caller=caller, number=number, muted=muted)
+        caller, muted = self._context.options.caller, booked.mode.held or booked.mode.muted
+        options = self._context.conference(room).dialled(booked.leg, caller=caller, number=number, muted=muted)
         for _ in range(TRIES):
             if booked.unclear:
-                await self._station.clock.wait(self._station.options.look_after)
+                await self._context.clock.wait(self._context.options.look_after)
                 if booked.call or await self._found(room, booked, number):
                     return
             booked.unclear = True
             try:
-                placed = await self._station.rest.dial(room.incident, options)
+                placed = await self._context.rest.dial(room.incident, options)
             except Unclear as lost:
                 log.warning("twilio_dial_unclear", incident=room.incident, leg=booked.leg, reason=str(lost))
                 continue
@@ -63,26 +63,26 @@ class Dialling:
                 booked.unclear = False
                 raise
             room.conference = room.conference or placed.conference
-            self._tidings.has_call(room, booked, placed.call)
+            self._progress.has_call(room, booked, placed.call)
             if placed.queued_ms > QUEUED_FOR / timedelta(milliseconds=1):
-                self._tidings.alarm_queued(room, booked, placed.queued_ms)
+                self._progress.alarm_queued(room, booked, placed.queued_ms)
             return
         if not booked.call:
             raise Unavailable("Twilio does not say whether it has dialled")
 
     async def _found(self, room: Room, booked: Booked, number: str) -> bool:
         """Whether Twilio made the call that we got no answer for.  ``Unavailable`` when it does not say that either."""
-        rest = self._station.rest
+        rest = self._context.rest
         for conference, _ in await rest.conferences(room.incident):
             if (seen := await rest.participant(conference, booked.leg)) is not None:
                 room.conference = conference
-                self._tidings.has_call(room, booked, seen.call)
+                self._progress.has_call(room, booked, seen.call)
                 return True
         since = booked.asked_at - _CLOCKS_DIFFER_BY
-        known = self._station.book.calls()
+        known = self._context.book.calls()
         for call, status in await rest.calls_to(number, since=since):  # over already, so in no conference
             if call not in known:
-                self._tidings.has_call(room, booked, call)
-                self._tidings.tell(room, booked, *callbacks.of_status(status))
+                self._progress.has_call(room, booked, call)
+                self._progress.tell(room, booked, *callbacks.of_status(status))
                 return True
         return False

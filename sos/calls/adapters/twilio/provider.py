@@ -2,11 +2,11 @@
 
 **Theory.**  Three things can differ: what we want (the book), what Twilio does, and what Twilio tells.  What it tells
 is folded into ``sos.calls.legs``, so callbacks may come twice, late, in any order, or not at all; what is lost is asked
-for by ``watch``, which also repeats what we want and Twilio has not done.  A call is dialled again only after Twilio,
-asked by label, by conference and by number, has said that there is none.
+for by ``reconcile``, which also repeats what we want and Twilio has not done.  A call is dialled again only after
+Twilio, asked by label, by conference and by number, has said that there is none.
 
-One question to a file: ``dialling`` calls somebody once, ``tidings`` knows how far a leg has come and tells it,
-``wishes`` has those who are up held, muted or gone, ``watch`` compares, ``copies`` brings recordings home.
+One question to a file: ``dialling`` calls somebody once, ``progress`` knows how far a leg has come and tells it,
+``participants`` has those who are up held, muted or gone, ``reconcile`` compares, ``copies`` brings recordings home.
 """
 
 import re
@@ -21,14 +21,14 @@ from prometheus_client import CollectorRegistry
 from sos.calls.adapters.notices import names
 from sos.calls.adapters.twilio import callbacks, sounds, twiml
 from sos.calls.adapters.twilio.book import Booked, Room
+from sos.calls.adapters.twilio.context import Context, Options
 from sos.calls.adapters.twilio.copies import Copies
 from sos.calls.adapters.twilio.dialling import Dialling
 from sos.calls.adapters.twilio.monitor import Fork, Listening
+from sos.calls.adapters.twilio.participants import Participants
+from sos.calls.adapters.twilio.progress import CallProgress
+from sos.calls.adapters.twilio.reconcile import Reconciler
 from sos.calls.adapters.twilio.said import Said
-from sos.calls.adapters.twilio.station import Options, Station
-from sos.calls.adapters.twilio.tidings import Tidings
-from sos.calls.adapters.twilio.watch import Watch
-from sos.calls.adapters.twilio.wishes import Wishes
 from sos.calls.legs import LegState, Reach
 from sos.calls.port import (
     TALKING,
@@ -66,23 +66,23 @@ class TwilioProvider:
         self._options = options
         self._outlive = outlive
         self.metrics = CollectorRegistry()
-        self._station = station = Station(options, book=book, clock=clock)
-        self._book = station.book
+        self._context = context = Context(options, book=book, clock=clock)
+        self._book = context.book
         self._copies = Copies(
-            station.rest,
-            station.book,
+            context.rest,
+            context.book,
             directory=recordings,
             clock=clock,
-            start=station.start,
-            tell=station.tell,
-            save=station.save,
+            start=context.start,
+            tell=context.tell,
+            save=context.save,
         )
-        self._tidings = Tidings(station, metrics=self.metrics)
-        self._dialling = Dialling(station, self._tidings)
-        self._wishes = Wishes(station, self._tidings, self._dialling, self._copies)
-        self._watch = Watch(station, self._tidings, self._wishes, self._copies)
-        self._tidings.came_up = self._wishes.settle
-        self._tidings.went_down = self._went_down
+        self._progress = CallProgress(context, metrics=self.metrics)
+        self._dialling = Dialling(context, self._progress)
+        self._participants = Participants(context, self._progress, self._dialling, self._copies)
+        self._reconciler = Reconciler(context, self._progress, self._participants, self._copies)
+        self._progress.came_up = self._participants.settle
+        self._progress.went_down = self._went_down
         self._said = Said(clock)
         self._listening: dict[LegId, Listening] = {}
         self._heard: dict[str, None] = {}
@@ -91,11 +91,11 @@ class TwilioProvider:
 
     async def __aenter__(self) -> Self:
         await self._book.open()
-        await self._station.rest.__aenter__()
+        await self._context.rest.__aenter__()
         self._open = True
         for room in tuple(self._book.rooms.values()):
             self._copies.resume(room)
-        self._station.start(self._watch.run(), name="twilio watch")
+        self._context.start(self._reconciler.run(), name="twilio reconciliation")
         return self
 
     async def __aexit__(
@@ -105,10 +105,10 @@ class TwilioProvider:
             return
         self._open = False
         if not self._outlive:
-            await self._wishes.end_all()
-        await self._station.stop()
-        await self._station.rest.__aexit__(kind, error, trace)
-        self._station.events.put_nowait(None)
+            await self._participants.end_all()
+        await self._context.stop()
+        await self._context.rest.__aexit__(kind, error, trace)
+        self._context.events.put_nowait(None)
 
     # --- legs -------------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class TwilioProvider:
         booked = room.legs[leg]
         if mode != booked.mode == TALKING and not booked.call:
             booked.mode, booked.mode_set = mode, False
-            self._station.save_soon(room)
+            self._context.save_soon(room)
         await self._dialling.place(room, booked, number)
 
     async def admit(
@@ -153,13 +153,13 @@ class TwilioProvider:
             raise Refused("this leg is another call's")
         if not booked.call:
             booked.call, booked.called_us = call, True
-            await self._station.save(room)
-        return self._station.conference(room).answered(leg, party=party)
+            await self._context.save(room)
+        return self._context.conference(room).answered(leg, party=party)
 
     async def set_mode(self, leg: LegId, mode: LegMode) -> None:
         """See the port.  ``Unavailable`` when Twilio does not do it in time; it is tried again until it does."""
         if (found := self._here(leg)) is not None:
-            await self._wishes.want(*found, mode)
+            await self._participants.want(*found, mode)
 
     async def announce(self, leg: LegId, notice: str) -> None:
         if notice not in names():
@@ -168,7 +168,7 @@ class TwilioProvider:
             return
         room, booked = found
         url = self._options.urls.notice(notice)
-        await self._station.rest.change(room.conference, booked.leg, announce_url=url, announce_method="POST")
+        await self._context.rest.change(room.conference, booked.leg, announce_url=url, announce_method="POST")
 
     async def say(self, leg: LegId, sound: Sound) -> None:
         """See the port.  What is being said gives way to a new announcement, also to an empty one."""
@@ -176,24 +176,24 @@ class TwilioProvider:
             return
         room, booked = found
         url = self._options.urls.said(await self._said.keep(sound))
-        if await self._station.rest.change(room.conference, booked.leg, announce_url=url, announce_method="POST"):
+        if await self._context.rest.change(room.conference, booked.leg, announce_url=url, announce_method="POST"):
             booked.said = [*booked.said[1 - _MOST_SAID :], sound.id]
-            self._station.save_soon(room)
+            self._context.save_soon(room)
 
     async def end(self, leg: LegId) -> None:
-        """See the port; an order that Twilio does not take is repeated by ``watch``."""
+        """See the port; an order that Twilio does not take is repeated by ``reconcile``."""
         if (found := self._here(leg)) is not None:
-            await self._wishes.leave(*found, reason="ended")
+            await self._participants.leave(*found, reason="ended")
 
     async def finish(self, incident: IncidentId) -> None:
-        """See the port; what Twilio does not end at once is ended by ``watch``."""
+        """See the port; what Twilio does not end at once is ended by ``reconcile``."""
         room = self._book.current(incident)
         if room is not None:
-            await self._wishes.finish(room, reason="ended")
+            await self._participants.finish(room, reason="ended")
 
     async def legs(self) -> tuple[LegUp, ...]:
         """Who is up, as Twilio says now; ``Unavailable`` when it does not say."""
-        return tuple([leg async for leg in self._watch.up()])
+        return tuple([leg async for leg in self._reconciler.up()])
 
     def booked(self, leg: LegId) -> LegState | None:
         """What is known of a leg; None for one that was never asked for."""
@@ -221,15 +221,15 @@ class TwilioProvider:
             return room
         room = self._book.current(incident) or Room(incident=incident, recording=RecordingId(new_id()))
         self._book.rooms[room.recording] = room  # before anybody waits, so that no second one is made beside it
-        now = self._station.clock.now()
+        now = self._context.clock.now()
         room.legs[leg] = Booked(leg=leg, party=party, who=who, asked_at=now, call=call, called_us=bool(call))
         self._copies.keep_key(incident, key)
-        await self._station.save(room)  # rescue is never blocked: a full disk is told of, and the call goes on
+        await self._context.save(room)  # rescue is never blocked: a full disk is told of, and the call goes on
         return room
 
     def _went_down(self, room: Room, booked: Booked) -> None:
         self._listening.pop(booked.leg, None)
-        self._wishes.end_if_empty(room)
+        self._participants.end_if_empty(room)
 
     # --- recordings -------------------------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class TwilioProvider:
 
     async def events(self) -> AsyncIterator[ProviderEvent]:
         """Everything that happens; a copy at Twilio is deleted once the journal has that we hold it."""
-        while (event := await self._station.events.get()) is not None:
+        while (event := await self._context.events.get()) is not None:
             yield event
             if isinstance(event, RecordingFetched) and self._open:
                 self._copies.journaled(event)
@@ -272,8 +272,8 @@ class TwilioProvider:
     def heard_of_leg(self, leg: LegId, form: Mapping[str, str]) -> None:
         """A status callback of a call."""
         reports = callbacks.of_call(form)
-        if reports and (found := self._tidings.own(leg, form.get("CallSid", ""))) is not None:
-            self._tidings.tell(*found, *reports)
+        if reports and (found := self._progress.own(leg, form.get("CallSid", ""))) is not None:
+            self._progress.tell(*found, *reports)
 
     def heard_of_conference(self, recording: RecordingId, form: Mapping[str, str]) -> None:
         """A conference callback, about one participant or the whole."""
@@ -282,15 +282,15 @@ class TwilioProvider:
             return
         label, reports = LegId(form.get("ParticipantLabel", "")), callbacks.of_conference(form)
         if label in room.legs and reports:
-            if (found := self._tidings.own(label, form.get("CallSid", ""))) is not None:
+            if (found := self._progress.own(label, form.get("CallSid", ""))) is not None:
                 room.conference = form.get("ConferenceSid", "") or room.conference
-                self._tidings.tell(*found, *reports)
+                self._progress.tell(*found, *reports)
         elif form.get("StatusCallbackEvent") == "conference-end":
-            self._station.start(self._watch.look_at(room), name="twilio look")
+            self._context.start(self._reconciler.look_at(room), name="twilio look")
 
     def heard_of_recording(self, leg: LegId, form: Mapping[str, str]) -> None:
         """A recording callback: what is told is asked for, never believed."""
-        found = self._tidings.own(leg, form.get("CallSid", ""))
+        found = self._progress.own(leg, form.get("CallSid", ""))
         if found is None or form.get("RecordingStatus") not in callbacks.FINAL:
             return
         self._copies.heard(found[0], leg, absent=form["RecordingStatus"] == "absent")
@@ -300,13 +300,13 @@ class TwilioProvider:
         return Fork(partial(self._listen, leg), partial(self._pressed, leg), account=self._options.account.sid)
 
     def _listen(self, leg: LegId, call: str) -> Listening | None:
-        if (found := self._tidings.own(leg, call)) is None:
+        if (found := self._progress.own(leg, call)) is None:
             return None
         return self._listening.setdefault(leg, Listening(partial(_is_ours, found[0])))
 
     def _pressed(self, leg: LegId, keys: str) -> None:
         if (found := self._book.find(leg)) is not None:
-            self._station.tell(KeyPressed(incident=found[0].incident, leg=leg, keys=keys))
+            self._context.tell(KeyPressed(incident=found[0].incident, leg=leg, keys=keys))
 
     def listening(self, leg: LegId) -> Listening | None:
         """Level and last minute of a leg; None when its sound is not streamed to us."""

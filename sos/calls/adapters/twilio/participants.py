@@ -1,7 +1,7 @@
-"""What we want of those who are in a conference: held, muted, coached, gone.  A wish stays until Twilio says it is so.
+"""What we want of those who are in a conference: held, muted, coached, gone.  An order stays until Twilio says so.
 
-Every wish stands in the book before Twilio is asked, and whatever it does not do at once is ordered again by
-``watch``: an update that is answered with 200 and not carried out has been seen.
+Every order stands in the book before Twilio is asked, and whatever it does not do at once is ordered again by
+``reconcile``: an update that is answered with 200 and not carried out has been seen.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from typing import Any
 import structlog
 
 from sos.calls.adapters.twilio.book import Booked, Room
+from sos.calls.adapters.twilio.context import Context
 from sos.calls.adapters.twilio.copies import Copies
 from sos.calls.adapters.twilio.dialling import Dialling
-from sos.calls.adapters.twilio.station import Station
-from sos.calls.adapters.twilio.tidings import Tidings
+from sos.calls.adapters.twilio.progress import CallProgress
 from sos.calls.legs import Reach, Report
 from sos.calls.port import TALKING, LegMode
 from sos.errors import SosError, Unavailable
@@ -24,28 +24,28 @@ log = structlog.get_logger()
 CLOSE_WITHIN_S = 8.0
 
 
-class Wishes:
-    def __init__(self, station: Station, tidings: Tidings, dialling: Dialling, copies: Copies) -> None:
-        self._station = station
-        self._tidings = tidings
+class Participants:
+    def __init__(self, context: Context, progress: CallProgress, dialling: Dialling, copies: Copies) -> None:
+        self._context = context
+        self._progress = progress
         self._dialling = dialling
         self._copies = copies
 
     # --- how a leg takes part ---------------------------------------------------------------------------------------
 
     async def want(self, room: Room, booked: Booked, mode: LegMode) -> None:
-        """Keep the wish and have it done when the leg is up.  ``Unavailable`` when Twilio does not do it in time."""
+        """Keep the order and have it done when the leg is up.  ``Unavailable`` when Twilio does not do it in time."""
         if booked.mode == mode and booked.mode_set:
             return
         booked.mode, booked.mode_set = mode, False
-        await self._station.book.save(room)
+        await self._context.book.save(room)
         if booked.state.reach is Reach.UP:
             await self.apply_mode(room, booked)
 
     def settle(self, room: Room, booked: Booked) -> None:
         """Give a leg that has just come up what it still needs; the call does not wait for it."""
         booked.mode_set = booked.mode == TALKING
-        self._station.start(self._settle(room, booked), name="twilio leg")
+        self._context.start(self._settle(room, booked), name="twilio leg")
 
     async def apply_mode(self, room: Room, booked: Booked) -> None:
         """Until Twilio says that it is so, twice at most; ``Unavailable`` when it then does not."""
@@ -53,17 +53,17 @@ class Wishes:
             raise Unavailable("Twilio has not said which conference this is")
         wanted = self._participant_of(room, booked.mode)
         for _ in range(2):
-            seen = await self._station.rest.change(room.conference, booked.leg, **wanted)
-            if seen is None:  # gone meanwhile; its end is told by a callback or by the watch
+            seen = await self._context.rest.change(room.conference, booked.leg, **wanted)
+            if seen is None:  # gone meanwhile; its end is told by a callback or by reconciliation
                 return
-            seen = await self._station.rest.participant(room.conference, booked.leg) or seen
+            seen = await self._context.rest.participant(room.conference, booked.leg) or seen
             if (seen.held, seen.muted, seen.coaching) == (
                 wanted["hold"],
                 wanted["muted"],
                 wanted.get("call_sid_to_coach", ""),
             ):
                 booked.mode_set = True
-                self._station.save_soon(room)
+                self._context.save_soon(room)
                 return
         raise Unavailable("Twilio does not do what it says it did")
 
@@ -73,58 +73,58 @@ class Wishes:
                 await self.apply_mode(room, booked)
         if booked.called_us:  # its TwiML has begun the stream
             return
-        url = self._station.options.urls.stream(room.incident, booked.leg)
+        url = self._context.options.urls.stream(room.incident, booked.leg)
         with suppress(SosError):
-            await self._station.rest.fork(booked.call, url=url, name=f"{booked.party}-{booked.leg}")
+            await self._context.rest.fork(booked.call, url=url, name=f"{booked.party}-{booked.leg}")
 
     def _participant_of(self, room: Room, mode: LegMode) -> dict[str, Any]:
         coached = room.legs.get(mode.coaching) if mode.coaching else None
         coaching = {"coaching": True, "call_sid_to_coach": coached.call} if coached else {"coaching": False}
-        held = {"hold": mode.held, "hold_url": self._station.options.urls.hold(), "hold_method": "POST"}
+        held = {"hold": mode.held, "hold_url": self._context.options.urls.hold(), "hold_method": "POST"}
         return {"muted": mode.muted, **held, **coaching}
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
     async def leave(self, room: Room, booked: Booked, *, reason: str) -> None:
-        """Hang one leg up, now or by the watch."""
+        """Hang one leg up, now or by reconciliation."""
         booked.leaving = reason
-        await self._station.book.save(room)
+        await self._context.book.save(room)
         if not booked.call:
             return
         try:
-            await self._station.rest.hang_up(booked.call)
+            await self._context.rest.hang_up(booked.call)
         except SosError as away:
             log.warning("twilio_leg_not_ended", incident=room.incident, leg=booked.leg, reason=str(away))
             return
-        self._tidings.tell(room, booked, Report(reach=Reach.OVER, why="ended"))
+        self._progress.tell(room, booked, Report(reach=Reach.OVER, why="ended"))
 
     async def finish(self, room: Room, *, reason: str) -> None:
-        """End the conference and every call into it, now or by the watch."""
+        """End the conference and every call into it, now or by reconciliation."""
         present = [booked for booked in room.legs.values() if booked.here]
         for booked in present:
             booked.leaving = reason
         room.over = True
-        await self._station.book.save(room)
+        await self._context.book.save(room)
         try:
             if room.conference:
-                await self._station.rest.end_conference(room.conference)
+                await self._context.rest.end_conference(room.conference)
             for booked in present:
-                await self._station.rest.hang_up(booked.call)  # one that rings is in no conference yet
+                await self._context.rest.hang_up(booked.call)  # one that rings is in no conference yet
         except SosError as away:
             log.warning("twilio_conference_not_ended", incident=room.incident, reason=str(away))
             return
         for booked in present:
-            self._tidings.tell(room, booked, Report(reach=Reach.OVER, why="ended"))
+            self._progress.tell(room, booked, Report(reach=Reach.OVER, why="ended"))
         self._over(room)
 
     def end_if_empty(self, room: Room) -> None:
         """Somebody has gone: a conference to which nobody comes back within ``empty_for`` is over."""
         if not room.over and not any(each.here for each in room.legs.values()):
-            self._station.start(self._end_when_still_empty(room), name="twilio empty")
+            self._context.start(self._end_when_still_empty(room), name="twilio empty")
 
     async def end_all(self) -> None:
         """The end of a house that takes its callers with it."""
-        for room in tuple(self._station.book.rooms.values()):
+        for room in tuple(self._context.book.rooms.values()):
             if not room.over:
                 await self.finish(room, reason="shutdown")
         with suppress(TimeoutError):
@@ -132,11 +132,11 @@ class Wishes:
                 await self._copies.all_sealed()
 
     async def _end_when_still_empty(self, room: Room) -> None:
-        await self._station.clock.wait(self._station.options.empty_for)
+        await self._context.clock.wait(self._context.options.empty_for)
         if room.over or any(each.here for each in room.legs.values()) or self._dialling.at_work(room):
             return
         room.over = True
-        await self._station.save(room)
+        await self._context.save(room)
         self._over(room)
 
     def _over(self, room: Room) -> None:
@@ -144,4 +144,4 @@ class Wishes:
         if room.begun:
             self._copies.over(room)
         else:
-            self._station.save_soon(room)
+            self._context.save_soon(room)

@@ -23,7 +23,7 @@ EMPTY_FOR = timedelta(seconds=5)
 """How long a conference waits for somebody to come back before its recording is done."""
 LOOK_AFTER = timedelta(seconds=1)
 """Between an order without an answer and the first look for what it did."""
-WATCH_EVERY = timedelta(seconds=5)
+RECONCILE_EVERY = timedelta(seconds=5)
 """Between two comparisons of the book with Twilio; callbacks are faster, and may be lost."""
 
 
@@ -41,12 +41,12 @@ class Options(Struct, frozen=True, kw_only=True):
     jitter_buffer: str = "small"
     place_within_s: float = 9.0
     """How long dialling may take with all looking for lost answers; other orders of the incident wait for it."""
-    watch_every: timedelta = WATCH_EVERY
+    reconcile_every: timedelta = RECONCILE_EVERY
     look_after: timedelta = LOOK_AFTER
     empty_for: timedelta = EMPTY_FOR
 
 
-class Station:
+class Context:
     """Opened and closed by the provider; a part asks here for what it needs of the others."""
 
     def __init__(self, options: Options, *, book: Path, clock: Clock) -> None:

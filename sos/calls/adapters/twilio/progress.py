@@ -1,6 +1,6 @@
 """What is known of a leg: reports from anywhere are folded in, and what is new by them is told.
 
-A report comes from a callback, from an answer or from the watch; ``sos.calls.legs`` makes their order and number
+A report comes from a callback, from an answer or from reconciliation; ``sos.calls.legs`` makes their order and number
 immaterial.  A vehicle that is gone without our having hung up counts as cut off (``media_lost``), also when its network
 says that it ended the call: by EN 16072 a car does not clear an emergency call, the centre does, and over the telephone
 a hang-up and a dead spot look alike.
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from sos.calls.adapters.twilio import callbacks
 from sos.calls.adapters.twilio.book import Booked, Room
-from sos.calls.adapters.twilio.station import Station
+from sos.calls.adapters.twilio.context import Context
 from sos.calls.legs import Reach, Report, after
 from sos.calls.port import LegDown, LegQueued, LegRinging, LegUp, RecordingBegun
 from sos.errors import Unavailable
@@ -34,11 +34,11 @@ def _nothing(_: Room, __: Booked) -> None:
     """Nobody wants to know."""
 
 
-class Tidings:
+class CallProgress:
     """``came_up`` and ``went_down`` are called after the event was told: what a leg needs then is done by others."""
 
-    def __init__(self, station: Station, *, metrics: CollectorRegistry) -> None:
-        self._station = station
+    def __init__(self, context: Context, *, metrics: CollectorRegistry) -> None:
+        self._context = context
         self.came_up: Told = _nothing
         self.went_down: Told = _nothing
         self._queued = Counter("sos_twilio_queued_legs", "Calls that waited for their turn", registry=metrics)
@@ -46,7 +46,7 @@ class Tidings:
 
     def own(self, leg: LegId, call: str) -> tuple[Room, Booked] | None:
         """The booking of a leg, if ``call`` is its call; anything else touches nothing."""
-        found = self._station.book.find(leg)
+        found = self._context.book.find(leg)
         if found is None or (found[1].call and found[1].call != call) or not call:
             self._forged.inc()
             log.warning("twilio_callback_strange", leg=leg, known=found is not None)
@@ -61,7 +61,7 @@ class Tidings:
             return
         booked.call, booked.unclear = call, False
         self.tell(room, booked, Report(reach=Reach.QUEUED))
-        self._station.start(self._watch_queue(room, booked), name="twilio queue")
+        self._context.start(self._watch_queue(room, booked), name="twilio queue")
 
     def tell(self, room: Room, booked: Booked, *reports: Report) -> None:
         """Fold reports in and tell what is new by them."""
@@ -70,12 +70,12 @@ class Tidings:
             booked.state = now = after(before, report)
             if now == before:
                 continue
-            self._station.save_soon(room)
+            self._context.save_soon(room)
             if now.reach is before.reach:
                 continue
             match now.reach:
                 case Reach.RINGING:
-                    self._station.tell(LegRinging(incident=room.incident, leg=booked.leg))
+                    self._context.tell(LegRinging(incident=room.incident, leg=booked.leg))
                 case Reach.UP:
                     self._up(room, booked)
                 case Reach.OVER:
@@ -83,7 +83,7 @@ class Tidings:
 
     async def ask_after(self, room: Room, booked: Booked) -> None:
         """Learn what its call says of a leg; a call that Twilio does not know is over.  ``Unavailable`` as ``Rest``."""
-        status = await self._station.rest.call_status(booked.call)
+        status = await self._context.rest.call_status(booked.call)
         gone = (Report(reach=Reach.OVER, why="failed"),)
         self.tell(room, booked, *(gone if status is None else callbacks.of_status(status)))
 
@@ -94,23 +94,23 @@ class Tidings:
         booked.alarmed = True
         self._queued.inc()
         log.error("twilio_leg_queued", incident=room.incident, leg=booked.leg, queued_ms=queued_ms)
-        self._station.tell(LegQueued(incident=room.incident, leg=booked.leg, queued_ms=queued_ms))
+        self._context.tell(LegQueued(incident=room.incident, leg=booked.leg, queued_ms=queued_ms))
 
     def _up(self, room: Room, booked: Booked) -> None:
         if not room.begun:
             room.begun = True
-            self._station.tell(RecordingBegun(incident=room.incident, recording=room.recording))
-        self._station.tell(LegUp(incident=room.incident, leg=booked.leg, party=booked.party, who=booked.who))
+            self._context.tell(RecordingBegun(incident=room.incident, recording=room.recording))
+        self._context.tell(LegUp(incident=room.incident, leg=booked.leg, party=booked.party, who=booked.who))
         self.came_up(room, booked)
 
     def _down(self, room: Room, booked: Booked) -> None:
         down = LegDown(incident=room.incident, leg=booked.leg, party=booked.party, reason=why(booked))
-        self._station.tell(down)
+        self._context.tell(down)
         self.went_down(room, booked)
 
     async def _watch_queue(self, room: Room, booked: Booked) -> None:
         """Twilio's queue is silent: whoever waits longer than ``QUEUED_FOR`` is told of."""
-        await self._station.clock.wait(QUEUED_FOR)
+        await self._context.clock.wait(QUEUED_FOR)
         if booked.state.reach is Reach.QUEUED:
             with suppress(Unavailable):
                 await self.ask_after(room, booked)

@@ -6,11 +6,11 @@ import structlog
 
 from sos.calls.adapters.twilio import callbacks
 from sos.calls.adapters.twilio.book import Room
+from sos.calls.adapters.twilio.context import Context
 from sos.calls.adapters.twilio.copies import Copies
+from sos.calls.adapters.twilio.participants import Participants
+from sos.calls.adapters.twilio.progress import CallProgress
 from sos.calls.adapters.twilio.rest import Seen
-from sos.calls.adapters.twilio.station import Station
-from sos.calls.adapters.twilio.tidings import Tidings
-from sos.calls.adapters.twilio.wishes import Wishes
 from sos.calls.legs import Reach
 from sos.calls.port import LegUp
 from sos.errors import SosError
@@ -19,17 +19,17 @@ from sos.incident.model import LegId
 log = structlog.get_logger()
 
 
-class Watch:
-    def __init__(self, station: Station, tidings: Tidings, wishes: Wishes, copies: Copies) -> None:
-        self._station = station
-        self._tidings = tidings
-        self._wishes = wishes
+class Reconciler:
+    def __init__(self, context: Context, progress: CallProgress, participants: Participants, copies: Copies) -> None:
+        self._context = context
+        self._progress = progress
+        self._participants = participants
         self._copies = copies
 
     async def run(self) -> None:
         while True:
-            await self._station.clock.wait(self._station.options.watch_every)
-            for room in tuple(self._station.book.rooms.values()):
+            await self._context.clock.wait(self._context.options.reconcile_every)
+            for room in tuple(self._context.book.rooms.values()):
                 try:
                     await self.look_at(room)
                 except SosError as away:
@@ -40,31 +40,31 @@ class Watch:
         await self._compare_legs(room)
         for booked in tuple(room.legs.values()):
             if booked.here and booked.leaving:
-                await self._wishes.leave(room, booked, reason=booked.leaving)
+                await self._participants.leave(room, booked, reason=booked.leaving)
             elif booked.state.reach is Reach.UP and not booked.mode_set:
-                await self._wishes.apply_mode(room, booked)
+                await self._participants.apply_mode(room, booked)
         if not any(each.here for each in room.legs.values()):
             await self._copies.look_at(room)
 
     async def up(self) -> AsyncIterator[LegUp]:
         """Who is up, as Twilio says now; ``Unavailable`` when it does not say."""
-        names = {room.incident for room in self._station.book.rooms.values()}
-        for conference, name in await self._station.rest.conferences():
+        names = {room.incident for room in self._context.book.rooms.values()}
+        for conference, name in await self._context.rest.conferences():
             if name not in names:
                 continue
-            for seen in await self._station.rest.participants(conference):
-                found = self._station.book.find(LegId(seen.label))
+            for seen in await self._context.rest.participants(conference):
+                found = self._context.book.find(LegId(seen.label))
                 if found is None or seen.status != "connected":
                     continue
                 room, booked = found
                 yield LegUp(incident=room.incident, leg=booked.leg, party=booked.party, who=booked.who)
 
     async def _seen(self, room: Room) -> dict[str, Seen]:
-        listed = await self._station.rest.participants(room.conference) if room.conference else []
+        listed = await self._context.rest.participants(room.conference) if room.conference else []
         return {each.label: each for each in listed}
 
     async def _find_again(self, room: Room) -> None:
-        live = await self._station.rest.conferences(room.incident)
+        live = await self._context.rest.conferences(room.incident)
         room.conference = next((conference for conference, _ in live), room.conference)
 
     async def _compare_legs(self, room: Room) -> None:
@@ -78,6 +78,6 @@ class Watch:
         for booked in waiting:
             report = callbacks.PARTICIPANT.get(seen[booked.leg].status) if booked.leg in seen else None
             if report is not None:
-                self._tidings.tell(room, booked, report)
+                self._progress.tell(room, booked, report)
             else:
-                await self._tidings.ask_after(room, booked)
+                await self._progress.ask_after(room, booked)
