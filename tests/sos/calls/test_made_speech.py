@@ -29,7 +29,7 @@ from sos.calls.adapters.embedded.control import (
 from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.adapters.embedded.worker_handle import socket_path
-from sos.calls.adapters.twilio.said import FETCH_WITHIN, Said
+from sos.calls.adapters.twilio.played_sounds import FETCH_WITHIN, Said
 from sos.calls.adapters.twilio.webhooks import SIGNATURE
 from sos.calls.port import MOST_SOUND_S, SOUND_RATE_HZ, LegMode, LegUp, Sound
 from sos.clock import ManualClock, SystemClock

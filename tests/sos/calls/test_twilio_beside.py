@@ -93,7 +93,7 @@ async def test_what_hangs_is_told_as_failed_and_the_next_order_of_its_incident_w
     async with following(journal, house, clock):
         first, second = await stuck.dial(), await stuck.dial()
         while await stuck.left(first) is None:
-            assert house.provider.booked(second) is None
+            assert house.provider.stored(second) is None
             await asyncio.to_thread(lambda: None)
         house.emulator.hanging_on.clear()
         await met(lambda: house.dialled(second) == 1)
@@ -113,6 +113,6 @@ async def test_a_service_killed_while_twilio_hung_asks_first_and_calls_once(
         await met(lambda: house.dialled(beside) == 1)
     await house.restart()
     async with following(journal, house, clock):
-        await met(lambda: (known := house.provider.booked(leg)) is not None and known.reach > 0)
+        await met(lambda: (known := house.provider.stored(leg)) is not None and known.reach > 0)
 
     assert (house.dialled(leg), house.dialled(beside)) == (1, 1)

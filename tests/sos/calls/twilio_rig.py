@@ -116,7 +116,7 @@ class TwilioHouse:
 
     async def start(self) -> None:
         self.provider = TwilioProvider(
-            self.options(), recordings=self.recordings, book=self.tmp / "twilio", clock=self._clock,
+            self.options(), recordings=self.recordings, store=self.tmp / "twilio", clock=self._clock,
             outlive=self._outlive,
         )  # fmt: skip
         await self.provider.__aenter__()
@@ -192,7 +192,7 @@ class TwilioHouse:
 
     def state(self, leg: LegId) -> LegState:
         """What the provider believes of a leg."""
-        found = self.provider.booked(leg)
+        found = self.provider.stored(leg)
         assert found is not None
         return found
 

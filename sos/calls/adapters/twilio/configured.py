@@ -48,7 +48,7 @@ def provider(settings: Settings, group: TwilioSettings, *, recordings: Path, clo
         mixing_region=group.mixing_region,
         ring_s=group.ring_s,
     )
-    return TwilioProvider(options, recordings=recordings, book=settings.data / "twilio", clock=clock)
+    return TwilioProvider(options, recordings=recordings, store=settings.data / "twilio", clock=clock)
 
 
 async def account_findings(settings: Settings) -> list[Finding]:

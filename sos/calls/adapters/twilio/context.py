@@ -1,4 +1,4 @@
-"""What every part of the provider works with: the account, the book, the queue of events, the work beside the calls."""
+"""What every part of the provider works with: the account, the store, the queue of events, the background work."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,7 +10,7 @@ import structlog
 from msgspec import Struct
 
 from sos.calls.adapters.twilio import twiml
-from sos.calls.adapters.twilio.book import Book, Room
+from sos.calls.adapters.twilio.leg_store import LegStore, Room
 from sos.calls.adapters.twilio.rest import Account, Rest
 from sos.calls.adapters.twilio.twiml import Conference, Urls
 from sos.calls.port import ProviderEvent
@@ -24,7 +24,7 @@ EMPTY_FOR = timedelta(seconds=5)
 LOOK_AFTER = timedelta(seconds=1)
 """Between an order without an answer and the first look for what it did."""
 RECONCILE_EVERY = timedelta(seconds=5)
-"""Between two comparisons of the book with Twilio; callbacks are faster, and may be lost."""
+"""Between two comparisons of the store with Twilio; callbacks are faster, and may be lost."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -49,10 +49,10 @@ class Options(Struct, frozen=True, kw_only=True):
 class Context:
     """Opened and closed by the provider; a part asks here for what it needs of the others."""
 
-    def __init__(self, options: Options, *, book: Path, clock: Clock) -> None:
+    def __init__(self, options: Options, *, store: Path, clock: Clock) -> None:
         self.options = options
         self.rest = Rest(options.account)
-        self.book = Book(book)
+        self.store = LegStore(store)
         self.clock = clock
         self.events: asyncio.Queue[ProviderEvent | None] = asyncio.Queue()
         """What happened; None once nothing follows."""
@@ -92,15 +92,15 @@ class Context:
         """Once for everything that happens until the disk has been asked."""
         if room.recording not in self._unsaved:
             self._unsaved.add(room.recording)
-            self.start(self.save(room), name="twilio book")
+            self.start(self.save(room), name="twilio store")
 
     async def save(self, room: Room) -> None:
         """Keep ``room``; a disk that refuses is told of and holds up no call."""
         self._unsaved.discard(room.recording)
         try:
-            await self.book.save(room)
+            await self.store.save(room)
         except OSError as full:
-            log.error("twilio_book_unwritten", incident=room.incident, error=type(full).__name__)
+            log.error("twilio_store_unwritten", incident=room.incident, error=type(full).__name__)
 
     def _finished(self, task: "asyncio.Task[Any]") -> None:
         self._background.discard(task)

@@ -17,7 +17,7 @@ import structlog
 from recording.errors import RecordingError
 from recording.tracks import duration_ms
 from sos.calls.adapters.twilio import callbacks
-from sos.calls.adapters.twilio.book import Book, Fetched, Room
+from sos.calls.adapters.twilio.leg_store import Fetched, LegStore, Room
 from sos.calls.adapters.twilio.rest import Copy, Rest
 from sos.calls.adapters.twilio.sound import Taken, seal
 from sos.calls.port import (
@@ -51,12 +51,12 @@ class Start(Protocol):
 
 
 class Copies:
-    """The recordings of all conferences in the book.  ``tell`` queues an event, ``save`` keeps a room."""
+    """The recordings of all conferences in the store.  ``tell`` queues an event, ``save`` keeps a room."""
 
     def __init__(
         self,
         rest: Rest,
-        book: Book,
+        store: LegStore,
         *,
         directory: Path,
         clock: Clock,
@@ -65,7 +65,7 @@ class Copies:
         save: Callable[[Room], Coroutine[Any, Any, None]],
     ) -> None:
         self._rest = rest
-        self._book = book
+        self._store = store
         self._recordings = directory
         self._clock = clock
         self._start = start
@@ -121,7 +121,7 @@ class Copies:
 
     def journaled(self, fetched: RecordingFetched) -> None:
         """The journal has that we hold this copy: it may go."""
-        room = self._book.rooms.get(fetched.recording)
+        room = self._store.rooms.get(fetched.recording)
         for copy in room.copies if room is not None else ():
             if room is not None and copy.sid == fetched.copy and not copy.journaled:
                 copy.journaled = True
@@ -136,7 +136,7 @@ class Copies:
         self, incident: IncidentId, recording: RecordingId, key: bytes
     ) -> RecordingDone | RecordingBroken:
         """See the port.  What Twilio is still working on is told as broken and, once it comes, as done."""
-        room = self._book.rooms.get(recording)
+        room = self._store.rooms.get(recording)
         if room is None or room.sealed:
             return await asyncio.to_thread(self._on_disk, incident, recording)
         self._keys[incident] = key
@@ -193,7 +193,7 @@ class Copies:
     async def _complete_copies(self, room: Room) -> list[tuple[LegId, Copy]]:
         """Every leg's recording once Twilio has completed them all, or ``RECORDINGS_WITHIN`` has passed."""
         until = self._clock.now() + RECORDINGS_WITHIN
-        calls = {booked.call: leg for leg, booked in room.legs.items() if booked.call and booked.state.was_up}
+        calls = {stored.call: leg for leg, stored in room.legs.items() if stored.call and stored.state.was_up}
         while True:
             news = self._news_of(room)
             news.clear()
@@ -240,7 +240,7 @@ class Copies:
             log.error("twilio_recording_broken", incident=room.incident, recording=room.recording, reason=reason)
             self._tell(broken)
         self._again_at[room.recording] = self._clock.now() + SEAL_EVERY
-        self._start(self._save(room), name="twilio book")
+        self._start(self._save(room), name="twilio store")
         return broken
 
     def _on_disk(self, incident: IncidentId, recording: RecordingId) -> RecordingDone | RecordingBroken:

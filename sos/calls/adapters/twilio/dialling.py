@@ -10,8 +10,8 @@ from datetime import timedelta
 import structlog
 
 from sos.calls.adapters.twilio import callbacks
-from sos.calls.adapters.twilio.book import Booked, Room
 from sos.calls.adapters.twilio.context import Context
+from sos.calls.adapters.twilio.leg_store import Room, StoredLeg
 from sos.calls.adapters.twilio.progress import QUEUED_FOR, CallProgress
 from sos.calls.adapters.twilio.rest import Unclear
 from sos.errors import SosError, Unavailable
@@ -29,60 +29,60 @@ class Dialling:
         self._progress = progress
         self._locks: dict[LegId, asyncio.Lock] = {}
 
-    async def place(self, room: Room, booked: Booked, number: str) -> None:
+    async def place(self, room: Room, stored: StoredLeg, number: str) -> None:
         """Have Twilio call, unless it did.  ``Unavailable`` when it does not say in time whether it has."""
-        async with self._locks.setdefault(booked.leg, asyncio.Lock()):
-            if not booked.call and not booked.over:
+        async with self._locks.setdefault(stored.leg, asyncio.Lock()):
+            if not stored.call and not stored.over:
                 try:
                     async with asyncio.timeout(self._context.options.place_within_s):
-                        await self._dial(room, booked, number)
+                        await self._dial(room, stored, number)
                 except TimeoutError as late:
                     raise Unavailable("Twilio does not say in time whether it has dialled") from late
-            self._locks.pop(booked.leg, None)  # whoever comes from now on finds the call
+            self._locks.pop(stored.leg, None)  # whoever comes from now on finds the call
 
     def at_work(self, room: Room) -> bool:
         """Whether somebody is being dialled into this room right now."""
         return any(lock.locked() for leg, lock in self._locks.items() if leg in room.legs)
 
-    async def _dial(self, room: Room, booked: Booked, number: str) -> None:
+    async def _dial(self, room: Room, stored: StoredLeg, number: str) -> None:
         """Twice at most, and the second time only when there is no first call."""
-        caller, muted = self._context.options.caller, booked.mode.held or booked.mode.muted
-        options = self._context.conference(room).dialled(booked.leg, caller=caller, number=number, muted=muted)
+        caller, muted = self._context.options.caller, stored.mode.held or stored.mode.muted
+        options = self._context.conference(room).dialled(stored.leg, caller=caller, number=number, muted=muted)
         for _ in range(TRIES):
-            if booked.unclear:
+            if stored.unclear:
                 await self._context.clock.wait(self._context.options.look_after)
-                if booked.call or await self._found(room, booked, number):
+                if stored.call or await self._found(room, stored, number):
                     return
-            booked.unclear = True
+            stored.unclear = True
             try:
                 placed = await self._context.rest.dial(room.incident, options)
             except Unclear as lost:
-                log.warning("twilio_dial_unclear", incident=room.incident, leg=booked.leg, reason=str(lost))
+                log.warning("twilio_dial_unclear", incident=room.incident, leg=stored.leg, reason=str(lost))
                 continue
             except SosError:
-                booked.unclear = False
+                stored.unclear = False
                 raise
             room.conference = room.conference or placed.conference
-            self._progress.has_call(room, booked, placed.call)
+            self._progress.has_call(room, stored, placed.call)
             if placed.queued_ms > QUEUED_FOR / timedelta(milliseconds=1):
-                self._progress.alarm_queued(room, booked, placed.queued_ms)
+                self._progress.alarm_queued(room, stored, placed.queued_ms)
             return
-        if not booked.call:
+        if not stored.call:
             raise Unavailable("Twilio does not say whether it has dialled")
 
-    async def _found(self, room: Room, booked: Booked, number: str) -> bool:
+    async def _found(self, room: Room, stored: StoredLeg, number: str) -> bool:
         """Whether Twilio made the call that we got no answer for.  ``Unavailable`` when it does not say that either."""
         rest = self._context.rest
         for conference, _ in await rest.conferences(room.incident):
-            if (seen := await rest.participant(conference, booked.leg)) is not None:
+            if (seen := await rest.participant(conference, stored.leg)) is not None:
                 room.conference = conference
-                self._progress.has_call(room, booked, seen.call)
+                self._progress.has_call(room, stored, seen.call)
                 return True
-        since = booked.asked_at - _CLOCKS_DIFFER_BY
-        known = self._context.book.calls()
+        since = stored.asked_at - _CLOCKS_DIFFER_BY
+        known = self._context.store.calls()
         for call, status in await rest.calls_to(number, since=since):  # over already, so in no conference
             if call not in known:
-                self._progress.has_call(room, booked, call)
-                self._progress.tell(room, booked, *callbacks.of_status(status))
+                self._progress.has_call(room, stored, call)
+                self._progress.tell(room, stored, *callbacks.of_status(status))
                 return True
         return False

@@ -1,6 +1,6 @@
 """What we want of those who are in a conference: held, muted, coached, gone.  An order stays until Twilio says so.
 
-Every order stands in the book before Twilio is asked, and whatever it does not do at once is ordered again by
+Every order stands in the store before Twilio is asked, and whatever it does not do at once is ordered again by
 ``reconcile``: an update that is answered with 200 and not carried out has been seen.
 """
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import structlog
 
-from sos.calls.adapters.twilio.book import Booked, Room
 from sos.calls.adapters.twilio.context import Context
 from sos.calls.adapters.twilio.copies import Copies
 from sos.calls.adapters.twilio.dialling import Dialling
+from sos.calls.adapters.twilio.leg_store import Room, StoredLeg
 from sos.calls.adapters.twilio.progress import CallProgress
 from sos.calls.legs import Reach, Report
 from sos.calls.port import TALKING, LegMode
@@ -33,49 +33,49 @@ class Participants:
 
     # --- how a leg takes part ---------------------------------------------------------------------------------------
 
-    async def want(self, room: Room, booked: Booked, mode: LegMode) -> None:
+    async def want(self, room: Room, stored: StoredLeg, mode: LegMode) -> None:
         """Keep the order and have it done when the leg is up.  ``Unavailable`` when Twilio does not do it in time."""
-        if booked.mode == mode and booked.mode_set:
+        if stored.mode == mode and stored.mode_set:
             return
-        booked.mode, booked.mode_set = mode, False
-        await self._context.book.save(room)
-        if booked.state.reach is Reach.UP:
-            await self.apply_mode(room, booked)
+        stored.mode, stored.mode_set = mode, False
+        await self._context.store.save(room)
+        if stored.state.reach is Reach.UP:
+            await self.apply_mode(room, stored)
 
-    def settle(self, room: Room, booked: Booked) -> None:
+    def settle(self, room: Room, stored: StoredLeg) -> None:
         """Give a leg that has just come up what it still needs; the call does not wait for it."""
-        booked.mode_set = booked.mode == TALKING
-        self._context.start(self._settle(room, booked), name="twilio leg")
+        stored.mode_set = stored.mode == TALKING
+        self._context.start(self._settle(room, stored), name="twilio leg")
 
-    async def apply_mode(self, room: Room, booked: Booked) -> None:
+    async def apply_mode(self, room: Room, stored: StoredLeg) -> None:
         """Until Twilio says that it is so, twice at most; ``Unavailable`` when it then does not."""
         if not room.conference:
             raise Unavailable("Twilio has not said which conference this is")
-        wanted = self._participant_of(room, booked.mode)
+        wanted = self._participant_of(room, stored.mode)
         for _ in range(2):
-            seen = await self._context.rest.change(room.conference, booked.leg, **wanted)
+            seen = await self._context.rest.change(room.conference, stored.leg, **wanted)
             if seen is None:  # gone meanwhile; its end is told by a callback or by reconciliation
                 return
-            seen = await self._context.rest.participant(room.conference, booked.leg) or seen
+            seen = await self._context.rest.participant(room.conference, stored.leg) or seen
             if (seen.held, seen.muted, seen.coaching) == (
                 wanted["hold"],
                 wanted["muted"],
                 wanted.get("call_sid_to_coach", ""),
             ):
-                booked.mode_set = True
+                stored.mode_set = True
                 self._context.save_soon(room)
                 return
         raise Unavailable("Twilio does not do what it says it did")
 
-    async def _settle(self, room: Room, booked: Booked) -> None:
-        if not booked.mode_set:
+    async def _settle(self, room: Room, stored: StoredLeg) -> None:
+        if not stored.mode_set:
             with suppress(SosError):
-                await self.apply_mode(room, booked)
-        if booked.called_us:  # its TwiML has begun the stream
+                await self.apply_mode(room, stored)
+        if stored.called_us:  # its TwiML has begun the stream
             return
-        url = self._context.options.urls.stream(room.incident, booked.leg)
+        url = self._context.options.urls.stream(room.incident, stored.leg)
         with suppress(SosError):
-            await self._context.rest.fork(booked.call, url=url, name=f"{booked.party}-{booked.leg}")
+            await self._context.rest.fork(stored.call, url=url, name=f"{stored.party}-{stored.leg}")
 
     def _participant_of(self, room: Room, mode: LegMode) -> dict[str, Any]:
         coached = room.legs.get(mode.coaching) if mode.coaching else None
@@ -85,36 +85,36 @@ class Participants:
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
-    async def leave(self, room: Room, booked: Booked, *, reason: str) -> None:
+    async def leave(self, room: Room, stored: StoredLeg, *, reason: str) -> None:
         """Hang one leg up, now or by reconciliation."""
-        booked.leaving = reason
-        await self._context.book.save(room)
-        if not booked.call:
+        stored.leaving = reason
+        await self._context.store.save(room)
+        if not stored.call:
             return
         try:
-            await self._context.rest.hang_up(booked.call)
+            await self._context.rest.hang_up(stored.call)
         except SosError as away:
-            log.warning("twilio_leg_not_ended", incident=room.incident, leg=booked.leg, reason=str(away))
+            log.warning("twilio_leg_not_ended", incident=room.incident, leg=stored.leg, reason=str(away))
             return
-        self._progress.tell(room, booked, Report(reach=Reach.OVER, why="ended"))
+        self._progress.tell(room, stored, Report(reach=Reach.OVER, why="ended"))
 
     async def finish(self, room: Room, *, reason: str) -> None:
         """End the conference and every call into it, now or by reconciliation."""
-        present = [booked for booked in room.legs.values() if booked.here]
-        for booked in present:
-            booked.leaving = reason
+        present = [stored for stored in room.legs.values() if stored.here]
+        for stored in present:
+            stored.leaving = reason
         room.over = True
-        await self._context.book.save(room)
+        await self._context.store.save(room)
         try:
             if room.conference:
                 await self._context.rest.end_conference(room.conference)
-            for booked in present:
-                await self._context.rest.hang_up(booked.call)  # one that rings is in no conference yet
+            for stored in present:
+                await self._context.rest.hang_up(stored.call)  # one that rings is in no conference yet
         except SosError as away:
             log.warning("twilio_conference_not_ended", incident=room.incident, reason=str(away))
             return
-        for booked in present:
-            self._progress.tell(room, booked, Report(reach=Reach.OVER, why="ended"))
+        for stored in present:
+            self._progress.tell(room, stored, Report(reach=Reach.OVER, why="ended"))
         self._over(room)
 
     def end_if_empty(self, room: Room) -> None:
@@ -124,7 +124,7 @@ class Participants:
 
     async def end_all(self) -> None:
         """The end of a house that takes its callers with it."""
-        for room in tuple(self._context.book.rooms.values()):
+        for room in tuple(self._context.store.rooms.values()):
             if not room.over:
                 await self.finish(room, reason="shutdown")
         with suppress(TimeoutError):

@@ -14,8 +14,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from sos.calls.adapters.twilio import callbacks
-from sos.calls.adapters.twilio.book import Booked, Room
 from sos.calls.adapters.twilio.context import Context
+from sos.calls.adapters.twilio.leg_store import Room, StoredLeg
 from sos.calls.legs import Reach, Report, after
 from sos.calls.port import LegDown, LegQueued, LegRinging, LegUp, RecordingBegun
 from sos.errors import Unavailable
@@ -27,10 +27,10 @@ QUEUED_FOR = timedelta(seconds=2)
 """How long a call may wait at Twilio for its turn before people are told: by default an account starts one call a
 second, and what is above waits silently, for up to a day."""
 
-Told = Callable[[Room, Booked], None]
+Told = Callable[[Room, StoredLeg], None]
 
 
-def _nothing(_: Room, __: Booked) -> None:
+def _nothing(_: Room, __: StoredLeg) -> None:
     """Nobody wants to know."""
 
 
@@ -44,9 +44,9 @@ class CallProgress:
         self._queued = Counter("sos_twilio_queued_legs", "Calls that waited for their turn", registry=metrics)
         self._forged = Counter("sos_twilio_strange_callbacks", "Callbacks about others' calls", registry=metrics)
 
-    def own(self, leg: LegId, call: str) -> tuple[Room, Booked] | None:
-        """The booking of a leg, if ``call`` is its call; anything else touches nothing."""
-        found = self._context.book.find(leg)
+    def own(self, leg: LegId, call: str) -> tuple[Room, StoredLeg] | None:
+        """The entry of a leg, if ``call`` is its call; anything else touches nothing."""
+        found = self._context.store.find(leg)
         if found is None or (found[1].call and found[1].call != call) or not call:
             self._forged.inc()
             log.warning("twilio_callback_strange", leg=leg, known=found is not None)
@@ -55,19 +55,19 @@ class CallProgress:
             self.has_call(*found, call)
         return found
 
-    def has_call(self, room: Room, booked: Booked, call: str) -> None:
+    def has_call(self, room: Room, stored: StoredLeg, call: str) -> None:
         """Twilio has made the leg's call."""
-        if booked.call:
+        if stored.call:
             return
-        booked.call, booked.unclear = call, False
-        self.tell(room, booked, Report(reach=Reach.QUEUED))
-        self._context.start(self._watch_queue(room, booked), name="twilio queue")
+        stored.call, stored.unclear = call, False
+        self.tell(room, stored, Report(reach=Reach.QUEUED))
+        self._context.start(self._watch_queue(room, stored), name="twilio queue")
 
-    def tell(self, room: Room, booked: Booked, *reports: Report) -> None:
+    def tell(self, room: Room, stored: StoredLeg, *reports: Report) -> None:
         """Fold reports in and tell what is new by them."""
         for report in reports:
-            before = booked.state
-            booked.state = now = after(before, report)
+            before = stored.state
+            stored.state = now = after(before, report)
             if now == before:
                 continue
             self._context.save_soon(room)
@@ -75,53 +75,53 @@ class CallProgress:
                 continue
             match now.reach:
                 case Reach.RINGING:
-                    self._context.tell(LegRinging(incident=room.incident, leg=booked.leg))
+                    self._context.tell(LegRinging(incident=room.incident, leg=stored.leg))
                 case Reach.UP:
-                    self._up(room, booked)
+                    self._up(room, stored)
                 case Reach.OVER:
-                    self._down(room, booked)
+                    self._down(room, stored)
 
-    async def ask_after(self, room: Room, booked: Booked) -> None:
+    async def ask_after(self, room: Room, stored: StoredLeg) -> None:
         """Learn what its call says of a leg; a call that Twilio does not know is over.  ``Unavailable`` as ``Rest``."""
-        status = await self._context.rest.call_status(booked.call)
+        status = await self._context.rest.call_status(stored.call)
         gone = (Report(reach=Reach.OVER, why="failed"),)
-        self.tell(room, booked, *(gone if status is None else callbacks.of_status(status)))
+        self.tell(room, stored, *(gone if status is None else callbacks.of_status(status)))
 
-    def alarm_queued(self, room: Room, booked: Booked, queued_ms: int) -> None:
+    def alarm_queued(self, room: Room, stored: StoredLeg, queued_ms: int) -> None:
         """Tell, once for each leg, that its call waits for its turn."""
-        if booked.alarmed:
+        if stored.alarmed:
             return
-        booked.alarmed = True
+        stored.alarmed = True
         self._queued.inc()
-        log.error("twilio_leg_queued", incident=room.incident, leg=booked.leg, queued_ms=queued_ms)
-        self._context.tell(LegQueued(incident=room.incident, leg=booked.leg, queued_ms=queued_ms))
+        log.error("twilio_leg_queued", incident=room.incident, leg=stored.leg, queued_ms=queued_ms)
+        self._context.tell(LegQueued(incident=room.incident, leg=stored.leg, queued_ms=queued_ms))
 
-    def _up(self, room: Room, booked: Booked) -> None:
+    def _up(self, room: Room, stored: StoredLeg) -> None:
         if not room.begun:
             room.begun = True
             self._context.tell(RecordingBegun(incident=room.incident, recording=room.recording))
-        self._context.tell(LegUp(incident=room.incident, leg=booked.leg, party=booked.party, who=booked.who))
-        self.came_up(room, booked)
+        self._context.tell(LegUp(incident=room.incident, leg=stored.leg, party=stored.party, who=stored.who))
+        self.came_up(room, stored)
 
-    def _down(self, room: Room, booked: Booked) -> None:
-        down = LegDown(incident=room.incident, leg=booked.leg, party=booked.party, reason=why(booked))
+    def _down(self, room: Room, stored: StoredLeg) -> None:
+        down = LegDown(incident=room.incident, leg=stored.leg, party=stored.party, reason=why(stored))
         self._context.tell(down)
-        self.went_down(room, booked)
+        self.went_down(room, stored)
 
-    async def _watch_queue(self, room: Room, booked: Booked) -> None:
+    async def _watch_queue(self, room: Room, stored: StoredLeg) -> None:
         """Twilio's queue is silent: whoever waits longer than ``QUEUED_FOR`` is told of."""
         await self._context.clock.wait(QUEUED_FOR)
-        if booked.state.reach is Reach.QUEUED:
+        if stored.state.reach is Reach.QUEUED:
             with suppress(Unavailable):
-                await self.ask_after(room, booked)
-        if booked.state.reach is Reach.QUEUED and not booked.leaving:
-            self.alarm_queued(room, booked, QUEUED_FOR // timedelta(milliseconds=1))
+                await self.ask_after(room, stored)
+        if stored.state.reach is Reach.QUEUED and not stored.leaving:
+            self.alarm_queued(room, stored, QUEUED_FOR // timedelta(milliseconds=1))
 
 
-def why(booked: Booked) -> str:
+def why(stored: StoredLeg) -> str:
     """Why a leg is gone, in the port's words; see the module for vehicles."""
-    if booked.leaving:
-        return booked.leaving
-    if not booked.state.was_up:
-        return "no_answer" if booked.state.why == "ended" else booked.state.why
-    return "media_lost" if booked.party is Party.VEHICLE else booked.state.why
+    if stored.leaving:
+        return stored.leaving
+    if not stored.state.was_up:
+        return "no_answer" if stored.state.why == "ended" else stored.state.why
+    return "media_lost" if stored.party is Party.VEHICLE else stored.state.why

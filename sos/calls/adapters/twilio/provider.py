@@ -1,6 +1,6 @@
 """``TelephonyProvider`` over Twilio: conferences there, every leg with our id as its label, the truth asked for.
 
-**Theory.**  Three things can differ: what we want (the book), what Twilio does, and what Twilio tells.  What it tells
+**Theory.**  Three things can differ: what we want (the store), what Twilio does, and what Twilio tells.  What it tells
 is folded into ``sos.calls.legs``, so callbacks may come twice, late, in any order, or not at all; what is lost is asked
 for by ``reconcile``, which also repeats what we want and Twilio has not done.  A call is dialled again only after
 Twilio, asked by label, by conference and by number, has said that there is none.
@@ -20,15 +20,15 @@ from prometheus_client import CollectorRegistry
 
 from sos.calls.adapters.notices import names
 from sos.calls.adapters.twilio import callbacks, sounds, twiml
-from sos.calls.adapters.twilio.book import Booked, Room
 from sos.calls.adapters.twilio.context import Context, Options
 from sos.calls.adapters.twilio.copies import Copies
 from sos.calls.adapters.twilio.dialling import Dialling
+from sos.calls.adapters.twilio.leg_store import Room, StoredLeg
 from sos.calls.adapters.twilio.monitor import Fork, Listening
 from sos.calls.adapters.twilio.participants import Participants
+from sos.calls.adapters.twilio.played_sounds import PlayedSounds
 from sos.calls.adapters.twilio.progress import CallProgress
 from sos.calls.adapters.twilio.reconcile import Reconciler
-from sos.calls.adapters.twilio.said import Said
 from sos.calls.legs import LegState, Reach
 from sos.calls.port import (
     TALKING,
@@ -62,15 +62,15 @@ class TwilioProvider:
     name = "twilio"
     dials = True
 
-    def __init__(self, options: Options, *, recordings: Path, book: Path, clock: Clock, outlive: bool = True) -> None:
+    def __init__(self, options: Options, *, recordings: Path, store: Path, clock: Clock, outlive: bool = True) -> None:
         self._options = options
         self._outlive = outlive
         self.metrics = CollectorRegistry()
-        self._context = context = Context(options, book=book, clock=clock)
-        self._book = context.book
+        self._context = context = Context(options, store=store, clock=clock)
+        self._store = context.store
         self._copies = Copies(
             context.rest,
-            context.book,
+            context.store,
             directory=recordings,
             clock=clock,
             start=context.start,
@@ -83,17 +83,17 @@ class TwilioProvider:
         self._reconciler = Reconciler(context, self._progress, self._participants, self._copies)
         self._progress.came_up = self._participants.settle
         self._progress.went_down = self._went_down
-        self._said = Said(clock)
+        self._played = PlayedSounds(clock)
         self._listening: dict[LegId, Listening] = {}
         self._heard: dict[str, None] = {}
         self._open = False
         self.boot = new_id()
 
     async def __aenter__(self) -> Self:
-        await self._book.open()
+        await self._store.open()
         await self._context.rest.__aenter__()
         self._open = True
-        for room in tuple(self._book.rooms.values()):
+        for room in tuple(self._store.rooms.values()):
             self._copies.resume(room)
         self._context.start(self._reconciler.run(), name="twilio reconciliation")
         return self
@@ -133,11 +133,11 @@ class TwilioProvider:
     ) -> None:
         """See the port.  Also ``Refused`` when ``leg`` is already somebody else's."""
         room = await self._booking(incident, leg=leg, party=party, who=who, key=key)
-        booked = room.legs[leg]
-        if mode != booked.mode == TALKING and not booked.call:
-            booked.mode, booked.mode_set = mode, False
+        stored = room.legs[leg]
+        if mode != stored.mode == TALKING and not stored.call:
+            stored.mode, stored.mode_set = mode, False
             self._context.save_soon(room)
-        await self._dialling.place(room, booked, number)
+        await self._dialling.place(room, stored, number)
 
     async def admit(
         self, *, incident: IncidentId, leg: LegId, party: Party, who: str, call: str, key: bytes | None
@@ -148,11 +148,11 @@ class TwilioProvider:
         when the leg is another call's, ``Malformed`` for an impossible id.
         """
         room = await self._booking(incident, leg=leg, party=party, who=who, key=key, call=call)
-        booked = room.legs[leg]
-        if booked.call not in ("", call):
+        stored = room.legs[leg]
+        if stored.call not in ("", call):
             raise Refused("this leg is another call's")
-        if not booked.call:
-            booked.call, booked.called_us = call, True
+        if not stored.call:
+            stored.call, stored.called_us = call, True
             await self._context.save(room)
         return self._context.conference(room).answered(leg, party=party)
 
@@ -166,18 +166,18 @@ class TwilioProvider:
             raise Malformed("there is no notice of this name", field="notice")
         if (found := self._here(leg)) is None or found[1].state.reach is not Reach.UP:
             return
-        room, booked = found
+        room, stored = found
         url = self._options.urls.notice(notice)
-        await self._context.rest.change(room.conference, booked.leg, announce_url=url, announce_method="POST")
+        await self._context.rest.change(room.conference, stored.leg, announce_url=url, announce_method="POST")
 
     async def say(self, leg: LegId, sound: Sound) -> None:
         """See the port.  What is being said gives way to a new announcement, also to an empty one."""
         if (found := self._here(leg)) is None or found[1].state.reach is not Reach.UP or sound.id in found[1].said:
             return
-        room, booked = found
-        url = self._options.urls.said(await self._said.keep(sound))
-        if await self._context.rest.change(room.conference, booked.leg, announce_url=url, announce_method="POST"):
-            booked.said = [*booked.said[1 - _MOST_SAID :], sound.id]
+        room, stored = found
+        url = self._options.urls.said(await self._played.keep(sound))
+        if await self._context.rest.change(room.conference, stored.leg, announce_url=url, announce_method="POST"):
+            stored.said = [*stored.said[1 - _MOST_SAID :], sound.id]
             self._context.save_soon(room)
 
     async def end(self, leg: LegId) -> None:
@@ -187,7 +187,7 @@ class TwilioProvider:
 
     async def finish(self, incident: IncidentId) -> None:
         """See the port; what Twilio does not end at once is ended by ``reconcile``."""
-        room = self._book.current(incident)
+        room = self._store.current(incident)
         if room is not None:
             await self._participants.finish(room, reason="ended")
 
@@ -195,50 +195,50 @@ class TwilioProvider:
         """Who is up, as Twilio says now; ``Unavailable`` when it does not say."""
         return tuple([leg async for leg in self._reconciler.up()])
 
-    def booked(self, leg: LegId) -> LegState | None:
+    def stored(self, leg: LegId) -> LegState | None:
         """What is known of a leg; None for one that was never asked for."""
-        found = self._book.find(leg)
+        found = self._store.find(leg)
         return found[1].state if found is not None else None
 
-    def _here(self, leg: LegId) -> tuple[Room, Booked] | None:
-        """The booking of a leg that is not over."""
-        found = self._book.find(leg)
+    def _here(self, leg: LegId) -> tuple[Room, StoredLeg] | None:
+        """The entry of a leg that is not over."""
+        found = self._store.find(leg)
         return found if found is not None and not found[1].over else None
 
     async def _booking(
         self, incident: IncidentId, *, leg: LegId, party: Party, who: str, key: bytes | None, call: str = ""
     ) -> Room:
-        """The room with the leg booked in it, on the disk: intent before effect.  ``call``: the one that reached us."""
+        """The room with the leg stored in it, on the disk: intent before effect.  ``call``: the one that reached us."""
         if not self._open:
             raise Unavailable("the voice service is closed")
         if not (_NAME.match(leg) and _NAME.match(incident)):
             raise Malformed("leg and incident ids have up to 36 letters, digits and hyphens", field="Leg-Id")
-        if (found := self._book.find(leg)) is not None:
-            room, booked = found
-            if (room.incident, booked.party, booked.who) != (incident, party, who):
+        if (found := self._store.find(leg)) is not None:
+            room, stored = found
+            if (room.incident, stored.party, stored.who) != (incident, party, who):
                 raise Refused("this leg is somebody else's")
             self._copies.keep_key(incident, key)
             return room
-        room = self._book.current(incident) or Room(incident=incident, recording=RecordingId(new_id()))
-        self._book.rooms[room.recording] = room  # before anybody waits, so that no second one is made beside it
+        room = self._store.current(incident) or Room(incident=incident, recording=RecordingId(new_id()))
+        self._store.rooms[room.recording] = room  # before anybody waits, so that no second one is made beside it
         now = self._context.clock.now()
-        room.legs[leg] = Booked(leg=leg, party=party, who=who, asked_at=now, call=call, called_us=bool(call))
+        room.legs[leg] = StoredLeg(leg=leg, party=party, who=who, asked_at=now, call=call, called_us=bool(call))
         self._copies.keep_key(incident, key)
         await self._context.save(room)  # rescue is never blocked: a full disk is told of, and the call goes on
         return room
 
-    def _went_down(self, room: Room, booked: Booked) -> None:
-        self._listening.pop(booked.leg, None)
+    def _went_down(self, room: Room, stored: StoredLeg) -> None:
+        self._listening.pop(stored.leg, None)
         self._participants.end_if_empty(room)
 
     # --- recordings -------------------------------------------------------------------------------------------------
 
     async def unsealed(self) -> list[tuple[IncidentId, RecordingId]]:
-        rooms = self._book.rooms.values()
+        rooms = self._store.rooms.values()
         return [(room.incident, room.recording) for room in rooms if self._copies.left(room)]
 
     async def writing(self) -> frozenset[RecordingId]:
-        rooms = [room for room in self._book.rooms.values() if room.begun and not room.sealed]
+        rooms = [room for room in self._store.rooms.values() if room.begun and not room.sealed]
         return frozenset(room.recording for room in rooms if not self._copies.left(room))
 
     async def recover(
@@ -277,7 +277,7 @@ class TwilioProvider:
 
     def heard_of_conference(self, recording: RecordingId, form: Mapping[str, str]) -> None:
         """A conference callback, about one participant or the whole."""
-        room = self._book.rooms.get(recording)
+        room = self._store.rooms.get(recording)
         if room is None:
             return
         label, reports = LegId(form.get("ParticipantLabel", "")), callbacks.of_conference(form)
@@ -305,7 +305,7 @@ class TwilioProvider:
         return self._listening.setdefault(leg, Listening(partial(_is_ours, found[0])))
 
     def _pressed(self, leg: LegId, keys: str) -> None:
-        if (found := self._book.find(leg)) is not None:
+        if (found := self._store.find(leg)) is not None:
             self._context.tell(KeyPressed(incident=found[0].incident, leg=leg, keys=keys))
 
     def listening(self, leg: LegId) -> Listening | None:
@@ -314,7 +314,7 @@ class TwilioProvider:
 
     def levels(self) -> tuple[Level, ...]:
         """How loud everybody was whose sound is streamed to us, since this was last asked."""
-        heard = ((self._book.find(leg), leg, listening.read()) for leg, listening in self._listening.items())
+        heard = ((self._store.find(leg), leg, listening.read()) for leg, listening in self._listening.items())
         return tuple(Level(found[0].incident, leg, read.rms, read.peak) for found, leg, read in heard if found)
 
     # --- what Twilio asks for (``webhooks``) --------------------------------------------------------------------------
@@ -335,11 +335,11 @@ class TwilioProvider:
 
     def said(self, name: str) -> str:
         """TwiML that plays made speech once; ``Unknown`` when nobody may come for it any more."""
-        return twiml.playing((self._options.urls.said_sound(name),) if self._said.wav(name) else ())
+        return twiml.playing((self._options.urls.said_sound(name),) if self._played.wav(name) else ())
 
     def said_sound(self, name: str) -> bytes:
         """Made speech as WAV (mu-law, 8 kHz); ``Unknown`` when nobody may come for it any more."""
-        return self._said.wav(name)
+        return self._played.wav(name)
 
     def sound(self, name: str) -> bytes:
         """A notice or a tone as WAV (mu-law, 8 kHz); ``Unknown`` when there is none of that name."""
@@ -360,5 +360,5 @@ def _is_ours(room: Room) -> bool:
 
     From then on it is the communication of others, which is secret (Telecommunications Business Act Art. 4).
     """
-    up = {booked.party for booked in room.legs.values() if booked.state.reach is Reach.UP}
+    up = {stored.party for stored in room.legs.values() if stored.state.reach is Reach.UP}
     return Party.AGENCY not in up or bool(up & {Party.OPERATOR, Party.SUPERVISOR})

@@ -29,7 +29,7 @@ class _Kept(Struct, frozen=True):
     until: datetime
 
 
-class Said:
+class PlayedSounds:
     """What Twilio has been told to play and may still come for."""
 
     def __init__(self, clock: Clock) -> None:

@@ -1,7 +1,7 @@
 """What we have asked Twilio for, kept on the disk: a restart must know its legs before it dials anybody again.
 
 One small file for each conference, replaced whole.  No number stands in it and no key: a leg's number is in the
-journal, sealed, and Twilio's ids say nothing without the account.  A conference leaves the book when its recording is
+journal, sealed, and Twilio's ids say nothing without the account.  A conference leaves the store when its recording is
 sealed here and deleted there.
 """
 
@@ -18,7 +18,7 @@ from sos.calls.port import LegMode
 from sos.incident.model import IncidentId, LegId, Party, RecordingId
 
 
-class Booked(Struct, kw_only=True):
+class StoredLeg(Struct, kw_only=True):
     """One leg: what was asked, and what is known of it."""
 
     leg: LegId
@@ -75,7 +75,7 @@ class Room(Struct, kw_only=True):
     """Somebody was up: there is something to record."""
     over: bool = False
     sealed: bool = False
-    legs: dict[LegId, Booked] = field(default_factory=dict)
+    legs: dict[LegId, StoredLeg] = field(default_factory=dict)
     copies: list[Fetched] = field(default_factory=list)
 
     @property
@@ -83,7 +83,7 @@ class Room(Struct, kw_only=True):
         return self.over and all(copy.deleted for copy in self.copies) and (self.sealed or not self.begun)
 
 
-class Book:
+class LegStore:
     """The rooms, in memory and on the disk.  A file that cannot be read is set aside, never in the way of a call."""
 
     def __init__(self, directory: Path) -> None:
@@ -108,16 +108,16 @@ class Book:
         """The conference that the incident has now."""
         return next((room for room in self.rooms.values() if room.incident == incident and not room.over), None)
 
-    def find(self, leg: LegId) -> tuple[Room, Booked] | None:
-        """The newest booking of a leg."""
+    def find(self, leg: LegId) -> tuple[Room, StoredLeg] | None:
+        """The newest entry of a leg."""
         for room in reversed(self.rooms.values()):
-            if (booked := room.legs.get(leg)) is not None:
-                return room, booked
+            if (stored := room.legs.get(leg)) is not None:
+                return room, stored
         return None
 
     def calls(self) -> set[str]:
         """Every call that is known to be somebody's."""
-        return {booked.call for room in self.rooms.values() for booked in room.legs.values() if booked.call}
+        return {stored.call for room in self.rooms.values() for stored in room.legs.values() if stored.call}
 
     def _path(self, room: Room) -> Path:
         return self._directory / f"{room.recording}.json"
