@@ -27,7 +27,7 @@ from sos.console.configured import ControlRoom, base_map
 from sos.console.desks import Desks
 from sos.console.http import Console
 from sos.console.outage import Outage, Unrecorded
-from sos.console.socket import Room
+from sos.console.room import Room
 from sos.dispatch import configured as dispatch
 from sos.dispatch.adapters.cards import Cards
 from sos.dispatch.adapters.portal import Links

@@ -24,7 +24,7 @@ from routing.lost.codec import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, read_answer,
 from routing.lost.server import Ask, Sources, answer
 from routing.text import clean, cleaned
 from sos.calls.adapters.embedded.sdp import LARGEST_OFFER_BYTES, Offer
-from sos.console.socket import Order
+from sos.console.orders import contract
 from sos.dispatch import signing
 from sos.dispatch.adapters import eido, smtp
 from sos.dispatch.answers import ANSWERS, command, keyed
@@ -94,7 +94,7 @@ def decoders() -> Mapping[str, Decoder]:
             samples=tuple(found["eido"]),
             most=eido.FRAME_BYTES,
         ),
-        "order of a desk": Decoder(read=_json(Order), samples=tuple(found["orders"]), most=64 * 1024),
+        "order of a desk": Decoder(read=contract.order_of, samples=tuple(found["orders"]), most=64 * 1024),
         "order to the registry": Decoder(read=_registry(), samples=tuple(found["registry"])),
         "delivery notice": Decoder(
             read=lambda data: smtp.read_notice(data, domain=DOMAIN), samples=tuple(found["mail"]), most=smtp.MAIL_BYTES

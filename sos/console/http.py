@@ -10,7 +10,8 @@ from msgspec import Struct
 from routing.categories import Category
 from sos.accesses import known, tell
 from sos.console.access import Access, Operator
-from sos.console.socket import DeskSocket, Room
+from sos.console.room import Room
+from sos.console.socket import DeskSocket
 from sos.errors import Forbidden, Malformed, Refused, Unavailable, Unknown
 from sos.formats.body import read
 from sos.incident.commands import ReadParts

@@ -23,6 +23,7 @@ from sos.incident.model import IncidentId
 from sos.settings import AuditorSettings, OperatorSettings, RegistrarSettings, Settings, TenantSettings
 from tests.ports import free_port
 from tests.sos import nasty
+from tests.sos.console.test_orders import ANYBODY, WHOLE
 
 KEY = "key-of-anybody-at-all"
 DIGEST = sha256(KEY.encode()).hexdigest()
@@ -30,10 +31,6 @@ DOCUMENTED = {
     200, 201, 202, 204, 302, 303, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431, 503,
 }  # fmt: skip
 ASKED = 600
-ORDERS = (
-    "ready", "answer", "open", "note", "disclose", "agency_said", "consent", "approve", "close", "reopen", "match",
-    "tell_vehicle", "history", "mode", "invite", "dial", "notice", "wait_longer", "beat",
-)  # fmt: skip
 
 
 @asynccontextmanager
@@ -135,8 +132,9 @@ async def test_anything_sent_to_a_desk_s_socket_is_answered_in_words_and_the_soc
         await desk.post("/console/session", json={"token": KEY})
         async with desk.ws_connect("/console/socket", headers={"Origin": service.url}) as socket:
             for number in range(300):
-                order = {"id": number, "do": chance.choice(ORDERS), "incident": "x", "text": "t", "reason": "r"}
-                await socket.send_str(json.dumps(nasty.spoilt(order, chance, rate=0.2)))
+                do, fields = chance.choice(list(WHOLE.items()))
+                order = {"id": number, "do": do} | ({} if do in ANYBODY else {"incident": "x"}) | fields
+                await socket.send_str(json.dumps(nasty.spoilt(order, chance, rate=0.1)))
             await socket.send_str(json.dumps({"id": 10**30, "do": "ready"}))
             await socket.send_str(json.dumps({"id": 4242, "do": "ready"}))
             replies = []

@@ -49,8 +49,9 @@ def _wrong(command: str) -> Iterator[str]:
             yield from (f"{command}: no {each}" for each in arguments if "/" in each and not (ROOT / each).exists())
 
 
-def test_there_is_a_recipe_for_an_event_a_channel_a_format_and_a_row_of_the_law():
-    assert [title for title, _ in RECIPES] == ["Add an event", "Add a channel", "Add a format", "Add a law row"]
+def test_there_is_a_recipe_for_each_thing_that_is_often_added():
+    things = ["an event", "an order", "a channel", "a format", "a law row"]
+    assert [title for title, _ in RECIPES] == [f"Add {thing}" for thing in things]
 
 
 @pytest.mark.parametrize(("title", "steps"), RECIPES, ids=[title for title, _ in RECIPES])

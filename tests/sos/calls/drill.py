@@ -26,7 +26,6 @@ from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.agency import CUT_OFF, free_leg
 from sos.calls.bridge import Bridge
 from sos.clock import SystemClock
-from sos.console.calls import CallOrder, CallOrders
 from sos.incident import commands as c
 from sos.incident.model import (
     AgencyId,
@@ -48,6 +47,7 @@ from sos.media.opus import FRAME, Decoder, Pcm
 from tests.audio import correlate
 from tests.journeys import story as s
 from tests.sos.calls.peers import Peer
+from tests.sos.console.window import order, room, window
 
 FIRE, POLICE, HANAKO = s.FIRE, s.POLICE, OperatorId("hanako")
 PIECE_S = 1.0
@@ -120,7 +120,7 @@ class Drill:
     def __init__(self, directory: Path, journal: Journal, provider: EmbeddedProvider, *, pause: timedelta) -> None:
         self.directory, self.journal, self.provider = directory, journal, provider
         self.bridge = Bridge(journal, provider)
-        self.orders = CallOrders(journal, self.bridge, operator=HANAKO, dials=False, lines={})
+        self.window = window(room(journal, self.bridge), HANAKO)
         self.pause = pause
         self.people: dict[str, Speaker] = {}
         self.spoke: dict[str, Speaker] = {}
@@ -233,10 +233,10 @@ class Drill:
 
     async def _mode(self, name: str, *, held: bool) -> None:
         leg = (await self.leg(name)).leg
-        await self.order("mode", leg=leg, held=held)
+        await self.order("mode", leg=leg, held=held, muted=False)
 
     async def order(self, do: str, **fields: Any) -> None:
-        await self.orders.obey[do](self.incident, CallOrder(**fields))
+        await order(self.window, do, incident=self.incident, **fields)
 
     async def leg(self, name: str) -> Any:
         """Somebody's leg, once it is up."""

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pytest
 
 from sos.clock import ManualClock
-from sos.console.calls import CallOrder, CallOrders
 from sos.errors import Forbidden, Malformed, Refused
 from sos.incident import commands as c
 from sos.incident.events import (
@@ -23,7 +22,6 @@ from sos.incident.model import (
     AgencyId,
     IncidentId,
     LegId,
-    OperatorId,
     Party,
     ResponseHow,
     Telling,
@@ -32,6 +30,7 @@ from sos.incident.model import (
 )
 from sos.journal.journal import Journal
 from tests.journeys import story as s
+from tests.sos.console.window import order, room, window
 
 LINES: Mapping[str, Mapping[str, str]] = {"jp-13-fire": {"first": "+81300000119"}}
 FIRE = AgencyId("jp-13-fire")
@@ -62,15 +61,8 @@ class Desk:
         self.language: str | None = "ja"
 
     async def order(self, do: str, *, by: str = "hanako", **fields: object) -> object:
-        orders = CallOrders(
-            self.journal,
-            self.voice,
-            operator=OperatorId(by),
-            dials=self.dials,
-            lines=LINES,
-            speaks=lambda _: self.language,
-        )
-        return await orders.obey[do](self.incident, CallOrder(**fields))
+        house = room(self.journal, self.voice, dials=self.dials, lines=LINES, speaks=lambda _: self.language)
+        return await order(window(house, by), do, incident=self.incident, **fields)
 
     async def happen(self, *commands: c.Command) -> None:
         for command in commands:
@@ -98,14 +90,14 @@ async def desk(request: pytest.FixtureRequest, journal: Journal, clock: ManualCl
 
 
 async def test_a_leg_is_held_and_muted_and_let_talk_by_the_operator_alone(desk: Desk):
-    await desk.order("mode", leg=VEHICLE, held=True)
+    await desk.order("mode", leg=VEHICLE, held=True, muted=False)
     await desk.order("mode", leg=VEHICLE, held=True, muted=True)
-    await desk.order("mode", leg=VEHICLE)
+    await desk.order("mode", leg=VEHICLE, held=False, muted=False)
 
     with pytest.raises(Forbidden):
-        await desk.order("mode", by="taro", leg=VEHICLE, held=True)
+        await desk.order("mode", by="taro", leg=VEHICLE, held=True, muted=False)
     with pytest.raises(Malformed):
-        await desk.order("mode")
+        await desk.order("mode", held=True, muted=False)
 
     modes = [(event.held, event.muted) for event in await desk.events(LegModeSet)]  # type: ignore[attr-defined]
     assert modes == [(True, False), (True, True), (False, False)]
@@ -200,7 +192,7 @@ async def test_nobody_leaves_the_vehicle_alone(desk: Desk):
 
 async def test_who_was_held_is_let_go_before_the_operator_leaves(desk: Desk):
     await desk.hand_over()
-    await desk.order("mode", leg=VEHICLE, held=True)
+    await desk.order("mode", leg=VEHICLE, held=True, muted=False)
 
     await desk.order("leave_call")
 
@@ -227,9 +219,21 @@ async def test_nothing_is_done_with_the_call_of_a_closed_incident(desk: Desk):
     await desk.hand_over()
     await desk.happen(c.CloseIncident(disposition="handed_over"))  # type: ignore[arg-type]
 
-    for do in ("invite", "dial", "call_vehicle", "notice", "end_leg", "leave_call"):
-        with pytest.raises(Refused):
-            await desk.order(do, agency=FIRE, leg=VEHICLE, notice="silent")
+    orders: dict[str, dict[str, object]] = {
+        "mode": {"leg": VEHICLE, "held": True, "muted": False},
+        "invite": {"agency": FIRE},
+        "dial": {"agency": FIRE, "line": "first"},
+        "call_vehicle": {},
+        "notice": {"leg": VEHICLE, "notice": "silent"},
+        "speak_brief": {"leg": AGENCY},
+        "end_leg": {"leg": AGENCY},
+        "leave_call": {},
+        "answered": {"how": "speech"},
+        "wait_longer": {"seconds": 30, "because": "line"},
+    }
+    for do, fields in orders.items():
+        with pytest.raises(Refused, match="closed"):
+            await desk.order(do, **fields)
 
 
 async def test_what_is_said_of_answers_from_the_vehicle_is_the_operator_s_alone(desk: Desk):
@@ -237,10 +241,10 @@ async def test_what_is_said_of_answers_from_the_vehicle_is_the_operator_s_alone(
     with pytest.raises(Malformed):
         await desk.order("wait_longer", seconds=30)
     with pytest.raises(Forbidden):
-        await desk.order("answered", by="taro")
+        await desk.order("answered", by="taro", how=ResponseHow.SPEECH)
 
     await desk.order("answered", how=ResponseHow.SOUNDS)
-    await desk.order("answered")
+    await desk.order("answered", how=ResponseHow.SPEECH)
 
     assert [event.seconds for event in await desk.events(ResponseAwaited)] == [30]  # type: ignore[attr-defined]
     assert [event.how for event in await desk.events(ResponseHeard)] == [ResponseHow.SOUNDS]  # type: ignore[attr-defined]

@@ -51,20 +51,22 @@ async def test_a_desk_whose_older_connection_closes_late_is_still_there_and_ring
 
 
 @pytest.mark.parametrize(
-    ("field", "longest", "longer"),
+    ("order", "field", "longest", "longer"),
     [
-        ("text", 4000, "長" * 4001),
-        ("reason", 1000, "長" * 1001),
-        ("incident", 128, "x" * 129),
-        ("line", 128, "x" * 129),
-        ("categories", 32, ["LOC"] * 33),
+        ({"do": "note"}, "text", 4000, "長" * 4001),
+        ({"do": "reopen"}, "reason", 1000, "長" * 1001),
+        ({"do": "note", "text": "t"}, "incident", 128, "x" * 129),
+        ({"do": "dial", "agency": "a"}, "line", 128, "x" * 129),
+        ({"do": "consent", "answer": "agreed"}, "categories", 32, ["LOC"] * 33),
     ],
 )
-async def test_what_is_longer_than_its_field_is_refused_by_its_name(service: Service, field: str, longest, longer):
+async def test_what_is_longer_than_its_field_is_refused_by_its_name(
+    service: Service, order: dict[str, str], field: str, longest, longer
+):
     desk = await Desk.sit(service.url, "hanako")
 
-    too_long = await desk.order(**{"do": "note", "incident": "i", field: longer})
-    as_long = await desk.order(**{"do": "note", "incident": "i", field: longer[:longest]})
+    too_long = await desk.order(**{"incident": "i", **order, field: longer})
+    as_long = await desk.order(**{"incident": "i", **order, field: longer[:longest]})
     await desk.leave()
 
     assert (too_long["ok"], too_long["error"]["type"]) == (False, "Malformed")

@@ -18,6 +18,7 @@ from av import AudioFrame
 
 from routing.categories import Category
 from sos.clock import SystemClock
+from sos.console.orders import contract
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
@@ -228,6 +229,7 @@ class ScriptedService:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
+                    contract.order_of(message.data)  # the page says nothing that the house would not take
                     await self._ordered(socket, json.loads(message.data))
         finally:
             self.sockets.discard(socket)

@@ -1,0 +1,93 @@
+"""What a desk is told when it connects: who sits there, and where things stand (a snapshot, or what it missed)."""
+
+from sos.clock import timestamp
+from sos.console.acd import OWNED
+from sos.console.hub import event_message, message
+from sos.console.window import Window
+from sos.incident.events import OF_THE_REGISTRY
+from sos.incident.model import AgencyId, State
+
+SNAPSHOT = 500
+"""Incidents in a snapshot at most; the desk is told how many there are in all."""
+
+MISSED = 2000
+"""Events sent again after a reconnection at most; beyond that a snapshot is shorter."""
+
+MOST_DIGITS = 15
+"""Of a position: a journal with a thousand events a second has that many after thirty thousand years."""
+
+OPEN = tuple(state for state in State if state is not State.CLOSED)
+
+
+def position_of(sent: str) -> int | None:
+    """A position of the journal; None asks for a snapshot, and so does what cannot be one."""
+    return int(sent) if sent.isascii() and sent.isdecimal() and len(sent) <= MOST_DIGITS else None
+
+
+def welcome(window: Window, *, active: bool) -> None:
+    """Who sits there and what the house has, then what rings without the database."""
+    room, operator = window.room, window.operator
+    agencies = {
+        agency.id: {
+            "name_ja": agency.name_ja,
+            "name_en": agency.name_en,
+            "service": agency.service,
+            "exercise_partner": agency.exercise_partner,
+            "default": agency.default,
+            "lines": room.lines.get(agency.id, {}),
+            "speaks": room.speaks(AgencyId(agency.id)) is not None,
+        }
+        for agency in room.directory.agencies.values()
+    }
+    window.mailbox.put(
+        message(
+            {
+                "t": "welcome",
+                "operator": {"id": operator.id, "name": operator.name, "supervisor": operator.supervisor},
+                "desk": window.desk,
+                "active": active,
+                "now": timestamp(room.journal.clock.now()),
+                "demo": room.demo,
+                "boot": room.boot,
+                "agencies": agencies,
+                "languages": ["ja", "en"],
+                "brands": room.brands(),
+                "dials": room.dials,
+                "voice": room.voice_of(operator.id),
+            }
+        )
+    )
+    room.outage.tell(window.mailbox)
+
+
+async def catch_up(window: Window, *, after: int | None) -> None:
+    """Tell the desk where things stand and give it work.  ``Unavailable`` while the database is away."""
+    if after is None or not await _resume(window, after):
+        await _snapshot(window)
+    await window.room.distribution.arrived(window.desk, window.operator.id)
+
+
+async def _resume(window: Window, after: int) -> bool:
+    """Send what came after position ``after``; False when that is too much, or when there is no such position: the
+    page has seen a database that is not this one (restored, or the other side of a fail-over)."""
+    store = window.room.journal.store
+    size, _ = await store.tree()
+    if after >= size:
+        return False
+    missed = await store.follow(after + 1, limit=MISSED)
+    if len(missed) == MISSED:
+        return False
+    for recorded in missed:
+        if type(recorded.event) not in OF_THE_REGISTRY:
+            window.mailbox.put(event_message(recorded))
+    return True
+
+
+async def _snapshot(window: Window) -> None:
+    room = window.room
+    position = room.hub.seen  # read first: events that come meanwhile are told again and known by number
+    total, urgent = await room.journal.queue(limit=SNAPSHOT, states=OPEN)
+    _, owned = await room.journal.queue(limit=10_000, states=OWNED)
+    own = [incident for incident in owned if incident.operator == window.operator.id]
+    incidents = list({incident.id: incident for incident in (*own, *urgent)}.values())
+    window.mailbox.put(message({"t": "snapshot", "position": position, "incidents": incidents, "total": total}))

@@ -1,0 +1,74 @@
+"""All orders of the desk's socket, how they are read from a text frame, and how one is given.
+
+``sos/console/web/src/protocol.ts`` says the same to the page.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from sos.console.orders.call import (
+    Answered,
+    CallVehicle,
+    Dial,
+    EndLeg,
+    GiveNotice,
+    Invite,
+    LeaveCall,
+    Mode,
+    ReadBrief,
+    WaitLonger,
+)
+from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready
+from sos.console.orders.incident import Close, Match, Move, Note, Place, Reopen, TellVehicle
+from sos.console.orders.order import Number, Order
+from sos.console.orders.telling import AgencySaid, Approve, Consent, Disclose
+from sos.console.window import Window
+from sos.errors import Malformed
+from sos.formats.body import read
+
+AnyOrder: TypeAlias = (
+    # the desk's own
+    Ready | Away | Beat | Answer | Open | History
+    # the incident
+    | Note | Move | Place | Match | TellVehicle | Close | Reopen
+    # whom to tell
+    | Disclose | Consent | Approve | AgencySaid
+    # the call
+    | Mode | Invite | Dial | CallVehicle | GiveNotice | ReadBrief | EndLeg | LeaveCall | Answered | WaitLonger
+)  # fmt: skip
+
+LONGEST_COMPLAINT = 300
+"""Characters of what a desk is told about an order that cannot be read: it may quote a field's name."""
+
+
+class _Numbered(Struct, frozen=True):
+    id: Number = 0
+
+
+_orders: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)
+_numbers = msgspec.json.Decoder(_Numbered)
+
+
+def order_of(frame: str | bytes) -> Order:
+    """The order in a text frame.  ``Malformed`` names the field that is wrong."""
+    try:
+        return read(_orders, frame)
+    except Malformed as wrong:
+        reason = "there is no such order" if wrong.field == "$.do" else f"not an order: {wrong}"
+        raise Malformed(reason[:LONGEST_COMPLAINT], field=wrong.field[:LONGEST_COMPLAINT]) from None
+
+
+def number_of(frame: str | bytes) -> int:
+    """The number of an order that cannot be read, so that its sender hears which it was; 0 where it has none."""
+    try:
+        return read(_numbers, frame).id
+    except Malformed:
+        return 0
+
+
+async def give(order: Order, window: Window) -> object:
+    """Do what ``order`` says, if this operator may; what the desk is told.  ``SosError`` says why not."""
+    await order.permit(window)
+    return await order.obey(window)

@@ -1,0 +1,91 @@
+"""A desk's own orders: ready or away, there, answering, looking."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from sos.console.hub import event_message
+from sos.console.orders.order import Id, May, OfIncident, Order
+from sos.console.window import Window
+from sos.errors import Refused
+from sos.incident.commands import TakeIncident
+from sos.incident.model import IncidentId, State
+
+ANSWERABLE = (State.RINGING, State.RECEIVED, State.REOPENED)
+UNDER_WAY = (State.HANDING_OVER, State.HANDED_OVER)
+"""States in which an incident may be without an operator although an agency has been told."""
+
+
+class Ready(Order, frozen=True, tag="ready"):
+    """Calls may be offered here."""
+
+    may: ClassVar = May.ANY_DESK
+
+    async def obey(self, window: Window) -> None:
+        window.room.desks.set_ready(window.desk, True, seat=window.seat)
+        window.room.desks.beat(window.desk, seat=window.seat)
+        await window.room.distribution.distribute()
+
+
+class Away(Order, frozen=True, tag="away"):
+    may: ClassVar = May.ANY_DESK
+
+    async def obey(self, window: Window) -> None:
+        window.room.desks.set_ready(window.desk, False, seat=window.seat)
+
+
+class Beat(Order, frozen=True, tag="beat"):
+    """The window is alive.  Answered by a beat, not by a reply."""
+
+    may: ClassVar = May.ANY_DESK
+    works: ClassVar = False
+
+    async def obey(self, window: Window) -> None:
+        window.room.desks.beat(window.desk, seat=window.seat)
+
+
+class Answer(Order, frozen=True, kw_only=True, tag="answer"):
+    """Take an incident: the one named, or the most urgent that waits."""
+
+    may: ClassVar = May.ANY_DESK
+    incident: Id[IncidentId] | None = None
+
+    async def obey(self, window: Window) -> dict[str, Any]:
+        incident = self.incident or await _next(window)
+        await window.room.distribution.check_hoard(window.operator.id)
+        await window.execute(incident, TakeIncident(operator=window.operator.id, desk=window.desk))
+        await window.show(incident)
+        return {"incident": incident}
+
+
+class Open(OfIncident, frozen=True, tag="open"):
+    """Show what is known of the people and the place."""
+
+    may: ClassVar = May.ANY_DESK
+    works: ClassVar = False
+
+    async def obey(self, window: Window) -> None:
+        await window.show(self.incident)
+
+
+class History(OfIncident, frozen=True, tag="history"):
+    """The timeline of one incident, without personal data."""
+
+    may: ClassVar = May.ANY_DESK
+    works: ClassVar = False
+
+    async def obey(self, window: Window) -> list[msgspec.Raw]:
+        recorded = await window.room.journal.store.stream(self.incident)
+        return [msgspec.Raw(event_message(event).encode()) for event in recorded]
+
+
+async def _next(window: Window) -> IncidentId:
+    """The most urgent that waits for a person of ours."""
+    _, waiting = await window.room.journal.queue(limit=1, states=ANSWERABLE)
+    if waiting:
+        return waiting[0].id
+    _, telling = await window.room.journal.queue(limit=10_000, states=UNDER_WAY)
+    alone = [incident.id for incident in telling if incident.unattended_at is not None]
+    if not alone:
+        raise Refused("nobody is waiting")
+    return alone[0]

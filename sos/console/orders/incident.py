@@ -1,0 +1,128 @@
+"""What an operator finds out about an incident and how it ends: notes, its place, what belongs to it, its close."""
+
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+
+from routing.categories import Category
+from routing.location import Known, plausible
+from sos.console.orders.order import Id, May, OfIncident, Reason, Text
+from sos.console.window import Window
+from sos.errors import Malformed
+from sos.incident.commands import (
+    AddNote,
+    AnswerVehicle,
+    CloseIncident,
+    ConfirmMatch,
+    ReopenIncident,
+    SettleMove,
+    StatePlace,
+    UndoMatch,
+)
+from sos.incident.lifecycle import decide
+from sos.incident.model import AnswerAction, AnswerId, Disposition, IncidentId, Relation, new_id
+from sos.incident.report import StatedPlace, canonical
+
+STATED_ACCURACY_M = 100.0
+"""Of a place that an operator points at: a landmark, a junction, a kilometre post."""
+
+Words = Annotated[str, Meta(max_length=300)]
+"""A place in words."""
+
+
+class Note(OfIncident, frozen=True, kw_only=True, tag="note"):
+    may: ClassVar = May.WHO_HAS_IT
+    category: Category = Category.OBS
+    text: Text
+
+    async def obey(self, window: Window) -> None:
+        await window.execute(self.incident, AddNote(category=self.category, text=self.text))
+        await window.show(self.incident)
+
+
+class Move(OfIncident, frozen=True, kw_only=True, tag="move"):
+    """The vehicle's newest place holds (``adopted``), or the one before it."""
+
+    may: ClassVar = May.WHO_HAS_IT
+    adopted: bool
+
+    async def obey(self, window: Window) -> None:
+        await window.execute(self.incident, SettleMove(operator=window.operator.id, adopted=self.adopted))
+
+
+class Place(OfIncident, frozen=True, kw_only=True, tag="place"):
+    """Where it is, as the operator has heard or seen it."""
+
+    may: ClassVar = May.WHO_HAS_IT
+    text: Words = ""
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+
+    async def obey(self, window: Window) -> None:
+        located = isinstance(plausible(self.latitude, self.longitude), Known)
+        if not located and self.latitude is not None:
+            raise Malformed("that is no place on Earth", field="$.latitude")
+        if not located and not self.text.strip():
+            raise Malformed("that is no place on Earth", field="$.text")
+        place = StatedPlace(
+            latitude=self.latitude if located else None,
+            longitude=self.longitude if located else None,
+            horizontal_accuracy=STATED_ACCURACY_M if located else None,
+            stated=self.text.strip(),
+        )
+        command = StatePlace(
+            operator=window.operator.id,
+            how="pin" if located else "words",
+            located=located,
+            place=canonical(place),
+        )
+        await window.execute(self.incident, command)
+        await window.show(self.incident)
+
+
+class Match(OfIncident, frozen=True, kw_only=True, tag="match"):
+    """Say that another incident belongs to this one, or (``approved`` is false) that it does not."""
+
+    may: ClassVar = May.ANY_DESK
+    other: Id[IncidentId]
+    relation: Relation
+    approved: bool
+
+    async def obey(self, window: Window) -> None:
+        kind = ConfirmMatch if self.approved else UndoMatch
+        await window.execute(self.incident, kind(other=self.other, relation=self.relation))
+
+
+class TellVehicle(OfIncident, frozen=True, kw_only=True, tag="tell_vehicle"):
+    """Give the vehicle an answer: an acknowledgement, a request for its data, or a message."""
+
+    may: ClassVar = May.WHO_HAS_IT
+    action: AnswerAction
+    text: Text = ""
+
+    async def obey(self, window: Window) -> dict[str, Any]:
+        command = AnswerVehicle(answer=AnswerId(new_id()), action=self.action, text=self.text)
+        await window.execute(self.incident, command)
+        return {"answer": command.answer}
+
+
+class Close(OfIncident, frozen=True, kw_only=True, tag="close"):
+    """End the call, wait for its recording to be sealed, close."""
+
+    may: ClassVar = May.WHO_HAS_IT
+    disposition: Disposition
+
+    async def obey(self, window: Window) -> None:
+        command = CloseIncident(disposition=self.disposition)
+        state = await window.state(self.incident)
+        decide(state, command, now=window.room.journal.clock.now())  # refuses before anybody is hung up on
+        await window.room.voice.finish(self.incident)
+        await window.execute(self.incident, command)
+
+
+class Reopen(OfIncident, frozen=True, kw_only=True, tag="reopen"):
+    may: ClassVar = May.ANY_DESK
+    reason: Reason
+
+    async def obey(self, window: Window) -> None:
+        await window.execute(self.incident, ReopenIncident(reason=self.reason))

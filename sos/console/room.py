@@ -1,0 +1,50 @@
+"""What every desk works with; the composition root hands it in."""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from routing.directory import Directory
+from sos.console.acd import Distribution
+from sos.console.desks import Desks
+from sos.console.hub import Hub
+from sos.console.outage import Outage
+from sos.console.port import Agencies, Disclose, Replay, Voice
+from sos.console.transcript import Transcript
+from sos.incident.model import AgencyId
+from sos.journal.journal import Journal
+
+LanguageOf = Callable[[AgencyId], str | None]
+"""In which language a brief can be read to an agency by machine; None: it cannot."""
+
+
+def no_voice(_: AgencyId) -> str | None:
+    """Nothing is read by machine."""
+    return None
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    journal: Journal
+    hub: Hub
+    outage: Outage
+    desks: Desks
+    distribution: Distribution
+    voice: Voice
+    disclose: Disclose
+    directory: Directory
+    demo: bool
+    boot: str
+    """Differs after each start, so that a desk knows that the other end of its voice leg is gone."""
+    brands: Callable[[], Mapping[str, object]] = dict
+    """By tenant: the brand's name and what is said in it."""
+    agencies: Agencies
+    lines: Mapping[str, Mapping[str, str]] = {}
+    """By agency: the telephone numbers of its lines, for an operator who has to dial."""
+    dials: bool = False
+    """Whether the house itself reaches telephone numbers."""
+    transcript: Transcript
+    replay: Replay
+    speaks: LanguageOf = no_voice
+    """In which language a brief can be read to an agency by machine."""
+    voice_of: Callable[[str], str] = lambda _: "webrtc"
+    """How an operator's desk takes part in calls: ``webrtc``, ``sdk`` (Twilio's), ``telephone`` or ``none``."""

@@ -1,0 +1,84 @@
+"""One window in which an operator's desk is open: whoever gives orders there, and what is shown there.
+
+Orders act through it: they find the house's parts in ``room``, and what they bring about stands in the journal as the
+operator's own.
+"""
+
+from typing import Any
+
+import msgspec
+
+from routing.categories import Category
+from sos.clock import timestamp
+from sos.console.access import Operator
+from sos.console.hub import Mailbox, message
+from sos.console.room import Room
+from sos.errors import Forbidden
+from sos.incident.commands import Command
+from sos.incident.events import AnswerGiven, CancelReceived, DisclosureDecided, ExportMade, IncidentReopened, NoteAdded
+from sos.incident.model import DeskId, Incident, IncidentId, new_id
+
+SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS, Category.OWN)
+"""What an operator sees of an incident in work."""
+
+WORDS = (NoteAdded, CancelReceived, AnswerGiven, IncidentReopened, ExportMade)
+"""Kinds whose part is somebody's own words, and nothing else."""
+
+
+class Window:
+    def __init__(self, room: Room, operator: Operator, mailbox: Mailbox) -> None:
+        self.room = room
+        self.operator = operator
+        self.mailbox = mailbox
+        self.desk = DeskId(f"desk-{operator.id}")
+        self.seat = new_id()
+        """This window: the operator may have the desk open in others."""
+        self._shown: set[IncidentId] = set()
+        mailbox.operator = operator.id
+        mailbox.watching = self._shown
+
+    async def execute(self, incident: IncidentId, command: Command) -> None:
+        """Have it happen, as this operator's doing."""
+        await self.room.journal.execute(incident, command, actor=self._actor)
+
+    async def state(self, incident: IncidentId) -> Incident:
+        return await self.room.journal.state(incident)
+
+    async def own(self, incident: IncidentId) -> Incident:
+        """The incident.  ``Forbidden`` unless this operator has it."""
+        state = await self.state(incident)
+        if state.operator is None:
+            raise Forbidden("only the operator who has the incident does this: answer it first")
+        if state.operator != self.operator.id:
+            raise Forbidden("another operator has this incident")
+        return state
+
+    async def show(self, incident: IncidentId) -> None:
+        """Serve what is known of the people and the place; the access is in the journal first."""
+        room = self.room
+        contents = await room.journal.read(incident, SHOWN, reader=self._actor, purpose="emergency_handling")
+        items: dict[str, dict[str, Any]] = {}
+        for part in contents.parts:
+            if isinstance(part.recorded.event, DisclosureDecided):
+                continue
+            text = isinstance(part.recorded.event, WORDS)
+            item = items.setdefault(
+                part.recorded.id,
+                {
+                    "event": part.recorded.id,
+                    "kind": type(part.recorded.event).__name__,
+                    "n": part.recorded.n,
+                    "at": timestamp(part.recorded.at),
+                    "actor": part.recorded.actor,
+                    "parts": {},
+                },
+            )
+            item["parts"][part.category] = {"text": part.payload.decode()} if text else msgspec.Raw(part.payload)
+        told = {"t": "parts", "incident": incident, "items": list(items.values()), "unreadable": contents.missing}
+        self.mailbox.put(message(told))
+        self._shown.add(incident)
+        await room.transcript.show(await self.state(incident), self.operator.id, self.mailbox)
+
+    @property
+    def _actor(self) -> str:
+        return f"operator:{self.operator.id}"

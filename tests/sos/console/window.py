@@ -1,0 +1,80 @@
+"""A desk's window without its socket: orders are given as the page sends them; the rest of the house does little."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from routing.directory import Directory
+from sos.console.access import Operator
+from sos.console.acd import Distribution
+from sos.console.desks import Desks
+from sos.console.hub import Hub
+from sos.console.orders import contract
+from sos.console.outage import Outage
+from sos.console.port import Voice
+from sos.console.room import LanguageOf, Room, no_voice
+from sos.console.transcript import Transcript
+from sos.console.window import Window
+from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId
+from sos.incident.wish import Wish
+from sos.journal.journal import Done, Journal
+
+
+class Elsewhere:
+    """What other rooms do for a desk; here they do nothing and remember what they were asked."""
+
+    def __init__(self) -> None:
+        self.wishes: list[Wish] = []
+        self.heard: list[str] = []
+
+    async def decide(self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, wish: Wish) -> Done:
+        self.wishes.append(wish)
+        raise NotImplementedError
+
+    async def said(
+        self, operator: OperatorId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
+    ) -> None:
+        self.heard.append(answer)
+
+    async def again(self, incident: Incident, leg: LegId, *, seconds: float) -> bytes:
+        return b""
+
+
+def room(
+    journal: Journal,
+    voice: Voice,
+    *,
+    dials: bool = False,
+    lines: Mapping[str, Mapping[str, str]] = {},
+    speaks: LanguageOf = no_voice,
+) -> Room:
+    hub, desks, elsewhere = Hub(), Desks(journal.clock), Elsewhere()
+    return Room(
+        journal=journal,
+        hub=hub,
+        outage=Outage(journal, hub),
+        desks=desks,
+        distribution=Distribution(journal, desks),
+        voice=voice,
+        disclose=elsewhere,
+        directory=Directory.demo(),
+        demo=False,
+        boot="boot",
+        agencies=elsewhere,
+        lines=lines,
+        dials=dials,
+        transcript=Transcript(journal, hub),
+        replay=elsewhere,
+        speaks=speaks,
+    )
+
+
+def window(house: Room, operator: str, *, supervisor: bool = False) -> Window:
+    who = Operator(id=OperatorId(operator), name=operator, token_digest="", supervisor=supervisor)
+    return Window(house, who, house.hub.join())
+
+
+async def order(at: Window, do: str, **fields: Any) -> Any:
+    """As the page sends it, once it is read."""
+    frame = json.dumps({"id": 1, "do": do, **fields})
+    return await contract.give(contract.order_of(frame), at)
