@@ -21,6 +21,7 @@ from sos.errors import Conflict, Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
 from sos.incident.model import StreamId
+from sos.journal.connections import given_back
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
     SEQUENCE_BATCH,
@@ -139,6 +140,7 @@ class PostgresStore(Queries):
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
+        await given_back(self.engine)
         await self.engine.dispose()
 
     def append(self, make: Make) -> "asyncio.Future[Outcome]":

@@ -19,6 +19,7 @@ from sos.errors import Unavailable
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
 from sos.incident.model import EventId, IncidentId, StreamId, TenantId
+from sos.journal.connections import opened
 from sos.journal.schema import (
     cursors,
     data_keys,
@@ -49,7 +50,7 @@ class Queries:
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[AsyncConnection]:
         try:
-            async with self._engine.connect() as connection:
+            async with opened(self._engine) as connection:
                 yield connection
         except (SQLAlchemyError, OSError) as failed:
             raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed

@@ -24,6 +24,7 @@ from recording.ledger import Tree, leaf_hash
 from sos.errors import Unavailable
 from sos.incident.events import Recorded
 from sos.incident.model import StreamId
+from sos.journal.connections import given_back
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
     BATCH,
@@ -116,6 +117,7 @@ class SqliteStore(Queries):
             self._batches.put(None)
             await asyncio.to_thread(self._writer.join)
             self._writer = None
+        await given_back(self.engine)
         await self.engine.dispose()
 
     def append(self, make: Make) -> "asyncio.Future[Outcome]":

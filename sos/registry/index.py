@@ -20,6 +20,7 @@ from routing.categories import Category
 from sos.errors import Unavailable
 from sos.incident.events import Recorded, RegistryChanged
 from sos.incident.model import SubjectId, TenantId
+from sos.journal.connections import opened
 from sos.journal.journal import epoch_ms
 from sos.journal.schema import data_keys
 from sos.registry.changes import Change, KeyAdded, KeyRetired, PackSet, SubscriberRegistered, VehicleRegistered, read
@@ -48,7 +49,7 @@ class Index:
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[AsyncConnection]:
         try:
-            async with self._engine.begin() as connection:
+            async with opened(self._engine) as connection, connection.begin():
                 yield connection
         except (SQLAlchemyError, OSError) as failed:
             raise Unavailable(f"the registry's database does not answer ({type(failed).__name__})") from failed
