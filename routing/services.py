@@ -30,7 +30,11 @@ class Recipient(StrEnum):
     POL = "POL"
     """警察 (110)."""
     MED = "MED"
-    """Hospital, doctor helicopter."""
+    """Ambulance service, where it is a body of its own."""
+    HOSP = "HOSP"
+    """Hospital that may take the patient in: it prepares, it does not search."""
+    HELI = "HELI"
+    """ドクターヘリ基地病院: a doctor flies to the place."""
     JCG = "JCG"
     """海上保安庁 (118)."""
     DHQ = "DHQ"
@@ -58,8 +62,8 @@ RECIPIENT: dict[Service, Recipient] = {
     Service.POLICE: Recipient.POL,
     Service.MEDICAL: Recipient.MED,
     Service.COAST_GUARD: Recipient.JCG,
-    Service.HOSPITAL: Recipient.MED,
-    Service.HELICOPTER: Recipient.MED,
+    Service.HOSPITAL: Recipient.HOSP,
+    Service.HELICOPTER: Recipient.HELI,
     Service.ROAD: Recipient.ROAD,
 }
 """The class an agency of each service has unless a caller knows better."""

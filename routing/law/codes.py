@@ -48,6 +48,8 @@ class Path(StrEnum):
     """Roadside assistance, insurer, maker, quality."""
     CARRIER_REQUEST = "carrier_request"
     """A rescue body asks for what is held as a telecommunications carrier."""
+    EMERGENCY_USE = "emergency_use"
+    """What was registered beforehand is copied into a live emergency, for those who help."""
     ACQUIRE_MEDICAL = "acquire_medical"
     """The other way round: taking medical data in from family or bystanders."""
     TRANSFER = "transfer"

@@ -36,6 +36,7 @@ def test_a_row_fires_on_its_case_with_its_ground_and_its_list(row):
     assert verdict.rule == row.get("also", row["id"])
     assert (verdict.outcome.value, verdict.ground) == (row["outcome"], row.get("ground", ""))
     assert verdict.categories == tuple(map(Category, row["categories"]))
+    assert verdict.without == tuple(row.get("without", verdict.without))
     assert set(row.get("record", ())) <= set(verdict.record)
 
 

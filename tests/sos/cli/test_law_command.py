@@ -41,7 +41,7 @@ def test_explain_says_of_every_row_why_it_did_not_fire_and_which_did():
     assert "JP-01-R (" in text
     assert "second limb missing" in text
     rows = [line for line in text.splitlines() if line.startswith(("FIRED", "-  ", "+  "))]
-    assert len(rows) == 25  # 22 rows, 2 restrictions, and the last one
+    assert len(rows) == 26  # 23 rows, 2 restrictions, and the last one
     assert "clause      mitsubishi-connect/2026-05-15#4(2)" in text
     assert "opt-out     overridden mitsubishi-connect/2026-05-15#4(4)" in text
     assert "withheld    MED" in text
@@ -101,7 +101,7 @@ def test_check_says_what_is_in_force():
     told = sos("check")
 
     assert told.exit_code == 0
-    assert "jp-2: APPI-2024-04-01, in force from 2024-04-01, 22 rows, 2 restrictions" in told.stdout
+    assert "jp-2: APPI-2024-04-01, in force from 2024-04-01, 23 rows, 2 restrictions" in told.stdout
     listed = json.loads(sos("check", "--json").stdout)
     assert {each["name"] for each in listed["editions"]} == {"jp-2", "eu-1", "uk-1", "uk-2", "us-1"}
 
