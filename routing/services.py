@@ -22,6 +22,10 @@ ALWAYS = (Service.FIRE, Service.POLICE, Service.MEDICAL, Service.COAST_GUARD)
 """Services that every directory must be able to name somebody for, wherever it is; each has an RFC 5031 URN."""
 
 
+BESIDE = (Service.HOSPITAL, Service.HELICOPTER)
+"""Told beside those who go to the place: that one of these has taken over is not yet help on its way."""
+
+
 class Recipient(StrEnum):
     """Recipient classes of the rule table: what a law says about a body depends on what it is, not on its name."""
 

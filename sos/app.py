@@ -200,7 +200,7 @@ def _readers(parts: _Parts) -> Iterator[Reader]:
     settings, journal, directory = parts.settings, parts.kept.journal, parts.sources.directory
     yield from parts.intake.readers()
     yield dispatch.planning(settings, journal, parts.sources)
-    yield from registering.readers(parts.registry, journal)
+    yield from registering.readers(parts.registry, journal, parts.disclosures.book)
     yield from parts.handing.readers()
     yield from parts.calls.readers()
     dials = parts.calls.provider.dials

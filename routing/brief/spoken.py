@@ -137,6 +137,7 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
     yield from _response(sections.get("OBS"), language)
     for category in ("OBS", "PER", "MED"):
         yield from _notes(sections.get(category), language)
+    yield from _registered(sections.get("MED"), language)
     yield from _vehicle(sections.get("VEH"), language)
     if tel := (sections.get("TEL") or {}).get("tel"):
         said = telephone(str(tel), language)
@@ -234,6 +235,13 @@ def _vehicle(vehicle: dict[str, Any] | None, language: Language) -> Iterator[str
         named = re.sub(r"\d+|[A-Za-z]+", lambda found: f" {digits(found.group(), language)} ", str(plate))
         figures = " ".join(named.replace("-", " ").split())
         yield f"登録番号、{figures}。" if ja else f"Plate {figures}."
+
+
+def _registered(section: dict[str, Any] | None, language: Language) -> Iterator[str]:
+    """What the person had registered for those who would treat them."""
+    known = str((section or {}).get("medical", "")).strip().rstrip("。.")[:NOTE_CHARACTERS]
+    if known:
+        yield f"登録された医療情報は、{known}。" if language == "ja" else f"Registered medical data: {known}."
 
 
 def _notes(section: dict[str, Any] | None, language: Language) -> Iterator[str]:

@@ -83,6 +83,8 @@ FIELDS: dict[str, tuple[str, str]] = {
     "age": ("年齢", "Age"),
     "sex": ("性別", "Sex"),
     "text": ("内容", "Note"),
+    "medical": ("登録された医療情報", "Registered medical data"),
+    "familyContact": ("登録された家族連絡先", "Registered family contact"),
     "response": ("呼びかけへの反応", "Response to us"),
     "notes": ("聴取内容", "Heard and observed"),
 }

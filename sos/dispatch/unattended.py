@@ -144,7 +144,7 @@ class Unattended:
     async def _nobody(self, escalated: Recorded) -> None:
         """Decide, or say why not.  Whatever goes wrong, the vehicle is told something."""
         state = await self._journal.state(escalated.incident)
-        if state.unattended_at is None or any(told.pending or told.taken_over for told in state.disclosures):
+        if state.unattended_at is None or any(told.engages for told in state.disclosures):
             return
         if not self._practice.tells:
             await self._order(escalated, WithholdTelling(reason="setting"))
@@ -264,7 +264,7 @@ class Unattended:
             return
         if not await self._keyed(after, leg.leg):
             return
-        told = any(told.pending or told.taken_over for told in state.disclosures)
+        told = any(told.engages for told in state.disclosures)
         told = told or await self._tell(after.incident, state, state.operator)
         await self._order(after, PlayNotice(leg=leg.leg, notice=TOLD if told else NOT_TOLD))
 

@@ -92,7 +92,7 @@ _AT_DESKS = (State.RECEIVED, State.RINGING, State.REOPENED)
 def accompanied(incident: Incident) -> bool:
     """Whether somebody of an agency that has taken over is in the conference."""
     there = {leg.who for leg in incident.legs if leg.party is Party.AGENCY and leg.up}
-    return any(told.taken_over and told.agency in there for told in incident.disclosures)
+    return any(told.helps and told.agency in there for told in incident.disclosures)
 
 
 def missing(incident: Incident) -> bool:
@@ -185,7 +185,7 @@ def check(incident: Incident, command: c.DecideDisclosure) -> None:
         raise Refused("without a person only the protection of life is a reason to tell anybody")
     if not command.review:
         raise Refused("what no person decided is looked at by one afterwards")
-    if any(told.unattended or told.pending or told.taken_over for told in incident.disclosures):
+    if any(told.unattended or told.engages for told in incident.disclosures):
         raise Refused("an agency has been told already")
 
 
@@ -199,7 +199,7 @@ def may_call(incident: Incident, command: c.DialLeg) -> bool:
 def _withhold(incident: Incident, command: c.WithholdTelling, _: datetime) -> Decision:
     if incident.unattended_at is None or NOBODY not in incident.sought or UNTOLD in incident.flags:
         return ()
-    if any(told.pending or told.taken_over for told in incident.disclosures):
+    if any(told.engages for told in incident.disclosures):
         return ()
     withheld = e.TellingWithheld(
         reason=command.reason, agency=command.agency, rule=command.rule, outcome=command.outcome

@@ -184,6 +184,22 @@ class RecogniseVehicle(Command, frozen=True, kw_only=True, gc=False):
     parts: Mapping[Category, bytes] = NO_PARTS
 
 
+class CopyRegisteredData(Command, frozen=True, kw_only=True, gc=False):
+    """Record what was taken from the registry, or may not be.  The fields are those of ``RegisteredDataCopied``."""
+
+    holder: str
+    withheld: tuple[Category, ...]
+    rule: str
+    ground: str
+    law_version: str
+    rules: str
+    necessity: str
+    consent: str
+    facts: tuple[str, ...] = ()
+    grounds: tuple[str, ...] = ()
+    parts: Mapping[Category, bytes] = NO_PARTS
+
+
 class JudgeSeverity(Command, frozen=True, kw_only=True, gc=False):
     """Record how severe the crash may be.  The fields are those of ``SeverityJudged``."""
 

@@ -617,6 +617,30 @@ class VehicleRecognised(Event, frozen=True, kw_only=True, gc=False):
     """Clauses of the brand's terms in force, as ``ground=text/version#clause``."""
 
 
+class RegisteredDataCopied(Event, frozen=True, kw_only=True, gc=False):
+    """What a customer registered for an emergency was taken into the incident, or may not be.  Parts: MED, FAM.
+
+    It says what is there: the content is shown only to who asks for it, and told only by a row that lets it be told.
+    """
+
+    holder: str
+    """The subscriber's stream in the registry."""
+    categories: tuple[Category, ...]
+    """What lies in the incident from now on."""
+    withheld: tuple[Category, ...]
+    """What the registry holds and the law does not let be used, as things stand."""
+    rule: str
+    """Row that decided, such as ``JP-16``."""
+    ground: str
+    law_version: str
+    rules: str
+    """Name and digest of the rule tables."""
+    necessity: str
+    consent: str
+    facts: tuple[str, ...] = ()
+    grounds: tuple[str, ...] = ()
+
+
 class SeverityJudged(Event, frozen=True, kw_only=True, gc=False):
     """How badly somebody may be hurt, as an aid.  Parts: SEV, level, risk, inputs and reasons under ``prediction``."""
 

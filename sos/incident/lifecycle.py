@@ -41,7 +41,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import attendance, belonging, consent, place, response, rungs, talk, urgency
+from sos.incident import attendance, belonging, consent, place, registered, response, rungs, talk, urgency
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -112,6 +112,7 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.PlaceStated,
         e.PlaceDescribed,
         e.VehicleRecognised,
+        e.RegisteredDataCopied,
         e.SeverityJudged,
         e.LegInvited,
         e.LegDialled,
@@ -331,6 +332,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.AnswerDelivered: belonging.answered,
         **place.EFFECTS,
         e.VehicleRecognised: _recognised,
+        **registered.EFFECTS,
         e.SeverityJudged: _judged,
         e.DeskOffered: _offered,
         e.OperatorAssigned: _assigned,
@@ -567,10 +569,14 @@ def _note_copy_deleted(incident: Incident, command: c.NoteCopyDeleted, _: dateti
     return _facts(e.ProviderCopyDeleted(recording=command.recording, copy=command.copy))
 
 
+NOTED = frozenset(Category) - {Category.AUD, Category.TRK, Category.BIL, Category.RAW}
+"""What a person can hear or see and write down; the rest is made by machines, or is no business of a rescue."""
+
+
 def _note(incident: Incident, command: c.AddNote, _: datetime) -> Decision:
     if not command.text.strip():
         raise Refused("an empty note says nothing")
-    if command.category not in (Category.OBS, Category.PER, Category.FAM, Category.TEL):
+    if command.category not in NOTED:
         raise Refused(f"a note cannot be kept as {command.category}")
     return (e.Draft(event=e.NoteAdded(category=command.category), parts={command.category: command.text.encode()}),)
 
@@ -667,7 +673,7 @@ def _complete(incident: Incident, answer: e.Event, now: datetime) -> Decision:
     """``answer``, and the completion of the hand-off when nobody is left to wait for."""
     after = evolve(incident, answer, at=now)
     settled = not any(known.pending for known in after.disclosures)
-    helped = any(known.taken_over for known in after.disclosures)
+    helped = any(known.helps for known in after.disclosures)
     if after.state is State.HANDING_OVER and settled and helped:
         return _facts(answer, e.HandoffCompleted())
     return _facts(answer)
@@ -727,7 +733,7 @@ def _close(incident: Incident, command: c.CloseIncident, _: datetime) -> Decisio
         return ()
     if incident.operator is None:
         raise Refused("only the operator who has the incident may close it: answer it first")
-    if command.disposition is Disposition.HANDED_OVER and not any(known.taken_over for known in incident.disclosures):
+    if command.disposition is Disposition.HANDED_OVER and not any(known.helps for known in incident.disclosures):
         raise Refused("nobody has taken over yet")
     if any(known.pending for known in incident.disclosures):
         raise Refused("an agency was told and has not answered yet")
@@ -771,6 +777,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         **belonging.DECIDERS,
         **place.DECIDERS,
         c.RecogniseVehicle: _recognise,
+        **registered.DECIDERS,
         c.JudgeSeverity: _judge,
         c.OfferDesks: _offer,
         c.TakeIncident: _take,

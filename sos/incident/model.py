@@ -12,7 +12,7 @@ import uuid_utils
 from msgspec import Struct
 
 from routing.categories import Category
-from routing.services import Service
+from routing.services import BESIDE, Service
 
 IncidentId = NewType("IncidentId", str)
 SubjectId = NewType("SubjectId", str)
@@ -302,6 +302,16 @@ class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
         return self.reached is Acknowledgement.TAKEN_OVER
 
     @property
+    def helps(self) -> bool:
+        """Whether it has taken over and goes there: a hospital that waits for a patient does not."""
+        return self.taken_over and self.service not in BESIDE
+
+    @property
+    def engages(self) -> bool:
+        """Whether somebody who would go there has it, or is being told."""
+        return (self.pending or self.taken_over) and self.service not in BESIDE
+
+    @property
     def pending(self) -> bool:
         return not self.taken_over and self.rejected is None and not self.superseded
 
@@ -439,6 +449,10 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     call_back_window_s: int | None = None
     record: str | None = None
     """The vehicle's stream in the registry."""
+    registered: tuple[Category, ...] = ()
+    """What the customer registered for an emergency and lies in the incident: MED, FAM."""
+    registered_withheld: tuple[Category, ...] = ()
+    """What the registry holds of it and may not be used, as things stand."""
     judged: int = 0
     """Number of the newest event whose facts are in the last judgement of severity."""
     urgent: tuple[str, ...] = ()

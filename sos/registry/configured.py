@@ -12,6 +12,7 @@ from sos.incident.model import TenantId
 from sos.journal.configured import Kept
 from sos.journal.journal import Journal
 from sos.journal.readers import Reader, by_incident
+from sos.registry.emergency import EmergencyCopies
 from sos.registry.http import Registrar, RegistryDoor
 from sos.registry.index import Index
 from sos.registry.lifecycle import Role
@@ -32,8 +33,9 @@ async def registry(settings: Settings, kept: Kept, rules: RuleBook) -> Registry:
     return made
 
 
-def readers(made: Registry, journal: Journal) -> Iterator[Reader]:
+def readers(made: Registry, journal: Journal, rules: RuleBook) -> Iterator[Reader]:
     yield by_incident("registry", Recogniser(journal, made))
+    yield by_incident("registered-data", EmergencyCopies(journal, made, rules))
     yield Reader(name="registry-index", handle=made.catch_up, wants=made.WANTS)
     yield by_incident("severity", Triage(journal, made.packs.get))
 

@@ -99,6 +99,33 @@ def updated_matched_and_answered() -> Story:
     return told
 
 
+def medical_data_used() -> Story:
+    """What the customer registered is there; it is opened with a purpose of its own, and the doctors get it.
+
+    Nobody in the vehicle answers, so the fire brigade, a hospital and a helicopter's base are told beside each other.
+    """
+    told = Story(0x1C)
+    told.do(s.open_incident(), actor="vehicle")
+    told.do(s.file_report(), actor="system:filer", after_s=0.1)
+    told.do(s.recognise(), actor="system:registry", after_s=0.1)
+    told.do(s.copy_registered(Category.FAM, withheld=(Category.MED,)), actor="system:registry", after_s=0.1)
+    told.do(s.plan(), actor="system:planner", after_s=0.1)
+    told.do(s.offer("desk-hanako"), actor="system:acd", after_s=0.1)
+    told.do(s.take(), actor="operator:hanako", after_s=3)
+    told.do(s.copy_registered(Category.MED, Category.FAM), actor="system:registry", after_s=30)
+    opened = c.ReadParts(
+        reader="operator:hanako", categories=(Category.MED,), purpose="emergency_handling", each_time=True
+    )
+    told.do(opened, actor="operator:hanako", after_s=2)
+    told.do(s.note("allergic, says the wife", Category.MED), actor="operator:hanako", after_s=5)
+    sections = (Category.LOC, Category.SEV, Category.OBS, Category.MED)
+    for disclosure, agency in (("d-fire", s.FIRE), ("d-hospital", s.HOSPITAL), ("d-helicopter", s.HELICOPTER)):
+        told.do(s.disclose(disclosure, agency, sections=sections), actor="operator:hanako", after_s=2)
+        told.do(s.start_delivery(disclosure), actor="system:handoff")
+        told.do(s.acknowledge(disclosure, agency), actor=f"agency:{agency}", after_s=6)
+    return told
+
+
 def planned_again_with_a_position() -> Story:
     """The first report had no position; a further one brings it, and the plan is made again."""
     told = Story(18)
@@ -432,6 +459,7 @@ JOURNEYS = (
     unreadable_and_unlocated,
     sold_and_recognised_again,
     updated_matched_and_answered,
+    medical_data_used,
     planned_again_with_a_position,
     consulted_and_called_back,
     telephoned_and_recorded_elsewhere,

@@ -45,7 +45,13 @@ OTHER = IncidentId("019b7890-0000-7000-8000-0000aa000000")
 
 START = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 FIRE, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-13-police")
-SERVICES = {FIRE: Service.FIRE, POLICE: Service.POLICE}
+HOSPITAL, HELICOPTER = AgencyId("jp-13-hospital"), AgencyId("jp-13-helicopter")
+SERVICES = {
+    FIRE: Service.FIRE,
+    POLICE: Service.POLICE,
+    HOSPITAL: Service.HOSPITAL,
+    HELICOPTER: Service.HELICOPTER,
+}
 PERSONAL = b'{"invented":"Personal-Data"}'
 """Stands for every part, so that a test can look for it where it must not be."""
 
@@ -193,6 +199,20 @@ def recognise(*flags: str, opt_out: bool = False, profiling: bool = True) -> c.R
         holder="019b7890-0000-7000-8000-00000000beef",
         clauses=("life_protection=demo-terms/1#4.2",),
         parts={Category.OWN: PERSONAL},
+    )
+
+
+def copy_registered(*categories: Category, withheld: tuple[Category, ...] = ()) -> c.CopyRegisteredData:
+    return c.CopyRegisteredData(
+        holder="subscriber-1",
+        withheld=withheld,
+        rule="JP-16",
+        ground="JP-18-3-ii",
+        law_version="APPI-2024-04-01",
+        rules="rules@00",
+        necessity="automatic_crash",
+        consent="delay",
+        parts=dict.fromkeys(categories, PERSONAL),
     )
 
 

@@ -217,6 +217,14 @@ def test_the_newest_words_are_said_before_the_older_ones(made):
     assert said.index("MarkOBS") < said.index("意識なし")
 
 
+def test_registered_medical_data_is_read_aloud_where_it_is_told_and_not_mentioned_where_it_is_withheld(made):
+    told = made(MED={"medical": "ペニシリン禁"})
+
+    assert "登録された医療情報は、ペニシリン禁。" in aloud(speak(told, "ja"))
+    assert "Registered medical data" in aloud(speak(told, "en"))
+    assert "医療" not in aloud(speak(made(Category.LOC, Category.OBS), "ja"))
+
+
 def test_telephone_numbers_are_read_in_groups_and_letters_by_name():
     assert telephone("+81 3-0000-1234", "ja") == "ゼロ サン、ゼロ ゼロ ゼロ ゼロ、イチ ニ サン ヨン"
     assert telephone("+819000001234", "ja") == "ゼロ キュー ゼロ、ゼロ ゼロ ゼロ ゼロ、イチ ニ サン ヨン"

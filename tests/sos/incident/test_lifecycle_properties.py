@@ -77,6 +77,8 @@ def any_command(pick: random.Random) -> c.Command:
             s.recognise(),
             s.judge(pick.randrange(1, 200)),
             s.describe(),
+            s.copy_registered(*pick.choice(((), (Category.FAM,), (Category.MED, Category.FAM)))),
+            s.copy_registered(withheld=(Category.MED,)),
             s.offer(*pick.choice(DESKS)),
             s.take(pick.choice(PEOPLE)),
             s.release(pick.choice(PEOPLE)),

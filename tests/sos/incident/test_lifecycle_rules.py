@@ -12,7 +12,7 @@ from sos.incident import attendance, talk
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, decide, diagram, retention
-from sos.incident.model import Acknowledgement, Disposition, LegId, Mode, Rung, State
+from sos.incident.model import Acknowledgement, AgencyId, Disposition, LegId, Mode, Rung, State
 from tests.journeys import story as s
 from tests.journeys.story import Story
 
@@ -306,7 +306,49 @@ def test_a_note_is_kept_in_a_category_that_an_operator_can_hear(category: Catego
     except Refused:
         kept = False
 
-    assert kept is (category in (Category.OBS, Category.PER, Category.FAM, Category.TEL))
+    assert kept is (category not in (Category.AUD, Category.TRK, Category.BIL, Category.RAW))
+
+
+BESIDE = {"d-hospital": s.HOSPITAL, "d-helicopter": s.HELICOPTER}
+
+
+@pytest.mark.parametrize(("disclosure", "agency"), BESIDE.items())
+def test_a_hospital_or_a_helicopter_that_has_taken_over_is_not_yet_help_on_its_way(disclosure: str, agency: AgencyId):
+    made = told(s.take(), s.disclose("d-fire"), s.disclose(disclosure, agency))
+    made.do(s.acknowledge(disclosure, agency))
+    made.do(s.reject("d-fire", s.FIRE))
+
+    with pytest.raises(Refused, match="nobody has taken over"):
+        made.do(c.CloseIncident(disposition=Disposition.HANDED_OVER))
+    assert made.incident.state is State.HANDING_OVER
+    made.do(s.disclose("d-police", s.POLICE))
+    made.do(s.acknowledge("d-police", s.POLICE))
+    assert made.incident.state is State.HANDED_OVER
+
+
+def test_a_hospital_that_was_told_does_not_keep_the_house_from_telling_the_fire_brigade_by_itself():
+    made = told(s.take(), s.disclose("d-hospital", s.HOSPITAL), s.acknowledge("d-hospital", s.HOSPITAL), s.release())
+    for step in attendance.STEPS:
+        made.do(c.PassDeadline(name=step.name), after_s=60)
+
+    assert made.do(s.disclose("d-fire", unattended=True)) == ("DisclosureDecided",)
+
+
+def test_what_was_registered_is_there_and_what_may_not_be_used_is_said_to_be():
+    made = told(s.copy_registered(Category.FAM, withheld=(Category.MED,)))
+
+    assert (made.incident.registered, made.incident.registered_withheld) == ((Category.FAM,), (Category.MED,))
+    assert made.do(s.copy_registered(Category.FAM, withheld=(Category.MED,))) == ()
+    made.do(s.copy_registered(Category.MED))
+    assert (made.incident.registered, made.incident.registered_withheld) == ((Category.MED, Category.FAM), ())
+
+
+@pytest.mark.parametrize("mode", [Mode.TEST, Mode.DRILL])
+def test_nothing_that_was_registered_is_taken_into_what_is_no_emergency(mode: Mode):
+    made = Story()
+    made.do(s.open_incident(mode))
+
+    assert made.do(s.copy_registered(Category.MED, Category.FAM)) == ()
 
 
 def test_a_vehicle_that_sent_data_and_is_silent_is_called_ever_more_rarely_within_the_window():

@@ -104,7 +104,11 @@ def samples() -> Mapping[str, bytes]:
     moved = s.Story(0x12)
     for command in (s.open_incident(), s.take(), s.notice_move(), s.settle_move(), s.state_place()):
         moved.do(command, actor="operator:hanako", after_s=20)
+    helped = s.Story(0x13)
+    for command in (s.open_incident(), s.copy_registered(Category.MED, withheld=(Category.FAM,))):
+        helped.do(command, actor="system:registry", after_s=1)
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
+    told.recorded += helped.recorded[1:]
     told.recorded += _of_the_registry(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}

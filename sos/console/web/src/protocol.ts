@@ -6,7 +6,7 @@
 export type Mode = "live" | "test" | "drill";
 export type Trigger = "automatic" | "manual" | "unknown";
 export type State = "received" | "ringing" | "in_call" | "handing_over" | "handed_over" | "closed" | "reopened";
-export type Service = "fire" | "police" | "ambulance" | "marine";
+export type Service = "fire" | "police" | "ambulance" | "marine" | "hospital" | "helicopter" | "road";
 export type Party = "vehicle" | "operator" | "agency" | "supervisor";
 
 export const DISPOSITIONS = [
@@ -197,6 +197,10 @@ export interface Incident {
   flags: readonly string[];
   /** Those of `flags` that the registry gave; null until it was asked. */
   registry_flags: readonly string[] | null;
+  /** What the customer registered for an emergency and lies in the incident: MED, FAM. */
+  registered: readonly string[];
+  /** What the registry holds of it and the law does not let be used, as things stand. */
+  registered_withheld: readonly string[];
   /** Number of the newest event in the last judgement of severity; 0 without one. */
   judged: number;
   /** Why it goes before others of its class, the most urgent first. */

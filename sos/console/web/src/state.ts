@@ -77,6 +77,8 @@ export function fresh(id: string, tenant: string): Incident {
     recordings: [],
     flags: [],
     registry_flags: null,
+    registered: [],
+    registered_withheld: [],
     judged: 0,
     urgent: [],
     passed: [],
@@ -104,11 +106,15 @@ export function evolve(incident: Incident, event: Happened): Incident {
 /** Steps of the search for a person of ours, as `sos/incident/attendance.py` has them. */
 const SEARCH = new Set(["next_desk", "ring_all", "unanswered", "on_call", "nobody"]);
 
+/** Services told beside those who go to the place (`routing/services.py`). */
+const BESIDE = new Set(["hospital", "helicopter"]);
+
 /** Whether somebody of an agency that has taken over is in the conference. */
 const accompanied = (incident: Incident): boolean =>
   incident.disclosures.some(
     (told) =>
       told.reached === "taken_over" &&
+      !BESIDE.has(told.service) &&
       incident.legs.some((leg) => leg.party === "agency" && leg.up && leg.who === told.agency),
   );
 
@@ -219,6 +225,10 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   }),
   MoveNoticed: (_, data) => ({ move: { distance_m: data["distance_m"] as number, in_force: false } }),
   MoveSettled: () => ({ move: null }),
+  RegisteredDataCopied: (incident, data) => ({
+    registered: ["MED", "FAM"].filter((one) => incident.registered.includes(one) || texts(data, "categories").includes(one)),
+    registered_withheld: texts(data, "withheld"),
+  }),
   SeverityJudged: (incident, data) => ({
     judged: data["report"] as number,
     urgent: urgent([
