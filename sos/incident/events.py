@@ -256,6 +256,8 @@ class LegModeSet(Event, frozen=True, kw_only=True, gc=False):
     held: bool
     muted: bool
     coaching: LegId | None = None
+    while_called: LegId | None = None
+    """Held by itself, while this outside party is called; None: by a person's hand."""
 
 
 class KeysPressed(Event, frozen=True, kw_only=True, gc=False):

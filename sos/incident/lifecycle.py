@@ -516,7 +516,7 @@ def _leave(incident: Incident, command: c.LeaveLeg, _: datetime) -> Decision:
     known = incident.leg(command.leg)
     if known is None or known.left is not None:
         return ()
-    return _facts(e.LegLeft(leg=command.leg, reason=command.reason))
+    return (*_facts(e.LegLeft(leg=command.leg, reason=command.reason)), *talk.freed(incident, command.leg))
 
 
 def _recorded(incident: Incident, recording: str) -> Recording | None:

@@ -203,6 +203,8 @@ class Leg(Struct, frozen=True, kw_only=True, gc=False):
     muted: bool = False
     coaching: LegId | None = None
     """The one leg that hears this one."""
+    held_for: LegId | None = None
+    """Held while this outside party is called, and let go by itself when that leg ends."""
     left: str | None = None
     """Why it is gone; None while it is up or on its way."""
     notices: tuple[str, ...] = ()

@@ -40,6 +40,9 @@ MOST_READINGS = 20
 _MEANT = ("ended", "hung_up")
 """Reasons of a leg's end that somebody wanted."""
 
+HOLD = "hold"
+"""Notice to a vehicle that is about to be held."""
+
 Decision = tuple[e.Draft, ...]
 
 
@@ -70,7 +73,38 @@ def _dial(incident: Incident, command: c.DialLeg, _: datetime) -> Decision:
     if command.party is Party.SUPERVISOR and not attendance.may_call(incident, command):
         return ()
     dialled = e.LegDialled(leg=command.leg, party=command.party, who=command.who, line=command.line, held=command.held)
-    return (e.Draft(event=dialled, seals=c.AUDIO),)
+    return (*_spared(incident, command), e.Draft(event=dialled, seals=c.AUDIO))
+
+
+def _spared(incident: Incident, command: c.DialLeg) -> Decision:
+    """Who is in the car hears no menu and no answering machine: told so and held before an agency is dialled.
+
+    Only beside a person of ours, who takes them together again; otherwise nobody could, and the car would be alone.
+    """
+    if command.party is not Party.AGENCY or not attended(incident):
+        return ()
+    cars = (leg for leg in incident.legs if leg.party is Party.VEHICLE and leg.up and not leg.held)
+    return _facts(
+        *(
+            event
+            for car in cars
+            for event in (
+                e.NoticePlayed(leg=car.leg, notice=HOLD),
+                e.LegModeSet(leg=car.leg, held=True, muted=car.muted, coaching=car.coaching, while_called=command.leg),
+            )
+        )
+    )
+
+
+def freed(incident: Incident, gone: LegId) -> Decision:
+    """Who was held while ``gone`` was called is let go: it has left, or never came."""
+    return _facts(
+        *(
+            e.LegModeSet(leg=leg.leg, held=False, muted=leg.muted, coaching=leg.coaching)
+            for leg in incident.legs
+            if leg.held_for == gone and leg.held and leg.alive
+        )
+    )
 
 
 def _ring(incident: Incident, command: c.RingLeg, _: datetime) -> Decision:
@@ -213,7 +247,12 @@ EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Map
         e.LegJoined: _joined,
         e.LegLeft: lambda i, event: _changed(i, event.leg, up=False, ringing=False, left=event.reason),
         e.LegModeSet: lambda i, event: _changed(
-            i, event.leg, held=event.held, muted=event.muted, coaching=event.coaching
+            i,
+            event.leg,
+            held=event.held,
+            muted=event.muted,
+            coaching=event.coaching,
+            held_for=event.while_called if event.held else None,
         ),
         e.NoticePlayed: _noticed,
         e.BriefSpoken: _briefed,

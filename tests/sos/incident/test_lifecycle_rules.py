@@ -12,7 +12,7 @@ from sos.incident import attendance, talk
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, decide, diagram, retention
-from sos.incident.model import Acknowledgement, AgencyId, Disposition, LegId, Mode, Rung, State
+from sos.incident.model import Acknowledgement, AgencyId, Disposition, Leg, LegId, Mode, Party, Rung, State
 from tests.journeys import story as s
 from tests.journeys.story import Story
 
@@ -401,3 +401,42 @@ def test_only_the_operator_of_the_incident_holds_a_leg_and_only_while_it_is_ther
     made.do(s.leave())
     with pytest.raises(Refused, match="not in the conference"):
         made.do(s.set_mode(held=False))
+
+
+def _called_beside(*, operator: bool) -> tuple[Story, tuple[str, ...]]:
+    """An agency is dialled while a car is in the call, and an operator or not; what that led to."""
+    ours = (s.join("leg-op", Party.OPERATOR, "hanako"),) if operator else ()
+    made = told(s.offer("desk-1"), s.take(), s.join(), *ours)
+    return made, made.do(s.dial("leg-fire"))
+
+
+def _car(made: Story) -> Leg:
+    known = made.incident.leg(LegId("leg-vehicle"))
+    assert known is not None
+    return known
+
+
+def test_the_car_is_told_and_held_before_an_agency_is_dialled_and_let_go_when_that_leg_ends():
+    made, happened = _called_beside(operator=True)
+    assert happened == ("NoticePlayed", "LegModeSet", "LegDialled")
+    assert (_car(made).held, _car(made).held_for, _car(made).notices) == (True, "leg-fire", ("hold",))
+
+    assert made.do(s.leave("leg-fire")) == ("LegLeft", "LegModeSet")
+    assert (_car(made).held, _car(made).held_for) == (False, None)
+
+
+def test_what_a_person_has_set_since_then_the_end_of_that_call_does_not_change():
+    made, _ = _called_beside(operator=True)
+    for held in (False, True):
+        made.do(s.set_mode(held=held))
+
+    assert made.do(s.leave("leg-fire")) == ("LegLeft",)
+    assert _car(made).held
+
+
+def test_nobody_is_held_where_no_person_of_ours_could_let_go_and_a_car_that_is_called_holds_nobody():
+    made, happened = _called_beside(operator=False)
+    assert (happened, _car(made).held) == (("LegDialled",), False)
+
+    beside = told(s.offer("desk-1"), s.take(), s.join("leg-op", Party.OPERATOR, "hanako"))
+    assert beside.do(s.dial("leg-car", "vehicle", Party.VEHICLE)) == ("LegDialled",)

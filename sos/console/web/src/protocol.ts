@@ -61,6 +61,8 @@ export interface Leg {
   held: boolean;
   muted: boolean;
   coaching: string | null;
+  /** Held by itself while this leg is called, and let go when it ends. */
+  held_for: string | null;
   left: string | null;
   notices: readonly string[];
   /** Whose briefs have been read to it by the machine, each time it was. */

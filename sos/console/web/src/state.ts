@@ -260,6 +260,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
       held: data["held"] as boolean,
       muted: data["muted"] as boolean,
       coaching: (data["coaching"] as string | null | undefined) ?? null,
+      held_for: data["held"] === true ? ((data["while_called"] as string | null | undefined) ?? null) : null,
     }),
   NoticePlayed: (incident, data) => {
     const told = incident.legs.find((known) => known.leg === data["leg"])?.notices ?? [];
@@ -431,7 +432,7 @@ function matched(incident: Incident, data: Data, standing: Match["standing"]): P
   return { matches: [...others, made] };
 }
 
-const FRESH_LEG = { up: false, ringing: false, held: false, muted: false, coaching: null, left: null, notices: [], briefs: [] };
+const FRESH_LEG = { up: false, ringing: false, held: false, muted: false, coaching: null, held_for: null, left: null, notices: [], briefs: [] };
 
 function legKnown(incident: Incident, data: Data, changes: Partial<Leg>): Partial<Incident> {
   const leg = text(data, "leg");
