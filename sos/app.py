@@ -5,7 +5,6 @@ ever runs under ``Supervisor``: a task that dies is started again and shows in `
 with it.
 """
 
-import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +22,7 @@ from sos.assist.listening.configured import Listening, listening
 from sos.calls.adapters.twilio.configured import desk_sources, desk_voice
 from sos.calls.configured import Callers, Calls, calls
 from sos.clock import Clock, SystemClock
+from sos.collector import spare_the_collector
 from sos.console.configured import ControlRoom, base_map
 from sos.console.desks import Desks
 from sos.console.http import Console
@@ -96,17 +96,6 @@ class _Parts(Struct, frozen=True, kw_only=True):
     announcing: Announcing
     listening: Listening
     watch: Watch
-
-
-def spare_the_collector() -> None:
-    """Keep the cyclic garbage collector off the accept path.
-
-    What is kept in memory (states, newest events) is acyclic and long-lived; with Python's default thresholds it is
-    searched again and again, which took a tenth of the time of each accept.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 @asynccontextmanager

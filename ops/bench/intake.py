@@ -34,8 +34,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from recording.keys import KeyStore  # noqa: E402
-from sos.app import running, spare_the_collector  # noqa: E402
+from sos.app import running  # noqa: E402
 from sos.clock import SystemClock  # noqa: E402
+from sos.collector import spare_the_collector  # noqa: E402
 from sos.formats import msd  # noqa: E402
 from sos.intake import http as intake  # noqa: E402
 from sos.intake.acceptance import Acceptance  # noqa: E402

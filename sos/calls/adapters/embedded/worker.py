@@ -7,7 +7,6 @@ recorded, and finds them so.  One service at a time holds the local socket; a ne
 import argparse
 import asyncio
 import fcntl
-import gc
 import os
 import sys
 from collections import deque
@@ -44,6 +43,7 @@ from sos.calls.adapters.embedded.control import (
 )
 from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.clock import Clock, SystemClock
+from sos.collector import spare_the_collector
 from sos.errors import SosError
 from sos.incident.model import new_id
 
@@ -211,9 +211,7 @@ def _favour_the_voice() -> None:
     """Threads that write recordings give way to the loop that carries voices within a millisecond, not five, and the
     cyclic collector leaves alone what lives as long as the process."""
     sys.setswitchinterval(0.001)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    spare_the_collector()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
