@@ -1,8 +1,10 @@
 """What a desk is told when it connects: who sits there, and where things stand (a snapshot, or what it missed)."""
 
+import asyncio
+
 from sos.clock import timestamp
 from sos.console.acd import OWNED
-from sos.console.hub import event_message, message
+from sos.console.hub import IN_ONE_GO, event_message, message, snapshot_message
 from sos.console.window import Window
 from sos.incident.events import OF_THE_REGISTRY
 from sos.incident.model import AgencyId, State
@@ -72,14 +74,14 @@ async def _resume(window: Window, after: int) -> bool:
     page has seen a database that is not this one (restored, or the other side of a fail-over)."""
     store = window.room.journal.store
     size, _ = await store.tree()
-    if after >= size:
+    if after >= size or size - after > MISSED:
         return False
-    missed = await store.follow(after + 1, limit=MISSED)
-    if len(missed) == MISSED:
-        return False
-    for recorded in missed:
-        if type(recorded.event) not in OF_THE_REGISTRY:
-            window.mailbox.put(event_message(recorded))
+    while missed := await store.follow(after + 1, limit=IN_ONE_GO):
+        for recorded in missed:
+            if type(recorded.event) not in OF_THE_REGISTRY:
+                window.mailbox.put(event_message(recorded))
+        after += len(missed)
+        await asyncio.sleep(0)
     return True
 
 
@@ -90,4 +92,4 @@ async def _snapshot(window: Window) -> None:
     _, owned = await room.journal.queue(limit=10_000, states=OWNED)
     own = [incident for incident in owned if incident.operator == window.operator.id]
     incidents = list({incident.id: incident for incident in (*own, *urgent)}.values())
-    window.mailbox.put(message({"t": "snapshot", "position": position, "incidents": incidents, "total": total}))
+    window.mailbox.put(await snapshot_message(incidents, position=position, total=total))

@@ -11,13 +11,16 @@ import msgspec
 
 from sos.clock import timestamp
 from sos.incident.events import OF_THE_REGISTRY, Recorded
-from sos.incident.model import IncidentId, LegId, OperatorId
+from sos.incident.model import Incident, IncidentId, LegId, OperatorId
 
 MAILBOX = 4096
 """Messages a desk may lag behind: about 1 MiB, or two seconds of the worst minute of a great earthquake."""
 
 GLANCES_UNTIL = 64
 """Messages waiting for a desk above which it is not told how loud it is just now."""
+
+IN_ONE_GO = 250
+"""Incidents or events written before others have a turn: a few milliseconds of all that a desk is told at once."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -115,6 +118,16 @@ def event_message(recorded: Recorded) -> str:
             "data": recorded.event,
         }
     )
+
+
+async def snapshot_message(incidents: Sequence[Incident], *, position: int, total: int) -> str:
+    """Where things stand, written in pieces: between them everybody else has a turn."""
+    pieces: list[str] = []
+    for start in range(0, len(incidents), IN_ONE_GO):
+        pieces.append(message(incidents[start : start + IN_ONE_GO])[1:-1])
+        await asyncio.sleep(0)
+    told = message({"t": "snapshot", "position": position, "total": total})
+    return f'{told[:-1]},"incidents":[{",".join(pieces)}]}}'
 
 
 def message(content: object) -> str:
