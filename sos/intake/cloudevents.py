@@ -297,12 +297,12 @@ def _salvage(body: bytes) -> Reading:
     findings = Findings()
     clean = True
     try:
-        value = loads(body)
+        value = loads(body, findings=findings)
     except UnicodeDecodeError:
         findings.add("invalid_utf8", "$")
         clean = False
         try:
-            value = loads(body.decode("utf-8", "replace").encode())
+            value = loads(body.decode("utf-8", "replace").encode(), findings=findings)
         except ValueError:
             return _unreadable(body, "invalid_utf8", hints=_HINTS)
     except ValueError:
@@ -331,7 +331,8 @@ def _with_data(value: dict[str, Any], findings: Findings) -> tuple[dict[str, Any
     if not isinstance(sent, str):
         return value, True
     try:
-        data = loads(from_base64(sent) if name == "data_base64" else sent.encode())
+        octets = from_base64(sent) if name == "data_base64" else sent.encode()
+        data = loads(octets, path=f"$.{name}", findings=findings)
     except (Malformed, ValueError):
         data = None
     if not isinstance(data, dict):

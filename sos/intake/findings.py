@@ -70,6 +70,7 @@ _OWN: Mapping[str, Facts] = MappingProxyType(
         "oversize": Facts("Oversize", f"Only the first {MAX_BODY_BYTES} bytes were kept."),
         "cut_off": Facts("Cut off", "The body ended early; what came was kept. Send it again, whole."),
         "too_slow": Facts("Too slow", f"What came within {BODY_TIMEOUT_S:.0f} s was kept. Send it again, whole."),
+        "too_large": Facts("Too large", "It was left out, and the bytes were kept as received; send the event schema."),
         "not_utf8": Facts("Not UTF-8", "It was understood; send UTF-8."),
         "padded": Facts("Padding behind the end", "It was ignored; send none."),
         "unclean_text": Facts(

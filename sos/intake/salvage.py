@@ -20,6 +20,14 @@ from msgspec import Struct
 MAX_FINDINGS = 32
 """Enough to see what is wrong with a sender; a hostile body may not fill the log."""
 
+MOST_CONTAINERS = 4096
+"""Objects and lists of one body that are built: a full event has thirty.  A hundred thousand would keep the loop for a
+tenth of a second, most of it in the garbage collector."""
+
+_MOST_OF_A_MEMBER = 512
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}\Z")
 _NAIVE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\Z")
 
@@ -61,15 +69,44 @@ def member(path: str, name: str) -> str:
     return f"{path}.{name if _NAME.match(name) else '*'}"
 
 
-def loads(body: bytes) -> Any:
+def loads(body: bytes, *, path: str = "$", findings: Findings | None = None) -> Any:
     """Any JSON value in ``body``, more forgiving than RFC 8259: NaN, a byte order mark, UTF-16, control characters.
 
-    ``ValueError`` when there is none, which includes ``UnicodeDecodeError``.
+    Of a value with more than ``MOST_CONTAINERS`` objects and lists the members that hold most of them are left out,
+    each with a finding; ``path`` is where the value stands.  ``ValueError`` when there is no value, which includes
+    ``UnicodeDecodeError``.
     """
+    if _containers(body) > MOST_CONTAINERS:
+        body = _thinned(body, path, findings or Findings())
     try:
         return json.loads(body, strict=False)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _containers(body: bytes) -> int:
+    """How many objects and lists ``body`` can hold at most: those in a text count as well."""
+    return body.count(b"{") + body.count(b"[")
+
+
+def _thinned(body: bytes, path: str, findings: Findings) -> bytes:
+    """The object in ``body`` without members that are too large to be built; ``ValueError`` when it is none."""
+    try:
+        members = _members.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise ValueError("too many values") from None
+    kept: dict[str, msgspec.Raw] = {}
+    for name, value in members.items():
+        if _containers(bytes(value)) <= _MOST_OF_A_MEMBER:
+            kept[name] = value
+        elif path == "$" and name == "data":
+            kept[name] = msgspec.Raw(_thinned(bytes(value), member(path, name), findings))
+        else:
+            findings.add("too_large", member(path, name))
+    thin = msgspec.json.encode(kept)
+    if _containers(thin) > MOST_CONTAINERS:
+        raise ValueError("too many values")
+    return thin
 
 
 def lenient(kind: type[Some], value: Mapping[str, Any], *, path: str, findings: Findings) -> Some:
