@@ -64,6 +64,11 @@ async def _let_others_run() -> None:
         await asyncio.sleep(0)
 
 
+def epoch_ms(instant: datetime) -> int:
+    """``instant`` as whole milliseconds since 1970."""
+    return round(instant.timestamp() * 1000)
+
+
 def timestamp(instant: datetime) -> str:
     """``instant`` as RFC 3339 in UTC with milliseconds and ``Z``, the one form used in leaves and on the wire."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

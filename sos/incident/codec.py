@@ -5,7 +5,7 @@ commitment per part.  ``read_header`` takes back what ``write_header`` wrote, of
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from routing.categories import Category
 from sos.clock import timestamp
 from sos.errors import Malformed
 from sos.incident.events import KINDS, VERSIONS, Event, Recorded
-from sos.incident.model import EventId, StreamId, TenantId
+from sos.incident.model import EventId, IncidentId, StreamId, TenantId
 from sos.incident.report import canonical
 
 
@@ -103,6 +103,29 @@ def write_header(recorded: Recorded) -> bytes:
             "v": VERSIONS[kind],
         }
     )
+
+
+def damaged(stream: StreamId, n: int, *, position: int | None = None) -> Recorded:
+    """Stands for an event whose header cannot be read, so that those around it can be."""
+    return Recorded(
+        id=EventId(f"{stream}/{n}"),
+        stream=stream,
+        tenant=TenantId(""),
+        n=n,
+        at=datetime.fromtimestamp(0, UTC),
+        actor="",
+        answers=None,
+        event=Event(),
+        position=position,
+    )
+
+
+def read_row(stream: str, n: int, header: bytes, *, position: int | None = None) -> Recorded:
+    """The event in ``header``, or what stands for it when it was not written by ``write_header``."""
+    try:
+        return read_header(header, position=position)
+    except Malformed:
+        return damaged(IncidentId(stream), n, position=position)
 
 
 def read_header(header: bytes, *, position: int | None = None) -> Recorded:

@@ -728,6 +728,11 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     """Place in the journal's one order, from 0; None until the sequencer has given it."""
 
     @property
+    def damaged(self) -> bool:
+        """Whether its header cannot be read: then only its place is known."""
+        return type(self.event) is Event
+
+    @property
     def incident(self) -> IncidentId:
         """The stream, for whoever follows incidents and passes the kinds of the registry over."""
         return IncidentId(self.stream)

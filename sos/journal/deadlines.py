@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 import structlog
 from msgspec import Struct
 
+from sos.clock import epoch_ms
 from sos.errors import Conflict, SosError, Unavailable
 from sos.incident.commands import PassDeadline
 from sos.incident.model import IncidentId
-from sos.journal.journal import Journal, epoch_ms
+from sos.journal.journal import Journal
 
 log = structlog.get_logger()
 

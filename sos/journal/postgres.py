@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from recording.ledger import Tree
 from sos.errors import Conflict, Unavailable
-from sos.incident.codec import read_header
+from sos.incident.codec import read_row
 from sos.incident.events import Recorded
 from sos.incident.model import StreamId
 from sos.journal.connections import given_back
@@ -346,7 +346,7 @@ class PostgresStore(Queries):
             events.append(
                 replace(fresh, position=row["position"])
                 if fresh
-                else read_header(row["header"], position=row["position"])
+                else read_row(row["stream"], row["n"], row["header"], position=row["position"])
             )
         return events
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from recording.ledger import HASH_BYTES
 from routing.categories import Category
 from sos.errors import Unavailable
-from sos.incident.codec import read_header
+from sos.incident.codec import read_row
 from sos.incident.events import Recorded
 from sos.incident.model import EventId, IncidentId, StreamId, TenantId
 from sos.journal.connections import opened
@@ -70,16 +70,16 @@ class Queries:
             await connection.execute(text("SELECT 1"))
 
     async def positioned(self, after: int, *, limit: int) -> Sequence[Recorded]:
-        """What happened from position ``after`` on?"""
+        """What happened from position ``after`` on?  An event that cannot be read is ``damaged``."""
         query = (
-            select(events.c.position, events.c.header)
+            select(events.c.position, events.c.stream, events.c.n, events.c.header)
             .where(events.c.position >= after)
             .order_by(events.c.position)
             .limit(limit)
         )
         async with self._connect() as connection:
             rows = await connection.execute(query)
-            return [read_header(row.header, position=row.position) for row in rows]
+            return [read_row(row.stream, row.n, row.header, position=row.position) for row in rows]
 
     async def leaves(self, first: int, *, limit: int) -> Sequence[Sequenced]:
         """Which header bytes stand at which position?"""
@@ -93,12 +93,14 @@ class Queries:
             return [Sequenced(row.position, row.header) for row in await connection.execute(query)]
 
     async def stream(self, stream: StreamId) -> Sequence[Recorded]:
-        """What happened to this incident?"""
+        """What happened to this incident?  What cannot be read is left out: the number of an event shows the gap."""
         placed = select(events.c.position, events.c.header, events.c.n).where(events.c.stream == stream)
         waiting = select(null(), incoming.c.header, incoming.c.n).where(incoming.c.stream == stream)
         query = union_all(placed, waiting).order_by("n")
         async with self._connect() as connection:
-            return [read_header(row.header, position=row.position) for row in await connection.execute(query)]
+            rows = await connection.execute(query)
+            read = [read_row(stream, row.n, row.header, position=row.position) for row in rows]
+        return [recorded for recorded in read if not recorded.damaged]
 
     async def load(self, stream: StreamId) -> Stored | None:
         """What is the state of this incident?"""

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import structlog
 from msgspec import Struct
 
-from sos.clock import Clock
+from sos.clock import Clock, epoch_ms
 from sos.errors import Refused, Unavailable
 from sos.incident.events import Event, Recorded
 from sos.incident.model import EventId, TenantId, new_id
-from sos.journal.journal import Journal, epoch_ms
+from sos.journal.journal import Journal
 from sos.journal.lanes import Lanes, Pause
 from sos.journal.store import Aside, Store
 
@@ -45,6 +45,9 @@ DISGRACE = timedelta(minutes=1)
 
 AT_ONCE = 16
 """Events of one reader under way: they share commits, and a neighbour waits for no more than these."""
+
+DAMAGED = "HeaderDamaged"
+"""Error of an event that cannot be read at all: every reader sets it aside at once and goes on."""
 
 LEASE = timedelta(seconds=5)
 """How long a dead replica keeps others waiting."""
@@ -127,8 +130,12 @@ class Follower:
     async def try_again(self, aside: Aside) -> None:
         """Try once more what was set aside: it is forgotten when that goes well, else it stays with the new error."""
         (event,) = await self._store.follow(aside.position, limit=1)
+        if event.damaged:
+            await self._put_aside(event, DAMAGED, tries=aside.tries + 1)
+            return
         try:
-            await self._reader.handle([event])
+            if isinstance(event.event, self._reader.wants):
+                await self._reader.handle([event])
         except Refused as refused:
             self._note_refusal(event, refused)
         except Unavailable:
@@ -153,16 +160,22 @@ class Follower:
                 await self._clock.wait(POLL)
 
     async def _take(self, batch: Sequence[Recorded]) -> None:
+        for event in batch:
+            if event.damaged and not self._reader.from_now:
+                await self._put_aside(event, DAMAGED, tries=1)
         if self._lanes is None:
-            wanted = [event for event in batch if isinstance(event.event, self._reader.wants)]
+            wanted = [event for event in batch if self._wanted(event)]
             if wanted:
                 await self._handle(wanted)
             self._position += len(batch)
             return
         for event in batch:
-            if isinstance(event.event, self._reader.wants):
+            if self._wanted(event):
                 await self._lanes.put(self._position, event)
             self._position += 1
+
+    def _wanted(self, event: Recorded) -> bool:
+        return isinstance(event.event, self._reader.wants) and not event.damaged
 
     async def _start(self) -> int:
         while True:
@@ -239,8 +252,11 @@ class Follower:
                 raise
             except Exception as worse:  # noqa: BLE001  (the edge of the last try: ends in a record)
                 self._log_failure(event, worse, tries=tries)
+        await self._put_aside(event, type(failed).__name__, tries=tries)
+        self._failed_at[event.tenant] = self._clock.now()
+
+    async def _put_aside(self, event: Recorded, error: str, *, tries: int) -> None:
         assert event.position is not None
-        now = self._clock.now()
         aside = Aside(
             reader=self._reader.name,
             position=event.position,
@@ -248,12 +264,11 @@ class Follower:
             stream=event.stream,
             n=event.n,
             tenant=event.tenant,
-            error=type(failed).__name__,
+            error=error,
             tries=tries,
-            at_ms=epoch_ms(now),
+            at_ms=epoch_ms(self._clock.now()),
         )
         await self._store.set_aside(aside)
-        self._failed_at[event.tenant] = now
         self.set_aside += 1
         log.error("reader_set_aside", reader=aside.reader, event_id=event.id, incident=event.incident, tries=tries)
 

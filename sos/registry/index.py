@@ -17,11 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from routing.categories import Category
+from sos.clock import epoch_ms
 from sos.errors import Unavailable
 from sos.incident.events import Recorded, RegistryChanged
 from sos.incident.model import SubjectId, TenantId
 from sos.journal.connections import opened
-from sos.journal.journal import epoch_ms
 from sos.journal.schema import data_keys
 from sos.registry.changes import Change, KeyAdded, KeyRetired, PackSet, SubscriberRegistered, VehicleRegistered, read
 from sos.registry.model import Kind

@@ -13,12 +13,11 @@ from msgspec import Struct
 
 from recording.keys import KeyStore
 from routing.categories import Category
-from sos.clock import Clock
+from sos.clock import Clock, epoch_ms
 from sos.errors import Malformed
 from sos.incident.events import Draft, Recorded, RegistryChanged, RegistryRead
 from sos.incident.model import SubjectId
 from sos.incident.report import canonical
-from sos.journal.journal import epoch_ms
 from sos.journal.keyring import Keyring
 from sos.journal.losses import Losses
 from sos.journal.sealing import Contents, Sealer, Stamp, milliseconds

@@ -57,6 +57,13 @@ class SqliteDatabase:
         frames = [wal[at : at + 24] for at in range(32, len(wal) - 23, 24 + page)]
         return sum(1 for frame in frames if frame[8:16] == salt and int.from_bytes(frame[4:8]))
 
+    async def damage(self, position: int, header: bytes = b"\0 no header") -> bytes:
+        """Put ``header`` where an event's header stands; what stood there."""
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
+            ((before,),) = other.execute("SELECT header FROM events WHERE position = ?", (position,)).fetchall()
+            other.execute("UPDATE events SET header = ? WHERE position = ?", (header, position))
+        return bytes(before)
+
     def _run(self, statement: str) -> None:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
             other.execute(statement)
@@ -107,6 +114,14 @@ class PostgresDatabase:
         count: int = await other.fetchval("SELECT count(DISTINCT xmin::text) FROM receipts")
         await other.close()
         return count
+
+    async def damage(self, position: int, header: bytes = b"\0 no header") -> bytes:
+        """Put ``header`` where an event's header stands; what stood there."""
+        other = await asyncpg.connect(self.dsn)
+        before: bytes = await other.fetchval("SELECT header FROM events WHERE position = $1", position)
+        await other.execute("UPDATE events SET header = $1 WHERE position = $2", header, position)
+        await other.close()
+        return before
 
     async def _admin(self, statement: str) -> None:
         admin = await asyncpg.connect(self.server)

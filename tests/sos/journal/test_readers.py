@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from sos.clock import ManualClock
+from sos.clock import ManualClock, epoch_ms
 from sos.errors import Refused, Unavailable
 from sos.incident.events import HelpEscalated, Recorded
 from sos.incident.model import State
 from sos.journal.deadlines import Deadlines
-from sos.journal.journal import Journal, epoch_ms
+from sos.journal.journal import Journal
 from sos.journal.readers import TRIES, Follower, Reader
 from sos.journal.store import Store
 from tests.journeys import story as s
