@@ -171,7 +171,7 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
     journal, store = parts.kept.journal, parts.kept.store
     followers = supervisor.follow(tuple(_readers(parts)), store)
     deadlines = Deadlines(journal)
-    asides = Asides(store, followers, clock=parts.kept.clock, deadlines=lambda: deadlines.stuck)
+    asides = Asides(store, (*followers, journal.stranded), clock=parts.kept.clock, deadlines=lambda: deadlines.stuck)
     health = _health(parts, supervisor, followers, asides)
     others = (
         ("health", lambda: health.watch(parts.desks.hub)),

@@ -7,12 +7,12 @@ The list is in the database (``set_aside``), so it outlives restarts and any pro
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
 from sos.clock import Clock
 from sos.errors import Unavailable
-from sos.journal.readers import Follower
 from sos.journal.store import Aside, Store
 
 log = structlog.get_logger()
@@ -23,9 +23,23 @@ LISTED = 1000
 EVERY = timedelta(seconds=2)
 
 
+class Tries(Protocol):
+    """Who can try again what was set aside under its name; ``Follower`` is one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def running(self) -> bool:
+        """Whether it works in this process."""
+        ...
+
+    async def try_again(self, aside: Aside) -> None: ...
+
+
 class Asides:
     def __init__(
-        self, store: Store, followers: Sequence[Follower], *, clock: Clock, deadlines: Callable[[], int] = int
+        self, store: Store, followers: Sequence[Tries], *, clock: Clock, deadlines: Callable[[], int] = int
     ) -> None:
         """``deadlines``: how many cannot be passed; they are an alarm too, and tried again by themselves."""
         self._store = store

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from recording.keys import KeyStore
 from routing.categories import Category
-from sos.clock import Clock
+from sos.clock import Clock, epoch_ms
 from sos.errors import Conflict, Malformed, Refused, SosError, Unavailable, Unknown
 from sos.incident.commands import Command, OpenIncident, ReadParts
 from sos.incident.events import Draft, IncidentOpened, Recorded
@@ -30,6 +30,7 @@ from sos.journal.losses import Losses
 from sos.journal.sealing import Contents, Part, Sealed, Sealer, Stamp, milliseconds
 from sos.journal.spool import Spool, Spooled
 from sos.journal.store import PRACTICE, Append, Appended, Outcome, Overdue, QueueRow, Repeated, Store
+from sos.journal.stranded import Stranded
 from sos.journal.turns import Turns
 
 log = structlog.get_logger()
@@ -96,6 +97,8 @@ class Journal:
         self._on_spooled: list[OnSpooled] = []
         self._watch: asyncio.Task[None] | None = None
         self._draining = asyncio.Lock()
+        self.stranded = Stranded(spool, store, clock=clock, write=self._write_spooled)
+        """Reports of the spool that could not be written, and one more try of them."""
         store.on_follow(self._outgrow)
 
     async def __aenter__(self) -> "Journal":
@@ -174,6 +177,10 @@ class Journal:
         try:
             outcome = await committed
         except Unavailable:
+            await self._spool_now([spooled])
+            outcome = Overdue()
+        except Exception as failed:  # a fault of ours on the way to the database: the spool can keep it all the same
+            log.exception("report_not_written", incident=incident, error=type(failed).__name__)
             await self._spool_now([spooled])
             outcome = Overdue()
         finally:
@@ -284,14 +291,26 @@ class Journal:
             turns: Turns[Spooled] = Turns()
             for spooled in reports:
                 turns.put(spooled.tenant, spooled)
-            fair = list(turns)
+            fair, done = list(turns), set[bytes]()
             for start in range(0, len(fair), DRAINED_AT_ONCE):
-                await asyncio.gather(*(self._drain(spooled) for spooled in fair[start : start + DRAINED_AT_ONCE]))
-            if reports:
-                await self._spool.drop(len(reports))
-            return len(reports)
+                piece = fair[start : start + DRAINED_AT_ONCE]
+                gone = await asyncio.gather(*(self._drain(spooled) for spooled in piece))
+                done |= {spooled.receipt for spooled, is_gone in zip(piece, gone, strict=True) if is_gone}
+            if done:
+                await self._spool.drop(done)
+            return len(done)
 
-    async def _drain(self, spooled: Spooled) -> None:
+    async def _drain(self, spooled: Spooled) -> bool:
+        """Whether the spool need not hold it any longer; one that cannot be written delays no other."""
+        try:
+            await self._write_spooled(spooled)
+        except Unavailable:
+            raise
+        except Exception as failed:  # noqa: BLE001  the edge of one report: those behind it are drained all the same
+            return await self.stranded.failed(spooled, failed)
+        return True
+
+    async def _write_spooled(self, spooled: Spooled) -> None:
         opening = _Opening(self, spooled)
         if isinstance(await self._sealer.queue(opening), Appended):
             opening.keep()
@@ -393,10 +412,6 @@ class _Opening:
     def keep(self) -> None:
         self._journal._sealer.kept(self._sealed)
         self._journal._keep(self._after, self._sealed.append.recorded, self._drafts)
-
-
-def epoch_ms(instant: datetime) -> int:
-    return round(instant.timestamp() * 1000)
 
 
 _URGENT = {Trigger.AUTOMATIC: 0, Trigger.UNKNOWN: 1, Trigger.MANUAL: 2}

@@ -8,7 +8,7 @@ acknowledged, and is dropped.  A whole frame that does not open was acknowledged
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,7 @@ class Spool:
 
     def __init__(self, directory: Path, key: bytes) -> None:
         self._path = directory / "spool"
+        self._aside = directory / "spool.aside"
         self._key = key
         self._lock = asyncio.Lock()
         self._held: dict[bytes, IncidentId] = {}
@@ -95,13 +96,33 @@ class Spool:
         self.oldest = reports[0].received_at if reports else None
         return reports
 
-    async def drop(self, count: int) -> None:
-        """Forget the first ``count``: the database has them."""
+    async def drop(self, receipts: Collection[bytes]) -> None:
+        """Forget those with ``receipts``: the database has them."""
         async with self._lock:
-            rest = self._open_all(_frames(await asyncio.to_thread(_read, self._path)))[count:]
-            frames = b"".join(self._frame(report) for report in rest)
-            await asyncio.to_thread(_replace, self._path, frames)
+            rest = await self._without(self._path, receipts)
             self._hold(rest)
+
+    async def put_aside(self, report: Spooled) -> None:
+        """Keep ``report`` beside the spool, in ``spool.aside``: the database answers and cannot take it."""
+        async with self._lock:
+            await asyncio.to_thread(_append, self._aside, self._frame(report))
+
+    async def aside(self) -> Sequence[Spooled]:
+        """What lies beside the spool."""
+        async with self._lock:
+            return self._open_all(_frames(await asyncio.to_thread(_read, self._aside)))
+
+    async def forget_aside(self, receipt: bytes) -> None:
+        """The database has it after all."""
+        async with self._lock:
+            await self._without(self._aside, {receipt})
+
+    async def _without(self, path: Path, receipts: Collection[bytes]) -> Sequence[Spooled]:
+        """What is left in the file when those with ``receipts`` have been taken out."""
+        found = self._open_all(_frames(await asyncio.to_thread(_read, path)))
+        rest = [report for report in found if report.receipt not in receipts]
+        await asyncio.to_thread(_replace, path, b"".join(self._frame(report) for report in rest))
+        return rest
 
     def _hold(self, reports: Sequence[Spooled]) -> None:
         self._held = {report.receipt: report.incident for report in reports}
