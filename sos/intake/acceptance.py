@@ -41,6 +41,7 @@ from sos.intake.receipts import Nameless, Receipts
 from sos.intake.recent import JOIN_WITHIN, Recent, Seen
 from sos.intake.tenants import Tenant
 from sos.journal.journal import Received
+from sos.problems import places_of
 
 log = structlog.get_logger()
 
@@ -154,7 +155,67 @@ class Acceptance:
         ``key`` is the sender's own name for a report that has none inside, ``cut`` the finding code of a body of which
         only the beginning is here, ``findings`` what the door itself has to say.  ``Malformed`` when it is clearly no
         emergency (the sender's fault), ``Unavailable`` when nothing can keep it: nothing was acknowledged.
+        A fault of ours on the way is an alarm, and the report is kept as one that nobody could read.
         """
+        try:
+            arrived = await self._arrived(
+                body,
+                content_type=content_type,
+                tenant=tenant,
+                received_at=received_at,
+                key=key,
+                cut=cut,
+                findings=findings,
+                by=by,
+            )
+            return await self._belongs_to(arrived) or await self._open(arrived)
+        except SosError:
+            raise
+        except Exception as bug:  # noqa: BLE001  the edge of one report: what stops our code must not stop a rescue
+            log.error("report_not_placed", tenant=tenant.id, error=type(bug).__name__, places=places_of(bug))
+            return await self.take_unread(body, tenant=tenant, received_at=received_at, by=by)
+
+    async def take_unread(self, body: bytes, *, tenant: Tenant, received_at: datetime, by: Came = BY_HTTP) -> Accepted:
+        """Keep ``body`` without looking at it: an incident of unreadable crash data, which rings.
+
+        The filer tries to read it all the same.  ``Unavailable`` when nothing can keep it.
+        """
+        command = OpenIncident(
+            mode=tenant.mode,
+            trigger=formats.UNREADABLE.trigger,
+            format=formats.shown_or_nothing(body),
+            report=body,
+            report_digest=self._receipts.report_digest(body),
+            readable=False,
+            findings=formats.UNREADABLE.findings,
+            channel=by.channel,
+            vehicle=b"" if by.vehicle is None else canonical(by.vehicle),
+        )
+        vehicle = "" if by.vehicle is None else f"{by.vehicle.id_scheme}:{by.vehicle.id_value}"
+        known = f"{tenant.id} {command.report_digest} {by.channel} {by.connection} {vehicle} unread"
+        event = self._nameless.event(known, one_vehicle=by.vehicle is not None, at=received_at)
+        receipt = self._receipts.receipt(tenant.id, _BY_BODY, event)
+        received = await self._reception.open(command, tenant=tenant.id, receipt=receipt, received_at=received_at)
+        return Accepted(
+            incident=received.incident,
+            repeat=received.repeat,
+            durability=received.durability,
+            findings=command.findings,
+        )
+
+    async def _arrived(
+        self,
+        body: bytes,
+        *,
+        content_type: str,
+        tenant: Tenant,
+        received_at: datetime,
+        key: str | None,
+        cut: str | None,
+        findings: tuple[str, ...],
+        by: Came,
+    ) -> _Arrived:
+        """What ``body`` is, and under which name."""
         found = formats.recognise(body, content_type)
         format, findings = found.format, (*found.findings, *findings)
         try:
@@ -193,7 +254,7 @@ class Acceptance:
             )
         elif unnamed:
             event = f"{event}\0{unnamed}"
-        arrived = _Arrived(
+        return _Arrived(
             seen=seen,
             command=command,
             tenant=tenant,
@@ -202,7 +263,6 @@ class Acceptance:
             receipt=self._receipts.receipt(tenant.id, source, event),
             at=received_at,
         )
-        return await self._belongs_to(arrived) or await self._open(arrived)
 
     # --- rule 3 and 4 ---
 

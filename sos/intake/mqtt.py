@@ -59,6 +59,9 @@ SESSION_EXPIRY_S = 7 * 24 * 3600
 
 RECONNECT = timedelta(seconds=1)
 RETRY = timedelta(milliseconds=500)
+TRIES = 3
+"""Of one report that fails in our own code, before it is kept as one that nobody can read."""
+
 PUBLISH_WITHIN_S = 10.0
 
 BARE = "oem_id"
@@ -172,6 +175,15 @@ def media_type(payload: bytes, declared: str | None) -> str:
     return declared or formats.shown(payload)
 
 
+def _split(message: aiomqtt.Message) -> Sequence[bytes]:
+    """As ``_events``; one report when telling them apart fails in our own code."""
+    try:
+        return _events(message)
+    except Exception as bug:  # the edge of one message: it is one report that nobody can read, and no less kept
+        log.exception("mqtt_not_split", error=type(bug).__name__)
+        return (message.payload,)
+
+
 def _events(message: aiomqtt.Message) -> Sequence[bytes]:
     """The reports of one message: one, several in a batch, or one whose attributes are its user properties."""
     payload = bytes(message.payload)
@@ -264,7 +276,7 @@ class MqttDoor:
         while True:
             message, task = await taken.get()
             await asyncio.wait((task,))
-            if not task.cancelled():
+            if not task.cancelled() and task.exception() is None:  # else it is not kept, and the broker sends it again
                 client.received(message)
 
     async def _keep(self, client: Client, message: aiomqtt.Message) -> None:
@@ -274,15 +286,37 @@ class MqttDoor:
             log.warning("mqtt_sender_unknown", topic_levels=message.topic.value.count("/") + 1)
             return
         received_at = self._clock.now()
-        for event in _events(message):
-            await self._keep_one(client, sender, message, event, received_at)
+        for event in _split(message):
+            accepted = await self._keep_one(client, sender, message, event, received_at)
+            if accepted is not None:
+                await self._tell(client, sender, message, accepted)
+
+    async def _tell(self, client: Client, sender: Address, message: aiomqtt.Message, accepted: Accepted) -> None:
+        """The report is safe: whatever fails now costs the vehicle its answer and nothing else."""
+        try:
+            await self._answer(client, sender, message, accepted_document(accepted, sender))
+        except Exception as bug:  # the edge of one answer
+            log.exception("mqtt_answer_failed", tenant=sender.tenant.id, error=type(bug).__name__)
 
     async def _keep_one(
         self, client: Client, sender: Address, message: aiomqtt.Message, event: bytes, received_at: datetime
-    ) -> None:
+    ) -> Accepted | None:
+        """Where ``event`` now stands; None when it is no report, which its sender has been told.
+
+        What our own code cannot handle is tried ``TRIES`` times and then kept without being looked at: those behind it
+        wait for their acknowledgements.
+        """
+        tried = 0
         while True:
             try:
-                accepted = await self._take(sender, message, event, received_at)
+                if tried < TRIES:
+                    return await self._take(sender, message, event, received_at)
+                return await self._acceptance.take_unread(
+                    event[:MAX_BODY_BYTES],
+                    tenant=sender.tenant,
+                    received_at=received_at,
+                    by=Came(channel="mqtt", vehicle=sender.vehicle),
+                )
             except Unavailable:
                 await self._clock.wait(RETRY)
                 continue
@@ -291,13 +325,11 @@ class MqttDoor:
                     "mqtt_no_report", tenant=sender.tenant.id, retained=message.retain, bytes=len(message.payload)
                 )
                 await self._answer(client, sender, message, refused_document(refused, sender))
-                return
+                return None
             except Exception as bug:  # the edge of one message: it must neither stop the door nor be lost silently
                 log.exception("mqtt_report_failed", tenant=sender.tenant.id, error=type(bug).__name__)
-                await self._clock.wait(RECONNECT)
-                continue
-            await self._answer(client, sender, message, accepted_document(accepted, sender))
-            return
+                tried += 1
+                await self._clock.wait(RETRY)
 
     async def _take(self, sender: Address, message: aiomqtt.Message, payload: bytes, received_at: datetime) -> Accepted:
         properties = message.properties

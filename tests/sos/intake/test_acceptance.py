@@ -370,3 +370,33 @@ async def test_whatever_comes_in_whatever_order_every_report_is_kept_exactly_onc
     filed = [opened.command.report for opened in house.reception.opened]
     filed += [order.report for _, order in house.reception.executed]
     assert sorted(filed) == sorted(kept)
+
+
+class Broken(Recent):
+    """A memory with a mistake in it."""
+
+    def call_without_data(self, *_: Any, **__: Any) -> None:
+        raise LookupError("a mistake of ours")
+
+
+async def test_a_fault_of_ours_on_the_way_costs_no_emergency_its_incident(house: House) -> None:
+    house.acceptance = Acceptance(house.reception, house.receipts, Broken())
+
+    first, again = await house.take(event()), await house.take(event())
+    other = await house.take(event(id="2"))
+
+    assert (first.new, again.repeat, again.incident) == (True, True, first.incident)
+    assert other.incident != first.incident
+    command = house.reception.opened[0].command
+    assert (command.readable, command.findings, command.report) == (False, ("undecodable:$",), event())
+    assert command.format == CLOUD
+
+
+async def test_a_fault_of_ours_acknowledges_nothing_that_is_not_kept(house: House) -> None:
+    house.acceptance = Acceptance(house.reception, house.receipts, Broken())
+    house.reception.failing = [Unavailable("neither database nor spool")]
+
+    with pytest.raises(Unavailable):
+        await house.take(event())
+
+    assert house.reception.opened == []
