@@ -23,8 +23,8 @@ from sos.dispatch.disclosure import UNATTENDED, Disclosures
 from sos.dispatch.pace import Pace
 from sos.errors import Refused, Unavailable
 from sos.incident import attendance
-from sos.incident.belonging import plausible
 from sos.incident.commands import Command, InviteLeg, LimitSearch, PlayNotice, WithholdTelling
+from sos.incident.correlation import plausible
 from sos.incident.events import (
     AgencyRejected,
     DisclosureDecided,

@@ -41,7 +41,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import attendance, belonging, consent, place, registered, response, rungs, talk, urgency
+from sos.incident import attendance, consent, correlation, place, registered, response, rungs, talk, urgency
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -252,7 +252,9 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
 
 
 def _opened(_: Incident, event: e.IncidentOpened) -> dict[str, Any]:
-    flags = belonging.flags((), event.findings, readable=event.readable) if event.findings or not event.readable else ()
+    flags = (
+        correlation.flags((), event.findings, readable=event.readable) if event.findings or not event.readable else ()
+    )
     return {"mode": event.mode, "trigger": event.trigger, "flags": flags, "reports": (event.report_digest,)}
 
 
@@ -321,15 +323,15 @@ def _escalated(incident: Incident, event: e.HelpEscalated) -> dict[str, Any]:
 _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
     {
         e.IncidentOpened: _opened,
-        e.ReportFiled: belonging.filed,
-        e.ReportJoined: belonging.joined,
-        e.CancelReceived: belonging.cancelled,
-        e.MatchProposed: lambda i, event: belonging.matched(i, event, Standing.PROPOSED),
-        e.MatchConfirmed: lambda i, event: belonging.matched(i, event, Standing.CONFIRMED),
-        e.MatchUndone: lambda i, event: belonging.matched(i, event, Standing.UNDONE),
+        e.ReportFiled: correlation.filed,
+        e.ReportJoined: correlation.joined,
+        e.CancelReceived: correlation.cancelled,
+        e.MatchProposed: lambda i, event: correlation.matched(i, event, Standing.PROPOSED),
+        e.MatchConfirmed: lambda i, event: correlation.matched(i, event, Standing.CONFIRMED),
+        e.MatchUndone: lambda i, event: correlation.matched(i, event, Standing.UNDONE),
         e.ReceiptIssued: lambda _, event: {"tested": event.passed},
-        e.AnswerGiven: belonging.given,
-        e.AnswerDelivered: belonging.answered,
+        e.AnswerGiven: correlation.given,
+        e.AnswerDelivered: correlation.answered,
         **place.EFFECTS,
         e.VehicleRecognised: _recognised,
         **registered.EFFECTS,
@@ -774,7 +776,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
     {
         c.OpenIncident: _open,
         c.FileReport: _file,
-        **belonging.DECIDERS,
+        **correlation.DECIDERS,
         **place.DECIDERS,
         c.RecogniseVehicle: _recognise,
         **registered.DECIDERS,

@@ -10,8 +10,8 @@ import msgspec
 
 from routing.brief.crash import crash_facts
 from routing.categories import Category
-from sos.incident.belonging import NOT_FILED
 from sos.incident.commands import FileReport
+from sos.incident.correlation import NOT_FILED
 from sos.incident.report import EmergencyReport, canonical
 from sos.incident.urgency import grounds
 from sos.intake.formats import read_report

@@ -402,10 +402,10 @@ function moved(incident: Incident, source: string, distance_m: number | null | u
   return { move, disclosures: incident.disclosures.map(elsewhere) };
 }
 
-/** Findings of a report that an operator should see at a glance, as in `sos/incident/belonging.py`. */
+/** Findings of a report that an operator should see at a glance, as in `sos/incident/correlation.py`. */
 const FLAGGED = new Set(["no_data", "over_rate", "id_reused", "incident_closed", "vehicle_mismatch", "retained"]);
 
-/** Findings by which a report cannot be true, as in `sos/incident/belonging.py`. */
+/** Findings by which a report cannot be true, as in `sos/incident/correlation.py`. */
 const CANNOT_BE = new Set([
   "event_time_impossible",
   "fix_time_impossible",
