@@ -5,7 +5,7 @@ memory, so that nobody waits for it on the line.  It is made of the recorded bri
 withheld is not in them.  Before it is played stands ``BriefSpoken``; the journal says what was read to whom and never
 what was in it.
 
-*Alone* means that no person of ours can talk in the conference (``talk.attended``).  It is read as soon as the
+*Alone* means that no person of ours can talk in the conference (``voice.attended``).  It is read as soon as the
 agency's leg is up and the speech is made, twice, with a pause between, and then what may be pressed: 1 takes over
 (``sos.dispatch.handoff`` does that), 2 has it read again.  A person of ours who comes in, and a person there who takes
 over or refuses, ends what is being read: people talk now.  What the operator asked for is read to its end.
@@ -54,7 +54,7 @@ from sos.incident.model import (
     State,
     Telling,
 )
-from sos.incident.talk import attended, key_offer
+from sos.incident.voice import attended, key_offer
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()

@@ -61,7 +61,7 @@ from sos.incident.events import (
 )
 from sos.incident.model import AgencyId, Incident, IncidentId, LegId, OperatorId, Party, RecordingId, State
 from sos.incident.report import CallBack
-from sos.incident.talk import DUE as CALL_VEHICLE
+from sos.incident.voice import DUE as CALL_VEHICLE
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()

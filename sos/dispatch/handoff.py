@@ -40,7 +40,7 @@ from sos.incident.events import (
 )
 from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, Rung, State
 from sos.incident.rungs import DUE, called_for
-from sos.incident.talk import key_offer
+from sos.incident.voice import key_offer
 from sos.journal.journal import Done
 
 ACTOR = "system:handoff"

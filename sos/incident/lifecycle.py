@@ -41,7 +41,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import attendance, consent, correlation, place, registered, response, rungs, talk, urgency
+from sos.incident import attendance, consent, correlation, place, registered, response, rungs, urgency, voice
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -162,7 +162,7 @@ class Deadline(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-_CALL_VEHICLE = Deadline(name=talk.DUE, after=talk.CALLS[0], reason="data came and no voice, or the voice was lost")
+_CALL_VEHICLE = Deadline(name=voice.DUE, after=voice.CALLS[0], reason="data came and no voice, or the voice was lost")
 
 DEADLINES: Mapping[State, tuple[Deadline, ...]] = MappingProxyType(
     {
@@ -209,8 +209,8 @@ def deadlines(incident: Incident) -> tuple[tuple[str, datetime], ...]:
         if deadline.name == _REDELIVER:
             if any(known.pending and known.reached is None for known in incident.disclosures):
                 found.append((deadline.name, (incident.tried_at or entered) + deadline.after))
-        elif deadline.name == talk.DUE:
-            if (call_at := talk.due(incident)) is not None:
+        elif deadline.name == voice.DUE:
+            if (call_at := voice.due(incident)) is not None:
                 found.append((deadline.name, call_at))
         elif deadline.name == rungs.DUE:
             if (due := rungs.due(incident)) is not None:
@@ -240,7 +240,7 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
         changes["opened_at"] = at
     if kind is e.DisclosureDecided or (isinstance(event, e.HelpEscalated) and event.rung == _REDELIVER):
         changes["tried_at"] = at
-    changes |= talk.silent(incident, event, at)
+    changes |= voice.silent(incident, event, at)
     if (ladders := rungs.TIMES.get(kind)) is not None:
         changes["ladders"] = ladders(incident, event, at)
     changes |= attendance.called(incident, event, at)
@@ -339,7 +339,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.DeskOffered: _offered,
         e.OperatorAssigned: _assigned,
         e.OperatorLost: lambda *_: {"operator": None, "desks": (), "offers": 0},
-        **talk.EFFECTS,
+        **voice.EFFECTS,
         e.RecordingStarted: lambda i, event: _recording(i, Recording(recording=event.recording, sealed=False)),
         e.RecordingSealed: lambda i, event: _recording(i, Recording(recording=event.recording, sealed=True)),
         e.RecordingFailed: lambda i, event: _recording(
@@ -518,7 +518,7 @@ def _leave(incident: Incident, command: c.LeaveLeg, _: datetime) -> Decision:
     known = incident.leg(command.leg)
     if known is None or known.left is not None:
         return ()
-    return (*_facts(e.LegLeft(leg=command.leg, reason=command.reason)), *talk.freed(incident, command.leg))
+    return (*_facts(e.LegLeft(leg=command.leg, reason=command.reason)), *voice.freed(incident, command.leg))
 
 
 def _recorded(incident: Incident, recording: str) -> Recording | None:
@@ -785,7 +785,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         c.TakeIncident: _take,
         c.ReleaseOperator: _release,
         c.InviteLeg: _invite,
-        **talk.DECIDERS,
+        **voice.DECIDERS,
         c.JoinLeg: _join,
         c.LeaveLeg: _leave,
         c.StartRecording: _start_recording,

@@ -28,7 +28,7 @@ from sos.incident.model import (
     Party,
     Telling,
 )
-from sos.incident.talk import MOST_READINGS
+from sos.incident.voice import MOST_READINGS
 from sos.journal.journal import Journal
 
 FIRE = AgencyId("jp-13-fire")

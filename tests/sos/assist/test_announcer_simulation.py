@@ -15,7 +15,7 @@ from sos.incident import commands as c
 from sos.incident.events import BriefSpoken
 from sos.incident.lifecycle import evolve
 from sos.incident.model import Acknowledgement, Incident, IncidentId, LegId, Party, Telling
-from sos.incident.talk import attended
+from sos.incident.voice import attended
 from sos.journal.journal import Journal
 from tests.sos.assist.test_announcer import CAR, DESK, FIRE, FIREMAN, HANAKO, ON_CALL, House
 

@@ -9,7 +9,7 @@ from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.lifecycle import evolve
 from sos.incident.model import Acknowledgement, Incident, LegId, OperatorId, Party, State, Telling
-from sos.incident.talk import MOST_READINGS, attended, key_offer
+from sos.incident.voice import MOST_READINGS, attended, key_offer
 from tests.journeys import story as s
 from tests.journeys.story import Story
 from tests.sos.incident.test_lifecycle_properties import any_command

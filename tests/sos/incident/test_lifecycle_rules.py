@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import attendance, talk
+from sos.incident import attendance, voice
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, decide, diagram, retention
@@ -100,7 +100,7 @@ def test_an_unanswered_incident_rings_at_every_desk_and_is_then_an_alarm():
     assert made.incident.desks == ()
     assert made.do(c.PassDeadline(name="ring_all"), after_s=5) == ()
     assert made.do(c.PassDeadline(name="unanswered"), after_s=5) == ("HelpEscalated",)
-    assert set(names(made)) <= {talk.DUE, "on_call", "nobody"}  # nothing that rings a desk
+    assert set(names(made)) <= {voice.DUE, "on_call", "nobody"}  # nothing that rings a desk
 
 
 def test_what_rings_everywhere_is_not_narrowed_to_one_desk():
@@ -211,7 +211,7 @@ def test_an_operator_lost_before_the_decision_makes_it_ring_everywhere():
     made = told(s.offer("desk-a"), s.take(), s.release())
 
     assert (made.incident.state, made.incident.operator, made.incident.desks) == (State.RINGING, None, ())
-    assert set(names(made)) == {"unanswered", "on_call", "nobody", talk.DUE}
+    assert set(names(made)) == {"unanswered", "on_call", "nobody", voice.DUE}
     assert made.do(s.take("jiro")) == ("OperatorAssigned",)
 
 
@@ -355,28 +355,28 @@ def test_a_vehicle_that_sent_data_and_is_silent_is_called_ever_more_rarely_withi
     made = told()
     called = [made.now]
 
-    while talk.DUE in names(made):
-        due = dict(deadlines(made.incident))[talk.DUE]
-        assert made.do(c.PassDeadline(name=talk.DUE), after_s=(due - made.now).total_seconds()) == ("HelpEscalated",)
+    while voice.DUE in names(made):
+        due = dict(deadlines(made.incident))[voice.DUE]
+        assert made.do(c.PassDeadline(name=voice.DUE), after_s=(due - made.now).total_seconds()) == ("HelpEscalated",)
         called.append(made.now)
 
-    assert len(called) == 1 + len(talk.CALLS)
+    assert len(called) == 1 + len(voice.CALLS)
     assert called[-1] - called[0] < timedelta(minutes=60)
 
 
 def test_a_vehicle_that_speaks_is_not_called_and_one_that_is_cut_off_is():
     made = told(s.join())
-    assert talk.DUE not in names(made)
+    assert voice.DUE not in names(made)
 
     made.do(c.LeaveLeg(leg=LegId("leg-vehicle"), reason="media_lost"))
 
-    assert talk.DUE in names(made)
+    assert voice.DUE in names(made)
 
 
 def test_a_vehicle_that_hung_up_is_left_to_the_operator():
     made = told(s.join(), s.leave())
 
-    assert talk.DUE not in names(made)
+    assert voice.DUE not in names(made)
 
 
 def test_a_call_back_window_of_the_brand_ends_the_calls_sooner():
@@ -384,11 +384,11 @@ def test_a_call_back_window_of_the_brand_ends_the_calls_sooner():
     made.incident = replace(made.incident, call_back_window_s=30)
 
     for after_s in (5, 15):
-        made.do(c.PassDeadline(name=talk.DUE), after_s=after_s)
+        made.do(c.PassDeadline(name=voice.DUE), after_s=after_s)
 
     assert made.incident.silence is not None
     assert made.incident.silence.calls == 2
-    assert talk.DUE not in names(made)
+    assert voice.DUE not in names(made)
 
 
 def test_only_the_operator_of_the_incident_holds_a_leg_and_only_while_it_is_there():
