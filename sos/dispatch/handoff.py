@@ -26,6 +26,7 @@ from sos.dispatch.ladder import LAST_RESORT, Times, channel_for, climb, data_cha
 from sos.dispatch.port import NO_FORMS, AgencyChannel, Log, Parcel, Receipt
 from sos.errors import Malformed, SosError, Unavailable
 from sos.incident.commands import Acknowledge, ConfirmDelivery, EndAgencyCall, FailDelivery, StartDelivery
+from sos.incident.escalation import DUE, called_for
 from sos.incident.events import (
     AgencyAcknowledged,
     AgencyCallEnded,
@@ -39,7 +40,6 @@ from sos.incident.events import (
     RungTaken,
 )
 from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, Rung, State
-from sos.incident.rungs import DUE, called_for
 from sos.incident.voice import key_offer
 from sos.journal.journal import Done
 

@@ -37,6 +37,7 @@ from msgspec import Struct
 from routing.directory import Agency, Directory
 from routing.services import Service
 from sos.incident.commands import TakeRung
+from sos.incident.escalation import climbing
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
@@ -49,7 +50,6 @@ from sos.incident.model import (
     Rung,
     State,
 )
-from sos.incident.rungs import climbing
 
 TRIES_EACH = 2
 """Attempts over one data channel before the next one is tried: the second asks first whether the first arrived."""

@@ -41,7 +41,7 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import attendance, consent, correlation, place, registered, response, rungs, urgency, voice
+from sos.incident import attendance, consent, correlation, escalation, place, registered, response, urgency, voice
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -177,13 +177,13 @@ DEADLINES: Mapping[State, tuple[Deadline, ...]] = MappingProxyType(
         ),
         State.HANDING_OVER: (
             Deadline(name="redeliver", after=timedelta(seconds=5), reason="a delivery that no machine confirmed"),
-            Deadline(name=rungs.DUE, after=rungs.UNTOUCHED, reason="the next rung of a ladder is due"),
+            Deadline(name=escalation.DUE, after=escalation.UNTOUCHED, reason="the next rung of a ladder is due"),
             Deadline(name="handoff_overdue", after=timedelta(seconds=20), reason="no human there has taken over"),
             _CALL_VEHICLE,
         ),
         State.HANDED_OVER: (
             Deadline(name="unclosed", after=timedelta(minutes=30), reason="handed over and still open"),
-            Deadline(name=rungs.DUE, after=rungs.UNTOUCHED, reason="one service took over, another refused"),
+            Deadline(name=escalation.DUE, after=escalation.UNTOUCHED, reason="one service took over, another refused"),
             _CALL_VEHICLE,
         ),
         State.REOPENED: (
@@ -212,8 +212,8 @@ def deadlines(incident: Incident) -> tuple[tuple[str, datetime], ...]:
         elif deadline.name == voice.DUE:
             if (call_at := voice.due(incident)) is not None:
                 found.append((deadline.name, call_at))
-        elif deadline.name == rungs.DUE:
-            if (due := rungs.due(incident)) is not None:
+        elif deadline.name == escalation.DUE:
+            if (due := escalation.due(incident)) is not None:
                 found.append((deadline.name, due))
         elif deadline.name not in incident.passed:
             found.append((deadline.name, entered + deadline.after))
@@ -241,7 +241,7 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     if kind is e.DisclosureDecided or (isinstance(event, e.HelpEscalated) and event.rung == _REDELIVER):
         changes["tried_at"] = at
     changes |= voice.silent(incident, event, at)
-    if (ladders := rungs.TIMES.get(kind)) is not None:
+    if (ladders := escalation.TIMES.get(kind)) is not None:
         changes["ladders"] = ladders(incident, event, at)
     changes |= attendance.called(incident, event, at)
     if isinstance(event, e.HelpEscalated) and event.rung in attendance.RUNGS:
@@ -354,11 +354,11 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         **consent.EFFECTS,
         **attendance.EFFECTS,
         **response.EFFECTS,
-        e.AgencyAsked: rungs.asked,
-        e.DeliveryFailed: rungs.delivery_failed,
-        e.RungTaken: rungs.rung_taken,
-        e.AgencyCallRequested: rungs.call_requested,
-        e.AgencyCallEnded: rungs.call_ended,
+        e.AgencyAsked: escalation.asked,
+        e.DeliveryFailed: escalation.delivery_failed,
+        e.RungTaken: escalation.rung_taken,
+        e.AgencyCallRequested: escalation.call_requested,
+        e.AgencyCallEnded: escalation.call_ended,
         e.PartsRead: _read,
         e.HelpEscalated: _escalated,
         e.IncidentClosed: lambda _, event: {"disposition": event.disposition, "read_by": (), "desks": ()},
@@ -602,7 +602,7 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
     if any(known.disclosure != command.supersedes for known in waiting):
         raise Refused(f"{command.agency} has been told and has not answered yet")
     consent.check(incident, command)
-    rungs.warn_of_second(incident, command)
+    escalation.warn_of_second(incident, command)
     decided = e.DisclosureDecided(
         disclosure=command.disclosure,
         agency=command.agency,
@@ -802,7 +802,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         c.Reject: _reject,
         c.ReportStatus: _report_status,
         **consent.DECIDERS,
-        **rungs.DECIDERS,
+        **escalation.DECIDERS,
         **attendance.DECIDERS,
         **response.DECIDERS,
         c.ReadParts: _read_parts,

@@ -46,6 +46,7 @@ from sos.errors import Refused
 from sos.incident import attendance
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.escalation import called_for
 from sos.incident.lifecycle import deadlines, evolve, propose
 from sos.incident.model import (
     Acknowledgement,
@@ -62,7 +63,6 @@ from sos.incident.model import (
     TenantId,
     Trigger,
 )
-from sos.incident.rungs import called_for
 from sos.intake.reader import Filer
 from sos.journal.journal import Done
 from sos.journal.sealing import Part

@@ -30,6 +30,7 @@ from sos.dispatch.port import Parcel
 from sos.errors import Refused, Unconfirmed
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.escalation import called_for, climbing
 from sos.incident.lifecycle import deadlines, evolve, propose
 from sos.incident.model import (
     Acknowledgement,
@@ -46,7 +47,6 @@ from sos.incident.model import (
     TenantId,
     Trigger,
 )
-from sos.incident.rungs import called_for, climbing
 from sos.journal.journal import Done
 
 START = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
