@@ -77,7 +77,7 @@ class OperatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     token_digest: str
     """Hex SHA-256 of the desk token (at least 32 random bytes)."""
     supervisor: bool = False
-    """May decide what the law leaves to a supervisor; never about a wish of their own."""
+    """May decide what the law leaves to a supervisor; never about a request of their own."""
 
 
 class AuditorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

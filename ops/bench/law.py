@@ -1,4 +1,4 @@
-"""How long the law takes for one wish: the ordinary one, one that a person must decide, and any at all.
+"""How long the law takes for one request: the ordinary one, one that a person must decide, and any at all.
 
 The peer is the least that reads as much: comparing the case's path with each row's, in the same loop, and nothing
 else.  Peer and product take turns in one run, so the ratio holds on a busy machine.

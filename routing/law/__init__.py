@@ -1,8 +1,8 @@
 """By what right an agency may be told what: the rule tables of the law, evaluated for one disclosure.
 
 The rows are data (``routing/rules``), because the wording of the law moves and a lawyer must be able to read them; the
-meaning of a row is code.  ``codes`` holds the words of the tables, ``book`` reads and checks them, ``case`` is one wish
-to tell somebody something, ``evaluate`` decides it.
+meaning of a row is code.  ``codes`` holds the words of the tables, ``book`` reads and checks them, ``case`` is one
+request to tell somebody something, ``evaluate`` decides it.
 """
 
 from routing.law.book import Edition, Grant, Restriction, Rule, RuleBook

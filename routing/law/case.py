@@ -1,4 +1,4 @@
-"""One wish to tell somebody something: what the rule tables are asked about."""
+"""One request to tell somebody something: what the rule tables are asked about."""
 
 import msgspec
 from msgspec import Struct

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId, Party
-from sos.incident.wish import Wish
 from sos.journal.journal import Done
 
 
@@ -22,7 +22,9 @@ class Replay(Protocol):
 
 
 class Disclose(Protocol):
-    async def decide(self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, wish: Wish) -> Done: ...
+    async def decide(
+        self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, request: DisclosureRequest
+    ) -> Done: ...
 
 
 class Agencies(Protocol):

@@ -23,6 +23,7 @@ from routing.services import RECIPIENT, Service
 from sos.dispatch.forms import JSON, digests, forms_for, forms_of, prepare
 from sos.errors import Refused, Unknown
 from sos.incident.commands import DecideDisclosure, ReferDisclosure
+from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import (
     AgencyAsked,
     AnswerGiven,
@@ -57,7 +58,6 @@ from sos.incident.model import (
 )
 from sos.incident.report import canonical
 from sos.incident.urns import incident_urn
-from sos.incident.wish import Wish
 from sos.journal.journal import Done, Journal
 from sos.journal.sealing import Part
 
@@ -131,30 +131,30 @@ class Disclosures:
         operator: OperatorId,
         necessity: str = "",
         consent: str = "",
-        wish: Wish | None = None,
+        request: DisclosureRequest | None = None,
     ) -> Done:
         """Record that ``agency`` is told, on the ground the law gives.
 
         ``necessity`` and ``consent`` are the codes of the two limbs of APPI Art. 27(1)(ii), as the operator saw them;
-        ``wish`` says more where more is needed.  ``Refused`` when the law does not permit it or the incident is not
+        ``request`` says more where more is needed.  ``Refused`` when the law does not permit it or the incident is not
         the operator's; where the law leaves it to a supervisor, the question is in the journal by then.
         """
-        wish = wish or Wish(necessity=necessity, consent=consent)
+        request = request or DisclosureRequest(necessity=necessity, consent=consent)
         state = await self._journal.state(incident)
         if state.operator != operator:
             raise Refused("only the operator who has the incident may tell an agency: answer it first")
         told = self._agency(agency)
         held = sections(await self._journal.unseal(incident, tuple(HELD)))
-        answered = _answered(state, told, wish)
-        judged = await self._judge(state, told, wish, held=frozenset(held), referral=answered)
+        answered = _answered(state, told, request)
+        judged = await self._judge(state, told, request, held=frozenset(held), referral=answered)
         if not judged.verdict.outcome.permits:
-            await self._not_permitted(state, judged, wish)
-        before = await self._before(state, told) if wish.update else None
+            await self._not_permitted(state, judged, request)
+        before = await self._before(state, told) if request.update else None
         command = await self._decision(state, judged, held, before=before)
-        confirmed = msgspec.structs.replace(command, confirmed=wish.confirmed or before is not None)
+        confirmed = msgspec.structs.replace(command, confirmed=request.confirmed or before is not None)
         return await self._journal.execute(incident, confirmed, actor=f"operator:{operator}")
 
-    async def decide_unattended(self, incident: IncidentId, *, agency: AgencyId, wish: Wish) -> Verdict:
+    async def decide_unattended(self, incident: IncidentId, *, agency: AgencyId, request: DisclosureRequest) -> Verdict:
         """The law's verdict on telling ``agency`` although nobody of ours could be found; told where it permits.
 
         What it leaves to a person is not asked of one, since there is none: then nothing is recorded here, and nothing
@@ -163,7 +163,7 @@ class Disclosures:
         """
         state = await self._journal.state(incident)
         held = sections(await self._journal.unseal(incident, tuple(HELD)))
-        judged = await self._judge(state, self._agency(agency), wish, held=frozenset(held))
+        judged = await self._judge(state, self._agency(agency), request, held=frozenset(held))
         if judged.verdict.outcome.permits:
             command = await self._decision(state, judged, held, before=None)
             owed = dict.fromkeys((*command.obligations, Obligation.REVIEW_WITHIN_A_DAY))
@@ -183,7 +183,7 @@ class Disclosures:
             for recorded in await self._journal.store.stream(incident)
             if isinstance(recorded.event, DisclosureDecided) and recorded.event.disclosure == told.disclosure
         )
-        wish = Wish(
+        request = DisclosureRequest(
             path=Path(decided.path),
             necessity=decided.necessity,
             consent=decided.consent,
@@ -191,8 +191,8 @@ class Disclosures:
         )
         agency = self._agency(told.agency)
         held = sections(await self._journal.unseal(incident, tuple(HELD)))
-        answered = _answered(state, agency, wish)
-        judged = await self._judge(state, agency, wish, held=frozenset(held), referral=answered)
+        answered = _answered(state, agency, request)
+        judged = await self._judge(state, agency, request, held=frozenset(held), referral=answered)
         if judged.verdict.outcome.permits:
             before = await self._before(state, agency)
             command = await self._decision(state, judged, held, before=before)
@@ -227,20 +227,20 @@ class Disclosures:
         self,
         state: Incident,
         agency: Agency,
-        wish: Wish,
+        request: DisclosureRequest,
         *,
         held: frozenset[Category],
         referral: Referral | None = None,
     ) -> "_Judged":
-        path = wish.path or _ordinary_path(agency.service)
+        path = request.path or _ordinary_path(agency.service)
         policy = await self._policy(state)
         case = Case(
             jurisdiction=agency.country,
             path=path,
             live=state.state is not State.CLOSED,
-            danger=wish.necessity,
-            consent_difficulty=wish.consent,
-            facts=_facts(state, wish, referral),
+            danger=request.necessity,
+            consent_difficulty=request.consent,
+            facts=_facts(state, request, referral),
             recipient_service=agency.service,
             recipient_class=RECIPIENT[agency.service],
             held_categories=held,
@@ -263,11 +263,11 @@ class Disclosures:
         unsure = "registry_unavailable" in said.flags
         return msgspec.structs.replace(policy, opt_out=None if unsure else said.opt_out, clauses=clauses)
 
-    async def _not_permitted(self, state: Incident, judged: "_Judged", wish: Wish) -> None:
+    async def _not_permitted(self, state: Incident, judged: "_Judged", request: DisclosureRequest) -> None:
         """Ask a supervisor where the law leaves it to one; ``Refused`` in any case."""
         verdict = judged.verdict
         tried = ", ".join(f"{row.rule}: {row.why}" for row in verdict.tried if row.why != "path")
-        if verdict.outcome is Outcome.REFER and wish.reason.strip():
+        if verdict.outcome is Outcome.REFER and request.reason.strip():
             if judged.referral is not None and not self._could_help(judged):
                 raise Refused(
                     f"a supervisor has agreed, and {verdict.rule} still says {verdict.outcome}: "
@@ -278,9 +278,9 @@ class Disclosures:
                 agency=AgencyId(judged.agency.id),
                 rule=verdict.rule,
                 path=judged.case.path,
-                necessity=wish.necessity,
-                consent=wish.consent,
-                reason=wish.reason,
+                necessity=request.necessity,
+                consent=request.consent,
+                reason=request.reason,
             )
             await self._journal.execute(state.id, question, actor=f"operator:{state.operator}")
             raise Refused(f"{verdict.rule} says {verdict.outcome}: a supervisor has been asked ({tried})")
@@ -343,7 +343,7 @@ class Disclosures:
 
 
 class _Judged(Struct, frozen=True, kw_only=True):
-    """A wish and what the law says of it."""
+    """A request and what the law says of it."""
 
     agency: Agency
     case: Case
@@ -368,14 +368,14 @@ _EVIDENCED = frozenset({Fact.PERSON_AGREES, Fact.SUPERVISOR_APPROVED, Fact.REASO
 """Facts that nobody can just tick: each stands in the journal or is not so."""
 
 
-def _facts(state: Incident, wish: Wish, referral: Referral | None) -> frozenset[Fact]:
+def _facts(state: Incident, request: DisclosureRequest, referral: Referral | None) -> frozenset[Fact]:
     """What was ticked, with what the journal knows: a «yes», a supervisor's word, what set the report off."""
-    facts = set(wish.facts) - _EVIDENCED
+    facts = set(request.facts) - _EVIDENCED
     if state.consent is not None and state.consent.answer is ConsentAnswer.AGREED:
         facts.add(Fact.PERSON_AGREES)
     if referral is not None:
         facts |= {Fact.SUPERVISOR_APPROVED, Fact.REASON_WRITTEN, *map(Fact, referral.facts)}
-    elif wish.reason.strip():
+    elif request.reason.strip():
         facts.add(Fact.REASON_WRITTEN)
     if state.trigger is Trigger.AUTOMATIC:
         facts.add(Fact.ACN_TRIGGER)
@@ -388,9 +388,9 @@ def _agreed(state: Incident) -> frozenset[Category]:
     return frozenset(state.consent.categories) if state.consent is not None and agreed else frozenset()
 
 
-def _answered(state: Incident, agency: Agency, wish: Wish) -> Referral | None:
+def _answered(state: Incident, agency: Agency, request: DisclosureRequest) -> Referral | None:
     """The newest word of a supervisor for ``agency`` on the reason given, if it is a yes."""
-    asked = (agency.id, wish.path or _ordinary_path(agency.service))
+    asked = (agency.id, request.path or _ordinary_path(agency.service))
     said = [known for known in state.referrals if (known.agency, known.path) == asked and known.approved is not None]
     return said[-1] if said and said[-1].approved else None
 

@@ -25,6 +25,7 @@ from sos.errors import Refused, Unavailable
 from sos.incident import attendance
 from sos.incident.commands import Command, InviteLeg, LimitSearch, PlayNotice, WithholdTelling
 from sos.incident.correlation import plausible
+from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import (
     AgencyRejected,
     DisclosureDecided,
@@ -49,7 +50,6 @@ from sos.incident.model import (
     State,
     Trigger,
 )
-from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()
@@ -214,7 +214,7 @@ class Unattended:
 
     async def _decide(self, incident: IncidentId, state: Incident, agency: AgencyId) -> WithholdTelling | None:
         """None when the agency is told; else what the law says."""
-        verdict = await self._disclosures.decide_unattended(incident, agency=agency, wish=known_wish(state))
+        verdict = await self._disclosures.decide_unattended(incident, agency=agency, request=known_request(state))
         if verdict.outcome.permits:
             log.warning("told_unattended", incident=incident, agency=agency, rule=verdict.rule)
             return None
@@ -275,7 +275,7 @@ class Unattended:
             return False
         try:
             await self._disclosures.decide(
-                incident, agency=AgencyId(agency.id), operator=operator, wish=known_wish(state)
+                incident, agency=AgencyId(agency.id), operator=operator, request=known_request(state)
             )
         except Refused as refused:
             log.info("key_refused", incident=incident, agency=agency.id, reason=str(refused))
@@ -294,7 +294,7 @@ class Unattended:
             log.info("unattended_order_refused", incident=after.incident, reason=str(refused))
 
 
-def known_wish(state: Incident) -> Wish:
+def known_request(state: Incident) -> DisclosureRequest:
     """Why an agency should be told, as far as the journal knows it and nobody has to answer for it.
 
     The danger is what set the report off, and that it is followed by silence; consent is hard to obtain because nobody
@@ -307,4 +307,4 @@ def known_wish(state: Incident) -> Wish:
         danger = Danger.CALL_FOR_HELP
     speaks = any(leg.party is Party.VEHICLE and leg.up for leg in state.legs)
     difficulty = ConsentDifficulty.DELAY if speaks else ConsentDifficulty.NO_ANSWER
-    return Wish(path=Path.LIFE_PROTECTION, necessity=danger, consent=difficulty)
+    return DisclosureRequest(path=Path.LIFE_PROTECTION, necessity=danger, consent=difficulty)

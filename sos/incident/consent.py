@@ -2,7 +2,7 @@
 
 Part of ``lifecycle``: its deciders and effects for these facts, pure like all of it.  What the law makes of them is
 ``routing.law``; here stands what holds under every law: a «yes» covers what it named, a «no» is not walked around by
-choosing another reason, and nobody approves their own wish.
+choosing another reason, and nobody approves their own request.
 """
 
 from collections.abc import Callable, Mapping
@@ -155,7 +155,7 @@ def _answer(incident: Incident, command: c.AnswerReferral, _: datetime) -> Decis
     if unknown := set(command.facts) - set(Fact):
         raise Refused(f"{min(unknown)!r} is no fact that the law asks for")
     if command.supervisor == incident.operator:
-        raise Refused("nobody approves their own wish: another supervisor has to")
+        raise Refused("nobody approves their own request: another supervisor has to")
     if not command.reason.strip():
         raise Refused("the reason has to be written down")
     event = e.ReferralAnswered(

@@ -249,7 +249,7 @@ class Consent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Referral(Struct, frozen=True, kw_only=True, gc=False):
-    """A wish to tell an agency that a supervisor has to decide."""
+    """A request to tell an agency that a supervisor has to decide."""
 
     referral: ReferralId
     agency: AgencyId

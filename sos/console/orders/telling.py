@@ -9,8 +9,8 @@ from routing.law.codes import Fact, Path
 from sos.console.orders.order import Code, Id, May, OfIncident, Reason, Text
 from sos.console.window import Window
 from sos.incident.commands import AnswerReferral, RecordConsent
+from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.model import AgencyId, ConsentAnswer, DisclosureId, ReferralId
-from sos.incident.wish import Wish
 
 MOST = 32
 """Categories or facts of one order; there are fewer of either."""
@@ -35,7 +35,7 @@ class Disclose(OfIncident, frozen=True, kw_only=True, tag="disclose"):
     """The warning that this service was told before has been seen."""
 
     async def obey(self, window: Window) -> dict[str, Any]:
-        wish = Wish(
+        request = DisclosureRequest(
             path=self.path,
             necessity=self.necessity,
             consent=self.consent,
@@ -45,7 +45,7 @@ class Disclose(OfIncident, frozen=True, kw_only=True, tag="disclose"):
             confirmed=self.confirmed,
         )
         decide = window.room.disclose.decide
-        done = await decide(self.incident, agency=self.agency, operator=window.operator.id, wish=wish)
+        done = await decide(self.incident, agency=self.agency, operator=window.operator.id, request=request)
         return {"disclosures": [disclosure.disclosure for disclosure in done.incident.disclosures]}
 
 

@@ -15,8 +15,8 @@ from sos.console.port import Voice
 from sos.console.room import LanguageOf, Room, no_voice
 from sos.console.transcript import Transcript
 from sos.console.window import Window
+from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId
-from sos.incident.wish import Wish
 from sos.journal.journal import Done, Journal
 
 
@@ -24,11 +24,13 @@ class Elsewhere:
     """What other rooms do for a desk; here they do nothing and remember what they were asked."""
 
     def __init__(self) -> None:
-        self.wishes: list[Wish] = []
+        self.requests: list[DisclosureRequest] = []
         self.heard: list[str] = []
 
-    async def decide(self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, wish: Wish) -> Done:
-        self.wishes.append(wish)
+    async def decide(
+        self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, request: DisclosureRequest
+    ) -> Done:
+        self.requests.append(request)
         raise NotImplementedError
 
     async def said(

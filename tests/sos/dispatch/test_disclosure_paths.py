@@ -11,15 +11,15 @@ from sos.dispatch.disclosure import Disclosures, Policy
 from sos.dispatch.forms import digests, prepare
 from sos.errors import Refused
 from sos.incident import commands as c
+from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import DisclosureDecided, DisclosureReferred
 from sos.incident.model import AgencyId, ConsentAnswer, OperatorId, ReferralId, TenantId
 from sos.incident.report import canonical
-from sos.incident.wish import Wish
 
 FIRE, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-13-police")
 HANAKO, JIRO = OperatorId("hanako"), OperatorId("jiro")
 TENANT = TenantId("acme")
-LIFE = Wish(necessity="automatic_crash", consent="no_answer")
+LIFE = DisclosureRequest(necessity="automatic_crash", consent="no_answer")
 SENDER = Sender(domain="acme.sos.example", name_ja="架空センター", name_en="Acme centre", desk_uri="tel:+81300000009")
 
 
@@ -64,7 +64,7 @@ async def _approves(journal, incident, *, approved=True):
 async def test_the_record_names_law_rules_clause_obligations_and_the_digest_of_each_form(journal, arrive, disclosures):
     incident = await arrive()
 
-    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=LIFE)
+    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=LIFE)
 
     (decided,) = await _decided(journal, incident)
     ((payload, brief),) = await _briefs(journal, incident)
@@ -81,7 +81,7 @@ async def test_what_the_person_agreed_to_is_told_and_no_more(journal, arrive, di
     incident = await arrive()
     await _says(journal, incident, ConsentAnswer.AGREED, Category.LOC, Category.VEH)
 
-    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=Wish(path=Path.AGREED))
+    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=DisclosureRequest(path=Path.AGREED))
 
     (decided,) = await _decided(journal, incident)
     assert (decided.rule, decided.ground) == ("JP-00", "JP-CONSENT")
@@ -92,10 +92,10 @@ async def test_what_the_person_agreed_to_is_told_and_no_more(journal, arrive, di
 
 async def test_nobody_agrees_by_a_tick(journal, arrive, disclosures):
     incident = await arrive()
-    ticked = Wish(path=Path.AGREED, facts=frozenset({Fact.PERSON_AGREES}))
+    ticked = DisclosureRequest(path=Path.AGREED, facts=frozenset({Fact.PERSON_AGREES}))
 
     with pytest.raises(Refused, match="JP-00: missing:person_agrees"):
-        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=ticked)
+        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=ticked)
 
 
 async def test_a_person_who_named_the_fire_brigade_has_not_named_the_police(journal, arrive, disclosures):
@@ -103,7 +103,7 @@ async def test_a_person_who_named_the_fire_brigade_has_not_named_the_police(jour
     await _says(journal, incident, ConsentAnswer.AGREED, Category.LOC, agencies=(FIRE,))
 
     with pytest.raises(Refused, match="did not name"):
-        await disclosures.decide(incident, agency=POLICE, operator=HANAKO, wish=Wish(path=Path.AGREED))
+        await disclosures.decide(incident, agency=POLICE, operator=HANAKO, request=DisclosureRequest(path=Path.AGREED))
 
 
 async def test_a_refusal_is_not_walked_around_by_choosing_another_reason(journal, arrive, disclosures):
@@ -111,7 +111,7 @@ async def test_a_refusal_is_not_walked_around_by_choosing_another_reason(journal
     await _says(journal, incident, ConsentAnswer.REFUSED)
 
     with pytest.raises(Refused, match="the person has refused"):
-        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=LIFE)
+        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=LIFE)
 
 
 async def test_against_a_refusal_a_supervisor_is_asked_and_only_another_person_can_approve(
@@ -119,17 +119,19 @@ async def test_against_a_refusal_a_supervisor_is_asked_and_only_another_person_c
 ):
     incident = await arrive()
     await _says(journal, incident, ConsentAnswer.REFUSED)
-    wish = Wish(path=Path.REFUSED, necessity="automatic_crash", consent="refused", reason="sounds confused")
+    request = DisclosureRequest(
+        path=Path.REFUSED, necessity="automatic_crash", consent="refused", reason="sounds confused"
+    )
 
     with pytest.raises(Refused, match="JP-05 says refer: a supervisor has been asked"):
-        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=wish)
+        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=request)
 
     (asked,) = (await journal.state(incident)).referrals
     approval = {"referral": asked.referral, "approved": True, "facts": ("capacity_in_doubt",), "reason": "in shock"}
-    with pytest.raises(Refused, match="their own wish"):
+    with pytest.raises(Refused, match="their own request"):
         await journal.execute(incident, c.AnswerReferral(supervisor=HANAKO, **approval), actor="operator:hanako")
     await journal.execute(incident, c.AnswerReferral(supervisor=JIRO, **approval), actor="operator:jiro")
-    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=wish)
+    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=request)
 
     (decided,) = await _decided(journal, incident)
     assert (decided.rule, decided.review) == ("JP-05-C", True)
@@ -137,7 +139,7 @@ async def test_against_a_refusal_a_supervisor_is_asked_and_only_another_person_c
     assert set(decided.categories) <= {Category.LOC, Category.VEH, Category.SEV}
 
 
-PROPERTY = Wish(
+PROPERTY = DisclosureRequest(
     path=Path.PROPERTY,
     necessity="property",
     consent="no_answer",
@@ -150,10 +152,10 @@ async def test_an_approval_works_on_the_path_it_was_asked_for(journal, directory
     incident = await arrive()
     tells = _disclosures(journal, directory, terms="gmo-linkdrive")
     with pytest.raises(Refused, match=r"a supervisor has been asked .*terms_require:supervisor_approved"):
-        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, request=PROPERTY)
     await _approves(journal, incident)
 
-    await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+    await tells.decide(incident, agency=POLICE, operator=HANAKO, request=PROPERTY)
 
     (decided,) = await _decided(journal, incident)
     (asked,) = (await journal.state(incident)).referrals
@@ -165,11 +167,13 @@ async def test_an_approval_for_one_reason_serves_no_other(journal, directory, ar
     incident = await arrive()
     tells = _disclosures(journal, directory, terms="gmo-linkdrive")
     with pytest.raises(Refused, match="XX-99 says refer: a supervisor has been asked"):
-        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=Wish(consent="delay", reason="unsure"))
+        await tells.decide(
+            incident, agency=POLICE, operator=HANAKO, request=DisclosureRequest(consent="delay", reason="unsure")
+        )
     await _approves(journal, incident)
 
     with pytest.raises(Refused, match=r"a supervisor has been asked .*terms_require:supervisor_approved"):
-        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, request=PROPERTY)
 
 
 async def test_where_no_approval_can_help_nobody_is_asked_again_and_again(journal, directory, arrive):
@@ -177,11 +181,11 @@ async def test_where_no_approval_can_help_nobody_is_asked_again_and_again(journa
     incident = await arrive()
     tells = _disclosures(journal, directory, terms="g-link")
     with pytest.raises(Refused, match="a supervisor has been asked"):
-        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, request=PROPERTY)
     await _approves(journal, incident)
 
     with pytest.raises(Refused, match=r"no approval permits this for property .*JP-06: terms"):
-        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, request=PROPERTY)
 
     assert len((await journal.state(incident)).referrals) == 1
 
@@ -190,9 +194,9 @@ async def test_a_question_that_waits_is_not_asked_twice_and_a_later_no_ends_an_e
     incident = await arrive()
     tells = _disclosures(journal, directory, terms="gmo-linkdrive")
     with pytest.raises(Refused):
-        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, request=PROPERTY)
     with pytest.raises(Refused, match="has been asked this already"):
-        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, request=PROPERTY)
     await _approves(journal, incident)
     again = c.ReferDisclosure(
         referral=ReferralId("again"), agency=POLICE, rule="XX-99", path="property", necessity="", consent="", reason="x"
@@ -201,7 +205,7 @@ async def test_a_question_that_waits_is_not_asked_twice_and_a_later_no_ends_an_e
     await _approves(journal, incident, approved=False)
 
     with pytest.raises(Refused, match="a supervisor has been asked"):
-        await tells.decide(incident, agency=POLICE, operator=HANAKO, wish=PROPERTY)
+        await tells.decide(incident, agency=POLICE, operator=HANAKO, request=PROPERTY)
 
     assert await _decided(journal, incident) == []
 
@@ -209,21 +213,23 @@ async def test_a_question_that_waits_is_not_asked_twice_and_a_later_no_ends_an_e
 async def test_the_reasons_given_to_a_supervisor_are_kept_as_personal_data_and_never_told(journal, arrive, disclosures):
     incident = await arrive()
     await _says(journal, incident, ConsentAnswer.REFUSED)
-    wish = Wish(path=Path.REFUSED, necessity="automatic_crash", consent="refused", reason="smells of drink")
+    request = DisclosureRequest(
+        path=Path.REFUSED, necessity="automatic_crash", consent="refused", reason="smells of drink"
+    )
     with pytest.raises(Refused):
-        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=wish)
-    third = Wish(
+        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=request)
+    third = DisclosureRequest(
         path=Path.THIRD_PARTY,
         necessity="third_person",
         consent="refused",
         facts=frozenset({Fact.THIRD_PARTY_IN_DANGER, Fact.CUSTOMER_DATA_NEEDED}),
     )
 
-    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=third)
+    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=third)
 
     kept = await journal.unseal(incident, (Category.OBS,))
     assert [p.payload for p in kept if isinstance(p.recorded.event, DisclosureReferred)] == [
-        canonical({"text": wish.reason})
+        canonical({"text": request.reason})
     ]
     ((payload, _),) = await _briefs(journal, incident)
     assert b"drink" not in payload
@@ -234,9 +240,11 @@ async def test_what_no_row_permits_is_asked_of_a_supervisor_when_a_reason_is_giv
     incident = await arrive()
 
     with pytest.raises(Refused, match=r"XX-99 says refer: a supervisor has been asked \(JP-01: no_danger"):
-        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=Wish(consent="delay", reason="unsure"))
+        await disclosures.decide(
+            incident, agency=FIRE, operator=HANAKO, request=DisclosureRequest(consent="delay", reason="unsure")
+        )
     with pytest.raises(Refused, match="XX-99 says refer"):
-        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=Wish(consent="delay"))
+        await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=DisclosureRequest(consent="delay"))
 
     assert len((await journal.state(incident)).referrals) == 1
 
@@ -246,7 +254,7 @@ async def test_an_opt_out_is_overridden_in_an_emergency_and_the_record_shows_it_
 ):
     incident = await arrive()
 
-    await _disclosures(journal, directory, opt_out=True).decide(incident, agency=FIRE, operator=HANAKO, wish=LIFE)
+    await _disclosures(journal, directory, opt_out=True).decide(incident, agency=FIRE, operator=HANAKO, request=LIFE)
 
     (decided,) = await _decided(journal, incident)
     assert decided.opt_out_overridden
@@ -274,7 +282,7 @@ async def test_the_vehicles_own_wish_counts_and_the_clause_is_of_the_terms_that_
     )
     await journal.execute(incident, known, actor="system:registry")
 
-    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=LIFE)
+    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=LIFE)
 
     (decided,) = await _decided(journal, incident)
     assert decided.opt_out_overridden
@@ -283,11 +291,11 @@ async def test_the_vehicles_own_wish_counts_and_the_clause_is_of_the_terms_that_
 
 async def test_a_newer_brief_follows_the_first_and_says_what_changed(journal, arrive, disclosures):
     incident = await arrive()
-    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=LIFE)
+    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=LIFE)
     note = c.AddNote(category=Category.OBS, text="車内に子ども")
     await journal.execute(incident, note, actor="operator:hanako")
 
-    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, wish=msgspec.structs.replace(LIFE, update=True))
+    await disclosures.decide(incident, agency=FIRE, operator=HANAKO, request=msgspec.structs.replace(LIFE, update=True))
 
     first, second = await _decided(journal, incident)
     assert (second.supersedes, second.brief_version) == (first.disclosure, 2)
@@ -303,7 +311,7 @@ async def test_there_is_nothing_to_bring_up_to_date_before_anything_was_told(arr
 
     with pytest.raises(Refused, match="has not been told yet"):
         await disclosures.decide(
-            incident, agency=FIRE, operator=HANAKO, wish=msgspec.structs.replace(LIFE, update=True)
+            incident, agency=FIRE, operator=HANAKO, request=msgspec.structs.replace(LIFE, update=True)
         )
 
 
@@ -311,7 +319,9 @@ async def test_fields_that_the_row_leaves_out_are_in_neither_the_brief_nor_the_p
     road = next(agency for agency in directory.agencies.values() if agency.service == "road")
     incident = await arrive()
 
-    await _disclosures(journal, directory).decide(incident, agency=AgencyId(road.id), operator=HANAKO, wish=Wish())
+    await _disclosures(journal, directory).decide(
+        incident, agency=AgencyId(road.id), operator=HANAKO, request=DisclosureRequest()
+    )
 
     ((_payload, brief),) = await _briefs(journal, incident)
     (decided,) = await _decided(journal, incident)

@@ -19,6 +19,7 @@ from sos.dispatch.disclosure import Disclosures, sections
 from sos.dispatch.planner import Planner
 from sos.errors import Refused
 from sos.incident import commands as c
+from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import DisclosureDecided, MoveNoticed, PlanMade, ReportFiled
 from sos.incident.model import (
     Acknowledgement,
@@ -34,7 +35,6 @@ from sos.incident.model import (
     Trigger,
 )
 from sos.incident.report import Location, StatedPlace, canonical
-from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 
 TENANT = TenantId("acme")
@@ -42,7 +42,7 @@ HANAKO = OperatorId("hanako")
 TOKYO = Location(latitude=35.68124, longitude=139.76712, trusted=False, heading=90.0)
 YOKOHAMA = Location(latitude=35.4437, longitude=139.6380, trusted=True, horizontal_accuracy=10.0)
 TOKYO_FIRE, KANAGAWA_FIRE = AgencyId("jp-13-fire"), AgencyId("jp-14-fire")
-LIFE = Wish(necessity="automatic_crash", consent="no_answer")
+LIFE = DisclosureRequest(necessity="automatic_crash", consent="no_answer")
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ async def test_the_callers_words_stand_beside_the_computed_place_and_are_told(
     words = StatedPlace(stated="首都高 三つ目の橋")
 
     await told(incident, c.StatePlace(operator=HANAKO, how="words", located=False, place=canonical(words)))
-    await disclosures.decide(incident, agency=TOKYO_FIRE, operator=HANAKO, wish=LIFE)
+    await disclosures.decide(incident, agency=TOKYO_FIRE, operator=HANAKO, request=LIFE)
 
     (brief,) = await _briefs(journal, incident)
     assert brief.sections["LOC"]["stated"] == "首都高 三つ目の橋"
@@ -241,7 +241,7 @@ async def _told_in_tokyo_then_moved(
     journal: Journal, arrive: Any, report: Any, disclosures: Disclosures
 ) -> tuple[IncidentId, DisclosureDecided]:
     incident = await _untrusted_in_tokyo(arrive, report)
-    await disclosures.decide(incident, agency=TOKYO_FIRE, operator=HANAKO, wish=LIFE)
+    await disclosures.decide(incident, agency=TOKYO_FIRE, operator=HANAKO, request=LIFE)
     await report(incident, YOKOHAMA, sequence=2)
     return incident, (await _decided(journal, incident))[0]
 
@@ -285,7 +285,7 @@ async def test_where_the_law_row_holds_no_longer_nothing_leaves_and_the_desk_goe
     incident = await arrive()
     agreed = c.RecordConsent(answer=ConsentAnswer.AGREED, categories=(Category.LOC,), agencies=())
     await journal.execute(incident, agreed, actor="operator:hanako")
-    await disclosures.decide(incident, agency=TOKYO_FIRE, operator=HANAKO, wish=Wish(path=Path.AGREED))
+    await disclosures.decide(incident, agency=TOKYO_FIRE, operator=HANAKO, request=DisclosureRequest(path=Path.AGREED))
     await journal.execute(incident, c.RecordConsent(answer=ConsentAnswer.REFUSED), actor="operator:hanako")
     await report(incident, YOKOHAMA, sequence=2)
 
@@ -297,7 +297,7 @@ async def test_where_the_law_row_holds_no_longer_nothing_leaves_and_the_desk_goe
 
 async def test_a_closed_incident_corrects_nobody(journal: Journal, arrive: Any, report: Any, disclosures: Disclosures):
     incident = await _untrusted_in_tokyo(arrive, report)
-    await disclosures.decide(incident, agency=TOKYO_FIRE, operator=HANAKO, wish=LIFE)
+    await disclosures.decide(incident, agency=TOKYO_FIRE, operator=HANAKO, request=LIFE)
     (told,) = (await journal.state(incident)).disclosures
     await journal.execute(
         incident,

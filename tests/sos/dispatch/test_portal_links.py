@@ -15,9 +15,9 @@ from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.endings import Lasting
 from sos.dispatch.replies import Replies
 from sos.incident.commands import Acknowledge, CloseIncident, ReopenIncident, StartDelivery
+from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import PartsRead
 from sos.incident.model import Acknowledgement, AgencyId, Disclosure, DisclosureId, Disposition, IncidentId, OperatorId
-from sos.incident.wish import Wish
 from sos.journal.journal import Journal
 from sos.problems import problems_middleware
 from tests.ports import free_port
@@ -88,8 +88,8 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     incident = await arrive()
     for agency in (FIRE, NEIGHBOUR, POLICE):
-        wish = Wish(necessity="automatic_crash", consent="no_answer", confirmed=True)
-        await disclosures.decide(incident, agency=agency, operator=OperatorId("hanako"), wish=wish)
+        request = DisclosureRequest(necessity="automatic_crash", consent="no_answer", confirmed=True)
+        await disclosures.decide(incident, agency=agency, operator=OperatorId("hanako"), request=request)
     for told in (await journal.state(incident)).disclosures:
         sent = StartDelivery(disclosure=told.disclosure, channel="portal")
         await journal.execute(incident, sent, actor="system:handoff")

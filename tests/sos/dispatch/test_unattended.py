@@ -9,7 +9,7 @@ import pytest
 from sos.calls.agency import free_leg
 from sos.clock import ManualClock
 from sos.dispatch.disclosure import UNATTENDED
-from sos.dispatch.unattended import Practice, known_wish
+from sos.dispatch.unattended import Practice, known_request
 from sos.incident import attendance
 from sos.incident.codec import write_header
 from sos.incident.commands import Acknowledge, RecordConsent, Reject
@@ -277,8 +277,8 @@ def test_the_danger_is_what_the_journal_knows(trigger: Trigger, silent: bool, ex
     if not silent:
         told.do(s.join())
 
-    wish = known_wish(told.incident)
+    request = known_request(told.incident)
 
-    assert (wish.necessity, wish.consent) == expected
-    assert not wish.facts
-    assert not wish.reason
+    assert (request.necessity, request.consent) == expected
+    assert not request.facts
+    assert not request.reason

@@ -6,7 +6,7 @@
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { alone, consulting, legUp, shown } from "./calls";
 import { everyWord, t, word, type Key } from "./i18n.svelte";
-import type { Agency, AgencySaid, AnswerAction, Disposition, EventFrame, FromServer, Happened, Health, Incident, Leg, Match, Order, Service, WaitReason, Welcome, Wish } from "./protocol";
+import type { Agency, AgencySaid, AnswerAction, Disposition, EventFrame, FromServer, Happened, Health, Incident, Leg, Match, Order, Service, WaitReason, Welcome, DisclosureRequest } from "./protocol";
 import { Ringer } from "./ringer";
 import { QUESTIONS, alarms, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
 import { answerable, talking } from "./state";
@@ -209,13 +209,13 @@ class Desk {
     if (found) this.dialog = { of: "forward", agency: found.agency };
   }
 
-  async disclose(agency: string, wish: Wish): Promise<void> {
+  async disclose(agency: string, request: DisclosureRequest): Promise<void> {
     if (this.selected === null) return;
     const confirmed = this.warned?.agency === agency; // the warning was on the screen when it was pressed again
     this.dialog = null;
     this.warned = null;
     try {
-      await this.#socket.order({ do: "disclose", incident: this.selected, agency, ...wish, confirmed });
+      await this.#socket.order({ do: "disclose", incident: this.selected, agency, ...request, confirmed });
     } catch (refused) {
       if (!(refused instanceof OrderRefused)) throw refused;
       if (refused.fault.type === "Unconfirmed") {
@@ -231,11 +231,11 @@ class Desk {
     await this.#ask({ do: "agency_said", incident: this.selected, disclosure, said });
   }
 
-  /** What the person said when asked, and then the wish that stands on it. */
-  async discloseAs(answer: "agreed" | "refused", categories: readonly string[], agency: string, wish: Wish): Promise<void> {
+  /** What the person said when asked, and then the request that stands on it. */
+  async discloseAs(answer: "agreed" | "refused", categories: readonly string[], agency: string, request: DisclosureRequest): Promise<void> {
     if (this.selected === null) return;
     const said = await this.#ask({ do: "consent", incident: this.selected, answer, categories });
-    if (said !== null) await this.disclose(agency, wish);
+    if (said !== null) await this.disclose(agency, request);
   }
 
   async approve(referral: string, approved: boolean, facts: readonly string[], reason: string): Promise<void> {

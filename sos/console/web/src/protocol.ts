@@ -40,8 +40,8 @@ export type Necessity = (typeof NECESSITIES)[number] | (typeof OTHERS_NECESSITIE
 export const CONSENTS = ["no_answer", "unintelligible", "unconscious", "minor", "delay"] as const;
 export type Consent = (typeof CONSENTS)[number] | "refused";
 
-/** A wish to tell an agency, as the law is asked about it. */
-export interface Wish {
+/** A request to tell an agency, as the law is asked about it. */
+export interface DisclosureRequest {
   path: Path;
   necessity?: Necessity;
   consent?: Consent;
@@ -82,7 +82,7 @@ export interface ConsentGiven {
   agencies: readonly string[];
 }
 
-/** A wish to tell an agency that a supervisor has to decide; `approved` is null until then. */
+/** A request to tell an agency that a supervisor has to decide; `approved` is null until then. */
 export interface Referral {
   referral: string;
   agency: string;
@@ -434,7 +434,7 @@ export type Order =
   | { do: "answer"; incident?: string }
   | { do: "open"; incident: string }
   | { do: "note"; incident: string; category: "OBS" | "PER" | "FAM" | "TEL"; text: string }
-  | ({ do: "disclose"; incident: string; agency: string } & Wish)
+  | ({ do: "disclose"; incident: string; agency: string } & DisclosureRequest)
   | { do: "consent"; incident: string; answer: "agreed" | "refused"; categories: readonly string[] }
   | { do: "move"; incident: string; adopted: boolean }
   | { do: "place"; incident: string; text: string; latitude: number | null; longitude: number | null }

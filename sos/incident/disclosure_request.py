@@ -5,7 +5,7 @@ from msgspec import Struct
 from routing.law.codes import Fact, Path
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class DisclosureRequest(Struct, frozen=True, kw_only=True):
     path: Path | None = None
     """None: the ordinary one for the service that is asked."""
     necessity: str = ""
