@@ -208,32 +208,32 @@ class Announcer:
                 case DisclosureDecided():
                     await self._prepare(recorded, event)
                 case LegJoined(party=party) if party is not Party.VEHICLE:
-                    await self._look(incident, hush=party is not Party.AGENCY, answers=recorded.id)
+                    await self._look(incident, hush=party is not Party.AGENCY, causation=recorded.id)
                 case LegModeSet():
-                    await self._look(incident, hush=True, answers=recorded.id)
+                    await self._look(incident, hush=True, causation=recorded.id)
                 case LegLeft(leg=leg):
                     self._forget(leg)
-                    await self._look(incident, hush=False, answers=recorded.id)
+                    await self._look(incident, hush=False, causation=recorded.id)
                 case BriefSpoken():
                     self._play(recorded, event)
                 case KeysPressed() if AGAIN in event.keys:
                     await self._again(recorded, event)
                 case AgencyRejected(disclosure=disclosure):
-                    await self._hush(await self._journal.state(incident), disclosure=disclosure, answers=recorded.id)
+                    await self._hush(await self._journal.state(incident), disclosure=disclosure, causation=recorded.id)
                 case AgencyAcknowledged(disclosure=disclosure, level=Acknowledgement.TAKEN_OVER):
-                    await self._hush(await self._journal.state(incident), disclosure=disclosure, answers=recorded.id)
+                    await self._hush(await self._journal.state(incident), disclosure=disclosure, causation=recorded.id)
                 case IncidentClosed():
                     await self._drop(incident)
 
     # --- who is to be read to ---
 
-    async def _look(self, incident: IncidentId, *, hush: bool, answers: str) -> None:
+    async def _look(self, incident: IncidentId, *, hush: bool, causation: str) -> None:
         state = await self._journal.state(incident)
         if hush and attended(state):
-            await self._hush(state, disclosure=None, answers=answers)
-        self._read_alone(state, answers=answers)
+            await self._hush(state, disclosure=None, causation=causation)
+        self._read_alone(state, causation=causation)
 
-    def _read_alone(self, state: Incident, *, answers: str | None = None) -> None:
+    def _read_alone(self, state: Incident, *, causation: str | None = None) -> None:
         """Begin, beside the reader, what is due; whether it still is is decided when the speech is made."""
         if attended(state):
             return
@@ -243,11 +243,13 @@ class Announcer:
             told = disclosure_of(state, leg)
             if told is None or told.disclosure in leg.briefs or _heard(told):
                 continue
-            task = self._start(partial(self._read_when_made, state.id, leg.leg, told, answers=answers))
+            task = self._start(partial(self._read_when_made, state.id, leg.leg, told, causation=causation))
             self._waiting[leg.leg] = task
             task.add_done_callback(partial(self._waits_no_more, leg.leg))
 
-    async def _read_when_made(self, incident: IncidentId, leg: LegId, told: Disclosure, *, answers: str | None) -> None:
+    async def _read_when_made(
+        self, incident: IncidentId, leg: LegId, told: Disclosure, *, causation: str | None
+    ) -> None:
         language = self.language(told.agency)
         if language is None:
             return
@@ -255,17 +257,19 @@ class Announcer:
         order = SpeakBrief(
             leg=leg, disclosure=told.disclosure, language=language, why=Telling.ALONE, by_keys=self._keys
         )
-        await self._journal.execute(incident, order, actor=ACTOR, answers=answers)
+        await self._journal.execute(incident, order, actor=ACTOR, causation=causation)
 
     async def _again(self, pressed: Recorded, event: KeysPressed) -> None:
         stream = await self._journal.store.stream(pressed.incident)
         offer = key_offer(stream, event.leg, before=pressed.n)
-        if offer is None or any(isinstance(each.event, BriefSpoken) and each.answers == pressed.id for each in stream):
+        if offer is None or any(
+            isinstance(each.event, BriefSpoken) and each.causation == pressed.id for each in stream
+        ):
             return
         order = SpeakBrief(
             leg=event.leg, disclosure=offer.disclosure, language=offer.voice, why=Telling.AGAIN, by_keys=True
         )
-        await self._journal.execute(pressed.incident, order, actor=ACTOR, answers=pressed.id)
+        await self._journal.execute(pressed.incident, order, actor=ACTOR, causation=pressed.id)
 
     # --- reading ---
 
@@ -311,7 +315,7 @@ class Announcer:
     def _silence(self, seconds: float) -> bytes:
         return bytes(2 * round(seconds * self._rate_hz))
 
-    async def _hush(self, state: Incident, *, disclosure: DisclosureId | None, answers: str) -> None:
+    async def _hush(self, state: Incident, *, disclosure: DisclosureId | None, causation: str) -> None:
         """End what is being read in the incident: what began by itself, or all that is read of one disclosure."""
         now = self._journal.clock.now()
         for leg in state.legs:
@@ -323,7 +327,7 @@ class Announcer:
             del self._reading[leg.leg]
             reading.playing.cancel()
             if reading.until is not None and now < reading.until:
-                self._start(partial(self._say, leg.leg, f"{answers}-hush", b""))
+                self._start(partial(self._say, leg.leg, f"{causation}-hush", b""))
 
     # --- speech ---
 

@@ -168,7 +168,7 @@ class Bridge:
                     await self._call_vehicle(recorded)
                 case AgencyCallRequested(leg=leg, agency=agency, line=line):
                     dial = DialLeg(leg=leg, party=Party.AGENCY, who=agency, line=line)
-                    await self._order(incident, dial, answers=recorded.id)
+                    await self._order(incident, dial, causation=recorded.id)
                 case OperatorAssigned(operator=operator):
                     await self._call_desk(recorded, operator)
                 case LegDialled():
@@ -191,7 +191,7 @@ class Bridge:
             return
         leg = LegId(f"{escalated.id}")
         dial = DialLeg(leg=leg, party=Party.VEHICLE, who="vehicle", line=CALL_BACK)
-        await self._order(escalated.incident, dial, answers=escalated.id)
+        await self._order(escalated.incident, dial, causation=escalated.id)
 
     async def _call_desk(self, assigned: Recorded, operator: OperatorId) -> None:
         """An operator who has answered is called on the desk's telephone, where the desk has one."""
@@ -200,7 +200,7 @@ class Bridge:
         if telephone(await self._journal.state(assigned.incident)) is not None:  # on call, and on the line already
             return
         dial = DialLeg(leg=LegId(f"{assigned.id}"), party=Party.OPERATOR, who=operator, line=DESK)
-        await self._order(assigned.incident, dial, answers=assigned.id)
+        await self._order(assigned.incident, dial, causation=assigned.id)
 
     async def _call_desk_again(self, left: Recorded, leg: LegId) -> None:
         """A desk's telephone that was not reached or fell silent is called again while its operator is needed."""
@@ -211,7 +211,7 @@ class Bridge:
         state = await self._journal.state(left.incident)
         if _needs_desk(state, leg):
             again = DialLeg(leg=LegId(f"{left.id}"), party=Party.OPERATOR, who=str(state.operator), line=DESK)
-            await self._order(left.incident, again, answers=left.id)
+            await self._order(left.incident, again, causation=left.id)
 
     async def _dial(self, recorded: Recorded, dialled: LegDialled) -> None:
         incident, leg = recorded.incident, dialled.leg
@@ -265,11 +265,11 @@ class Bridge:
         """A caller who waits is told that somebody comes, in the language of the place."""
         state = await self._journal.state(joined.incident)
         if state.operator is None and state.state is not State.CLOSED:
-            await self._order(joined.incident, PlayNotice(leg=leg, notice=WAIT), answers=joined.id)
+            await self._order(joined.incident, PlayNotice(leg=leg, notice=WAIT), causation=joined.id)
 
-    async def _order(self, incident: IncidentId, command: Command, *, answers: str) -> None:
+    async def _order(self, incident: IncidentId, command: Command, *, causation: str) -> None:
         try:
-            await self._journal.execute(incident, command, actor=ACTOR, answers=answers)
+            await self._journal.execute(incident, command, actor=ACTOR, causation=causation)
         except Refused as refused:  # closed meanwhile
             log.info("voice_order_refused", incident=incident, order=type(command).__name__, reason=str(refused))
 

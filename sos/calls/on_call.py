@@ -119,9 +119,9 @@ class OnCall:
         actor = f"operator:{who}"
         try:
             take = TakeIncident(operator=who, desk=DeskId(f"telephone-{who}"))
-            await self._journal.execute(pressed.incident, take, actor=actor, answers=pressed.id)
+            await self._journal.execute(pressed.incident, take, actor=actor, causation=pressed.id)
             let_in = SetLegMode(leg=leg, operator=who)
-            await self._journal.execute(pressed.incident, let_in, actor=actor, answers=pressed.id)
+            await self._journal.execute(pressed.incident, let_in, actor=actor, causation=pressed.id)
         except Refused as refused:
             log.info("on_call_not_needed", incident=pressed.incident, leg=leg, reason=str(refused))
             await self._order(pressed, LeaveLeg(leg=leg, reason=TAKEN))
@@ -153,6 +153,6 @@ class OnCall:
 
     async def _order(self, after: Recorded, command: Command) -> None:
         try:
-            await self._journal.execute(after.incident, command, actor=ACTOR, answers=after.id)
+            await self._journal.execute(after.incident, command, actor=ACTOR, causation=after.id)
         except Refused as refused:  # closed meanwhile
             log.info("on_call_order_refused", incident=after.incident, reason=str(refused))

@@ -68,9 +68,9 @@ class Addresses:
             distance_m=round(seen.address.distance_m / 10.0) * 10,
             parts={Category.LOC: canonical(named)},
         )
-        await self._journal.execute(filed.incident, command, actor=ACTOR, answers=filed.id)
+        await self._journal.execute(filed.incident, command, actor=ACTOR, causation=filed.id)
 
     async def _described(self, filed: Recorded) -> bool:
         """Whether this report was described before, in a run that ended before it could say so."""
         stream = await self._journal.store.stream(filed.incident)
-        return any(isinstance(each.event, PlaceDescribed) and each.answers == filed.id for each in stream)
+        return any(isinstance(each.event, PlaceDescribed) and each.causation == filed.id for each in stream)

@@ -128,9 +128,9 @@ class Handoff:
                 case HelpEscalated(rung=rung) if rung in (DUE, "redeliver"):
                     await self._climb(recorded.incident, after=recorded)
                     if rung == "redeliver":
-                        await self._push_again(recorded.incident, answers=recorded.id)
+                        await self._push_again(recorded.incident, causation=recorded.id)
                 case RungTaken(rung=Rung.PUSH, disclosure=disclosure):
-                    self._push(recorded.incident, disclosure, answers=recorded.id)
+                    self._push(recorded.incident, disclosure, causation=recorded.id)
                 case LegLeft():
                     await self._hung_up(recorded)
                 case KeysPressed():
@@ -153,7 +153,7 @@ class Handoff:
     # --- the ladder ---
 
     async def _climb(self, incident: IncidentId, *, after: Recorded | None = None, hurry: bool = False) -> None:
-        answers = after.id if after else None
+        causation = after.id if after else None
         for turn in range(AT_ONCE):
             state = await self._journal.state(incident)
             due = climb(
@@ -164,7 +164,7 @@ class Handoff:
                 dials=self._dials,
                 hurry=hurry and turn == 0,
             )
-            taken = [await self._journal.execute(incident, rung, actor=ACTOR, answers=answers) for rung in due]
+            taken = [await self._journal.execute(incident, rung, actor=ACTOR, causation=causation) for rung in due]
             if not any(done.recorded for done in taken):
                 return
         log.error("ladder_does_not_end", incident=incident)
@@ -176,7 +176,7 @@ class Handoff:
         disclosure = called_for(state, left.event.leg)
         if disclosure is not None:
             ended = EndAgencyCall(disclosure=disclosure, leg=left.event.leg, outcome=left.event.reason)
-            await self._journal.execute(left.incident, ended, actor=ACTOR, answers=left.id)
+            await self._journal.execute(left.incident, ended, actor=ACTOR, causation=left.id)
 
     async def _keyed(self, pressed: Recorded) -> None:
         """Keys on the agency's telephone: an answer, once they spell one; anything else is no answer."""
@@ -194,7 +194,7 @@ class Handoff:
             if offer is None or not takes_over(pressed.event.keys):
                 return
             answer = Acknowledge(disclosure=told.disclosure, agency=told.agency, level=Acknowledgement.TAKEN_OVER)
-        await self._journal.execute(pressed.incident, answer, actor=f"agency:{told.agency}", answers=pressed.id)
+        await self._journal.execute(pressed.incident, answer, actor=f"agency:{told.agency}", causation=pressed.id)
 
     async def _watch(self) -> None:
         """Notice a clock that was set back: deadlines in the journal would sleep as long as it was set back."""
@@ -211,29 +211,29 @@ class Handoff:
 
     # --- the push ---
 
-    async def _push_again(self, incident: IncidentId, *, answers: str) -> None:
+    async def _push_again(self, incident: IncidentId, *, causation: str) -> None:
         state = await self._journal.state(incident)
         for told in state.disclosures:
             if told.pending and told.reached is None:
-                self._push(incident, told.disclosure, answers=answers)
+                self._push(incident, told.disclosure, causation=causation)
 
-    def _push(self, incident: IncidentId, disclosure: DisclosureId, *, answers: str) -> None:
+    def _push(self, incident: IncidentId, disclosure: DisclosureId, *, causation: str) -> None:
         """Deliver beside the reader, unless a delivery of this disclosure is under way already."""
         if disclosure in self._under_way:
             return
-        task = asyncio.create_task(self._deliver_safely(incident, disclosure, answers=answers), name="delivery")
+        task = asyncio.create_task(self._deliver_safely(incident, disclosure, causation=causation), name="delivery")
         self._under_way[disclosure] = task
         task.add_done_callback(lambda _: self._under_way.pop(disclosure, None))
 
-    async def _deliver_safely(self, incident: IncidentId, disclosure: DisclosureId, *, answers: str) -> None:
+    async def _deliver_safely(self, incident: IncidentId, disclosure: DisclosureId, *, causation: str) -> None:
         try:
-            await self._deliver(incident, disclosure, answers=answers)
+            await self._deliver(incident, disclosure, causation=causation)
         except SosError as failed:  # the deadline brings it back
             log.warning("delivery_interrupted", incident=incident, disclosure=disclosure, error=type(failed).__name__)
         except Exception as failed:  # the edge of one delivery
             log.exception("delivery_broke", incident=incident, disclosure=disclosure, error=type(failed).__name__)
 
-    async def _deliver(self, incident: IncidentId, disclosure: DisclosureId, *, answers: str) -> None:
+    async def _deliver(self, incident: IncidentId, disclosure: DisclosureId, *, causation: str) -> None:
         decided = await self._decided(incident, disclosure)
         agency = decided.agency
         tried = (await self._journal.state(incident)).disclosure(disclosure)
@@ -242,7 +242,7 @@ class Handoff:
         channel = self._channel(agency, attempt=(tried.attempts if tried else 0) + 1)
         begun = _begun(
             await self._journal.execute(
-                incident, StartDelivery(disclosure=disclosure, channel=channel.name), actor=ACTOR, answers=answers
+                incident, StartDelivery(disclosure=disclosure, channel=channel.name), actor=ACTOR, causation=causation
             )
         )
         if begun is None:  # somebody there has it already
@@ -256,11 +256,11 @@ class Handoff:
             self._breaker.failed(agency, channel.name, self._journal.clock.now())
             log.warning("delivery_failed", incident=incident, disclosure=disclosure, attempt=begun.attempt)
             command = FailDelivery(disclosure=disclosure, attempt=begun.attempt, reason=str(failed))
-            await self._journal.execute(incident, command, actor=actor, answers=answers)
+            await self._journal.execute(incident, command, actor=actor, causation=causation)
             return
         self._breaker.worked(agency, channel.name)
         confirmed = ConfirmDelivery(disclosure=disclosure, level=receipt.level, receipt=receipt.reference)
-        await self._journal.execute(incident, confirmed, actor=actor, answers=answers)
+        await self._journal.execute(incident, confirmed, actor=actor, causation=causation)
 
     async def _hand_over(self, channel: AgencyChannel, parcel: Parcel) -> Receipt:
         if parcel.repeat and (known := await channel.find(parcel)):

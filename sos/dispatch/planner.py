@@ -66,7 +66,7 @@ class Planner:
     async def _answered(self, recorded: Recorded) -> bool:
         """Whether this event was planned for before, in a run that ended before it could say so."""
         stream = await self._journal.store.stream(recorded.incident)
-        return any(isinstance(each.event, PlanMade | MoveNoticed) and each.answers == recorded.id for each in stream)
+        return any(isinstance(each.event, PlanMade | MoveNoticed) and each.causation == recorded.id for each in stream)
 
     async def _first(self, filed: Recorded, incident: Incident) -> None:
         parts = await self._journal.parts_of(filed)
@@ -74,7 +74,7 @@ class Planner:
         crash = _crash.decode(parts[Category.SEV]) if Category.SEV in parts else Crash()
         source = OPERATOR if isinstance(filed.event, PlaceStated) else VEHICLE
         command = self.plan(incident, location, crash=crash, at=filed.at, source=source)
-        await self._journal.execute(filed.incident, command, actor=ACTOR, answers=filed.id)
+        await self._journal.execute(filed.incident, command, actor=ACTOR, causation=filed.id)
 
     async def _again(self, news: Recorded, incident: Incident) -> None:
         """A plan for the place that holds after ``news``; the one that a person has stated no report overwrites."""
@@ -88,9 +88,9 @@ class Planner:
             if command.moved_m is None:
                 return
             noticed = NoticeMove(distance_m=command.moved_m)
-            await self._journal.execute(news.incident, noticed, actor=ACTOR, answers=news.id)
+            await self._journal.execute(news.incident, noticed, actor=ACTOR, causation=news.id)
         else:
-            await self._journal.execute(news.incident, command, actor=ACTOR, answers=news.id)
+            await self._journal.execute(news.incident, command, actor=ACTOR, causation=news.id)
 
     def plan(
         self,

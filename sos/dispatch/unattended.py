@@ -289,7 +289,7 @@ class Unattended:
 
     async def _order(self, after: Recorded, command: Command) -> None:
         try:
-            await self._journal.execute(after.incident, command, actor=UNATTENDED, answers=after.id)
+            await self._journal.execute(after.incident, command, actor=UNATTENDED, causation=after.id)
         except Refused as refused:  # closed meanwhile
             log.info("unattended_order_refused", incident=after.incident, reason=str(refused))
 

@@ -22,7 +22,8 @@ from sos.incident.report import canonical
 
 class _Header(Struct, frozen=True, kw_only=True):
     actor: str
-    answers: str | None
+    causation: str | None = msgspec.field(name="answers")
+    """The key is as the first header had it."""
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     commit: dict[Category, str]
     data: msgspec.Raw
@@ -91,7 +92,7 @@ def write_header(recorded: Recorded) -> bytes:
     return canonical(
         {
             "actor": recorded.actor,
-            "answers": recorded.answers,
+            "answers": recorded.causation,
             "at": timestamp(recorded.at),
             "commit": recorded.commitments,
             "data": recorded.event,
@@ -114,7 +115,7 @@ def damaged(stream: StreamId, n: int, *, position: int | None = None) -> Recorde
         n=n,
         at=datetime.fromtimestamp(0, UTC),
         actor="",
-        answers=None,
+        causation=None,
         event=Event(),
         position=position,
     )
@@ -147,7 +148,7 @@ def read_header(header: bytes, *, position: int | None = None) -> Recorded:
         n=parsed.n,
         at=parsed.at,
         actor=parsed.actor,
-        answers=parsed.answers,
+        causation=parsed.causation,
         event=event,
         commitments=parsed.commit,
         position=position,

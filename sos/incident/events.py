@@ -719,7 +719,7 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     at: datetime
     actor: str
     """``vehicle``, ``operator:<id>``, ``agency:<id>``, ``timer``, ``provider:<name>`` or ``system:<role>``."""
-    answers: str | None
+    causation: str | None
     """Id of the event or request that caused it."""
     event: Event
     commitments: Mapping[Category, str] = field(default_factory=dict)

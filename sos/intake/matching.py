@@ -259,7 +259,7 @@ class Matching:
         found = [(other, proposal) for other in self._others(facts) if (proposal := compare(facts, other))]
         found.sort(key=lambda pair: (not pair[1].certain, pair[1].distance_m or 0))
         for other, proposal in found[: PROPOSED if len(found) <= CROWD else 1]:
-            await self._propose(facts.seen.incident, other.seen.incident, proposal, answers=recorded.id)
+            await self._propose(facts.seen.incident, other.seen.incident, proposal, causation=recorded.id)
 
     def _others(self, facts: Facts) -> Sequence[Facts]:
         """Those worth comparing, the newest first: of the same vehicle, of the same number, or near."""
@@ -326,7 +326,7 @@ class Matching:
                 if not alike:
                     del self._same[same]
 
-    async def _propose(self, incident: IncidentId, other: IncidentId, proposal: Proposal, *, answers: str) -> None:
+    async def _propose(self, incident: IncidentId, other: IncidentId, proposal: Proposal, *, causation: str) -> None:
         order: ProposeMatch | ConfirmMatch
         if proposal.certain:
             known = (await self._journal.state(incident)).match(other, proposal.relation)
@@ -341,7 +341,7 @@ class Matching:
                 distance_m=proposal.distance_m,
                 apart_s=proposal.apart_s,
             )
-        await self._journal.execute(incident, order, actor=ACTOR, answers=answers)
+        await self._journal.execute(incident, order, actor=ACTOR, causation=causation)
 
     async def _mirror(self, recorded: Recorded) -> None:
         """The other incident is told the same; when it already says so, nothing is written and this comes to rest."""
@@ -365,7 +365,7 @@ class Matching:
         if await self._said_since(recorded, event):
             return  # what is newer is told by its own event
         try:
-            await self._journal.execute(event.other, order, actor=ACTOR, answers=recorded.id)
+            await self._journal.execute(event.other, order, actor=ACTOR, causation=recorded.id)
         except (Refused, Unknown) as refused:
             log.info("match_not_mirrored", incident=event.other, reason=str(refused))
 

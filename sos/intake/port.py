@@ -25,7 +25,7 @@ class Reception(Protocol):
         command: Command,
         *,
         actor: str,
-        answers: str | None = None,
+        causation: str | None = None,
         receipt: bytes | None = None,
     ) -> Done:
         """Decide ``command`` and write what it leads to, once for ever under ``receipt``.

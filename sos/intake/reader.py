@@ -34,7 +34,7 @@ class Filer:
 
     async def give_up(self, recorded: Recorded) -> None:
         """The report cannot be filed: the incident goes on as one of which nothing is known, and says so."""
-        await self._journal.execute(recorded.incident, unreadable(), actor=ACTOR, answers=recorded.id)
+        await self._journal.execute(recorded.incident, unreadable(), actor=ACTOR, causation=recorded.id)
 
     async def _file(self, reports: Sequence[Recorded]) -> None:
         for recorded in reports:
@@ -46,7 +46,7 @@ class Filer:
             )
             if isinstance(event, ReportJoined):
                 command = replace(command, parts=await self._completed(recorded.incident, command))
-            await self._journal.execute(recorded.incident, command, actor=ACTOR, answers=recorded.id)
+            await self._journal.execute(recorded.incident, command, actor=ACTOR, causation=recorded.id)
 
     async def _completed(self, incident: IncidentId, command: FileReport) -> Mapping[Category, bytes]:
         """The parts of a further report on top of what was filed before."""

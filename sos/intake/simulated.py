@@ -62,7 +62,7 @@ class MemoryReception:
         command: Command,
         *,
         actor: str,
-        answers: str | None = None,
+        causation: str | None = None,
         receipt: bytes | None = None,
     ) -> Done:
         if self.failing:
@@ -102,7 +102,7 @@ class MemoryReception:
                     n=state.version,
                     at=now,
                     actor=actor,
-                    answers=None,
+                    causation=None,
                     event=draft.event,
                 )
             )

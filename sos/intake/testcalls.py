@@ -35,7 +35,7 @@ class TestCalls:
             return
         stream = await self._journal.store.stream(planned.incident)
         command = IssueReceipt(checks=checks(stream))
-        await self._journal.execute(planned.incident, command, actor=ACTOR, answers=planned.id)
+        await self._journal.execute(planned.incident, command, actor=ACTOR, causation=planned.id)
 
 
 def checks(stream: Sequence[Recorded]) -> tuple[tuple[str, bool], ...]:

@@ -120,7 +120,7 @@ class Journal:
         command: Command,
         *,
         actor: str,
-        answers: str | None = None,
+        causation: str | None = None,
         receipt: bytes | None = None,
     ) -> Done:
         """Decide ``command`` on the present state and write what it leads to.
@@ -146,7 +146,7 @@ class Journal:
             if not drafts:
                 return Done(incident=state, recorded=())
             after = _after(state, drafts, at=now)
-            stamp = _stamp(state, at=now, actor=actor, answers=answers, receipt=receipt)
+            stamp = _stamp(state, at=now, actor=actor, causation=causation, receipt=receipt)
             try:
                 recorded, outcome = await self._sealer.write(
                     stamp, drafts, row=_row(after), deadlines=_deadlines(after)
@@ -424,7 +424,7 @@ def _after(state: Incident, drafts: Sequence[Draft], *, at: datetime) -> Inciden
 
 
 def _stamp(
-    state: Incident, *, at: datetime, actor: str, answers: str | None = None, receipt: bytes | None = None
+    state: Incident, *, at: datetime, actor: str, causation: str | None = None, receipt: bytes | None = None
 ) -> Stamp:
     return Stamp(
         stream=state.id,
@@ -432,7 +432,7 @@ def _stamp(
         follows=state.version,
         at=at,
         actor=actor,
-        answers=answers,
+        causation=causation,
         receipt=receipt,
     )
 

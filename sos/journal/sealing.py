@@ -33,7 +33,7 @@ class Stamp(Struct, frozen=True, kw_only=True, gc=False):
     """Version of the stream that they were decided on."""
     at: datetime
     actor: str
-    answers: str | None = None
+    causation: str | None = None
     receipt: bytes | None = None
 
 
@@ -133,7 +133,7 @@ class Sealer:
                     n=n,
                     at=stamp.at,
                     actor=stamp.actor,
-                    answers=stamp.answers,
+                    causation=stamp.causation,
                     event=draft.event,
                     commitments=commitments,
                 )

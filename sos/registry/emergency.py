@@ -74,7 +74,7 @@ class EmergencyCopies:
         if not parts and not withheld:
             return
         command = _command(holder, case, verdict, self._book, parts=parts, withheld=withheld)
-        await self._journal.execute(news.incident, command, actor=ACTOR, answers=news.id)
+        await self._journal.execute(news.incident, command, actor=ACTOR, causation=news.id)
 
     async def _held(self, state: Incident) -> tuple[SubjectId | None, set[Category]]:
         """The owner, and what of theirs is filled; without opening any of it."""

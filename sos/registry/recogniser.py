@@ -64,7 +64,7 @@ class Recogniser:
         keys = keys_of(reported)
         standing = await self._registry.standing(keys, tenant=incident.tenant, at=filed.at)
         command = await self._command(incident, standing)
-        await self._journal.execute(filed.incident, command, actor=ACTOR, answers=filed.id)
+        await self._journal.execute(filed.incident, command, actor=ACTOR, causation=filed.id)
 
     async def _command(self, incident: Incident, standing: Standing) -> RecogniseVehicle:
         return RecogniseVehicle(

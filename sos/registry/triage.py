@@ -70,7 +70,7 @@ class Triage:
             severe=judged.level is Level.SEVERE,
             judgement=canonical({"prediction": judged}),
         )
-        await self._journal.execute(newest.incident, command, actor=ACTOR, answers=newest.id)
+        await self._journal.execute(newest.incident, command, actor=ACTOR, causation=newest.id)
 
     async def _facts(self, incident: IncidentId) -> Facts:
         """What all reports so far say together, the later over the earlier."""

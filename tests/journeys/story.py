@@ -81,7 +81,7 @@ class Story:
                     n=self.incident.version,
                     at=self.now,
                     actor=actor,
-                    answers=None,
+                    causation=None,
                     event=draft.event,
                     commitments=dict.fromkeys(draft.parts, f"{self.incident.version:064x}"),
                 )

@@ -131,9 +131,9 @@ class MemoryJournal:
     async def data_key(self, _: IncidentId, __: Category) -> bytes:
         return bytes(32)
 
-    async def execute(self, _: IncidentId, command: c.Command, *, actor: str, answers: str | None = None) -> Done:
+    async def execute(self, _: IncidentId, command: c.Command, *, actor: str, causation: str | None = None) -> Done:
         self._perhaps_die()
-        done = self.write(command, actor=actor, answers=answers)
+        done = self.write(command, actor=actor, causation=causation)
         self._perhaps_die()
         return done
 
@@ -141,7 +141,7 @@ class MemoryJournal:
         if self.mortal and self._dice.random() < self._deadly:
             raise Killed
 
-    def write(self, command: c.Command, *, actor: str, answers: str | None = None) -> Done:
+    def write(self, command: c.Command, *, actor: str, causation: str | None = None) -> Done:
         now, recorded = self.clock.now(), []
         for draft in propose(self.incident, command, now=now):
             self.incident = evolve(self.incident, draft.event, at=now)
@@ -152,7 +152,7 @@ class MemoryJournal:
                 n=self.incident.version,
                 at=now,
                 actor=actor,
-                answers=answers,
+                causation=causation,
                 event=draft.event,
                 commitments=dict.fromkeys(draft.parts, "0" * 64),
             )

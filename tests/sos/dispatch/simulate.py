@@ -145,7 +145,7 @@ class MemoryLog:
         return len(found), found[:limit]
 
     async def execute(
-        self, incident: IncidentId, command: c.Command, *, actor: str, answers: str | None = None
+        self, incident: IncidentId, command: c.Command, *, actor: str, causation: str | None = None
     ) -> Done:
         """As the journal does; the house alone is killed, nobody outside."""
         ours = actor.startswith(("system:", "channel:"))
@@ -153,7 +153,7 @@ class MemoryLog:
             raise Killed
         if ours and self._dice.random() < self._deadly:
             self.kill()
-        done = self.write(command, actor=actor, answers=answers)
+        done = self.write(command, actor=actor, causation=causation)
         if ours and self._dice.random() < self._deadly:
             self.kill()
         return done
@@ -162,7 +162,7 @@ class MemoryLog:
         self.killed = True
         raise Killed
 
-    def write(self, command: c.Command, *, actor: str, answers: str | None = None) -> Done:
+    def write(self, command: c.Command, *, actor: str, causation: str | None = None) -> Done:
         now = self.clock.now()
         recorded: list[e.Recorded] = []
         for draft in propose(self.incident, command, now=now):
@@ -174,7 +174,7 @@ class MemoryLog:
                 n=self.incident.version,
                 at=now,
                 actor=actor,
-                answers=answers,
+                causation=causation,
                 event=draft.event,
             )
             self._parts[made.id] = draft.parts

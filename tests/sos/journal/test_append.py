@@ -186,10 +186,10 @@ async def test_a_role_is_held_by_one_until_its_lease_runs_out(store: Store):
 
 async def test_headers_are_kept_as_they_were_written(journal: Journal, store: Store):
     stream = await incident(journal)
-    done = await journal.execute(stream, s.note(), actor="operator:hanako", answers="request-1")
+    done = await journal.execute(stream, s.note(), actor="operator:hanako", causation="request-1")
 
     kept = (await sequenced(store, 2))[1]
 
     assert kept == msgspec.structs.replace(done.recorded[0], position=kept.position)
-    assert kept.answers == "request-1"
+    assert kept.causation == "request-1"
     assert report(0).report not in b"".join(leaf.header for leaf in await store.leaves(0, limit=10))

@@ -32,7 +32,7 @@ def happened(incident: str, n: int, *, tenant: str = "demo") -> Recorded:
         n=n,
         at=NEW_YEAR,
         actor="timer",
-        answers=None,
+        causation=None,
         event=OperatorLost(operator=OperatorId("op1"), reason="desk_lost"),
     )
 
