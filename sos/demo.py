@@ -26,6 +26,7 @@ from sos.app import Service, running
 from sos.clock import Clock, SystemClock
 from sos.errors import Misconfigured
 from sos.incident.model import AgencyId, TenantId
+from sos.journal.configured import make_home
 from sos.registry.importing import import_sheet
 from sos.registry.lifecycle import Role
 from sos.registry.registry import By
@@ -65,7 +66,7 @@ def keys(data: Path) -> Keys:
     """The demonstration's keys, made on first use (mode 0600)."""
     file = data / "demo-keys.json"
     if not file.exists():
-        data.mkdir(parents=True, exist_ok=True)
+        make_home(data)
         made = {name: secrets.token_urlsafe(32) for name in ("tenant", "desk", "auditor")}
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as new:

@@ -8,6 +8,7 @@ and one address has no more than its share, unless it is a proxy that stands for
 """
 
 import asyncio
+import errno
 import logging
 import os
 import resource
@@ -24,6 +25,7 @@ from aiohttp.typedefs import Middleware
 from msgspec import Struct
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from sos.errors import Misconfigured
 from sos.front.headers import ALWAYS
 from sos.problems import Problem, TooSlow, respond
 
@@ -248,7 +250,7 @@ def _shows_a_credential(request: web.Request) -> bool:
 async def serve(
     app: web.Application, hall: Hall, *, host: str, port: int, ssl_context: Any
 ) -> Callable[[], Awaitable[None]]:
-    """Listen, through ``hall``; what is returned ends it."""
+    """Listen, through ``hall``; what is returned ends it.  ``Misconfigured`` where somebody else has the port."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     server = runner.server
@@ -256,14 +258,18 @@ async def serve(
     make = server.request_factory
     server.request_factory = lambda head, *others: make(_understood(head), *others)
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(
-        lambda: Visitor(server, hall, loop=loop),
-        host,
-        port,
-        backlog=AT_ONCE,
-        ssl=ssl_context,
-        ssl_handshake_timeout=HEAD_WITHIN_S if ssl_context else None,
-    )
+    try:
+        listening = await loop.create_server(
+            lambda: Visitor(server, hall, loop=loop),
+            host,
+            port,
+            backlog=AT_ONCE,
+            ssl=ssl_context,
+            ssl_handshake_timeout=HEAD_WITHIN_S if ssl_context else None,
+        )
+    except OSError as refused:
+        await runner.cleanup()
+        raise Misconfigured(_not_listening(host, port, refused)) from refused
 
     for each in listening.sockets:
         with socket.socket(fileno=os.dup(each.fileno())) as same:
@@ -274,3 +280,13 @@ async def serve(
         await runner.cleanup()
 
     return stop
+
+
+def _not_listening(host: str, port: int, refused: OSError) -> str:
+    """Why, and the way out."""
+    if refused.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} of {host} is taken by another program: name a free one with the setting port, or with --port"
+            f" where this is the demonstration (./ops/run --port {port + 1})"
+        )
+    return f"cannot listen at {host} port {port} ({refused.strerror}): look at the settings host and port"

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from msgspec import Struct
@@ -11,6 +13,7 @@ from recording.keys import KeyStore
 from recording.note import Signer
 from recording.tiles import TileStore
 from sos.clock import Clock
+from sos.errors import Misconfigured
 from sos.journal.custody import Custody
 from sos.journal.journal import Journal
 from sos.journal.keyring import RETENTIONS
@@ -50,8 +53,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = ()) -> AsyncIterator[Kept]:
     """All of it open, until the context is left.  ``retentions``: classes of keys besides the journal's own."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings.data.chmod(0o700)  # what an older start left open below is shut with it
+    make_home(settings.data)
     keys = KeyStore(settings.data / "keys")
     store = _store(settings)
     async with AsyncExitStack() as stack:
@@ -73,6 +75,20 @@ async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = 
             publisher=Publisher(store, tiles, log_signer, origin=settings.log_origin),
             custody=Custody(keys, store, retentions=(*RETENTIONS, *retentions), clock=clock),
         )
+
+
+def make_home(data: Path) -> None:
+    """The directory of everything that is kept, for this user alone; ``Misconfigured`` where that cannot be had."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data.chmod(0o700)  # what an older start left open below is shut with it
+        with TemporaryFile(dir=data):
+            pass
+    except OSError as refused:
+        raise Misconfigured(
+            f"data_dir: {data} cannot be made or written ({refused.strerror}); name another directory with the setting"
+            " data_dir, or with --data where this is the demonstration"
+        ) from refused
 
 
 def _store(settings: Settings) -> SqliteStore | PostgresStore:

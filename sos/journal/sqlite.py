@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 
 import structlog
 from msgspec.structs import force_setattr
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from recording.ledger import Tree, leaf_hash
@@ -91,7 +91,7 @@ class SqliteStore(Queries):
     shared = False
 
     def __init__(self, path: Path) -> None:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)))
         event.listen(engine.sync_engine, "connect", _prepare)
         super().__init__(engine)
         self.engine = engine

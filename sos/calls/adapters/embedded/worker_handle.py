@@ -63,7 +63,7 @@ _BEATS_MISSED = 2
 _FREE_BEATS = 20
 """How often in a row a worker of the release before must say that it carries nobody; one who has just been answered
 may take 15 s to come up."""
-_SOCKET_CHARACTERS = 100
+_SOCKET_BYTES = 100
 """A Unix socket's name has 104 bytes on macOS and 108 on Linux."""
 _LOG_BYTES = 16 * 1024 * 1024
 
@@ -290,7 +290,7 @@ class WorkerHandle:
 def socket_path(recordings: Path, number: int) -> Path:
     """Where a worker listens: beside the recordings, or under a short name where that is too long for a socket."""
     beside = recordings.resolve() / ".run" / f"{number}.sock"
-    if len(str(beside)) <= _SOCKET_CHARACTERS:
+    if len(os.fsencode(beside)) <= _SOCKET_BYTES:
         beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return beside
     name = sha256(str(recordings.resolve()).encode()).hexdigest()[:16]
