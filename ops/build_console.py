@@ -133,6 +133,8 @@ def find_node(console: Console) -> Node:
 def run_npm(node: Node, *arguments: str, folder: Path) -> None:
     environment = os.environ | {"PATH": f"{node.folder}{os.pathsep}{os.environ.get('PATH', '')}"}
     environment["npm_config_update_notifier"] = "false"
+    if not os.access(os.path.expanduser("~"), os.W_OK):
+        environment.setdefault("npm_config_cache", str(ROOT / "var" / "npm"))
     done = subprocess.run(
         [*node.npm, *arguments], cwd=folder, env=environment, check=False, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace",

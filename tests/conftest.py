@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from inspect import iscoroutinefunction
 from pathlib import Path
 from uuid import uuid4
 
@@ -52,10 +53,19 @@ ALONE = (
 """Real sound in real time: beside other tests its packets come late, and the test would say something about the
 machine.  They are marked ``alone``, and ops/test runs them one by one after all others."""
 
+PACED: tuple[str, ...] = ()
+"""Of those, what was measured to need so little of one core that it may run beside one other of its kind on each core:
+they are marked ``paced``."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(ROOT).as_posix().startswith(ALONE):
+        place = item.nodeid if item.nodeid.startswith("tests/") else f"tests/{item.nodeid}"
+        if not iscoroutinefunction(getattr(item, "function", None)):
+            continue  # it only computes
+        if place.startswith(PACED):
+            item.add_marker(pytest.mark.paced)
+        elif place.startswith(ALONE):
             item.add_marker(pytest.mark.alone)
 
 

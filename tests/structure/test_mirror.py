@@ -6,7 +6,7 @@ from tests.conftest import ALONE
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-ACROSS = {"browser", "journeys", "structure", "twilio_emulator", "wire"}
+ACROSS = {"browser", "journeys", "ops", "structure", "twilio_emulator", "wire"}
 """What belongs to no one package: whole paths, promises about the source, a stand-in, and samples of the wire."""
 
 
