@@ -29,7 +29,7 @@ from sos.calls.adapters.embedded.control import (
 from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.adapters.embedded.worker_handle import socket_path
-from sos.calls.adapters.twilio.played_sounds import FETCH_WITHIN, Said
+from sos.calls.adapters.twilio.played_sounds import FETCH_WITHIN, PlayedSounds
 from sos.calls.adapters.twilio.webhooks import SIGNATURE
 from sos.calls.port import MOST_SOUND_S, SOUND_RATE_HZ, LegMode, LegUp, Sound
 from sos.clock import ManualClock, SystemClock
@@ -309,7 +309,7 @@ async def test_after_a_restart_of_the_house_the_same_speech_is_not_said_again(ho
 
 
 async def test_an_address_is_new_each_time_and_leads_nowhere_after_a_minute(clock: ManualClock):
-    said, made = Said(clock), sound(speech(1))
+    said, made = PlayedSounds(clock), sound(speech(1))
 
     names = [await said.keep(made) for _ in range(100)]
     assert len(set(names)) == 100
