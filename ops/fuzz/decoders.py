@@ -29,7 +29,7 @@ from sos.dispatch import signing
 from sos.dispatch.adapters import eido, smtp
 from sos.dispatch.answers import ANSWERS, command, keyed
 from sos.errors import SosError
-from sos.formats import armour, control, msd, veds
+from sos.formats import control, msd, text_encoding, veds
 from sos.formats.body import read
 from sos.incident.model import AgencyId, DisclosureId, TenantId
 from sos.incident.plausible import judged
@@ -81,7 +81,7 @@ def decoders() -> Mapping[str, Decoder]:
     said = tuple(write_answer(_answered(each, lost)) for each in questions)
     makes: dict[str, Decoder] = {
         "msd": Decoder(read=msd.read, samples=packed, most=msd_most(), share=8),
-        "msd in text": Decoder(read=armour.octets_of, samples=tuple(each.hex().encode() for each in packed)),
+        "msd in text": Decoder(read=text_encoding.octets_of, samples=tuple(each.hex().encode() for each in packed)),
         "veds": Decoder(read=veds.read, samples=xml, most=veds.MAX_BYTES),
         "control": Decoder(read=control.read, samples=xml, most=control.MAX_BYTES),
         "pidf-lo": Decoder(read=pidf.read, samples=(*places, *xml), refuses=(RoutingError,), most=pidf.MAX_BYTES),

@@ -12,7 +12,7 @@ import typer
 from sos.cli.options import AsJson, Exit
 from sos.clock import SystemClock
 from sos.errors import Malformed
-from sos.formats import armour, mapping, msd, msd_json
+from sos.formats import mapping, msd, msd_json, text_encoding
 from sos.formats.msd_review import review
 
 app = typer.Typer(no_args_is_help=True, help="Look into eCall messages (MSD, EN 15722), or make one.")
@@ -55,9 +55,9 @@ def _shown(found: msd.Msd) -> msd_json.MsdShape:
 
 def _octets(source: str) -> bytes:
     if source == "-" or os.path.isfile(source):
-        return armour.octets_of(_content(source))
+        return text_encoding.octets_of(_content(source))
     try:
-        return armour.from_hex(source)
+        return text_encoding.from_hex(source)
     except Malformed as error:
         raise Malformed(f"the argument is neither a file nor hexadecimal digits: {error}") from None
 
@@ -73,7 +73,7 @@ def _decode_lines(source: str) -> int:
     malformed = 0
     for number, line in enumerate(_lines(source), start=1):
         try:
-            told: object = _shown(msd.read(armour.from_hex(line.decode("ascii", "replace"))))
+            told: object = _shown(msd.read(text_encoding.from_hex(line.decode("ascii", "replace"))))
         except Malformed as error:
             malformed += 1
             told = {"error": str(error), "line": number}

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sos.errors import Malformed
-from sos.formats import armour, ncap
+from sos.formats import ncap, text_encoding
 from sos.formats.msd import (
     UNKNOWN_MAS,
     AdditionalData,
@@ -227,7 +227,7 @@ def _taken_additional(shape: AdditionalShape | None) -> AdditionalData | None:
         raise Malformed("expected an identifier such as 8.1", field="$.optionalAdditionalData.relativeOid")
     oid = relative_oid(shape.oid)
     if shape.data is not None:
-        return AdditionalData(oid, armour.from_hex(shape.data))
+        return AdditionalData(oid, text_encoding.from_hex(shape.data))
     sent = shape.euro_ncap
     if shape.oid != ncap.RELATIVE_OID or not isinstance(sent, EuroNcapShape):
         raise Malformed("expected the octets in hexadecimal", field="$.optionalAdditionalData.data_hex")

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from routing.text import cleaned, surely_clean
 from sos.clock import timestamp
 from sos.errors import Malformed
-from sos.formats.armour import from_base64
+from sos.formats.text_encoding import from_base64
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
 from sos.intake.arrival import About, Kind, Peek, key

@@ -9,7 +9,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from sos.errors import Malformed
-from sos.formats import armour, msd, veds
+from sos.formats import msd, text_encoding, veds
 from sos.formats.mapping import Mapped, read_msd, report_of_msd, report_of_veds
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import EmergencyReport
@@ -29,7 +29,7 @@ def peek_msd(body: bytes, cut: str | None = None) -> Peek:
     if not body:
         raise Malformed("The body is empty; send the MSD in raw octets.", field="$")
     octets, findings = body, () if cut is None else (f"{cut}:$",)
-    if armour.is_text(body):
+    if text_encoding.is_text(body):
         in_text = _in_text(body)
         if isinstance(in_text, Peek):
             return in_text
@@ -66,7 +66,7 @@ def _in_text(body: bytes) -> bytes | Peek:
     ``UnsupportedMedia`` when it is neither: text under this type is a sender's mistake that a person must mend.
     """
     try:
-        octets = armour.octets_of(body)
+        octets = text_encoding.octets_of(body)
         read_msd(octets)
     except Malformed:
         pass
@@ -86,9 +86,9 @@ def _in_text(body: bytes) -> bytes | Peek:
 def decode_msd(raw: bytes, at: datetime) -> EmergencyReport:
     """The report in an MSD received at ``at``.  ``Malformed`` when nothing of it can be read."""
     try:
-        message = read_msd(armour.octets_of(raw))
+        message = read_msd(text_encoding.octets_of(raw))
     except Malformed:
-        if not armour.is_text(raw):
+        if not text_encoding.is_text(raw):
             raise
         return cloudevents.decode(raw)
     return report_of_msd(message, now=at).report

@@ -15,7 +15,7 @@ from msgspec import Struct
 from routing.pidf import PIDF
 from routing.text import cleaned
 from sos.errors import SosError
-from sos.formats import armour, msd, veds
+from sos.formats import msd, text_encoding, veds
 from sos.incident.model import Mode, Trigger
 from sos.incident.plausible import judged
 from sos.incident.report import EmergencyReport
@@ -148,7 +148,7 @@ def _certain(meant: Format, content: bytes) -> bool:
     """Whether ``content`` is an emergency as ``meant`` reads it, although its label says otherwise."""
     try:
         if meant is _MEANT[Kind.OCTETS]:
-            msd.read(armour.octets_of(content))  # nothing is saved here: saving guesses, and so does this
+            msd.read(text_encoding.octets_of(content))  # nothing is saved here: saving guesses, and so does this
         elif meant is _MEANT[Kind.XML]:
             return any(name in content for name in (veds.ROOT.encode(), PIDF.encode()))
         else:

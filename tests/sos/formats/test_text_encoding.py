@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos.errors import Malformed
-from sos.formats import armour
+from sos.formats import text_encoding
 from sos.formats.msd import write
 from tests.sos.formats.strategies import msds
 
@@ -28,19 +28,19 @@ def test_a_message_is_found_again_in_every_clothing(message):
         base64.encodebytes(octets),
         base64.urlsafe_b64encode(octets).rstrip(b"="),
     ):
-        assert armour.octets_of(clothed) == octets
+        assert text_encoding.octets_of(clothed) == octets
 
 
 @pytest.mark.parametrize("text", [b"0", b"02251", b"not base64!", b"{}", b"A"])
 def test_text_that_is_neither_hexadecimal_nor_base64_is_refused(text):
     with pytest.raises(Malformed):
-        armour.octets_of(text)
+        text_encoding.octets_of(text)
 
 
 @given(st.binary(max_size=60))
 @settings(deadline=None)
 def test_only_the_documented_error_comes_out(content):
     try:
-        armour.octets_of(content)
+        text_encoding.octets_of(content)
     except Malformed as error:
         assert "expected" in str(error)  # noqa: PT017
