@@ -22,7 +22,7 @@ from openlocationcode import openlocationcode  # type: ignore[import-untyped]
 
 from routing import container
 from routing.boundaries.layer import Match
-from routing.boundaries.plane import degrees_per_m
+from routing.boundaries.projection import degrees_per_m
 from routing.errors import Misconfigured
 from routing.location import Position
 from routing.routes import RoadPlace

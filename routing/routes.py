@@ -21,7 +21,7 @@ import shapely
 from msgspec import Struct
 from msgspec.structs import replace
 
-from routing.boundaries import plane
+from routing.boundaries import projection
 from routing.errors import Misconfigured
 
 SNAP_M = 40.0
@@ -170,7 +170,7 @@ class RouteTable:
         for number, carriageway in enumerate(self._carriageways):
             points, along = _measured(carriageway)
             self._length.append(float(along[-1]))
-            flat = plane.flattened(points)
+            flat = projection.flattened(points)
             lines += shapely.linestrings(np.stack((flat[:-1], flat[1:]), axis=1)).tolist()
             self._owner += [number] * (len(points) - 1)
             self._before += list(zip(along[:-1].tolist(), np.diff(along).tolist(), strict=True))
@@ -221,8 +221,8 @@ class RouteTable:
 
     def _near(self, latitude: float, longitude: float, reach_m: float) -> dict[int, _Snap]:
         """The nearest place on each carriageway within reach."""
-        point = shapely.Point(*plane.flat_point(latitude, longitude))
-        scale = plane.scale_m(latitude)
+        point = shapely.Point(*projection.flat_point(latitude, longitude))
+        scale = projection.scale_m(latitude)
         pieces = self._tree.query(point, predicate="dwithin", distance=reach_m / scale)
         lines = self._tree.geometries[pieces]
         lengths = (shapely.distance(lines, point) * scale).tolist()
@@ -324,7 +324,7 @@ class Crossings:
             self._reach_m = [float(row["reach_m"]) for row in rows]
         except (KeyError, ValueError) as wrong:
             raise Misconfigured(f"{name}: {wrong}") from wrong
-        self._lines = [shapely.linestrings(plane.flattened(np.array(line)[:, ::-1])) for line in lines]
+        self._lines = [shapely.linestrings(projection.flattened(np.array(line)[:, ::-1])) for line in lines]
         self._tree = shapely.STRtree(self._lines)
 
     @classmethod
@@ -341,9 +341,9 @@ class Crossings:
 
         To be asked where the layer's match is not ``inside``: the land at both ends is the polygons' own.
         """
-        point = shapely.Point(*plane.flat_point(latitude, longitude))
+        point = shapely.Point(*projection.flat_point(latitude, longitude))
         found, lengths = self._tree.query_nearest(point, return_distance=True, all_matches=False)
-        number, distance_m = int(found[0]), float(lengths[0]) * plane.scale_m(latitude)
+        number, distance_m = int(found[0]), float(lengths[0]) * projection.scale_m(latitude)
         row = self._rows[number]
         if distance_m > self._reach_m[number]:
             return None
@@ -450,7 +450,7 @@ def _moved(now: _Snap, previous: Sequence[_Snap]) -> float:
 def _measured(carriageway: Carriageway) -> tuple[Any, Any]:
     """Points of the line (longitude, latitude) and the metres from its start to each."""
     points = np.array(carriageway.line)[:, ::-1]
-    north, east = plane.degrees_per_m(float(points[:, 1].mean()))
+    north, east = projection.degrees_per_m(float(points[:, 1].mean()))
     steps = np.hypot(np.diff(points[:, 0]) / east, np.diff(points[:, 1]) / north)
     along = np.concatenate(([0.0], np.cumsum(steps)))
     if not along[-1] > 0.0:

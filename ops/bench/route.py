@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from ops.geo import postgis  # noqa: E402
-from routing.boundaries import MunicipalLayer, plane  # noqa: E402
+from routing.boundaries import MunicipalLayer, projection  # noqa: E402
 from routing.boundaries.build import build  # noqa: E402
 from routing.boundaries.index import Header  # noqa: E402
 from routing.boundaries.sources import read  # noqa: E402
@@ -129,7 +129,7 @@ async def measured(
         circle = await connection.prepare(CIRCLE)
     for start in range(0, len(points), each):
         some = points[start : start + each]
-        circles = [plane.circle(*point, RADIUS_M) for point in some]
+        circles = [projection.circle(*point, RADIUS_M) for point in some]
         ours = timed(times["point: product"], layer.find, some)
         theirs = timed(
             times["point: strtree"], lambda lat, lon: tree.query(shapely.Point(lon, lat), "intersects"), some

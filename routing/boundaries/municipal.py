@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 from msgspec import Struct
 
-from routing.boundaries import plane
+from routing.boundaries import projection
 from routing.boundaries.index import Index
 from routing.boundaries.layer import NEAREST_LIMIT_M, SEA_LIMIT_M, Border, Match, Share
 from routing.errors import Malformed
@@ -24,7 +24,7 @@ _CLEAR_CELLS = 64
 """Up to so many cells a circle is checked for lying in cells of one area before its edges are looked at."""
 
 _START = 1e-4
-"""Plane units, about 500 m: the first circle in which another area's border is sought."""
+"""Units of the projection, about 500 m: the first circle in which another area's border is sought."""
 
 _KEPT_POLYGONS = 64
 
@@ -153,24 +153,24 @@ class MunicipalLayer:
         ``Malformed`` when the radius is negative or no number.
         """
         Position(latitude, longitude)
-        if not 0.0 <= radius_m < plane.SEMI_MAJOR_M:
+        if not 0.0 <= radius_m < projection.SEMI_MAJOR_M:
             raise Malformed("a radius must be a number of metres from 0", field="$.radius_m")
         state = self._newest if as_of is None else self._on(as_of)
         middle = self._holder(latitude, longitude, state)
-        north, east = plane.degrees_per_m(latitude)
+        north, east = projection.degrees_per_m(latitude)
         wide, high = radius_m * east, radius_m * north
         box = (longitude - wide, latitude - high, longitude + wide, latitude + high)
         if radius_m == 0.0 or self._clear(box, state):
             return () if middle < 0 else (Share(self.codes[middle], 1.0),)
         at, to, left, right = self._edges_in(box)
-        parts = plane.circle_shares(
+        parts = projection.circle_shares(
             (at - (longitude, latitude)) / (wide, high),
             (to - (longitude, latitude)) / (wide, high),
             left,
             right,
             middle=middle,
         )
-        return plane.ranked({self.codes[area]: part for area, part in parts.items() if state.valid[area]})
+        return projection.ranked({self.codes[area]: part for area, part in parts.items() if state.valid[area]})
 
     def shares_of(self, shape: Any, *, as_of: date | None = None) -> tuple[Share, ...]:
         """How any shapely (Multi)Polygon in degrees divides among the areas, largest first, then by code."""
@@ -183,7 +183,7 @@ class MunicipalLayer:
         inside = shapely.get_coordinates(shapely.point_on_surface(shape))[0].tolist()
         near.add(self._holder(inside[1], inside[0], state))
         known = sorted(area for area in near if area >= 0 and state.valid[area])
-        return plane.shares_of(shape, [self.codes[area] for area in known], [self._shape(area) for area in known])
+        return projection.shares_of(shape, [self.codes[area] for area in known], [self._shape(area) for area in known])
 
     def polygon(self, code: str, *, as_of: date | None = None) -> Any:
         """The shapely (Multi)Polygon of an area in degrees, or None when there is no such area on that date."""
@@ -225,12 +225,12 @@ class MunicipalLayer:
 
     def _nearest(self, latitude: float, longitude: float, accept: Any) -> tuple[int, float] | None:
         """The nearest border of an area that is accepted: which area, and how many metres off."""
-        point = shapely.Point(*plane.flat_point(latitude, longitude))
+        point = shapely.Point(*projection.flat_point(latitude, longitude))
         pieces, lengths = self._tree.query_nearest(point, return_distance=True)
         fits = accept[self._sides[pieces]]
         reach = max(_START, 2.0 * float(lengths[0]))
         while not fits.any():
-            if reach > 8.0:  # the plane ends at 2 pi
+            if reach > 8.0:  # the projection ends at 2 pi
                 return None
             pieces = self._tree.query(point, predicate="dwithin", distance=reach)
             fits = accept[self._sides[pieces]]
@@ -241,7 +241,7 @@ class MunicipalLayer:
         owner = int(self._sides[pieces][nearest].min())
         which = int(np.argmax(nearest.any(axis=1)))
         line = self._tree.geometries[pieces[which]]
-        return owner, plane.distance_m(line, point, latitude, longitude, length=float(lengths[which]))
+        return owner, projection.distance_m(line, point, latitude, longitude, length=float(lengths[which]))
 
     def _clear(self, box: Sequence[float], state: _State) -> bool:
         """Whether one area, or none, fills all cells of a box."""
@@ -260,7 +260,7 @@ class MunicipalLayer:
 
     def _edges_in(self, box: Sequence[float]) -> tuple[Any, Any, Any, Any]:
         """All edges that may touch a box: their ends (longitude, latitude) and the areas on either side."""
-        (west, south), (east, north) = (plane.flat_point(box[1], box[0]), plane.flat_point(box[3], box[2]))
+        (west, south), (east, north) = (projection.flat_point(box[1], box[0]), projection.flat_point(box[3], box[2]))
         pieces = self._tree.query(shapely.box(west, south, east, north))
         points, starts = self._edges
         first, count = starts[pieces].astype(np.int64), (starts[pieces + 1] - starts[pieces]).astype(np.int64) - 1
@@ -308,4 +308,4 @@ def _borders(index: Index) -> tuple[tuple[Any, Any], Any, Any]:
     starts = index.file.array("pieces", "<u4")
     sides = index.file.array("sides", "<i4").reshape(-1, 2)
     piece = np.repeat(np.arange(len(sides)), np.diff(starts.astype(np.int64)))
-    return (points, starts), sides, shapely.STRtree(shapely.linestrings(plane.flattened(points), indices=piece))
+    return (points, starts), sides, shapely.STRtree(shapely.linestrings(projection.flattened(points), indices=piece))

@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 from msgspec import Struct
 
-from routing.boundaries import plane
+from routing.boundaries import projection
 from routing.boundaries.layer import NEAREST_LIMIT_M, SEA_LIMIT_M, Border, Match, Share
 from routing.errors import Misconfigured
 from routing.location import Position
@@ -158,39 +158,39 @@ class PrefectureLayer:
                 tuple(self._owners[number] for number in keep),
             )
         tree, owners = self._beside[code]
-        index, distance_m = plane.nearest(tree, latitude, longitude)
+        index, distance_m = projection.nearest(tree, latitude, longitude)
         return Border(distance_m, owners[index])
 
     def shares(
         self, latitude: float, longitude: float, radius_m: float, *, as_of: date | None = None
     ) -> tuple[Share, ...]:
         """How a circle divides among the prefectures, largest first."""
-        return self.shares_of(plane.circle(latitude, longitude, radius_m))
+        return self.shares_of(projection.circle(latitude, longitude, radius_m))
 
     def shares_of(self, shape: Any, *, as_of: date | None = None) -> tuple[Share, ...]:
         """How any shapely (Multi)Polygon in degrees divides among the prefectures, largest first."""
         touched = sorted(self._outlines.query(shape, predicate="intersects").tolist())
         codes = [self.codes[number] for number in touched]
-        return plane.shares_of(shape, codes, [self._shapes[code] for code in codes])
+        return projection.shares_of(shape, codes, [self._shapes[code] for code in codes])
 
     def polygon(self, code: str, *, as_of: date | None = None) -> Any:
         """The shapely (Multi)Polygon of a prefecture in degrees, or None when there is no such code."""
         return self._shapes.get(code)
 
     def _off_shore(self, latitude: float, longitude: float) -> Match:
-        index, distance_m = plane.nearest(self._shore, latitude, longitude)
+        index, distance_m = projection.nearest(self._shore, latitude, longitude)
         if distance_m > SEA_LIMIT_M or shapely.intersects_xy(self.abroad, longitude, latitude):
             return Match(None, "outside", distance_m)
         return Match(self._owners[index], "nearest" if distance_m <= NEAREST_LIMIT_M else "sea", distance_m)
 
 
 def _edges(shapes: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """All borders and shores in the plane, cut into short pieces, and the prefecture each belongs to."""
+    """All borders and shores in the projection, cut into short pieces, and the prefecture each belongs to."""
     pieces: list[Any] = []
     owners: list[str] = []
     for code, shape in shapes.items():
         for ring in shapely.get_rings(shapely.get_parts(shape)):
-            flat = plane.flattened(shapely.get_coordinates(ring))
+            flat = projection.flattened(shapely.get_coordinates(ring))
             starts = range(0, len(flat) - 1, _CHUNK)
             pieces.extend(shapely.linestrings(flat[start : start + _CHUNK + 1]) for start in starts)
             owners.extend(code for _ in starts)

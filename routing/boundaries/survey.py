@@ -23,8 +23,8 @@ from msgspec.structs import replace
 
 from routing.boundaries.build import Holders, shared_edges
 from routing.boundaries.index import Area, Finding, Index
-from routing.boundaries.plane import degrees_per_m
 from routing.boundaries.prefectures import PrefectureLayer
+from routing.boundaries.projection import degrees_per_m
 from routing.boundaries.sources import Content, Row, day
 from routing.directory.jis import CodesInForce, check_digit
 from routing.errors import Misconfigured

@@ -8,7 +8,7 @@ from datetime import date
 import shapely
 
 from routing.boundaries import Border, Match, Share
-from routing.boundaries.plane import circle
+from routing.boundaries.projection import circle
 from routing.location import Position
 
 SIDE = 0.1

@@ -10,7 +10,7 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routing.boundaries import plane
+from routing.boundaries import projection
 from routing.errors import Malformed, Misconfigured
 
 GRID = 1e-3
@@ -86,32 +86,34 @@ def test_maps_of_any_size_and_density_agree_with_plain_geometry(make_layer, seed
 def test_a_point_outside_gets_the_nearest_area_and_its_distance(make_layer, seed):
     shapes = random_map(seed)
     layer = make_layer(shapes)
-    flat = {code: shapely.transform(shape, plane.flattened) for code, shape in shapes.items()}
+    flat = {code: shapely.transform(shape, projection.flattened) for code, shape in shapes.items()}
 
     for latitude, longitude in asked(shapes, seed, 60):
         match = layer.find(latitude, longitude)
         if match.how == "inside":
             continue
-        point = shapely.Point(*plane.flat_point(latitude, longitude))
+        point = shapely.Point(*projection.flat_point(latitude, longitude))
         lengths = {code: point.distance(shape) for code, shape in flat.items()}
         nearest = min(lengths.values())
         assert lengths[match.municipality] == pytest.approx(nearest, abs=1e-8)
-        assert match.distance_m == pytest.approx(nearest * plane.scale_m(latitude), rel=1e-3, abs=0.05)
+        assert match.distance_m == pytest.approx(nearest * projection.scale_m(latitude), rel=1e-3, abs=0.05)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_border_is_the_nearest_other_area(make_layer, seed):
     shapes = random_map(seed)
     layer = make_layer(shapes)
-    flat = {code: shapely.transform(shape, plane.flattened) for code, shape in shapes.items()}
+    flat = {code: shapely.transform(shape, projection.flattened) for code, shape in shapes.items()}
 
     for latitude, longitude in asked(shapes, seed, 40):
         code = layer.find(latitude, longitude).municipality
         border = layer.border(latitude, longitude, code=code)
-        point = shapely.Point(*plane.flat_point(latitude, longitude))
+        point = shapely.Point(*projection.flat_point(latitude, longitude))
         lengths = {other: point.distance(shape.boundary) for other, shape in flat.items() if other != code}
         assert lengths[border.runner_up] == pytest.approx(min(lengths.values()), abs=1e-8)
-        assert border.distance_m == pytest.approx(min(lengths.values()) * plane.scale_m(latitude), rel=1e-3, abs=0.05)
+        assert border.distance_m == pytest.approx(
+            min(lengths.values()) * projection.scale_m(latitude), rel=1e-3, abs=0.05
+        )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -119,10 +121,10 @@ def test_the_border_is_the_nearest_other_area(make_layer, seed):
 def test_the_shares_of_a_circle_are_its_cut_areas(make_layer, seed, radius_m):
     shapes = random_map(seed)
     layer = make_layer(shapes)
-    north, east = plane.degrees_per_m(35.0)
+    north, east = projection.degrees_per_m(35.0)
 
     for latitude, longitude in asked(shapes, seed, 25):
-        north, east = plane.degrees_per_m(latitude)
+        north, east = projection.degrees_per_m(latitude)
         angles = np.linspace(0.0, 2.0 * np.pi, 2_000, endpoint=False)
         ring = (longitude + radius_m * east * np.cos(angles), latitude + radius_m * north * np.sin(angles))
         circle = shapely.polygons(np.column_stack(ring))
@@ -142,7 +144,7 @@ def test_the_shares_of_a_shape_agree_with_those_of_a_circle(make_layer):
     layer = make_layer(shapes)
 
     for latitude, longitude in asked(shapes, 3, 20):
-        of_shape = {s.code: s.share for s in layer.shares_of(plane.circle(latitude, longitude, 900.0))}
+        of_shape = {s.code: s.share for s in layer.shares_of(projection.circle(latitude, longitude, 900.0))}
         of_circle = {s.code: s.share for s in layer.shares(latitude, longitude, 900.0)}
         assert all(of_shape.get(c, 0.0) == pytest.approx(of_circle.get(c, 0.0), abs=2e-3) for c in of_shape | of_circle)
 

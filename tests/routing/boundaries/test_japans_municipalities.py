@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import shapely
 
-from routing.boundaries import MunicipalLayer, plane
+from routing.boundaries import MunicipalLayer, projection
 from routing.boundaries.build import build
 from routing.boundaries.index import Header
 from routing.boundaries.sources import read
@@ -180,7 +180,7 @@ async def load(connection, japan):
 
 async def test_postgis_gives_the_same_answers_for_20_000_points_and_2_000_circles(judge, japan, towns):
     points = near_towns(towns, 20_000, seed=11)
-    circles = [plane.circle(*point, 500.0) for point in points[:2_000]]
+    circles = [projection.circle(*point, 500.0) for point in points[:2_000]]
     connection = await asyncpg.connect(judge)
     try:
         await load(connection, japan)

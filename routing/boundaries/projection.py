@@ -1,4 +1,4 @@
-"""Lengths and areas on the ground for small things: the plane that boundary layers measure in.
+"""Lengths and areas on the ground for small things: the projection that boundary layers measure in.
 
 Distances are taken in the Mercator projection of the WGS-84 ellipsoid, where shapes are true locally: a length there
 times the scale at its middle latitude is a length on the ground (error below 0.1 % within 20 km, below 1 % within
@@ -22,14 +22,14 @@ ECCENTRICITY = 0.081_819_190_842_622
 """WGS-84, first."""
 
 _LOCAL = 0.02
-"""Plane units (radians at the equator), about 100 km in Japan: beyond it the great circle is taken."""
+"""Units of the projection (radians at the equator), about 100 km in Japan: beyond it the great circle is taken."""
 
 _POLE_DEG = 89.0
-"""The plane ends here; no road lies further."""
+"""The projection ends here; no road lies further."""
 
 
 def flattened(degrees: Any) -> Any:
-    """An array of (longitude, latitude) in degrees as (x, y) in the plane."""
+    """An array of (longitude, latitude) in degrees as (x, y) in the projection."""
     radians = np.radians(np.clip(degrees, (-np.inf, -_POLE_DEG), (np.inf, _POLE_DEG)))
     x, latitude = radians[:, 0], radians[:, 1]
     y = np.arcsinh(np.tan(latitude)) - ECCENTRICITY * np.arctanh(ECCENTRICITY * np.sin(latitude))
@@ -37,14 +37,14 @@ def flattened(degrees: Any) -> Any:
 
 
 def flat_point(latitude: float, longitude: float) -> tuple[float, float]:
-    """One position in the plane."""
+    """One position in the projection."""
     radians = math.radians(max(-_POLE_DEG, min(_POLE_DEG, latitude)))
     y = math.asinh(math.tan(radians)) - ECCENTRICITY * math.atanh(ECCENTRICITY * math.sin(radians))
     return math.radians(longitude), y
 
 
 def unflattened(x: float, y: float) -> tuple[float, float]:
-    """Latitude and longitude in degrees of a place in the plane."""
+    """Latitude and longitude in degrees of a place in the projection."""
     latitude = math.atan(math.sinh(y))
     for _ in range(3):  # each step gains two digits and more
         latitude = math.atan(math.sinh(y + ECCENTRICITY * math.atanh(ECCENTRICITY * math.sin(latitude))))
@@ -52,13 +52,13 @@ def unflattened(x: float, y: float) -> tuple[float, float]:
 
 
 def scale_m(latitude: float) -> float:
-    """Metres on the ground per unit of the plane at a latitude."""
+    """Metres on the ground per unit of the projection at a latitude."""
     radians = math.radians(max(-_POLE_DEG, min(_POLE_DEG, latitude)))
     return SEMI_MAJOR_M * math.cos(radians) / math.sqrt(1.0 - (ECCENTRICITY * math.sin(radians)) ** 2)
 
 
 def length_m(latitude: float, longitude: float, there: tuple[float, float], *, length: float) -> float:
-    """Metres from a position to a place in the plane that is ``length`` units away."""
+    """Metres from a position to a place in the projection that is ``length`` units away."""
     other = unflattened(*there)
     if length > _LOCAL:
         return float(great_circle((latitude, longitude), other).m)
@@ -66,7 +66,7 @@ def length_m(latitude: float, longitude: float, there: tuple[float, float], *, l
 
 
 def nearest(tree: Any, latitude: float, longitude: float) -> tuple[int, float]:
-    """Index of the nearest of a tree's lines (in the plane) and its distance in metres."""
+    """Index of the nearest of a tree's lines (in the projection) and its distance in metres."""
     point = shapely.Point(*flat_point(latitude, longitude))
     found, lengths = tree.query_nearest(point, return_distance=True, all_matches=False)
     index, length = int(found[0]), float(lengths[0])
@@ -74,7 +74,7 @@ def nearest(tree: Any, latitude: float, longitude: float) -> tuple[int, float]:
 
 
 def distance_m(line: Any, point: Any, latitude: float, longitude: float, *, length: float) -> float:
-    """Metres from ``point``, which is the position in the plane, to a line ``length`` units away."""
+    """Metres from ``point``, which is the position in the projection, to a line ``length`` units away."""
     there = shapely.get_coordinates(shapely.shortest_line(point, line))[1].tolist()
     return length_m(latitude, longitude, (there[0], there[1]), length=length)
 
