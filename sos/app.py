@@ -146,7 +146,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
         sources=sources,
         calls=voice,
         handing=handing,
-        disclosures=dispatch.disclosures(settings, journal, directory=directory, book=rules),
+        disclosures=dispatch.disclosures(settings, journal, directory=directory, rules=rules),
         addresses=await stack.enter_async_context(dispatch.geocoding(settings, journal)),
         intake=intake,
         registry=await registering.registry(settings, kept_open, rules),
@@ -189,7 +189,7 @@ def _readers(parts: _Parts) -> Iterator[Reader]:
     settings, journal, directory = parts.settings, parts.kept.journal, parts.sources.directory
     yield from parts.intake.readers()
     yield dispatch.planning(settings, journal, parts.sources)
-    yield from registering.readers(parts.registry, journal, parts.disclosures.book)
+    yield from registering.readers(parts.registry, journal, parts.disclosures.rules)
     yield from parts.handing.readers()
     yield from parts.calls.readers()
     dials = parts.calls.provider.dials

@@ -63,7 +63,7 @@ def timed(work: Callable[[Case], object], case: Case) -> float:
 
 
 def judge(case: Case) -> object:
-    return evaluate(case, book=BOOK, as_of=DAY)
+    return evaluate(case, rules=BOOK, as_of=DAY)
 
 
 def main() -> None:

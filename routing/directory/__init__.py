@@ -5,7 +5,7 @@ caller always gets somewhere.  How a channel works is not known here.
 """
 
 from routing.directory.agency import DEFAULT, Agency, Agreement, Centre, Hours, Station
-from routing.directory.book import Assignment, Directory
+from routing.directory.directory import Assignment, Directory
 from routing.directory.duty import Duty
 
 __all__ = ["DEFAULT", "Agency", "Agreement", "Assignment", "Centre", "Directory", "Duty", "Hours", "Station"]

@@ -10,9 +10,9 @@ from datetime import date
 from msgspec import Struct
 
 from routing.categories import Category
-from routing.law.book import Edition, Grant, Restriction, Rule, RuleBook
 from routing.law.case import Case
 from routing.law.codes import Obligation, OptOut, Outcome
+from routing.law.rule_book import Edition, Grant, Restriction, Rule, RuleBook
 from routing.law.terms import Clause, Terms
 from routing.services import RECIPIENT
 
@@ -73,12 +73,12 @@ _PERMITTED = (Obligation.RECIPIENT, Obligation.CATEGORIES, Obligation.WITHHELD, 
 """What every permitted disclosure records, whatever its row says."""
 
 
-def evaluate(case: Case, *, book: RuleBook, as_of: date) -> Verdict:
+def evaluate(case: Case, *, rules: RuleBook, as_of: date) -> Verdict:
     """The verdict on ``case`` under the rules in force on ``as_of``.  What is not permitted is referred or denied."""
-    edition = book.edition(case.jurisdiction, as_of)
+    edition = rules.edition(case.jurisdiction, as_of)
     if edition is None:
-        return _nothing_fits(case, book, None, ())
-    terms = book.terms(case.terms, as_of) if case.terms else None
+        return _nothing_fits(case, rules, None, ())
+    terms = rules.terms(case.terms, as_of) if case.terms else None
     first: Rule | None = None
     more: list[Rule] = []
     tried: list[Tried] = []
@@ -91,7 +91,7 @@ def evaluate(case: Case, *, book: RuleBook, as_of: date) -> Verdict:
         else:
             more.append(rule)
     if first is None:
-        return _nothing_fits(case, book, edition, tuple(tried))
+        return _nothing_fits(case, rules, edition, tuple(tried))
     if not first.outcome.permits:
         return _not_permitted(case, first, edition, tuple(tried))
     further = [rule for rule in more if rule.outcome.permits and rule.extends in ("", first.id)]
@@ -149,8 +149,8 @@ def _not_promised(case: Case, rule: Rule, terms: Terms | None) -> str | None:
     return None
 
 
-def _nothing_fits(case: Case, book: RuleBook, edition: Edition | None, tried: tuple[Tried, ...]) -> Verdict:
-    last = book.default
+def _nothing_fits(case: Case, rules: RuleBook, edition: Edition | None, tried: tuple[Tried, ...]) -> Verdict:
+    last = rules.default
     return Verdict(
         outcome=last.outcome,
         rule=last.id,

@@ -53,7 +53,7 @@ def explain(
     book = _book(rules)
     case = _case(case_file)
     day = _day(as_of)
-    verdict = evaluate(case, book=book, as_of=day)
+    verdict = evaluate(case, rules=book, as_of=day)
     if as_json:
         told = {"as_of": day, "rules": book.dataset, "case": case, "verdict": verdict}
         typer.echo(msgspec.json.encode(told).decode())

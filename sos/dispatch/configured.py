@@ -140,12 +140,12 @@ def rules(settings: Settings, directory: Directory, *, now: datetime) -> RuleBoo
     return open_rules(settings.rules, countries=countries, terms=terms, as_of=now.date())
 
 
-def disclosures(settings: Settings, journal: Journal, *, directory: Directory, book: RuleBook) -> Disclosures:
+def disclosures(settings: Settings, journal: Journal, *, directory: Directory, rules: RuleBook) -> Disclosures:
     """Who decides what may be told."""
     return Disclosures(
         journal,
         directory=directory,
-        book=book,
+        rules=rules,
         domains={TenantId(tenant.id): tenant.domain for tenant in settings.tenants},
         policies={TenantId(tenant.id): Policy(terms=tenant.terms) for tenant in settings.tenants},
         senders={TenantId(tenant.id): _sender(tenant, settings) for tenant in settings.tenants},

@@ -111,14 +111,14 @@ class Disclosures:
         journal: Journal,
         *,
         directory: Directory,
-        book: RuleBook,
+        rules: RuleBook,
         domains: Mapping[TenantId, str],
         policies: Mapping[TenantId, Policy] = MappingProxyType({}),
         senders: Mapping[TenantId, Sender] = MappingProxyType({}),
     ) -> None:
         self._journal = journal
         self._directory = directory
-        self.book = book
+        self.rules = rules
         self._domains = domains
         self._policies = policies
         self._senders = senders
@@ -215,7 +215,7 @@ class Disclosures:
         shown = {category: held[category] for category in judged.verdict.categories}
         brief = self._brief(state, judged, shown, before=before)
         forms = await self._forms(brief, judged.agency)
-        return _command(judged, brief=brief, before=before, forms=forms, rules=self.book.dataset)
+        return _command(judged, brief=brief, before=before, forms=forms, rules=self.rules.dataset)
 
     def _agency(self, agency: AgencyId) -> Agency:
         known = self._directory.agencies.get(agency)
@@ -249,8 +249,8 @@ class Disclosures:
             terms=policy.terms,
             mode=state.mode,
         )
-        today = self.book.day(case.jurisdiction, self._journal.clock.now())
-        verdict = evaluate(case, book=self.book, as_of=today)
+        today = self.rules.day(case.jurisdiction, self._journal.clock.now())
+        verdict = evaluate(case, rules=self.rules, as_of=today)
         return _Judged(agency=agency, case=case, policy=policy, verdict=verdict, referral=referral)
 
     async def _policy(self, state: Incident) -> Policy:
@@ -291,8 +291,8 @@ class Disclosures:
         """Whether a supervisor who says more than before could permit it: asking again for nothing helps nobody."""
         facts = judged.case.facts | _A_SUPERVISOR_KNOWS
         case = msgspec.structs.replace(judged.case, facts=facts)
-        today = self.book.day(case.jurisdiction, self._journal.clock.now())
-        return evaluate(case, book=self.book, as_of=today).outcome.permits
+        today = self.rules.day(case.jurisdiction, self._journal.clock.now())
+        return evaluate(case, rules=self.rules, as_of=today).outcome.permits
 
     async def _before(self, state: Incident, agency: Agency) -> Brief:
         """The brief that ``agency`` has now.  ``Refused`` when it has none."""
@@ -324,7 +324,7 @@ class Disclosures:
             before=before,
             without=verdict.without,
             responsible=self._instead(state, agency) if before else "",
-            zone=self.book.zone(agency.country),
+            zone=self.rules.zone(agency.country),
         )
 
     def _instead(self, state: Incident, agency: Agency) -> str:

@@ -36,10 +36,10 @@ FIELDS: Mapping[str, str] = {"medical": "medical", "family_contact": "familyCont
 class EmergencyCopies:
     WANTS = (VehicleRecognised, HelpEscalated, DisclosureDecided)
 
-    def __init__(self, journal: Journal, registry: Registry, book: RuleBook) -> None:
+    def __init__(self, journal: Journal, registry: Registry, rules: RuleBook) -> None:
         self._journal = journal
         self._registry = registry
-        self._book = book
+        self._rules = rules
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
         """Each incident once, however much of it is in the batch."""
@@ -65,7 +65,7 @@ class EmergencyCopies:
             return
         unconscious = not isinstance(news.event, VehicleRecognised) or _silent(state)
         case = self._case(state, unconscious=unconscious)
-        verdict = evaluate(case, book=self._book, as_of=self._book.day(case.jurisdiction, self._journal.clock.now()))
+        verdict = evaluate(case, rules=self._rules, as_of=self._rules.day(case.jurisdiction, self._journal.clock.now()))
         wanted = held & set(verdict.categories) - set(state.registered)
         opened = {category: await self._open(state, holder, category) for category in sorted(wanted)}
         parts = {category: section for category, section in opened.items() if section}
@@ -73,7 +73,7 @@ class EmergencyCopies:
         withheld = held - set(verdict.categories) - set(state.registered) | lost
         if not parts and not withheld:
             return
-        command = _command(holder, case, verdict, self._book, parts=parts, withheld=withheld)
+        command = _command(holder, case, verdict, self._rules, parts=parts, withheld=withheld)
         await self._journal.execute(news.incident, command, actor=ACTOR, causation=news.id)
 
     async def _held(self, state: Incident) -> tuple[SubjectId | None, set[Category]]:
@@ -129,7 +129,7 @@ def _command(
     holder: SubjectId,
     case: Case,
     verdict: Verdict,
-    book: RuleBook,
+    rules: RuleBook,
     *,
     parts: Mapping[Category, bytes],
     withheld: set[Category],
@@ -140,7 +140,7 @@ def _command(
         rule=verdict.rule,
         ground=verdict.ground,
         law_version=verdict.law_version,
-        rules=book.dataset,
+        rules=rules.dataset,
         necessity=case.danger or "",
         consent=case.consent_difficulty or "",
         facts=tuple(sorted(case.facts)),

@@ -41,7 +41,7 @@ def changed(case=LIFE, **changes):
 
 
 def judge(case=LIFE, *, as_of=DAY, **changes):
-    return evaluate(changed(case, **changes), book=BOOK, as_of=as_of)
+    return evaluate(changed(case, **changes), rules=BOOK, as_of=as_of)
 
 
 codes = st.none() | st.sampled_from([*map(str, Danger), *map(str, ConsentDifficulty), "curiosity", ""])
@@ -71,7 +71,7 @@ def rows_of(case, verdict, day):
 
 @given(cases, days)
 def test_no_verdict_gives_more_than_its_rows_allow_and_nothing_is_given_where_none_permits(case, day):
-    verdict = evaluate(case, book=BOOK, as_of=day)
+    verdict = evaluate(case, rules=BOOK, as_of=day)
     rows = rows_of(case, verdict, day)
 
     if not verdict.outcome.permits:
@@ -92,7 +92,7 @@ def test_no_verdict_gives_more_than_its_rows_allow_and_nothing_is_given_where_no
 
 @given(cases, days)
 def test_whatever_is_permitted_meets_every_condition_of_the_row_that_permits_it(case, day):
-    verdict = evaluate(case, book=BOOK, as_of=day)
+    verdict = evaluate(case, rules=BOOK, as_of=day)
 
     for rule in rows_of(case, verdict, day) if verdict.outcome.permits else ():
         assert case.path in rule.paths
@@ -107,7 +107,7 @@ def test_whatever_is_permitted_meets_every_condition_of_the_row_that_permits_it(
 
 @given(cases, days)
 def test_protection_of_life_without_consent_in_japan_always_has_both_limbs_and_names_them(case, day):
-    verdict = evaluate(case, book=BOOK, as_of=day)
+    verdict = evaluate(case, rules=BOOK, as_of=day)
 
     if any(ground.startswith("JP-27-1-ii") for ground in verdict.grounds):
         assert verdict.necessity in set(Danger)
@@ -117,7 +117,7 @@ def test_protection_of_life_without_consent_in_japan_always_has_both_limbs_and_n
 
 @given(cases, days)
 def test_a_wish_that_nothing_be_shared_is_overridden_only_while_help_is_being_brought_and_never_for_commerce(case, day):
-    verdict = evaluate(case, book=BOOK, as_of=day)
+    verdict = evaluate(case, rules=BOOK, as_of=day)
 
     if verdict.opt_out_overridden:
         assert case.live
@@ -130,7 +130,7 @@ def test_a_wish_that_nothing_be_shared_is_overridden_only_while_help_is_being_br
 
 @given(cases, days)
 def test_every_row_is_accounted_for(case, day):
-    verdict = evaluate(case, book=BOOK, as_of=day)
+    verdict = evaluate(case, rules=BOOK, as_of=day)
     edition = BOOK.edition(case.jurisdiction, day)
 
     passed_over = [tried.rule for tried in verdict.tried]

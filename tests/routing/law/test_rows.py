@@ -21,7 +21,7 @@ def judged(*changes):
     document = TABLE["defaults"]
     for change in changes:
         document = document | change
-    return evaluate(msgspec.convert(document, Case), book=BOOK, as_of=DAY)
+    return evaluate(msgspec.convert(document, Case), rules=BOOK, as_of=DAY)
 
 
 def fired(verdict):

@@ -87,7 +87,7 @@ def test_a_change_of_the_law_is_a_second_file_and_takes_effect_on_its_day():
         .replace('"minor", "delay"]', '"minor", "delay", "other"]')
         .replace("APPI-2024-04-01", "APPI-2027-04-01")
     )
-    book = read(jp=until("2027-03-31"), **{"jp-3.toml": loosened})
+    rules = read(jp=until("2027-03-31"), **{"jp-3.toml": loosened})
     case = Case(
         jurisdiction="JP",
         live=True,
@@ -97,33 +97,33 @@ def test_a_change_of_the_law_is_a_second_file_and_takes_effect_on_its_day():
         held_categories=frozenset({Category.LOC}),
     )
 
-    before, after = (evaluate(case, book=book, as_of=day) for day in (date(2027, 3, 31), date(2027, 4, 1)))
+    before, after = (evaluate(case, rules=rules, as_of=day) for day in (date(2027, 3, 31), date(2027, 4, 1)))
 
     assert (before.outcome, before.law_version) == (Outcome.REFER, "APPI-2024-04-01")
     assert (after.outcome, after.rule, after.law_version) == (Outcome.PERMIT, "JP-01", "APPI-2027-04-01")
 
 
 def test_a_law_begins_at_midnight_where_it_holds():
-    book = RuleBook.shipped()
+    rules = RuleBook.shipped()
     eve = datetime(2027, 3, 31, 15, 0, tzinfo=UTC)
 
-    assert book.day("JP", eve) == date(2027, 4, 1)
-    assert book.day("JP", eve - timedelta(seconds=1)) == date(2027, 3, 31)
-    assert (book.day("DE", eve), book.day("US", eve), book.day("KR", eve)) == (date(2027, 3, 31),) * 3
+    assert rules.day("JP", eve) == date(2027, 4, 1)
+    assert rules.day("JP", eve - timedelta(seconds=1)) == date(2027, 3, 31)
+    assert (rules.day("DE", eve), rules.day("US", eve), rules.day("KR", eve)) == (date(2027, 3, 31),) * 3
     with pytest.raises(Misconfigured, match="'Mars/Olympus' is no time zone"):
         read(('zone = "Asia/Tokyo"', 'zone = "Mars/Olympus"'))
 
 
 def test_a_jurisdiction_or_terms_that_somebody_relies_on_and_that_are_missing_are_named():
-    book = RuleBook.shipped()
+    rules = RuleBook.shipped()
 
-    book.require(["JP", "DE", "GB", "US"], terms=["demo-terms"], as_of=DAY)
+    rules.require(["JP", "DE", "GB", "US"], terms=["demo-terms"], as_of=DAY)
     with pytest.raises(Misconfigured, match="'KR'"):
-        book.require(["JP", "KR"], as_of=DAY)
+        rules.require(["JP", "KR"], as_of=DAY)
     with pytest.raises(Misconfigured, match="no terms 'acme'"):
-        book.require(terms=["acme"], as_of=DAY)
+        rules.require(terms=["acme"], as_of=DAY)
     with pytest.raises(Misconfigured, match="'JP' on 2020-01-01"):
-        book.require(["JP"], as_of=date(2020, 1, 1))
+        rules.require(["JP"], as_of=date(2020, 1, 1))
 
 
 def test_where_two_rows_fit_both_grounds_are_kept_and_the_narrower_list_counts():
@@ -156,7 +156,7 @@ id = "JP-02\"""",
         held_categories=frozenset(Category),
     )
 
-    verdict = evaluate(case, book=read(jp=doubled), as_of=DAY)
+    verdict = evaluate(case, rules=read(jp=doubled), as_of=DAY)
 
     assert (verdict.rule, verdict.also) == ("JP-01", ("JP-01-N",))
     assert verdict.grounds == ("JP-27-1-ii", "JP-27-1-iv")
@@ -181,10 +181,10 @@ def test_rules_are_loaded_from_a_folder_and_an_empty_folder_is_refused(tmp_path)
 
 
 def test_every_shipped_terms_file_speaks_of_rescue():
-    book = RuleBook.shipped()
+    rules = RuleBook.shipped()
 
     assert {"mitsubishi-connect", "mini-connected", "g-link", "gmo-linkdrive", "okura", "demo-terms"} <= set(
-        book.brands
+        rules.brands
     )
-    for name in book.brands:
-        assert book.terms(name, DAY).clause_for(Path.LIFE_PROTECTION) is not None
+    for name in rules.brands:
+        assert rules.terms(name, DAY).clause_for(Path.LIFE_PROTECTION) is not None

@@ -48,7 +48,7 @@ async def _told(service: Service, incident: IncidentId) -> None:
     disclosures = Disclosures(
         service.journal,
         directory=service.directory,
-        book=RuleBook.shipped(),
+        rules=RuleBook.shipped(),
         domains={TenantId("acme"): "acme.example"},
     )
     await disclosures.decide(incident, agency=FIRE, operator=HANAKO, necessity="call_for_help", consent="no_answer")

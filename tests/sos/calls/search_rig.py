@@ -61,7 +61,7 @@ class SearchHouse:
         self.provider = SimulatedProvider(clock=clock, misbehaviour=0, seed=seed, answering=False)
         self.channel = SimulatedChannel(name="portal", misbehaviour=0)
         self.disclosures = Disclosures(
-            journal, directory=self.directory, book=RuleBook.shipped(), domains={TENANT: "acme.sos.example"}
+            journal, directory=self.directory, rules=RuleBook.shipped(), domains={TENANT: "acme.sos.example"}
         )
         self._people = tuple(people)
         self._desk_lines = desks

@@ -185,7 +185,7 @@ class World:
         self.channel = SimulatedChannel(name="portal", misbehaviour=0.05, seed=seed)
         self.people = PEOPLE[: self.dice.choice((0, 0, 1, 2, 3))]
         self.practice = Practice(tells=self.dice.random() < 0.8)
-        self.disclosures = Disclosures(self.journal, directory=DIRECTORY, book=BOOK, domains={TENANT: "acme.example"})  # type: ignore[arg-type]
+        self.disclosures = Disclosures(self.journal, directory=DIRECTORY, rules=BOOK, domains={TENANT: "acme.example"})  # type: ignore[arg-type]
         self.alive: dict[str, bool] = dict.fromkeys(OPERATORS[: self.dice.choice((0, 0, 1, 2, 3))], True)
         self.keen = self.dice.choice((0.0, 0.1, 0.5, 0.9))
         self.cursors: Counter[str] = Counter()

@@ -33,7 +33,7 @@ def directory() -> Directory:
 
 @pytest.fixture
 def disclosures(journal: Journal, directory: Directory) -> Disclosures:
-    return Disclosures(journal, directory=directory, book=RuleBook.shipped(), domains={TENANT: "acme.sos.example"})
+    return Disclosures(journal, directory=directory, rules=RuleBook.shipped(), domains={TENANT: "acme.sos.example"})
 
 
 @pytest.fixture

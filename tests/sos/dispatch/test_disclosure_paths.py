@@ -32,7 +32,7 @@ def _disclosures(journal, directory, **policy):
     return Disclosures(
         journal,
         directory=directory,
-        book=RuleBook.shipped(),
+        rules=RuleBook.shipped(),
         domains={TENANT: "acme.sos.example"},
         policies={TENANT: Policy(**{"terms": "demo-terms"} | policy)},
         senders={TENANT: SENDER},
