@@ -28,7 +28,7 @@ class Disclose(Protocol):
 
 
 class Agencies(Protocol):
-    async def said(
+    async def record_spoken(
         self, operator: OperatorId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
     ) -> None:
         """Record what the operator heard an agency say on the telephone."""

@@ -112,7 +112,7 @@ class Replies:
         given = command(answer, disclosure=disclosure, agency=agency, text=text)
         await self._journal.execute(incident, given, actor=f"agency:{agency}")
 
-    async def said(
+    async def record_spoken(
         self, operator: OperatorId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
     ) -> None:
         """Record what the operator heard somebody at the agency say, on the telephone.  Errors as for ``answer``.

@@ -93,4 +93,4 @@ class AgencySaid(OfIncident, frozen=True, kw_only=True, tag="agency_said"):
 
     async def obey(self, window: Window) -> None:
         agencies = window.room.agencies
-        await agencies.said(window.operator.id, self.incident, self.disclosure, self.said, self.text)
+        await agencies.record_spoken(window.operator.id, self.incident, self.disclosure, self.said, self.text)

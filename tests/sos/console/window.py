@@ -33,7 +33,7 @@ class Elsewhere:
         self.requests.append(request)
         raise NotImplementedError
 
-    async def said(
+    async def record_spoken(
         self, operator: OperatorId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
     ) -> None:
         self.heard.append(answer)

@@ -72,10 +72,10 @@ async def test_an_operator_records_what_was_said_on_the_telephone_and_nobody_els
     replies = Replies(journal)
 
     with pytest.raises(Refused):
-        await replies.said(OperatorId("jiro"), incident, told, "taken_over")
+        await replies.record_spoken(OperatorId("jiro"), incident, told, "taken_over")
     with pytest.raises(Malformed):
-        await replies.said(HANAKO, incident, told, "perhaps")
-    await replies.said(HANAKO, incident, told, "taken_over")
+        await replies.record_spoken(HANAKO, incident, told, "perhaps")
+    await replies.record_spoken(HANAKO, incident, told, "taken_over")
 
     assert (await journal.state(incident)).disclosures[0].taken_over
     assert (await journal.store.stream(incident))[-1].actor == "operator:hanako"

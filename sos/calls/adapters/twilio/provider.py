@@ -175,7 +175,7 @@ class TwilioProvider:
         if (found := self._here(leg)) is None or found[1].state.reach is not Reach.UP or sound.id in found[1].said:
             return
         room, stored = found
-        url = self._options.urls.said(await self._played.keep(sound))
+        url = self._options.urls.played(await self._played.keep(sound))
         if await self._context.rest.change(room.conference, stored.leg, announce_url=url, announce_method="POST"):
             stored.said = [*stored.said[1 - _MOST_SAID :], sound.id]
             self._context.save_soon(room)
@@ -333,11 +333,11 @@ class TwilioProvider:
             raise Unknown("there is no notice of this name")
         return twiml.playing((self._options.urls.sound(name),))
 
-    def said(self, name: str) -> str:
+    def played(self, name: str) -> str:
         """TwiML that plays made speech once; ``Unknown`` when nobody may come for it any more."""
-        return twiml.playing((self._options.urls.said_sound(name),) if self._played.wav(name) else ())
+        return twiml.playing((self._options.urls.played_sound(name),) if self._played.wav(name) else ())
 
-    def said_sound(self, name: str) -> bytes:
+    def played_sound(self, name: str) -> bytes:
         """Made speech as WAV (mu-law, 8 kHz); ``Unknown`` when nobody may come for it any more."""
         return self._played.wav(name)
 

@@ -48,10 +48,10 @@ class Urls(Struct, frozen=True, kw_only=True):
     def notice(self, name: str) -> str:
         return self._with_overrides(f"/twilio/notices/{quote(name)}")
 
-    def said(self, name: str) -> str:
+    def played(self, name: str) -> str:
         return self._with_overrides(f"/twilio/said/{quote(name)}")
 
-    def said_sound(self, name: str) -> str:
+    def played_sound(self, name: str) -> str:
         return f"{self.base}/twilio/said/{quote(name)}.wav"
 
     def sound(self, name: str) -> str:

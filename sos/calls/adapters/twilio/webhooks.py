@@ -81,9 +81,9 @@ class Exchange(Protocol):
 
     def sound(self, name: str) -> bytes: ...
 
-    def said(self, name: str) -> str: ...
+    def played(self, name: str) -> str: ...
 
-    def said_sound(self, name: str) -> bytes: ...
+    def played_sound(self, name: str) -> bytes: ...
 
     def to_people(self) -> str: ...
 
@@ -162,13 +162,13 @@ class TwilioDoor:
             "/twilio/wait": self._wait,
             "/twilio/hold": self._hold,
             "/twilio/notices/{name}": self._notice,
-            "/twilio/said/{name}": self._said,
+            "/twilio/said/{name}": self._play,
         }
         posts = [web.post(path, self._signed(handler)) for path, handler in signed.items()]
         return [
             *posts,
             web.get("/twilio/sounds/{name}.wav", self._signed(self._sound)),
-            web.get("/twilio/said/{name}.wav", self._signed(self._said_sound)),
+            web.get("/twilio/said/{name}.wav", self._signed(self._played_sound)),
             web.get("/twilio/stream/{incident}/{leg}", self._stream),
             web.get("/console/voice-token", self._voice_token),
         ]
@@ -311,12 +311,12 @@ class TwilioDoor:
         sound = await asyncio.to_thread(self._exchange.sound, request.match_info["name"])
         return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "max-age=86400"})
 
-    async def _said(self, request: web.Request, _: Mapping[str, str]) -> web.Response:
-        return _twiml(self._exchange.said(request.match_info["name"]))
+    async def _play(self, request: web.Request, _: Mapping[str, str]) -> web.Response:
+        return _twiml(self._exchange.played(request.match_info["name"]))
 
-    async def _said_sound(self, request: web.Request, _: Mapping[str, str]) -> web.Response:
+    async def _played_sound(self, request: web.Request, _: Mapping[str, str]) -> web.Response:
         """Speech made of personal data: nobody on the way may keep it."""
-        sound = self._exchange.said_sound(request.match_info["name"])
+        sound = self._exchange.played_sound(request.match_info["name"])
         return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "no-store"})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
