@@ -3,8 +3,8 @@
 At least once: the cursor is saved after the work, so after a crash the last events come again and the commands they
 lead to are found done.  What a reader cannot handle is tried several times with growing pauses and then set aside
 durably (``asides``), with an alarm and a way to try it again: the reader goes on, since the next crash must not wait
-behind it.  Readers ``by_incident`` work on many incidents at once, tenants in turns (``lanes``); what fails there
-delays its own incident alone.
+behind it.  Readers ``by_incident`` work on many incidents at once, tenants in turns (``incident_queues``); what
+fails there delays its own incident alone.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from sos.clock import Clock, epoch_ms
 from sos.errors import Refused, Unavailable
 from sos.incident.events import Event, Recorded
 from sos.incident.model import EventId, TenantId, new_id
+from sos.journal.incident_queues import IncidentQueues, Pause
 from sos.journal.journal import Journal
-from sos.journal.lanes import Lanes, Pause
 from sos.journal.store import Aside, Store
 
 log = structlog.get_logger()
@@ -63,7 +63,7 @@ class Reader(Struct, frozen=True, kw_only=True):
     from_now: bool = False
     """Start at the end and store no cursor: for readers that only show what happens."""
     by_incident: bool = False
-    """Each incident in a lane of its own (``lanes``), so that events come one by one and incidents in no order."""
+    """Each incident in its own queue (``incident_queues``), so that events come one by one and incidents in no order."""
     at_once: int | None = AT_ONCE
     """Incidents under way at most; None for readers that wait for the world, each incident on its own."""
     instead: Callable[[Recorded], Awaitable[None]] | None = None
@@ -100,8 +100,10 @@ class Follower:
         self._saved_at = clock.now()
         self._tried: Counter[EventId] = Counter()
         self._failed_at: dict[TenantId, datetime] = {}
-        lanes = Lanes(self._handle_in_lane, clock=clock, at_once=reader.at_once) if reader.by_incident else None
-        self._lanes = lanes
+        queues = (
+            IncidentQueues(self._handle_in_queue, clock=clock, at_once=reader.at_once) if reader.by_incident else None
+        )
+        self._queues = queues
         self.running = False
         self.set_aside = 0
         """Events set aside since the start; what still lies there, of earlier runs too, is for ``Asides`` to say."""
@@ -113,7 +115,7 @@ class Follower:
     @property
     def position(self) -> int:
         """Everything before it is done."""
-        oldest = self._lanes.oldest if self._lanes is not None else None
+        oldest = self._queues.oldest if self._queues is not None else None
         return self._position if oldest is None else oldest
 
     async def run(self) -> None:
@@ -124,8 +126,8 @@ class Follower:
             await self._follow()
         finally:
             self.running = False
-            if self._lanes is not None:
-                await self._lanes.stop()
+            if self._queues is not None:
+                await self._queues.stop()
 
     async def try_again(self, aside: Aside) -> None:
         """Try once more what was set aside: it is forgotten when that goes well, else it stays with the new error."""
@@ -163,7 +165,7 @@ class Follower:
         for event in batch:
             if event.damaged and not self._reader.from_now:
                 await self._put_aside(event, DAMAGED, tries=1)
-        if self._lanes is None:
+        if self._queues is None:
             wanted = [event for event in batch if self._wanted(event)]
             if wanted:
                 await self._handle(wanted)
@@ -171,7 +173,7 @@ class Follower:
             return
         for event in batch:
             if self._wanted(event):
-                await self._lanes.put(self._position, event)
+                await self._queues.put(self._position, event)
             self._position += 1
 
     def _wanted(self, event: Recorded) -> bool:
@@ -218,7 +220,7 @@ class Follower:
         disgraced = failed_at is not None and self._clock.now() - failed_at < DISGRACE
         return () if disgraced else SHORT_PAUSES
 
-    async def _handle_in_lane(self, event: Recorded) -> Pause:
+    async def _handle_in_queue(self, event: Recorded) -> Pause:
         """Until it is done, or set aside: others of its incident wait for it, and nobody else."""
         try:
             return await self._handle_alone(event, PAUSES)

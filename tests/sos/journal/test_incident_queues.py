@@ -12,8 +12,8 @@ from sos.clock import ManualClock, SystemClock
 from sos.errors import Unavailable
 from sos.incident.events import OperatorLost, Recorded
 from sos.incident.model import EventId, IncidentId, OperatorId, TenantId
+from sos.journal.incident_queues import IncidentQueues
 from sos.journal.journal import Journal
-from sos.journal.lanes import Lanes
 from sos.journal.readers import TRIES, Follower, Reader
 from sos.journal.store import Store
 from tests.conftest import NEW_YEAR
@@ -63,50 +63,50 @@ async def turns() -> None:
 
 async def test_one_incident_that_hangs_holds_up_no_other_and_its_own_order_stays(clock: ManualClock):
     world = World()
-    lanes = Lanes(world.handle, clock=clock)
+    queues = IncidentQueues(world.handle, clock=clock)
     for position, (incident, n) in enumerate([("a", 1), ("a", 2), ("b", 1), ("b", 2)]):
-        await lanes.put(position, happened(incident, n))
+        await queues.put(position, happened(incident, n))
     world.let("b-1", "b-2", "a-2")
 
     await turns()
 
     assert world.done == ["b-1", "b-2"]
     assert world.begun == ["a-1", "b-1", "b-2"]
-    assert lanes.oldest == 0
+    assert queues.oldest == 0
     world.let("a-1")
     await turns()
     assert world.done[2:] == ["a-1", "a-2"]
-    assert lanes.oldest is None
-    await lanes.stop()
+    assert queues.oldest is None
+    await queues.stop()
 
 
 async def test_no_more_is_held_undone_than_there_is_room_for(clock: ManualClock):
     world = World()
-    lanes = Lanes(world.handle, clock=clock, ahead=3)
+    queues = IncidentQueues(world.handle, clock=clock, ahead=3)
     for position in range(3):
-        await lanes.put(position, happened(f"i{position}", 1))
-    fourth = asyncio.create_task(lanes.put(3, happened("i3", 1)))
+        await queues.put(position, happened(f"i{position}", 1))
+    fourth = asyncio.create_task(queues.put(3, happened("i3", 1)))
 
     await turns()
     assert not fourth.done()
     world.let("i1-1")
     await fourth
-    assert lanes.oldest == 0
+    assert queues.oldest == 0
 
-    await lanes.stop()
+    await queues.stop()
 
 
 async def test_what_was_stopped_is_forgotten_here_and_comes_again_from_the_journal(clock: ManualClock):
     world = World()
-    lanes = Lanes(world.handle, clock=clock)
-    await lanes.put(0, happened("a", 1))
+    queues = IncidentQueues(world.handle, clock=clock)
+    await queues.put(0, happened("a", 1))
     await turns()
 
-    await lanes.stop()
+    await queues.stop()
 
-    assert (lanes.oldest, world.done) == (None, [])
+    assert (queues.oldest, world.done) == (None, [])
     world.let("a-1")
-    await lanes.put(0, happened("a", 1))
+    await queues.put(0, happened("a", 1))
     await turns()
     assert world.done == ["a-1"]
 
@@ -114,20 +114,20 @@ async def test_what_was_stopped_is_forgotten_here_and_comes_again_from_the_journ
 async def test_tenants_take_turns_so_a_flood_delays_a_neighbour_by_what_is_under_way(clock: ManualClock):
     """Counted, not timed: of a flood of 200 the neighbour's one crash is begun after the four that were under way."""
     world = World()
-    lanes = Lanes(world.handle, clock=clock, at_once=4)
+    queues = IncidentQueues(world.handle, clock=clock, at_once=4)
     flood = [happened(f"flood{number}", 1, tenant="loud") for number in range(200)]
     for position, event in enumerate(flood):
-        await lanes.put(position, event)
+        await queues.put(position, event)
     await turns()
     assert len(world.begun) == 3  # three quarters of the room: one tenant never has it all
 
-    await lanes.put(200, happened("crash", 1, tenant="neighbour"))
+    await queues.put(200, happened("crash", 1, tenant="neighbour"))
     await turns()
 
     assert world.begun[3] == "crash-1"
     world.let("crash-1", *(event.id for event in flood))
     async with asyncio.timeout(60):
-        while lanes.oldest is not None:
+        while queues.oldest is not None:
             await turns()
     assert sorted(world.done) == sorted(["crash-1", *(event.id for event in flood)])  # behind, never away
 
@@ -138,12 +138,12 @@ async def test_many_crashes_of_a_neighbour_get_every_other_turn(clock: ManualClo
     async def handle(event: Recorded) -> None:
         begun.append(event.tenant)
 
-    lanes = Lanes(handle, clock=clock, at_once=1)
+    queues = IncidentQueues(handle, clock=clock, at_once=1)
     for position in range(60):
         tenant = "loud" if position < 50 else "neighbour"
-        await lanes.put(position, happened(f"i{position}", 1, tenant=tenant))
+        await queues.put(position, happened(f"i{position}", 1, tenant=tenant))
     async with asyncio.timeout(60):
-        while lanes.oldest is not None:
+        while queues.oldest is not None:
             await turns()
 
     assert begun.index("neighbour") <= 2
@@ -158,16 +158,16 @@ async def test_an_incident_that_rests_until_its_next_try_leaves_its_place_to_oth
         tried.append(event.id)
         return timedelta(seconds=1) if event.id == "a-1" and tried.count("a-1") < 3 else None
 
-    lanes = Lanes(handle, clock=clock, at_once=1)
+    queues = IncidentQueues(handle, clock=clock, at_once=1)
     for position, (incident, n) in enumerate([("a", 1), ("a", 2), ("b", 1)]):
-        await lanes.put(position, happened(incident, n))
+        await queues.put(position, happened(incident, n))
     await turns()
 
     assert tried == ["a-1", "b-1"]
     await clock.advance(timedelta(seconds=2))
     await turns()
     assert tried == ["a-1", "b-1", "a-1", "a-1", "a-2"]
-    assert lanes.oldest is None
+    assert queues.oldest is None
 
 
 async def events(journal: Journal, count: int) -> list[Recorded]:

@@ -2,7 +2,7 @@
 
 Within an incident the order of the journal holds; between incidents tenants take turns (``turns``), so a tenant with a
 thousand crashes delays another one's by the few that are under way.  What is under way is known here alone, so the
-cursor of a reader with lanes may pass no event that is not done: after a crash everything from the oldest that was
+cursor of a reader with queues may pass no event that is not done: after a crash everything from the oldest that was
 under way comes again, and whoever acts on the world asks what it did before it does it again.
 """
 
@@ -25,13 +25,13 @@ Pause = timedelta | None
 """How long an incident rests before its event is tried again; None when the event is done."""
 
 
-class _Lane(Struct, kw_only=True):
+class _Queue(Struct, kw_only=True):
     incident: IncidentId
     tenant: TenantId
     events: deque[tuple[int, Recorded]]
 
 
-class Lanes:
+class IncidentQueues:
     """``handle`` takes one event and deals with its own failures."""
 
     def __init__(
@@ -51,8 +51,8 @@ class Lanes:
         self._at_once = at_once
         self._share = None if at_once is None else max(1, at_once * 3 // 4)
         self._ahead = ahead
-        self._lanes: dict[IncidentId, _Lane] = {}
-        self._turns: Turns[_Lane] = Turns()
+        self._queues: dict[IncidentId, _Queue] = {}
+        self._turns: Turns[_Queue] = Turns()
         self._busy: Counter[TenantId] = Counter()
         self._undone: dict[int, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,13 +69,13 @@ class Lanes:
             self._moved.clear()
             await self._moved.wait()
         self._undone[position] = None
-        lane = self._lanes.get(event.incident)
-        if lane is not None:
-            lane.events.append((position, event))
+        queue = self._queues.get(event.incident)
+        if queue is not None:
+            queue.events.append((position, event))
             return
-        lane = _Lane(incident=event.incident, tenant=event.tenant, events=deque([(position, event)]))
-        self._lanes[event.incident] = lane
-        self._turns.put(lane.tenant, lane)
+        queue = _Queue(incident=event.incident, tenant=event.tenant, events=deque([(position, event)]))
+        self._queues[event.incident] = queue
+        self._turns.put(queue.tenant, queue)
         self._begin()
 
     async def stop(self) -> None:
@@ -84,7 +84,7 @@ class Lanes:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._lanes.clear()
+        self._queues.clear()
         self._turns = Turns()
         self._busy.clear()
         self._undone.clear()
@@ -93,29 +93,29 @@ class Lanes:
         """Let those run whose turn it is, as many as there is room for."""
         while self._at_once is None or self._busy.total() < self._at_once:
             full = [tenant for tenant, busy in self._busy.items() if self._share is not None and busy >= self._share]
-            lane = self._turns.take(but=full)
-            if lane is None:
+            queue = self._turns.take(but=full)
+            if queue is None:
                 return
-            self._busy[lane.tenant] += 1
-            task = asyncio.create_task(self._run(lane), name=f"lane {lane.incident}")
+            self._busy[queue.tenant] += 1
+            task = asyncio.create_task(self._run(queue), name=f"queue {queue.incident}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, lane: _Lane) -> None:
-        position, event = lane.events[0]
+    async def _run(self, queue: _Queue) -> None:
+        position, event = queue.events[0]
         try:
             pause = await self._handle(event)
         finally:
-            self._busy[lane.tenant] -= 1
+            self._busy[queue.tenant] -= 1
         if pause is not None:
             self._begin()
             await self._clock.wait(pause)
         else:
-            lane.events.popleft()
+            queue.events.popleft()
             del self._undone[position]
             self._moved.set()
-        if lane.events:
-            self._turns.put(lane.tenant, lane)
+        if queue.events:
+            self._turns.put(queue.tenant, queue)
         else:
-            del self._lanes[lane.incident]
+            del self._queues[queue.incident]
         self._begin()
