@@ -33,7 +33,7 @@ from sos.dispatch.adapters.cards import Cards
 from sos.dispatch.adapters.portal import Links
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.ladder import number, numbers
-from sos.dispatch.lost import LostDoor
+from sos.dispatch.lost import LostEndpoint
 from sos.dispatch.sources import open_sources
 from sos.exports import configured as exports
 from sos.exports.package import Exporter
@@ -255,12 +255,12 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES + 1)
     headers.furnish(app, secure=settings.secure)
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
-    app.add_routes(intake_http.SchemaDoor(described).routes())
+    app.add_routes(intake_http.SchemaEndpoint(described).routes())
     app.add_routes(intake.routes(clock))
     console = Console(_room(parts), access, base_map=base_map(), connects=desk_sources(settings))
     app.add_routes(console.routes())
     app.add_routes(parts.handing.routes(signed_in=lambda request: f"operator:{operator_of(request)}"))
-    lost = LostDoor.opened(settings, parts.sources, clock=clock, tenant_of=tenant_of)
+    lost = LostEndpoint.opened(settings, parts.sources, clock=clock, tenant_of=tenant_of)
     app.add_routes((await stack.enter_async_context(lost)).routes())
     app.add_routes(exports.routes(settings, parts.exporter))
     app.add_routes(registering.routes(settings, parts.registry, clock))

@@ -40,7 +40,7 @@ font-weight:700;min-height:1.6em}
 """
 
 
-class AgencyDoor:
+class AgencyEndpoint:
     """The page and the WebRTC offers (WHIP, RFC 9725) of agencies' people."""
 
     def __init__(self, bridge: Bridge, journal: Journal, *, agency_of: AgencyOf, turn: Turn) -> None:
@@ -92,7 +92,7 @@ class AgencyDoor:
         return sdp_answer(answer, location=request.path)
 
     async def _ice(self, request: web.Request) -> web.Response:
-        """Relays (as ``IceDoor``) while the agency may join, 409 otherwise: an old link is no free relay."""
+        """Relays (as ``IceEndpoint``) while the agency may join, 409 otherwise: an old link is no free relay."""
         incident, agency = await self._agency(request)
         free_leg(await self._journal.state(incident), agency)
         return relays(self._turn, "agency")

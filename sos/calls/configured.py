@@ -13,9 +13,9 @@ from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.adapters.twilio import configured as twilio
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.webhooks import OperatorOf
-from sos.calls.agency import AgencyDoor, AgencyOf
+from sos.calls.agency import AgencyEndpoint, AgencyOf
 from sos.calls.bridge import Bridge, NumberOf
-from sos.calls.http import IceDoor, IncidentOfCall, SenderOf, VehicleDoor
+from sos.calls.http import IceEndpoint, IncidentOfCall, SenderOf, VehicleEndpoint
 from sos.calls.loudness import Loudness
 from sos.calls.on_call import OnCall, Person, with_people
 from sos.calls.port import Sound
@@ -74,19 +74,19 @@ class Calls(Struct, frozen=True, kw_only=True):
 
     def open_doors(self, app: web.Application, callers: Callers) -> None:
         """Where vehicles, desks, agencies and, when it carries voice, Twilio come in."""
-        vehicles = VehicleDoor(
+        vehicles = VehicleEndpoint(
             self.bridge,
             self.kept.journal,
             sender_of=callers.sender_of,
             incident_of_call=callers.incident_of_call,
             relays=lambda: self.turn.servers("vehicle"),
         )
-        agencies = AgencyDoor(self.bridge, self.kept.journal, agency_of=callers.agency_of, turn=self.turn)
-        relays = IceDoor(self.turn, sender_of=callers.sender_of, operator_of=callers.operator_of)
+        agencies = AgencyEndpoint(self.bridge, self.kept.journal, agency_of=callers.agency_of, turn=self.turn)
+        relays = IceEndpoint(self.turn, sender_of=callers.sender_of, operator_of=callers.operator_of)
         app.add_routes([*vehicles.routes(), *agencies.routes(), *relays.routes()])
         if self.settings.twilio is None or not isinstance(self.provider, TwilioProvider):
             return
-        door = twilio.door(
+        endpoint = twilio.door(
             self.settings,
             self.settings.twilio,
             exchange=self.provider,
@@ -95,8 +95,8 @@ class Calls(Struct, frozen=True, kw_only=True):
             operator_of=callers.operator_of,
             clock=self.kept.clock,
         )
-        app.add_routes(door.routes())
-        app.on_shutdown.append(door.close)
+        app.add_routes(endpoint.routes())
+        app.on_shutdown.append(endpoint.close)
 
 
 @asynccontextmanager

@@ -54,7 +54,7 @@ class IncidentOfCall(Protocol):
         ...
 
 
-class VehicleDoor:
+class VehicleEndpoint:
     def __init__(
         self,
         bridge: Bridge,
@@ -177,7 +177,7 @@ def _keys(body: bytes) -> str:
     return keys
 
 
-class IceDoor:
+class IceEndpoint:
     """Where a vehicle and an operator's page ask for relays before they call.
 
     Whoever gets no answer calls without: a relay makes a call possible, it is never a condition of one.

@@ -21,9 +21,9 @@ from routing.errors import RoutingError
 from routing.geocode import Geocoder
 from routing.law import RuleBook
 from routing.plan import Sources
-from sos.dispatch.adapters.callback import CallbackDoor
-from sos.dispatch.adapters.cards import CardDoor, Cards, Shelf, SignedIn
-from sos.dispatch.adapters.eido import EidoChannel, EidoDoor
+from sos.dispatch.adapters.callback import CallbackEndpoint
+from sos.dispatch.adapters.cards import CardEndpoint, Cards, Shelf, SignedIn
+from sos.dispatch.adapters.eido import EidoChannel, EidoEndpoint
 from sos.dispatch.adapters.https import HttpsChannel, check_settings
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel
@@ -85,9 +85,9 @@ class HandingOver(Struct, frozen=True, kw_only=True):
         clock = self.journal.clock
         return [
             *Portal(self.replies, self.links, self.directory, lasting=self.lasting).routes(),
-            *CallbackDoor(self.replies, self.directory, clock, public_url=self.public_url).routes(),
-            *EidoDoor(self.eido, self.replies, self.links, self.directory, clock).routes(),
-            *CardDoor(self.cards, self.journal, signed_in=signed_in).routes(),
+            *CallbackEndpoint(self.replies, self.directory, clock, public_url=self.public_url).routes(),
+            *EidoEndpoint(self.eido, self.replies, self.links, self.directory, clock).routes(),
+            *CardEndpoint(self.cards, self.journal, signed_in=signed_in).routes(),
         ]
 
 

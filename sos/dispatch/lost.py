@@ -56,7 +56,7 @@ class Rate(Struct, frozen=True):
     burst: float
 
 
-class LostDoor:
+class LostEndpoint:
     """``POST /lost``."""
 
     def __init__(
@@ -85,7 +85,7 @@ class LostDoor:
     @asynccontextmanager
     async def opened(
         cls, settings: Settings, plan: PlanSources, *, clock: Clock, tenant_of: TenantOf
-    ) -> AsyncIterator["LostDoor"]:
+    ) -> AsyncIterator["LostEndpoint"]:
         """The door as the settings say.  ``Misconfigured`` names a setting that is wrong."""
         try:
             sources = _sources(settings, plan)

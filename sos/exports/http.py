@@ -40,7 +40,7 @@ class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
     """Build it although something asked for is lost or damaged; the package says what."""
 
 
-class ExportDoor:
+class ExportEndpoint:
     def __init__(self, exporter: Exporter, auditors: Sequence[Auditor]) -> None:
         self._exporter = exporter
         self._auditors = tuple(auditors)

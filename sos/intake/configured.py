@@ -17,10 +17,10 @@ from sos.incident.model import IncidentId, Mode, TenantId
 from sos.intake.acceptance import Acceptance
 from sos.intake.answers import Answers
 from sos.intake.auth import ALGORITHMS, NONCES_KEPT, Credentials, Rate, SigningKey, TokenIssuer
-from sos.intake.http import IncidentDoor
+from sos.intake.http import IncidentEndpoint
 from sos.intake.http import routes as event_routes
 from sos.intake.matching import Matching
-from sos.intake.mqtt import Broker, MqttDoor
+from sos.intake.mqtt import Broker, MqttEndpoint
 from sos.intake.nonces import Nonces
 from sos.intake.reader import Filer
 from sos.intake.receipts import Receipts
@@ -137,7 +137,7 @@ def _public(keys: object, where: str) -> Iterator[dict[str, object]]:
 
 def _mqtt(
     settings: Settings, *, acceptance: Acceptance, credentials: Credentials, answers: Answers, journal: Journal
-) -> MqttDoor | None:
+) -> MqttEndpoint | None:
     if not settings.mqtt_url:
         return None
     broker = Broker.at(
@@ -147,7 +147,7 @@ def _mqtt(
         version=settings.mqtt_version,
     )
     mine = {TenantId(each.id) for each in settings.tenants if each.mqtt}
-    return MqttDoor(
+    return MqttEndpoint(
         broker,
         acceptance=acceptance,
         credentials=credentials,
@@ -171,7 +171,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     matching: Matching
     answers: Answers
     tests: TestCalls
-    mqtt: MqttDoor | None
+    mqtt: MqttEndpoint | None
 
     @classmethod
     def of(cls, settings: Settings, journal: Journal, *, secret: bytes) -> "Intake":
@@ -211,7 +211,7 @@ class Intake(Struct, frozen=True, kw_only=True):
 
     def routes(self, clock: Clock) -> list[web.RouteDef]:
         """Where the clouds of vehicles come in."""
-        incidents = IncidentDoor(self.journal, self.credentials, self.answers)
+        incidents = IncidentEndpoint(self.journal, self.credentials, self.answers)
         return [*event_routes(self.acceptance, self.credentials, clock), *incidents.routes()]
 
     def readers(self) -> tuple[Reader, ...]:

@@ -31,7 +31,7 @@ from sos.problems import TooLarge, TooSlow, UnsupportedMedia, problem
 _JSON = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
 
 
-class SchemaDoor:
+class SchemaEndpoint:
     """The interface described: ``/v1/openapi.json`` and ``/v1/schemas/``; public, it holds nobody's data."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
@@ -51,7 +51,7 @@ class SchemaDoor:
         return web.Response(body=schema, content_type="application/schema+json")
 
 
-class IncidentDoor:
+class IncidentEndpoint:
     """What a tenant may ask of its own incidents: the receipt of a test call, and what its vehicle shall get."""
 
     def __init__(self, journal: Journal, credentials: Credentials, answers: Answers) -> None:
@@ -102,11 +102,11 @@ def routes(
     acceptance: Acceptance, credentials: Credentials, clock: Clock, *, body_timeout_s: float = BODY_TIMEOUT_S
 ) -> list[web.RouteDef]:
     """The routes of intake; its errors are answered by ``problems_middleware`` of the application."""
-    door = EventDoor(acceptance, credentials, clock, body_timeout_s=body_timeout_s)
-    return [web.post("/v1/events", door.post)]
+    endpoint = EventEndpoint(acceptance, credentials, clock, body_timeout_s=body_timeout_s)
+    return [web.post("/v1/events", endpoint.post)]
 
 
-class EventDoor:
+class EventEndpoint:
     """``POST /v1/events``."""
 
     def __init__(

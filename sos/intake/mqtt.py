@@ -202,7 +202,7 @@ def _user(message: aiomqtt.Message) -> Mapping[str, str]:
     return dict(getattr(message.properties, "UserProperty", ()))
 
 
-class MqttDoor:
+class MqttEndpoint:
     """Takes reports from the broker and carries answers to it, for as long as it runs."""
 
     def __init__(

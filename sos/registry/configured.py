@@ -13,7 +13,7 @@ from sos.journal.configured import Kept
 from sos.journal.journal import Journal
 from sos.journal.readers import Reader, by_incident
 from sos.registry.emergency import EmergencyCopies
-from sos.registry.http import Registrar, RegistryDoor
+from sos.registry.http import Registrar, RegistryEndpoint
 from sos.registry.index import Index
 from sos.registry.lifecycle import Role
 from sos.registry.pack import agree, configured
@@ -51,7 +51,7 @@ def routes(settings: Settings, made: Registry, clock: Clock) -> list[web.RouteDe
         Registrar(id=each.id, tenant=TenantId(each.tenant), role=Role(each.role), token_digest=each.token_digest)
         for each in settings.registrars
     )
-    return RegistryDoor(made, registrars, clock=clock).routes()
+    return RegistryEndpoint(made, registrars, clock=clock).routes()
 
 
 def _terms(rules: RuleBook, settings: Settings, *, now: datetime) -> dict[TenantId, Terms]:

@@ -60,7 +60,7 @@ class _Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     purpose: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class RegistryDoor:
+class RegistryEndpoint:
     def __init__(self, registry: Registry, registrars: Sequence[Registrar], *, clock: Clock) -> None:
         self._registry = registry
         self._registrars = tuple(registrars)

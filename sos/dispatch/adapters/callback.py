@@ -29,7 +29,7 @@ class _Given(Struct, frozen=True):
 _given = msgspec.json.Decoder(_Given)
 
 
-class CallbackDoor:
+class CallbackEndpoint:
     """``POST /agency/callback/{incident}/{disclosure}``."""
 
     def __init__(self, replies: Replies, directory: Directory, clock: Clock, *, public_url: str) -> None:

@@ -234,7 +234,7 @@ class Cards:
         )
 
 
-class CardDoor:
+class CardEndpoint:
     """``/console/cards``: below the console, so that the desk's session opens it."""
 
     def __init__(self, cards: Cards, journal: Journal, *, signed_in: SignedIn) -> None:

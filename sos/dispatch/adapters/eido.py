@@ -304,7 +304,7 @@ class Addresses(Protocol):
     def is_eido(self, agency: str, token: str) -> bool: ...
 
 
-class EidoDoor:
+class EidoEndpoint:
     """The routes below ``/agency/eido``."""
 
     def __init__(

@@ -20,7 +20,7 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from recording.keys import KeyStore
 from sos.app import running
 from sos.calls.adapters.embedded.media_server import MediaServer
-from sos.calls.http import IceDoor
+from sos.calls.http import IceEndpoint
 from sos.calls.port import IceServer, LegUp
 from sos.calls.turn import LASTS, Turn
 from sos.clock import SystemClock
@@ -102,7 +102,7 @@ async def door() -> AsyncIterator[str]:
 
     turn = Turn((RELAY,), "secret", clock=At())
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(IceDoor(turn, sender_of=sender_of, operator_of=operator_of).routes())  # type: ignore[arg-type]
+    app.add_routes(IceEndpoint(turn, sender_of=sender_of, operator_of=operator_of).routes())  # type: ignore[arg-type]
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

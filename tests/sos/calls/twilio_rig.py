@@ -14,7 +14,7 @@ from sos.calls.adapters.twilio.context import Options
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account
 from sos.calls.adapters.twilio.twiml import Urls
-from sos.calls.adapters.twilio.webhooks import Trust, TwilioDoor, VoiceKeys
+from sos.calls.adapters.twilio.webhooks import Trust, TwilioEndpoint, VoiceKeys
 from sos.calls.legs import LegState
 from sos.clock import Clock, SystemClock
 from sos.errors import Forbidden
@@ -121,7 +121,7 @@ class TwilioHouse:
         )  # fmt: skip
         await self.provider.__aenter__()
         self.events = Events(self.provider)
-        self.door = TwilioDoor(
+        self.door = TwilioEndpoint(
             self.provider,
             self.switchboard,
             trust=Trust(account=self.emulator.account, tokens=("next", self.emulator.token), base=self.base),

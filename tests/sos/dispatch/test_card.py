@@ -7,7 +7,7 @@ from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
 from routing.directory import Directory
-from sos.dispatch.adapters.cards import KEPT, CardDoor, Cards, Shelf
+from sos.dispatch.adapters.cards import KEPT, CardEndpoint, Cards, Shelf
 from sos.dispatch.card import card_of, page, text
 from sos.errors import Forbidden, Unavailable
 from sos.incident.commands import CloseIncident
@@ -205,7 +205,7 @@ def _signed_in(request: web.Request) -> str:
     return "operator:hanako"
 
 
-async def _get(door: CardDoor, path: str, **headers: str) -> tuple[int, str]:
+async def _get(door: CardEndpoint, path: str, **headers: str) -> tuple[int, str]:
     app = web.Application(middlewares=[problems_middleware])
     app.add_routes(door.routes())
     async with (
@@ -221,7 +221,7 @@ async def test_a_card_is_shown_to_a_signed_in_desk_although_the_database_is_away
     cards = Cards(away, directory)
     await cards.restore()
     cards.keep(REPORT, incident=INCIDENT, mode=Mode.LIVE, reported_at=NOW)
-    door = CardDoor(cards, away, signed_in=_signed_in)
+    door = CardEndpoint(cards, away, signed_in=_signed_in)
 
     assert (await _get(door, f"/console/cards/{INCIDENT}"))[0] == 403
     status, html = await _get(door, f"/console/cards/{INCIDENT}", **{"X-Desk": "hanako"})
@@ -237,7 +237,7 @@ async def test_that_a_card_was_shown_stands_in_the_journal(journal, arrive, dire
     cards = Cards(journal, directory)
     incident = await arrive()
     await cards.handle(await journal.store.stream(incident))
-    door = CardDoor(cards, journal, signed_in=_signed_in)
+    door = CardEndpoint(cards, journal, signed_in=_signed_in)
 
     await _get(door, f"/console/cards/{incident}", **{"X-Desk": "hanako"})
 

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from recording.keys import KeyStore
 from routing.directory import Directory
 from sos.clock import SystemClock
-from sos.dispatch.adapters.callback import CallbackDoor
-from sos.dispatch.adapters.eido import MOST_EXPIRES_S, EidoChannel, EidoDoor
+from sos.dispatch.adapters.callback import CallbackEndpoint
+from sos.dispatch.adapters.eido import MOST_EXPIRES_S, EidoChannel, EidoEndpoint
 from sos.dispatch.adapters.https import HttpsChannel, check_url
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.simulated import LOSSES, Fault, SimulatedChannel
@@ -88,7 +88,7 @@ async def conveying(tmp_path) -> AsyncIterator[tuple]:
     links = Links(KeyStore(tmp_path).secret("portal"), public_url="http://127.0.0.1")
     channel = EidoChannel()
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(EidoDoor(channel, InventedReplies(), links, Directory.demo(), CLOCK).routes())
+    app.add_routes(EidoEndpoint(channel, InventedReplies(), links, Directory.demo(), CLOCK).routes())
     async with TestServer(app) as server:
         yield channel, str(server.make_url(links.eido(FIRE).removeprefix("http://127.0.0.1"))), PARCEL
 
@@ -478,8 +478,8 @@ async def doors(journal, arrive, disclosures, tmp_path):
     replies, eido = Replies(journal), EidoChannel()
     app = web.Application(middlewares=[problems_middleware])
     app.add_routes(Portal(replies, links, directory).routes())
-    app.add_routes(EidoDoor(eido, replies, links, directory, CLOCK).routes())
-    app.add_routes(CallbackDoor(replies, directory, CLOCK, public_url=f"http://127.0.0.1:{port}").routes())
+    app.add_routes(EidoEndpoint(eido, replies, links, directory, CLOCK).routes())
+    app.add_routes(CallbackEndpoint(replies, directory, CLOCK, public_url=f"http://127.0.0.1:{port}").routes())
     async with TestServer(app, port=port), aiohttp.ClientSession() as session:
         yield Doors(journal, incident, told, links, key, session, eido)
 
@@ -679,7 +679,7 @@ async def test_a_certificate_that_the_directory_asks_for_must_be_shown(tmp_path)
     directory = Directory.demo()
     directory.agencies[FIRE].channels["eido"] = {"certificate": "00" * 32}
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(EidoDoor(EidoChannel(), InventedReplies(), links, directory, CLOCK).routes())
+    app.add_routes(EidoEndpoint(EidoChannel(), InventedReplies(), links, directory, CLOCK).routes())
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         url = server.make_url(links.eido(FIRE).removeprefix("http://127.0.0.1"))
         async with session.get(url) as response:

@@ -21,7 +21,7 @@ from routing.lost.codec import MAX_REQUEST_BYTES, read_answer, read_request, wri
 from routing.lost.messages import Errors, Fault, FindService, FindServiceResponse, Redirect, Warn
 from routing.lost.server import Peer, Sources, answer
 from routing.shapes import Point
-from sos.dispatch.lost import LostDoor, Rate
+from sos.dispatch.lost import LostEndpoint, Rate
 from sos.problems import Unauthenticated, problems_middleware
 from tests.conftest import NEW_YEAR
 
@@ -81,7 +81,7 @@ async def the_door(sources, clock, *, strangers=PLENTY, areas=(), peers=None, to
         client = Client(
             session, source=sources.source, urls={peer.domain: url}, now=clock.now, monotonic=lambda: 0.0, timeout_s=5.0
         )
-        door = LostDoor(
+        door = LostEndpoint(
             msgspec.structs.replace(sources, peers=(peer,) if areas else ()),
             client,
             clock=clock,

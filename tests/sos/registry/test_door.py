@@ -14,7 +14,7 @@ from sos.clock import ManualClock
 from sos.journal.migrate import upgrade
 from sos.journal.sqlite import SqliteStore
 from sos.problems import MEDIA_TYPE, problems_middleware
-from sos.registry.http import ACTING, OPERATIONS, Registrar, RegistryDoor
+from sos.registry.http import ACTING, OPERATIONS, Registrar, RegistryEndpoint
 from sos.registry.lifecycle import Role
 from sos.registry.pack import shipped
 from sos.registry.registry import Registry
@@ -47,7 +47,7 @@ async def door(registry: Registry, clock: ManualClock) -> AsyncIterator[Client]:
         for name, tenant in TOKENS.items()
     ]
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(RegistryDoor(registry, registrars, clock=clock).routes())
+    app.add_routes(RegistryEndpoint(registry, registrars, clock=clock).routes())
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -235,7 +235,7 @@ async def test_a_pack_that_contradicts_itself_is_the_senders_fault(door: Client)
 
 
 async def test_every_route_refuses_a_stranger_and_is_described(door: Client, registry: Registry, clock: ManualClock):
-    routes = {(route.method, route.path) for route in RegistryDoor(registry, (), clock=clock).routes()}
+    routes = {(route.method, route.path) for route in RegistryEndpoint(registry, (), clock=clock).routes()}
 
     for method, path in routes:
         status, _ = await ask(door, method, path.removeprefix("/v1/registry/").replace("{subject}", "x"), who="nobody")

@@ -9,7 +9,7 @@ from sos.calls.adapters.twilio.context import Options
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account, Rest
 from sos.calls.adapters.twilio.twiml import Urls
-from sos.calls.adapters.twilio.webhooks import OperatorOf, Trust, TwilioDoor, VoiceKeys
+from sos.calls.adapters.twilio.webhooks import OperatorOf, Trust, TwilioEndpoint, VoiceKeys
 from sos.calls.bridge import DESK, Bridge, NumberOf
 from sos.calls.http import IncidentOfCall
 from sos.clock import Clock
@@ -80,7 +80,7 @@ def door(
     incident_of_call: IncidentOfCall,
     operator_of: OperatorOf,
     clock: Clock,
-) -> TwilioDoor:
+) -> TwilioEndpoint:
     """Where Twilio comes in."""
     secret = _secret("api_key_secret_file", group.api_key_secret_file)
     keys = VoiceKeys(
@@ -90,7 +90,7 @@ def door(
         application=group.desk_application_sid,
         edges=group.desk_edges,
     )
-    return TwilioDoor(
+    return TwilioEndpoint(
         exchange,
         bridge,
         trust=_trust(settings, group),

@@ -124,7 +124,7 @@ OperatorOf = Callable[[web.Request], OperatorId]
 """The operator whose desk asks; ``Forbidden`` when it is nobody's."""
 
 
-class TwilioDoor:
+class TwilioEndpoint:
     """The routes below ``/twilio``, and ``/console/voice-token``."""
 
     def __init__(
