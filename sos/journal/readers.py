@@ -63,7 +63,7 @@ class Reader(Struct, frozen=True, kw_only=True):
     from_now: bool = False
     """Start at the end and store no cursor: for readers that only show what happens."""
     by_incident: bool = False
-    """Each incident in its own queue (``incident_queues``), so that events come one by one and incidents in no order."""
+    """Each incident in its own queue (``incident_queues``): events come one by one, incidents in no order."""
     at_once: int | None = AT_ONCE
     """Incidents under way at most; None for readers that wait for the world, each incident on its own."""
     instead: Callable[[Recorded], Awaitable[None]] | None = None
