@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from sos.console import frames
 from sos.console.hub import Hub, message
 from sos.errors import Unavailable
 from sos.incident.model import State
@@ -69,10 +70,10 @@ class Health:
     async def watch(self, hub: Hub) -> None:
         """Tell every desk how the house is, for ever."""
         while True:
-            hub.tell(message({"t": "health", "items": await self.items(), "waiting": await self._count_waiting()}))
+            hub.tell(message(frames.HealthFrame(items=await self.items(), waiting=await self._count_waiting())))
             await self._journal.clock.wait(EVERY)
 
-    async def items(self) -> dict[str, str]:
+    async def items(self) -> dict[str, frames.Health]:
         """State of each part in one word: ``ok``, ``degraded`` or ``down``."""
         return {
             "journal": await self._journal_state(),
@@ -80,7 +81,7 @@ class Health:
             "voice": "down" if "voice" in self._failures else "ok",
         }
 
-    async def _journal_state(self) -> str:
+    async def _journal_state(self) -> frames.Health:
         try:
             await self._journal.store.ping()
         except Unavailable:

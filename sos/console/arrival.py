@@ -4,6 +4,7 @@ import asyncio
 
 from sos.clock import timestamp
 from sos.console.acd import OWNED
+from sos.console.frames import Agency, Sitting, Welcome
 from sos.console.hub import IN_ONE_GO, event_message, message, snapshot_message
 from sos.console.window import Window
 from sos.incident.events import OF_THE_REGISTRY
@@ -30,33 +31,32 @@ def welcome(window: Window, *, active: bool) -> None:
     """Who sits there and what the house has, then what rings without the database."""
     room, operator = window.room, window.operator
     agencies = {
-        agency.id: {
-            "name_ja": agency.name_ja,
-            "name_en": agency.name_en,
-            "service": agency.service,
-            "exercise_partner": agency.exercise_partner,
-            "default": agency.default,
-            "lines": room.lines.get(agency.id, {}),
-            "speaks": room.speaks(AgencyId(agency.id)) is not None,
-        }
+        agency.id: Agency(
+            name_ja=agency.name_ja,
+            name_en=agency.name_en,
+            service=agency.service,
+            exercise_partner=agency.exercise_partner,
+            default=agency.default,
+            lines=room.lines.get(agency.id, {}),
+            speaks=room.speaks(AgencyId(agency.id)) is not None,
+        )
         for agency in room.directory.agencies.values()
     }
     window.mailbox.put(
         message(
-            {
-                "t": "welcome",
-                "operator": {"id": operator.id, "name": operator.name, "supervisor": operator.supervisor},
-                "desk": window.desk,
-                "active": active,
-                "now": timestamp(room.journal.clock.now()),
-                "demo": room.demo,
-                "boot": room.boot,
-                "agencies": agencies,
-                "languages": ["ja", "en"],
-                "brands": room.brands(),
-                "dials": room.dials,
-                "voice": room.voice_of(operator.id),
-            }
+            Welcome(
+                operator=Sitting(id=operator.id, name=operator.name, supervisor=operator.supervisor),
+                desk=window.desk,
+                active=active,
+                now=timestamp(room.journal.clock.now()),
+                demo=room.demo,
+                boot=room.boot,
+                agencies=agencies,
+                languages=("ja", "en"),
+                brands=room.brands(),
+                dials=room.dials,
+                voice=room.voice_of(operator.id),
+            )
         )
     )
     room.outage.tell(window.mailbox)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from sos.clock import timestamp
+from sos.console.frames import EventFrame, Frame, Levels, Snapshot
 from sos.incident.events import OF_THE_REGISTRY, Recorded
 from sos.incident.model import Incident, IncidentId, LegId, OperatorId
 
@@ -89,7 +90,7 @@ class Hub:
         for incident, legs in loudness.items():
             desks = [mailbox for mailbox in self._mailboxes if incident in mailbox.watching]
             if desks:
-                text = message({"t": "levels", "incident": incident, "legs": legs})
+                text = message(Levels(incident=incident, legs=legs))
                 for mailbox in desks:
                     mailbox.glance(text)
 
@@ -105,18 +106,17 @@ class Hub:
 def event_message(recorded: Recorded) -> str:
     """One event as desks get it: the header, no personal data."""
     return message(
-        {
-            "t": "event",
-            "position": recorded.position,
-            "incident": recorded.incident,
-            "tenant": recorded.tenant,
-            "id": recorded.id,
-            "n": recorded.n,
-            "kind": type(recorded.event).__name__,
-            "at": timestamp(recorded.at),
-            "actor": recorded.actor,
-            "data": recorded.event,
-        }
+        EventFrame(
+            position=recorded.position,
+            incident=recorded.incident,
+            tenant=recorded.tenant,
+            id=recorded.id,
+            n=recorded.n,
+            kind=type(recorded.event).__name__,
+            at=timestamp(recorded.at),
+            actor=recorded.actor,
+            data=recorded.event,
+        )
     )
 
 
@@ -124,11 +124,11 @@ async def snapshot_message(incidents: Sequence[Incident], *, position: int, tota
     """Where things stand, written in pieces: between them everybody else has a turn."""
     pieces: list[str] = []
     for start in range(0, len(incidents), IN_ONE_GO):
-        pieces.append(message(incidents[start : start + IN_ONE_GO])[1:-1])
+        pieces.append(_encode(incidents[start : start + IN_ONE_GO]).decode()[1:-1])
         await asyncio.sleep(0)
-    told = message({"t": "snapshot", "position": position, "total": total})
-    return f'{told[:-1]},"incidents":[{",".join(pieces)}]}}'
+    told = message(Snapshot(position=position, incidents=(), total=total))
+    return told.replace('"incidents":[]', f'"incidents":[{",".join(pieces)}]', 1)
 
 
-def message(content: object) -> str:
+def message(content: Frame) -> str:
     return _encode(content).decode()

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from routing.categories import Category
 from sos.clock import timestamp
+from sos.console.frames import Degraded, Recorded, ReportKnown
 from sos.console.hub import Hub, Mailbox, message
 from sos.errors import Refused, Unavailable, Unknown
 from sos.incident.commands import ReadParts
@@ -85,23 +86,22 @@ class Outage:
             except (Unknown, Refused) as not_there:  # it repeated a report that had opened another incident
                 log.warning("shown_and_not_opened", incident=incident, reason=str(not_there))
             del self._shown[incident]
-            self._hub.tell(message({"t": "recorded", "incident": incident}))
+            self._hub.tell(message(Recorded(incident=incident)))
 
 
 def _degraded(report: Unrecorded) -> str:
     known = report.report
     return message(
-        {
-            "t": "degraded",
-            "incident": report.incident,
-            "received_at": timestamp(report.received_at),
-            "trigger": report.trigger,
-            "mode": report.mode,
-            "report": {
-                "location": known.location,
-                "vehicle": known.vehicle,
-                "crash": known.crash,
-                "call_back": known.call_back,
-            },
-        }
+        Degraded(
+            incident=report.incident,
+            received_at=timestamp(report.received_at),
+            trigger=report.trigger,
+            mode=report.mode,
+            report=ReportKnown(
+                location=known.location,
+                vehicle=known.vehicle,
+                crash=known.crash,
+                call_back=known.call_back,
+            ),
+        )
     )

@@ -7,6 +7,7 @@ from msgspec import Struct
 from routing.directory import Directory
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
+from sos.console.frames import VoiceBy
 from sos.console.hub import Hub
 from sos.console.outage import Outage
 from sos.console.port import Agencies, Disclose, Replay, Voice
@@ -46,5 +47,5 @@ class Room(Struct, frozen=True, kw_only=True):
     replay: Replay
     speaks: LanguageOf = no_voice
     """In which language a brief can be read to an agency by machine."""
-    voice_of: Callable[[str], str] = lambda _: "webrtc"
-    """How an operator's desk takes part in calls: ``webrtc``, ``sdk`` (Twilio's), ``telephone`` or ``none``."""
+    voice_of: Callable[[str], VoiceBy] = lambda _: "webrtc"
+    """How an operator's desk takes part in calls; ``sdk`` is Twilio's."""

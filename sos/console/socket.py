@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from sos.console import arrival
+from sos.console import arrival, frames
 from sos.console.access import Operator
 from sos.console.hub import Mailbox, message
 from sos.console.orders import contract
@@ -83,7 +83,7 @@ async def _send(socket: web.WebSocketResponse, mailbox: Mailbox) -> None:
 
 def _moved(window: Window, active: bool) -> None:
     """The desk is worked at in this window, or in another one, from now on."""
-    window.mailbox.put(message({"t": "seat", "active": active}))
+    window.mailbox.put(message(frames.Seat(active=active)))
 
 
 # --- in ---
@@ -115,13 +115,14 @@ async def _obey(order: Order, window: Window) -> str:
     except Exception as bug:  # the edge of one order
         log.exception("order_failed", order=type(order).__name__, incident=getattr(order, "incident", None))
         return _reply(order.id, error=bug)
-    return message({"t": "beat"}) if isinstance(order, Beat) else _reply(order.id, result=result)
+    return message(frames.Beat()) if isinstance(order, Beat) else _reply(order.id, result=result)
 
 
 def _reply(order: int, *, result: object = None, error: Exception | None = None) -> str:
     if error is None:
-        return message({"t": "reply", "id": order, "ok": True, "result": result})
+        return message(frames.Reply(id=order, ok=True, result=result, error=None))
     known = isinstance(error, SosError)
     title = (type(error).__doc__ or "").strip().splitlines()[0] if known else "Something went wrong on our side."
-    fault = {"type": type(error).__name__ if known else "Bug", "title": title, "detail": str(error) if known else ""}
-    return message({"t": "reply", "id": order, "ok": False, "error": fault})
+    kind, detail = (type(error).__name__, str(error)) if known else ("Bug", "")
+    fault = frames.Fault(type=kind, title=title, detail=detail)
+    return message(frames.Reply(id=order, ok=False, result=None, error=fault))

@@ -6,6 +6,7 @@ The lines are a machine's and no record; who shows them cannot know whether they
 from collections.abc import Callable, Sequence
 
 from routing.categories import Category
+from sos.console.frames import Transcribed
 from sos.console.hub import Hub, Mailbox, message
 from sos.incident.commands import ReadParts
 from sos.incident.model import Incident, IncidentId, OperatorId
@@ -39,4 +40,4 @@ class Transcript:
         reader = f"operator:{incident.operator}"
         command = ReadParts(reader=reader, categories=(Category.AUD,), purpose=PURPOSE)
         await self._journal.execute(incident.id, command, actor=reader)
-        mailbox.glance(message({"t": "transcript", "incident": incident.id, "machine": True, "lines": lines}))
+        mailbox.glance(message(Transcribed(incident=incident.id, machine=True, lines=lines)))

@@ -4,18 +4,25 @@ Orders act through it: they find the house's parts in ``room``, and what they br
 operator's own.
 """
 
-from typing import Any
-
 import msgspec
 
 from routing.categories import Category
 from sos.clock import timestamp
 from sos.console.access import Operator
+from sos.console.frames import Parts, PartsItem
 from sos.console.hub import Mailbox, message
 from sos.console.room import Room
 from sos.errors import Forbidden
 from sos.incident.commands import Command
-from sos.incident.events import AnswerGiven, CancelReceived, DisclosureDecided, ExportMade, IncidentReopened, NoteAdded
+from sos.incident.events import (
+    AnswerGiven,
+    CancelReceived,
+    DisclosureDecided,
+    ExportMade,
+    IncidentReopened,
+    NoteAdded,
+    Recorded,
+)
 from sos.incident.model import DeskId, Incident, IncidentId, new_id
 
 SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS, Category.OWN)
@@ -57,24 +64,14 @@ class Window:
         """Serve what is known of the people and the place; the access is in the journal first."""
         room = self.room
         contents = await room.journal.read(incident, SHOWN, reader=self._actor, purpose="emergency_handling")
-        items: dict[str, dict[str, Any]] = {}
+        items: dict[str, PartsItem] = {}
         for part in contents.parts:
             if isinstance(part.recorded.event, DisclosureDecided):
                 continue
             text = isinstance(part.recorded.event, WORDS)
-            item = items.setdefault(
-                part.recorded.id,
-                {
-                    "event": part.recorded.id,
-                    "kind": type(part.recorded.event).__name__,
-                    "n": part.recorded.n,
-                    "at": timestamp(part.recorded.at),
-                    "actor": part.recorded.actor,
-                    "parts": {},
-                },
-            )
-            item["parts"][part.category] = {"text": part.payload.decode()} if text else msgspec.Raw(part.payload)
-        told = {"t": "parts", "incident": incident, "items": list(items.values()), "unreadable": contents.missing}
+            item = items.setdefault(part.recorded.id, _item(part.recorded))
+            item.parts[part.category] = {"text": part.payload.decode()} if text else msgspec.Raw(part.payload)
+        told = Parts(incident=incident, items=tuple(items.values()), unreadable=contents.missing)
         self.mailbox.put(message(told))
         self._shown.add(incident)
         await room.transcript.show(await self.state(incident), self.operator.id, self.mailbox)
@@ -82,3 +79,14 @@ class Window:
     @property
     def _actor(self) -> str:
         return f"operator:{self.operator.id}"
+
+
+def _item(recorded: Recorded) -> PartsItem:
+    return PartsItem(
+        event=recorded.id,
+        kind=type(recorded.event).__name__,
+        n=recorded.n,
+        at=timestamp(recorded.at),
+        actor=recorded.actor,
+        parts={},
+    )

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from routing.categories import Category
 from routing.law.codes import Path as GroundPath
 from sos.clock import timestamp
+from sos.console.frames import NOT_FOLLOWED
 from sos.incident import commands as c
 from sos.incident.model import (
     Acknowledgement,
@@ -36,24 +37,7 @@ from tests.journeys.story import Story
 
 HERE = Path(__file__).resolve().parent
 
-NOT_EXPECTED = frozenset(
-    {
-        "call_back_window_s",
-        "filed",
-        "id",
-        "ladders",
-        "nobody_after_ms",
-        "on_call",
-        "opt_out",
-        "profiling",
-        "record",
-        "reports",
-        "sequence",
-        "silence",
-        "tenant",
-        "tried_at",
-    }
-)
+NOT_EXPECTED = NOT_FOLLOWED | {"id", "tenant"}
 """Fields that the events of a journey do not tell, or that only the service needs."""
 
 

@@ -40,6 +40,9 @@ def _wrong(command: str) -> Iterator[str]:
         case ["python", "-m", module, *_]:
             if not (ROOT / module.replace(".", "/")).with_suffix(".py").is_file():
                 yield f"{command}: no module {module}"
+        case ["python", script]:
+            if not (ROOT / script).is_file():
+                yield f"{command}: no {script}"
         case ["sos", *words]:
             if (word := unknown(words)) is not None:
                 yield f"{command}: there is no {word}"
@@ -69,7 +72,8 @@ def test_every_command_of_the_page_can_be_given():
 
 
 @pytest.mark.parametrize(
-    "command", ["./ops/nothing", "./ops/test tests/none", "python -m tests.none", "sos law forget"]
+    "command",
+    ["./ops/nothing", "./ops/test tests/none", "python -m tests.none", "python ops/none.py", "sos law forget"],
 )
 def test_a_command_that_cannot_be_given_is_seen(command: str):
     assert list(_wrong(command))

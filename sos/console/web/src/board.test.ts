@@ -6,7 +6,7 @@ import { fresh } from "./state";
 const AT = "2026-01-01T00:00:00Z";
 
 function event(position: number, n: number, kind: string, data: Record<string, unknown> = {}, incident = "i"): FromServer {
-  return { t: "event", position, incident, tenant: "demo", n, kind, at: AT, actor: "x", data };
+  return { t: "event", position, incident, tenant: "demo", id: `e${position}`, n, kind, at: AT, actor: "x", data };
 }
 
 const OPENED = event(0, 1, "IncidentOpened", { mode: "live", trigger: "automatic", readable: true });
@@ -62,16 +62,16 @@ test("events that a snapshot holds already change nothing", () => {
 test("what cannot be opened is known by category, until it can", () => {
   const told = apply(EMPTY, [{ t: "parts", incident: "i", items: [], unreadable: { OBS: "lost" } }]);
   expect(told.unreadable.get("i")).toEqual({ OBS: "lost" });
-  const found = apply(told, [{ t: "parts", incident: "i", items: [] }]);
+  const found = apply(told, [{ t: "parts", incident: "i", items: [], unreadable: {} }]);
   expect(found.unreadable.get("i")).toEqual({});
 });
 
 test("the timeline is completed by what the parts tell of the time before", () => {
-  const item = { event: "e", kind: "ReportFiled", n: 2, at: AT, parts: { LOC: {} } };
+  const item = { event: "e", kind: "ReportFiled", n: 2, at: AT, actor: "x", parts: { LOC: {} } };
   const board = apply(EMPTY, [
     { t: "snapshot", position: 4, incidents: [{ ...fresh("i", "demo"), version: 4, opened_at: AT }], total: 1 },
-    { t: "parts", incident: "i", items: [item] },
-    { t: "parts", incident: "i", items: [item] },
+    { t: "parts", incident: "i", items: [item], unreadable: {} },
+    { t: "parts", incident: "i", items: [item], unreadable: {} },
     event(5, 5, "OperatorAssigned", { operator: "op1", desk: "d" }),
   ]);
   expect(timeline(board, "i").map(({ n, kind }) => `${n} ${kind}`)).toEqual([
@@ -89,7 +89,20 @@ const DEGRADED: Degraded = {
   mode: "live",
   report: { location: { latitude: 35.6, longitude: 139.7 }, vehicle: {}, crash: {}, call_back: { tel: "+15550100" } },
 };
-const HELLO: FromServer = { t: "welcome", operator: { id: "o", name: "o" }, desk: "d", now: AT, demo: false, agencies: {}, languages: [] };
+const HELLO: FromServer = {
+  t: "welcome",
+  operator: { id: "o", name: "o", supervisor: false },
+  desk: "d",
+  active: true,
+  now: AT,
+  demo: false,
+  boot: "b",
+  agencies: {},
+  languages: [],
+  brands: {},
+  dials: false,
+  voice: "webrtc",
+};
 
 test("a report that came in while the database was away stands until its incident arrives, whichever comes first", () => {
   const away = apply(EMPTY, [DEGRADED]);

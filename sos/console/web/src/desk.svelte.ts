@@ -6,7 +6,25 @@
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { alone, consulting, legUp, shown } from "./calls";
 import { everyWord, t, word, type Key } from "./i18n.svelte";
-import type { Agency, AgencySaid, AnswerAction, Disposition, EventFrame, FromServer, Happened, Health, Incident, Leg, Match, Order, Service, WaitReason, Welcome, DisclosureRequest } from "./protocol";
+import type { AgencySaid, DisclosureRequest } from "./offered";
+import type {
+  Agency,
+  Category,
+  AnswerAction,
+  Disposition,
+  EventFrame,
+  Fact,
+  FromServer,
+  Happened,
+  Health,
+  Incident,
+  Leg,
+  Match,
+  Order,
+  Service,
+  WaitReason,
+  Welcome,
+} from "./protocol";
 import { Ringer } from "./ringer";
 import { QUESTIONS, alarms, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
 import { answerable, talking } from "./state";
@@ -232,13 +250,13 @@ class Desk {
   }
 
   /** What the person said when asked, and then the request that stands on it. */
-  async discloseAs(answer: "agreed" | "refused", categories: readonly string[], agency: string, request: DisclosureRequest): Promise<void> {
+  async discloseAs(answer: "agreed" | "refused", categories: readonly Category[], agency: string, request: DisclosureRequest): Promise<void> {
     if (this.selected === null) return;
     const said = await this.#ask({ do: "consent", incident: this.selected, answer, categories });
     if (said !== null) await this.disclose(agency, request);
   }
 
-  async approve(referral: string, approved: boolean, facts: readonly string[], reason: string): Promise<void> {
+  async approve(referral: string, approved: boolean, facts: readonly Fact[], reason: string): Promise<void> {
     if (this.selected === null) return;
     await this.#ask({ do: "approve", incident: this.selected, referral, approved, facts, reason });
   }

@@ -1,171 +1,66 @@
 /**
  * The frames between this page and `/console/socket`, as types.  One JSON object per text frame.
  * Names inside incidents and events are the server's own (snake_case); names inside parts are camelCase.
+ *
+ * Made by `ops/protocol.py` of the service's own types: change those and run it.  What the page offers to choose from
+ * stands in `offered.ts`, what personal data look like in `parts.ts`.
  */
 
-export type Mode = "live" | "test" | "drill";
-export type Trigger = "automatic" | "manual" | "unknown";
-export type State = "received" | "ringing" | "in_call" | "handing_over" | "handed_over" | "closed" | "reopened";
-export type Service = "fire" | "police" | "ambulance" | "marine" | "hospital" | "helicopter" | "road";
-export type Party = "vehicle" | "operator" | "agency" | "supervisor";
+import type { Brand } from "./parts";
 
-export const DISPOSITIONS = [
-  "handed_over",
-  "no_help_needed",
-  "false_alarm",
-  "misuse",
-  "abandoned",
-  "duplicate",
-  "test",
-  "drill",
-] as const;
-export type Disposition = (typeof DISPOSITIONS)[number];
-
-/** In rising order: only the last two say that a human being at the agency knows. */
-export const ACKNOWLEDGEMENTS = ["transport", "delivered", "heard", "taken_over"] as const;
-export type Acknowledgement = (typeof ACKNOWLEDGEMENTS)[number];
-
-/** What an operator takes as the reason; the law knows more, each with a workflow of its own. */
-export const PATHS = ["life_protection", "agreed", "refused", "third_party"] as const;
-export type Path = (typeof PATHS)[number];
-
-/** What a person can agree to have told. */
-export const TELLABLE = ["LOC", "VEH", "SEV", "TEL", "PER", "OBS"] as const;
-
-export const NECESSITIES = ["automatic_crash", "call_for_help", "silence_after_crash", "sounds"] as const;
-/** Reasons to help somebody else than our customer. */
-export const OTHERS_NECESSITIES = ["third_person", "traffic"] as const;
-export type Necessity = (typeof NECESSITIES)[number] | (typeof OTHERS_NECESSITIES)[number];
-
-export const CONSENTS = ["no_answer", "unintelligible", "unconscious", "minor", "delay"] as const;
-export type Consent = (typeof CONSENTS)[number] | "refused";
-
-/** A request to tell an agency, as the law is asked about it. */
-export interface DisclosureRequest {
-  path: Path;
-  necessity?: Necessity;
-  consent?: Consent;
-  facts?: readonly string[];
-  reason?: string;
-  /** A newer brief for an agency that was told before. */
-  update?: boolean;
-  confirmed?: boolean;
+export interface Welcome {
+  t: "welcome";
+  operator: Sitting;
+  desk: string;
+  /** false when the operator works at the same desk in another window. */
+  active: boolean;
+  now: string;
+  demo: boolean;
+  /** Changes with every start of the service; when it does, voice legs are offered again at once. */
+  boot: string;
+  agencies: Readonly<Record<string, Agency>>;
+  languages: readonly string[];
+  /** By tenant; a brand without a pack is missing. */
+  brands: Readonly<Record<string, Brand>>;
+  /** Whether the house reaches telephone numbers; otherwise the operator dials by hand. */
+  dials: boolean;
+  /** How this desk takes part in calls. */
+  voice: VoiceBy;
 }
 
-export interface Leg {
-  leg: string;
-  party: Party;
-  who: string;
-  up: boolean;
-  ringing: boolean;
-  held: boolean;
-  muted: boolean;
-  coaching: string | null;
-  /** Held by itself while this leg is called, and let go when it ends. */
-  held_for: string | null;
-  left: string | null;
-  notices: readonly string[];
-  /** Whose briefs have been read to it by the machine, each time it was. */
-  briefs: readonly string[];
+/** Whose desk it is. */
+export interface Sitting {
+  id: string;
+  name: string;
+  supervisor: boolean;
 }
 
-export interface Recording {
-  recording: string;
-  sealed: boolean;
-  failed: boolean;
-}
-
-/** What the person said last when asked whether somebody may be told. */
-export interface ConsentGiven {
-  answer: "agreed" | "refused";
-  categories: readonly string[];
-  agencies: readonly string[];
-}
-
-/** A request to tell an agency that a supervisor has to decide; `approved` is null until then. */
-export interface Referral {
-  referral: string;
-  agency: string;
-  path: string;
-  approved: boolean | null;
-  supervisor: string | null;
-  facts: readonly string[];
-}
-
-/** A place that is not where it was. */
-export interface Move {
-  distance_m: number;
-  /** The new place holds already; false: the one that a person has stated does. */
-  in_force: boolean;
-}
-
-export interface Disclosure {
-  disclosure: string;
-  agency: string;
+export interface Agency {
+  name_ja: string;
+  name_en: string;
   service: Service;
-  brief_version: number;
-  /** A newer brief has been decided for the same agency. */
-  superseded: boolean;
-  reached: Acknowledgement | null;
-  rejected: string | null;
-  attempts: number;
-  status: "dispatched" | "on_scene" | "closed" | null;
-  /** How loudly the agency is being told: `push`, `first_line` ... `supervisor`; `heard` or `refused` once it answered. */
-  rung: string | null;
-  line: string | null;
-  /** The operator has to dial that line. */
-  by_hand: boolean;
-  alarms: number;
-  /** Whom the ladder proposes to tell as well; only the operator decides. */
-  proposed: readonly string[];
-  calls: readonly AgencyCall[];
-  asked: string | null;
-  /** No person decided it: nobody of ours was there. */
-  unattended: boolean;
-  /** It was told of a place that holds no longer, and not of the new one. */
-  elsewhere: boolean;
+  exercise_partner: boolean;
+  default: boolean;
+  /** Telephone numbers by line, for an operator who has to dial. */
+  lines: Readonly<Record<string, string>>;
+  /** Whether its brief can be read to it by machine. */
+  speaks: boolean;
 }
 
-/** What an operator can record that an agency said on the telephone. */
-export const AGENCY_SAID = ["heard", "taken_over", "dispatched", "not_our_area", "no_unit_free", "withdrawn"] as const;
-export type AgencySaid = (typeof AGENCY_SAID)[number];
+/** The first four are the last labels of RFC 5031 service URNs (`urn:service:sos.fire`); the others have none. */
+export type Service = "fire" | "police" | "ambulance" | "marine" | "hospital" | "helicopter" | "road";
 
-export interface AgencyCall {
-  leg: string;
-  line: string;
-  outcome: string | null;
+export type VoiceBy = "webrtc" | "sdk" | "telephone" | "none";
+
+export interface Snapshot {
+  t: "snapshot";
+  position: number;
+  incidents: readonly Incident[];
+  /** How many open incidents there are; more than are told. */
+  total: number;
 }
 
-/** Another incident that may belong to this one; both stay incidents of their own. */
-export interface Match {
-  other: string;
-  relation: "same_call" | "same_crash";
-  standing: "proposed" | "confirmed" | "undone";
-}
-
-export type AnswerAction = "ack" | "requestData" | "callBack" | "message";
-
-/** Something the vehicle shall get; `delivered` is the channel that took it there. */
-export interface Answer {
-  answer: string;
-  action: AnswerAction;
-  delivered: string | null;
-}
-
-/** Why an operator waits longer for an answer. */
-export type WaitReason = "line" | "sounds" | "language" | "others";
-
-/** How long the people in the vehicle have been spoken to (`sos/incident/response.py`). */
-export interface ResponseClock {
-  limit_ms: number;
-  /** Since when somebody speaks to them; null while nobody does. */
-  began_at: string | null;
-  heard: boolean;
-  /** When the time was over and nobody was taken to be conscious. */
-  assumed_at: string | null;
-}
-
-/** What the server's `evolve` has computed so far; `state.ts` continues it with the same rules. */
+/** What `evolve` has computed from the events so far. `version` is the number of the last event. */
 export interface Incident {
   id: string;
   tenant: string;
@@ -174,21 +69,32 @@ export interface Incident {
   mode: Mode;
   trigger: Trigger;
   opened_at: string | null;
+  /** When `state` was entered: the deadlines of a state count from here. */
   changed_at: string | null;
+  /** How often the incident has been offered to desks since it last began to ring. */
   offers: number;
+  /** Desks ringing now; empty means every desk. */
   desks: readonly string[];
   operator: string | null;
-  /** Since when a person of ours is missing; null while somebody has it or nobody is needed. */
+  /** Since when a person of ours is missing; null while somebody has the incident or nobody is needed. */
   unattended_at: string | null;
-  /** What has been done since then to find somebody: `next_desk`, `ring_all`, `unanswered`, `on_call`, `nobody`. */
+  /** What has been done since then to find somebody (`attendance.STEPS`). */
   sought: readonly string[];
   /** Whether anybody in the vehicle answers; null before anybody was spoken to. */
   response: ResponseClock | null;
   planned: boolean;
-  /** Those of `flags` that the plan in force has raised. */
+  /** Those of `flags` that the plan in force has raised: the next one takes them back. */
   plan_flags: readonly string[];
-  move: Move | null;
   located: boolean | null;
+  /** Reason code of the vehicle's last wish to cancel; only an operator closes. */
+  cancelled: string | null;
+  matches: readonly Match[];
+  answers: readonly Answer[];
+  /** Whether a test call has passed; null while it has not been judged or is none. */
+  tested: boolean | null;
+  /** The place has moved and nobody has looked at it yet. */
+  move: Move | null;
+  /** ISO 3166-2 code such as `JP-13`; null while unknown. */
   prefecture: string | null;
   agencies: readonly string[];
   disclosures: readonly Disclosure[];
@@ -200,26 +106,184 @@ export interface Incident {
   /** Those of `flags` that the registry gave; null until it was asked. */
   registry_flags: readonly string[] | null;
   /** What the customer registered for an emergency and lies in the incident: MED, FAM. */
-  registered: readonly string[];
-  /** What the registry holds of it and the law does not let be used, as things stand. */
-  registered_withheld: readonly string[];
-  /** Number of the newest event in the last judgement of severity; 0 without one. */
+  registered: readonly Category[];
+  /** What the registry holds of it and may not be used, as things stand. */
+  registered_withheld: readonly Category[];
+  /** Number of the newest event whose facts are in the last judgement of severity. */
   judged: number;
-  /** Why it goes before others of its class, the most urgent first. */
+  /** Why it goes before others of its class (`urgency.HEAD_START`), the most urgent first. */
   urgent: readonly string[];
+  /** Deadlines of the present state that have passed already. */
   passed: readonly string[];
   disposition: Disposition | null;
-  read_by: readonly (readonly [string, readonly string[]])[];
-  /** Why the vehicle asked that no help be sent; only an operator closes. */
-  cancelled: string | null;
-  matches: readonly Match[];
-  answers: readonly Answer[];
-  /** Whether a test call has passed. */
-  tested: boolean | null;
+  /** Who has opened which categories since the incident was last closed: the ground for serving them again. */
+  read_by: readonly (readonly [string, readonly Category[]])[];
 }
 
-/** One thing that happened.  `data` holds the event's fields; fields at their default may be missing. */
-export interface Happened {
+export type State = "received" | "ringing" | "in_call" | "handing_over" | "handed_over" | "closed" | "reopened";
+
+export type Mode = "live" | "test" | "drill";
+
+export type Trigger = "automatic" | "manual" | "unknown";
+
+/** How long the people in the vehicle have been spoken to. */
+export interface ResponseClock {
+  /** After which nobody is taken to be conscious. */
+  limit_ms: number;
+  /** Since when somebody speaks to them; null while nobody does. */
+  began_at: string | null;
+  /** Somebody answered. */
+  heard: boolean;
+  /** When the time was over. */
+  assumed_at: string | null;
+}
+
+/** That another incident may be part of this one; both stay incidents of their own. */
+export interface Match {
+  other: string;
+  relation: Relation;
+  standing: Standing;
+}
+
+/** Why two incidents may belong together. */
+export type Relation = "same_call" | "same_crash";
+
+/** How far a proposal has come. */
+export type Standing = "proposed" | "confirmed" | "undone";
+
+/** Something an operator wants the vehicle to get. */
+export interface Answer {
+  answer: string;
+  action: AnswerAction;
+  /** The channel that took it to the vehicle; null while it waits. */
+  delivered: string | null;
+}
+
+/** What a vehicle can be told or asked (RFC 8147 14.4: `ack`, `send-data`; RFC 8148 9: `msg-dynamic`). */
+export type AnswerAction = "ack" | "requestData" | "callBack" | "message";
+
+/** A place that is not where it was: what an operator has to look at. */
+export interface Move {
+  distance_m: number;
+  /** The new place holds already; false: the one that a person has stated does. */
+  in_force: boolean;
+}
+
+export interface Disclosure {
+  disclosure: string;
+  agency: string;
+  service: Service;
+  brief_version: number;
+  /** A newer brief has been decided for the same agency, so nothing is waited for here. */
+  superseded: boolean;
+  reached: Acknowledgement | null;
+  /** Reason code of the agency, when it refused. */
+  rejected: string | null;
+  attempts: number;
+  status: AgencyStatus | null;
+  /** The last rung of the ladder that was taken. */
+  rung: Rung | null;
+  /** Which line that rung calls: `first`, `second` or `joint`. */
+  line: string | null;
+  /** The operator has to dial that line: the house has no telephone of its own for it. */
+  by_hand: boolean;
+  /** How often people have been alarmed because nobody there answers. */
+  alarms: number;
+  /** Whom the ladder proposes to tell as well; only the operator decides. */
+  proposed: readonly string[];
+  calls: readonly AgencyCall[];
+  /** What the agency has asked back last. */
+  asked: Question | null;
+  /** No person decided it: nobody of ours was there. */
+  unattended: boolean;
+  /** The agency was told of a place that holds no longer, and has not been told of the new one. */
+  elsewhere: boolean;
+}
+
+/** How far a disclosure got. Only the last two stop the ladder: a 2xx answer is not a human being. */
+export const ACKNOWLEDGEMENTS = ["transport", "delivered", "heard", "taken_over"] as const;
+export type Acknowledgement = (typeof ACKNOWLEDGEMENTS)[number];
+
+export type AgencyStatus = "dispatched" | "on_scene" | "closed";
+
+/** How loudly an agency is being told; `sos.dispatch.ladder` says which follows which, and when. */
+export type Rung = "push" | "first_line" | "second_line" | "joint_centre" | "others" | "supervisor" | "heard" | "refused";
+
+/** A telephone call to an agency. That it was answered is in the legs; a call by hand has no leg. */
+export interface AgencyCall {
+  leg: string;
+  line: string;
+  /** How it ended: `no_answer`, `busy`, `machine`, `failed`, `ended` ...; null while it lasts. */
+  outcome: string | null;
+}
+
+/** What an agency may ask back. */
+export type Question = "call_me" | "where" | "how_many_hurt" | "which_vehicle" | "other";
+
+/** What the person said last when asked whether somebody may be told. */
+export interface ConsentGiven {
+  answer: ConsentAnswer;
+  /** What was agreed to. */
+  categories: readonly Category[];
+  /** Whom the person named; empty: whoever helps. */
+  agencies: readonly string[];
+}
+
+export type ConsentAnswer = "agreed" | "refused";
+
+export type Category = "LOC" | "VEH" | "SEV" | "TEL" | "PER" | "OWN" | "OBS" | "MED" | "FAM" | "AUD" | "TRK" | "BIL" | "RAW";
+
+/** A request to tell an agency that a supervisor has to decide. */
+export interface Referral {
+  referral: string;
+  agency: string;
+  /** The reason it was asked for (`routing.law.Path`): the answer holds for that one. */
+  path: string;
+  approved: boolean | null;
+  supervisor: string | null;
+  /** What the supervisor takes to be so (`routing.law.Fact`). */
+  facts: readonly string[];
+}
+
+export interface Leg {
+  leg: string;
+  party: Party;
+  /** Operator id, agency id, or `vehicle`. */
+  who: string;
+  up: boolean;
+  ringing: boolean;
+  held: boolean;
+  muted: boolean;
+  /** The one leg that hears this one. */
+  coaching: string | null;
+  /** Held while this outside party is called, and let go by itself when that leg ends. */
+  held_for: string | null;
+  /** Why it is gone; null while it is up or on its way. */
+  left: string | null;
+  /** What it has been told by the machine. */
+  notices: readonly string[];
+  /** Whose briefs have been read to it by the machine, each time it was. */
+  briefs: readonly string[];
+}
+
+export type Party = "vehicle" | "operator" | "agency" | "supervisor";
+
+export interface Recording {
+  recording: string;
+  sealed: boolean;
+  failed: boolean;
+}
+
+export const DISPOSITIONS = ["handed_over", "no_help_needed", "false_alarm", "misuse", "abandoned", "duplicate", "test", "drill"] as const;
+export type Disposition = (typeof DISPOSITIONS)[number];
+
+/** One thing that happened. `data` holds the event's fields; fields at their default are missing. */
+export interface EventFrame {
+  t: "event";
+  position: number | null;
+  incident: string;
+  tenant: string;
+  id: string;
   n: number;
   kind: string;
   at: string;
@@ -227,66 +291,70 @@ export interface Happened {
   data: Readonly<Record<string, unknown>>;
 }
 
-export interface Agency {
-  name_ja: string;
-  name_en: string;
-  service: Service;
-  exercise_partner: boolean;
-  /** Telephone numbers by line, for an operator who has to dial. */
-  lines?: Readonly<Record<string, string>>;
-  /** Whether its brief can be read to it by machine. */
-  speaks?: boolean;
+export interface Parts {
+  t: "parts";
+  incident: string;
+  items: readonly PartsItem[];
+  /** Categories of which something should be here and cannot be opened: `lost` or `damaged`. */
+  unreadable: Readonly<Record<string, Shut>>;
 }
 
+/** Personal data of one event, by category. Served only after `open`, which the journal has as an access. */
+export interface PartsItem {
+  event: string;
+  kind: string;
+  n: number;
+  at: string;
+  actor: string;
+  parts: Readonly<Record<string, unknown>>;
+}
+
+/** Why something cannot be opened. Three different things, and none of them is «withheld». */
+export type Shut = "destroyed" | "lost" | "damaged";
+
+/** A report that came in while the database was away: safe on disk, and an incident as soon as it is back. */
+export interface Degraded {
+  t: "degraded";
+  incident: string;
+  received_at: string;
+  trigger: Trigger;
+  mode: Mode;
+  report: ReportKnown;
+}
+
+export interface ReportKnown {
+  location: Location;
+  vehicle: Vehicle;
+  crash: Crash;
+  call_back: CallBack;
+}
+
+/** The LOC part. `latitude` and `longitude` are both known and possible, or both null. */
+export interface Location {
+  latitude?: number;
+  longitude?: number;
+  /** Degrees clockwise from north. */
+  heading?: number;
+  /** Metres, radius, as the sender states it. */
+  horizontalAccuracy?: number;
+  /** EN 15722 positionCanBeTrusted: within 150 m at 95 % confidence. */
+  trusted?: boolean;
+  timestamp?: string;
+  recent?: readonly Fix[];
+  /** The position as sent, when it is impossible: kept so that a person may make sense of it. */
+  reported?: string;
+}
+
+/** A position the vehicle had `age_seconds` before the incident. */
 export interface Fix {
   latitude: number;
   longitude: number;
   ageSeconds?: number;
 }
 
-export interface Location {
-  latitude?: number;
-  longitude?: number;
-  heading?: number;
-  horizontalAccuracy?: number;
-  trusted?: boolean;
-  timestamp?: string;
-  recent?: readonly Fix[];
-  reported?: string;
-}
-
-/** The place of a plan: one position with all that is said of it. */
-export interface Place extends Location {
-  /** Who says so: `vehicle`, or `operator`. */
-  source?: "vehicle" | "operator";
-  prefectureName?: string;
-  municipalityName?: string;
-  borderDistanceM?: number;
-  runnerUp?: string;
-  runnerUpName?: string;
-  /** The place as a dispatcher writes it down: road or town first, then coordinates and grid. */
-  aloudJa?: string;
-  aloudEn?: string;
-  planning?: { plan: { hospitals?: readonly Hospital[] } };
-}
-
-/** A suggestion; the fire service decides. */
-export interface Hospital {
-  id: string;
-  name: string;
-  phone: string | null;
-  minutes: number;
-  distance_m: number;
-  bearing_deg: number;
-}
-
-/** What a geocoder says stands there; nobody has verified it. */
-export interface NamedPlace {
-  address: string;
-  addressDistanceM: number;
-}
-
+/** The VEH part. */
 export interface Vehicle {
+  /** `vin` (ISO 3779), `jp_frame` (車台番号) or `oem_id`. */
   idScheme?: string;
   idValue?: string;
   brand?: string;
@@ -299,160 +367,258 @@ export interface Vehicle {
   belted?: number;
 }
 
+/** The SEV part. */
 export interface Crash {
   eventTime?: string;
   impact?: string;
+  /** km/h, forward positive. */
   deltaVX?: number;
+  /** km/h, to the right positive. */
   deltaVY?: number;
+  /** km/h: its length, where the sender tells no direction. */
   deltaV?: number;
+  /** km/h: what the sensor can measure; a component that reaches it may have been more. */
   deltaVLimit?: number;
   principalDirectionClock?: number;
   multipleImpacts?: boolean;
   rollover?: string;
   airbagDeployed?: boolean;
+  /** km/h. */
   speedBefore?: number;
   fire?: boolean;
   submersed?: boolean;
   fuelLeak?: boolean;
+  /** Somebody cannot get out. */
   trapped?: boolean;
+  /** Somebody was thrown out. */
   ejected?: boolean;
+  /** Somebody outside was hit. */
   pedestrian?: boolean;
+  /** The sender's own verdict (RFC 8148 SevereInjuryIndicator), never ours and never mixed with it. */
   severeInjury?: boolean;
+  /** Free text of the sender, such as a police record's own words. */
   summary?: string;
 }
 
-/** The aid's judgement of one crash; `routing/severity.py` made it.  Absent where the brand does no profiling. */
-export interface Prediction {
-  level: "severe" | "attention" | "not_raised" | "unknown";
-  reasons: readonly string[];
-  chosen: string;
-  score: { model: string; outcome: string; risk: number; flags?: readonly string[] } | null;
-}
-
-/** The contract's holder, copied from the registry into the incident. */
-export interface Owner {
-  ownerName?: string;
-  ownerTel?: string;
-}
-
-/** What is said in a brand's name. */
-export interface Brand {
-  name_ja: string;
-  name_en: string;
-  operator: string;
-  words: Readonly<Record<string, { greeting: string; recording_notice?: string; script?: readonly string[] }>>;
-}
-
+/** The TEL part. */
 export interface CallBack {
+  /** E.164. */
   tel?: string;
+  /** BCP 47. */
   language?: string;
 }
 
-/** Personal data of one event, by category.  Served only after `open`, which the server journals as an access. */
-export interface PartsItem {
-  event: string;
-  kind: string;
-  n: number;
-  at: string;
-  parts: Readonly<Record<string, unknown>>;
-}
-
-export type Health = "ok" | "degraded" | "down" | "failed";
-
-export interface Welcome {
-  t: "welcome";
-  operator: { id: string; name: string; supervisor?: boolean };
-  desk: string;
-  now: string;
-  demo: boolean;
-  agencies: Readonly<Record<string, Agency>>;
-  languages: readonly string[];
-  /** By tenant; a brand without a pack is missing. */
-  brands?: Readonly<Record<string, Brand>>;
-  /** Changes with every start of the server; when it does, voice legs are offered again at once. */
-  boot?: string;
-  /** Whether the house reaches telephone numbers; otherwise the operator dials by hand. */
-  dials?: boolean;
-  /** How this desk takes part in calls; `webrtc` when it is missing. */
-  voice?: "webrtc" | "sdk" | "telephone" | "none";
-  /** False when the operator works at the same desk in another window. */
-  active?: boolean;
-}
-
-/** A report that came in while the database was away: safe on disk, and an incident as soon as it is back. */
-export interface Degraded {
-  t: "degraded";
+/** The journal knows now what `Degraded` told of. */
+export interface Recorded {
+  t: "recorded";
   incident: string;
-  received_at: string;
-  trigger: Trigger;
-  mode: Mode;
-  report: { location: Location; vehicle: Vehicle; crash: Crash; call_back: CallBack };
 }
 
-/** Something that was said, as a machine understood it. */
+/** Ten times a second while somebody is in the call: how loud each leg is, and whether somebody speaks there. */
+export interface Levels {
+  t: "levels";
+  incident: string;
+  /** Mean and peak loudness, dBov (0 to -127); whether somebody speaks, as far as loudness tells. */
+  legs: Readonly<Record<string, readonly [rms: number, peak: number, speaking?: boolean]>>;
+}
+
+/** All that a machine has written down of this call lately; no record. */
+export interface Transcript {
+  t: "transcript";
+  incident: string;
+  machine: boolean;
+  lines: readonly TranscriptLine[];
+}
+
+/** Something that was said, as a machine wrote it down. Never a record: the recording is. */
 export interface TranscriptLine {
+  /** Counts the lines of one incident from 1. */
   n: number;
-  party: Party;
-  /** Empty for the vehicle, whose calls are one voice. */
+  party: string;
   leg: string;
+  /** When it was said, RFC 3339. */
   at: string;
-  /** Empty: the machine was not in time for it. */
+  /** Empty: the machine was not in time for it, or could not read it. */
   text: string;
+}
+
+/** The one answer to an order. */
+export interface Reply {
+  t: "reply";
+  /** The order's number; 0 where it had none that could be read. */
+  id: number;
+  ok: boolean;
+  result: unknown;
+  error: Fault | null;
 }
 
 export interface Fault {
   type: string;
   title: string;
-  detail?: string;
+  detail: string;
 }
 
-export type EventFrame = { t: "event"; position: number | null; incident: string; tenant: string } & Happened;
+export interface HealthTold {
+  t: "health";
+  items: Readonly<Record<string, Health>>;
+  waiting: number;
+}
 
+export type Health = "ok" | "degraded" | "down" | "failed";
+
+/** The desk is worked at in this window, or in another one, from now on. */
+export interface Seat {
+  t: "seat";
+  active: boolean;
+}
+
+/** The answer to a beat of the page's. */
+export interface Beat {
+  t: "beat";
+}
+
+/** What the one who asks takes as the reason. Each is a workflow of its own: rows of one never serve another. */
+export type Path = "agreed" | "life_protection" | "third_party" | "mass_event" | "refused" | "public_task" | "property" | "inquiry" | "court_order" | "oral_request" | "family_enquiry" | "hazard_removal" | "commercial" | "carrier_request" | "emergency_use" | "acquire_medical" | "transfer";
+
+/** What must hold, or must not, beside the two limbs. Each is a tick that somebody answers for. */
+export type Fact = "person_agrees" | "capacity_in_doubt" | "incapable_of_consent" | "third_party_in_danger" | "traffic_in_danger" | "customer_data_needed" | "mass_event" | "asking_all_unreasonable" | "medically_useful" | "needed_to_identify" | "plate_needed" | "supervisor_approved" | "reason_written" | "public_body_asks" | "statutory_task_stated" | "asking_obstructs_task" | "call_back_verified" | "consent_attempted" | "document_on_file" | "two_person_approval" | "legal_sign_off" | "relation_plausible" | "consent_on_file" | "entrusted" | "carrier_data" | "rescue_body_requests" | "grave_danger_imminent" | "location_indispensable" | "recipient_abroad" | "country_whitelisted" | "equivalent_measures" | "told_of_country" | "no_other_basis" | "adequacy_decision" | "user_call" | "acn_trigger" | "good_faith" | "risk_of_death" | "express_authorisation";
+
+/** What an operator may have a leg told. */
+export type Notice = "silent" | "joining" | "hold" | "wait";
+
+/** How somebody in the vehicle answered. */
+export type ResponseHow = "speech" | "sounds" | "keys";
+
+/** Why an operator waits longer for an answer. */
+export type WaitReason = "line" | "sounds" | "language" | "others";
+
+/** The LOC part of a described place: what stands there by the geocoder's word, unverified. */
+export interface NamedPlace {
+  address: string;
+  addressDistanceM: number;
+}
+
+/** The LOC part of a place that an operator states. */
+export interface StatedPlace {
+  latitude?: number;
+  longitude?: number;
+  horizontalAccuracy?: number;
+  /** In the caller's words: address, road with kilometre post and direction, what can be seen. */
+  stated?: string;
+}
+
+/** Why a brief is read to an agency by machine. */
+export type Telling = "alone" | "asked" | "again";
+
+/** What the service tells. */
 export type FromServer =
   | Welcome
+  | Snapshot
   | EventFrame
-  | { t: "snapshot"; position: number; incidents: Incident[]; total: number }
-  /** `unreadable`: categories of which something should be here and cannot be opened: `lost` or `damaged`. */
-  | { t: "parts"; incident: string; items: PartsItem[]; unreadable?: Readonly<Record<string, string>> }
+  | Parts
   | Degraded
-  | { t: "recorded"; incident: string }
-  /** Ten times a second while somebody is in the call: each leg's mean and peak loudness, dBov (0 to -127), and whether
-   * somebody speaks there, as far as loudness tells. */
-  | { t: "levels"; incident: string; legs: Readonly<Record<string, readonly [rms: number, peak: number, speaking?: boolean]>> }
-  /** All that a machine has written down of this call lately; no record. */
-  | { t: "transcript"; incident: string; machine: true; lines: readonly TranscriptLine[] }
-  | { t: "reply"; id: number; ok: true; result?: unknown }
-  | { t: "reply"; id: number; ok: false; error: Fault }
-  | { t: "health"; items: Readonly<Record<string, Health>>; waiting: number }
-  /** The desk is worked at in this window, or in another one, from now on. */
-  | { t: "seat"; active: boolean }
-  | { t: "beat" };
+  | Recorded
+  | Levels
+  | Transcript
+  | Reply
+  | HealthTold
+  | Seat
+  | Beat;
 
+/** What a desk asks for; its number is put to it by `socket.ts`. */
 export type Order =
   | { do: "ready" }
   | { do: "away" }
-  | { do: "answer"; incident?: string }
+  | { do: "beat" }
+  | { do: "answer"; incident?: string | null }
   | { do: "open"; incident: string }
-  | { do: "note"; incident: string; category: "OBS" | "PER" | "FAM" | "TEL"; text: string }
-  | ({ do: "disclose"; incident: string; agency: string } & DisclosureRequest)
-  | { do: "consent"; incident: string; answer: "agreed" | "refused"; categories: readonly string[] }
+  | { do: "history"; incident: string }
+  | { do: "note"; incident: string; category?: Category; text: string }
   | { do: "move"; incident: string; adopted: boolean }
-  | { do: "place"; incident: string; text: string; latitude: number | null; longitude: number | null }
-  | { do: "approve"; incident: string; referral: string; approved: boolean; facts: readonly string[]; reason: string }
-  | { do: "agency_said"; incident: string; disclosure: string; said: AgencySaid }
+  | { do: "place"; incident: string; text?: string; latitude?: number | null; longitude?: number | null }
+  | { do: "match"; incident: string; other: string; relation: Relation; approved: boolean }
+  | { do: "tell_vehicle"; incident: string; action: AnswerAction; text?: string }
   | { do: "close"; incident: string; disposition: Disposition }
   | { do: "reopen"; incident: string; reason: string }
-  | { do: "match"; incident: string; other: string; relation: Match["relation"]; approved: boolean }
-  | { do: "tell_vehicle"; incident: string; action: AnswerAction; text?: string }
-  | { do: "mode"; incident: string; leg: string; held: boolean; muted: boolean; coaching: string | null }
+  | { do: "disclose"; incident: string; agency: string; path?: Path | null; necessity?: string; consent?: string; facts?: readonly Fact[]; reason?: string; update?: boolean; confirmed?: boolean }
+  | { do: "consent"; incident: string; answer: ConsentAnswer; categories?: readonly Category[]; agency?: string | null }
+  | { do: "approve"; incident: string; referral: string; approved: boolean; facts?: readonly Fact[]; reason?: string }
+  | { do: "agency_said"; incident: string; disclosure: string; said: string; text?: string }
+  | { do: "mode"; incident: string; leg: string; held: boolean; muted: boolean; coaching?: string | null }
   | { do: "invite"; incident: string; agency: string }
   | { do: "dial"; incident: string; agency: string; line: string }
   | { do: "call_vehicle"; incident: string }
-  | { do: "notice"; incident: string; leg: string; notice: "silent" | "joining" | "hold" | "wait" }
+  | { do: "notice"; incident: string; leg: string; notice: Notice }
   | { do: "speak_brief"; incident: string; leg: string }
   | { do: "end_leg"; incident: string; leg: string }
   | { do: "leave_call"; incident: string }
-  | { do: "answered"; incident: string; how: "speech" | "sounds" | "keys" }
-  | { do: "wait_longer"; incident: string; seconds: number; because: WaitReason }
-  | { do: "history"; incident: string }
-  | { do: "beat" };
+  | { do: "answered"; incident: string; how: ResponseHow }
+  | { do: "wait_longer"; incident: string; seconds: number; because: WaitReason };
+
+/** The fields of each kind of event; those at their default are not sent. */
+export interface Events {
+  IncidentOpened: { mode: Mode; trigger: Trigger; format: string; report_digest: string; report_bytes: number; readable: boolean; findings?: readonly string[]; channel?: string };
+  ReportFiled: { sequence: number; located: boolean; findings?: readonly string[]; report_digest?: string; urgent?: readonly string[] };
+  ReportJoined: { reason: string; format: string; report_digest: string; report_bytes: number; readable: boolean; findings?: readonly string[]; trigger?: Trigger };
+  CancelReceived: { reason: string; format: string; report_digest: string; report_bytes: number };
+  MatchProposed: { other: string; relation: Relation; reasons: readonly string[]; distance_m?: number; apart_s?: number };
+  MatchConfirmed: { other: string; relation: Relation; reasons?: readonly string[] };
+  MatchUndone: { other: string; relation: Relation };
+  ReceiptIssued: { passed: boolean; checks: readonly (readonly [string, boolean])[] };
+  AnswerGiven: { answer: string; action: AnswerAction };
+  AnswerDelivered: { answer: string; channel: string };
+  PlanMade: { prefecture: string | null; services: readonly Service[]; agencies: readonly string[]; reasons: readonly string[]; flags: readonly string[]; border_m?: number; datasets?: readonly string[]; source?: string; moved_m?: number };
+  MoveNoticed: { distance_m: number };
+  MoveSettled: { adopted: boolean };
+  PlaceStated: { how: string; located: boolean };
+  PlaceDescribed: { source: string; distance_m: number };
+  DeskOffered: { desks: readonly string[]; round: number };
+  OperatorAssigned: { operator: string; desk: string };
+  OperatorLost: { operator: string; reason: string };
+  LegInvited: { leg: string; party: Party; who: string };
+  LegDialled: { leg: string; party: Party; who: string; line: string; held?: boolean };
+  LegRinging: { leg: string };
+  LegModeSet: { leg: string; held: boolean; muted: boolean; coaching?: string; while_called?: string };
+  KeysPressed: { leg: string; keys: string };
+  NoticePlayed: { leg: string; notice: string };
+  BriefSpoken: { leg: string; disclosure: string; voice: string; why: Telling; by_keys?: boolean };
+  LegJoined: { leg: string; party: Party; who: string };
+  LegLeft: { leg: string; reason: string };
+  RecordingStarted: { recording: string };
+  RecordingSealed: { recording: string; manifest_digest: string; chunks: number; duration_ms: number };
+  RecordingFailed: { recording: string; reason: string };
+  RecordingFetched: { recording: string; leg: string; copy: string; digest: string; size: number };
+  ProviderCopyDeleted: { recording: string; copy: string };
+  LegQueued: { leg: string; queued_ms: number };
+  NoteAdded: { category: Category };
+  ConsentRecorded: { answer: ConsentAnswer; categories?: readonly Category[]; agencies?: readonly string[]; audio_ms?: number };
+  DisclosureReferred: { referral: string; agency: string; rule: string; path: string; necessity: string; consent: string };
+  ReferralAnswered: { referral: string; supervisor: string; approved: boolean; facts?: readonly string[] };
+  DisclosureDecided: { disclosure: string; agency: string; service: Service; rule: string; ground: string; law_version: string; clause: string; necessity: string; consent: string; opt_out_overridden: boolean; categories: readonly Category[]; withheld: readonly Category[]; path?: string; facts?: readonly string[]; grounds?: readonly string[]; rules?: string; opt_out_clause?: string; review?: boolean; obligations?: readonly string[]; referral?: string; supervisor?: string; supersedes?: string; brief_version?: number; unattended?: boolean; corrected?: boolean; forms?: readonly (readonly [string, string])[] };
+  TellingWithheld: { reason: string; agency?: string; rule?: string; outcome?: string };
+  SearchLimited: { nobody_after_ms: number };
+  ResponseHeard: { operator: string; how: ResponseHow };
+  ResponseAwaited: { operator: string; seconds: number; reason: WaitReason };
+  DeliveryStarted: { disclosure: string; channel: string; attempt: number };
+  DeliveryConfirmed: { disclosure: string; level: Acknowledgement; receipt: string };
+  DeliveryFailed: { disclosure: string; attempt: number; reason: string };
+  AgencyAcknowledged: { disclosure: string; level: Acknowledgement };
+  AgencyRejected: { disclosure: string; reason: string };
+  RungTaken: { disclosure: string; number: number; rung: Rung; reason: string; line?: string; by_hand?: boolean; proposed?: readonly string[]; elapsed_ms: number; next_after_ms: number | null };
+  AgencyCallRequested: { disclosure: string; agency: string; line: string; leg: string };
+  AgencyCallEnded: { disclosure: string; leg: string; outcome: string };
+  AgencyAsked: { disclosure: string; question: Question };
+  HandoffCompleted: object;
+  AgencyReported: { disclosure: string; status: AgencyStatus };
+  PartsRead: { reader: string; categories: readonly Category[]; purpose: string };
+  HelpEscalated: { rung: string };
+  IncidentClosed: { disposition: Disposition; retention: readonly (readonly [Category, string])[] };
+  IncidentReopened: object;
+  ExportMade: { export: string; categories: readonly Category[] };
+  VehicleRecognised: { flags: readonly string[]; pack: string; entitlement: string; opt_out: boolean; profiling: boolean; call_back_window_s: number; record?: string; holder?: string; clauses?: readonly string[] };
+  RegisteredDataCopied: { holder: string; categories: readonly Category[]; withheld: readonly Category[]; rule: string; ground: string; law_version: string; rules: string; necessity: string; consent: string; facts?: readonly string[]; grounds?: readonly string[] };
+  SeverityJudged: { judged_by: string; coefficients: string; scored: boolean; report: number; severe?: boolean };
+}
+
+/** What of an event changes an incident. */
+export type Happened = Pick<EventFrame, "n" | "kind" | "at" | "actor" | "data">;

@@ -52,6 +52,9 @@ const agency = (service: Agency["service"], exercise_partner = false): Agency =>
   name_en: service,
   service,
   exercise_partner,
+  default: false,
+  lines: {},
+  speaks: false,
 });
 
 test("an automatic crash comes before a manual call, and the older before the newer", () => {
@@ -179,12 +182,12 @@ test("what is likely is chosen beforehand, and nothing where nothing is likely",
 test("the place is that of the newest plan, whole, and what a later report adds waits for the next one", () => {
   const of = (latitude: number, prefectureName: string) => ({ source: "vehicle", latitude, longitude: 1, prefectureName });
   const items = [
-    { event: "1", kind: "ReportFiled", n: 2, at: "", parts: { LOC: { latitude: 1, longitude: 1 } } },
-    { event: "2", kind: "PlanMade", n: 3, at: "", parts: { LOC: of(1, "東京都") } },
-    { event: "3", kind: "ReportFiled", n: 4, at: "", parts: { LOC: { latitude: 2, longitude: 1 } } },
-    { event: "4", kind: "NoteAdded", n: 5, at: "", parts: { OBS: { text: "heard" } } },
-    { event: "6", kind: "PlaceDescribed", n: 5, at: "", parts: { LOC: { address: "架空一丁目", addressDistanceM: 14 } } },
-    { event: "5", kind: "DisclosureDecided", n: 6, at: "", parts: { LOC: { latitude: 9 } } },
+    { event: "1", kind: "ReportFiled", n: 2, at: "", actor: "x", parts: { LOC: { latitude: 1, longitude: 1 } } },
+    { event: "2", kind: "PlanMade", n: 3, at: "", actor: "x", parts: { LOC: of(1, "東京都") } },
+    { event: "3", kind: "ReportFiled", n: 4, at: "", actor: "x", parts: { LOC: { latitude: 2, longitude: 1 } } },
+    { event: "4", kind: "NoteAdded", n: 5, at: "", actor: "x", parts: { OBS: { text: "heard" } } },
+    { event: "6", kind: "PlaceDescribed", n: 5, at: "", actor: "x", parts: { LOC: { address: "架空一丁目", addressDistanceM: 14 } } },
+    { event: "5", kind: "DisclosureDecided", n: 6, at: "", actor: "x", parts: { LOC: { latitude: 9 } } },
   ];
   expect(known(items)).toMatchObject({
     location: { latitude: 1 },
@@ -193,8 +196,8 @@ test("the place is that of the newest plan, whole, and what a later report adds 
     named: { address: "架空一丁目" },
     notes: [{ category: "OBS", text: "heard" }],
   });
-  const moved = { event: "7", kind: "PlanMade", n: 7, at: "", parts: { LOC: of(2, "神奈川県") } };
-  const said = { event: "8", kind: "PlaceStated", n: 8, at: "", parts: { LOC: { stated: "三つ目の橋" } } };
+  const moved = { event: "7", kind: "PlanMade", n: 7, at: "", actor: "x", parts: { LOC: of(2, "神奈川県") } };
+  const said = { event: "8", kind: "PlaceStated", n: 8, at: "", actor: "x", parts: { LOC: { stated: "三つ目の橋" } } };
   expect(known([...items, moved, said])).toMatchObject({
     location: { latitude: 2 },
     place: { prefectureName: "神奈川県" },
@@ -209,6 +212,7 @@ test("the newest judgement of severity and the contract's holder are known, and 
     event: `e${n}`,
     kind,
     n,
+    actor: "x",
     at: "2026-01-01T00:00:00.000Z",
     parts,
   });

@@ -1,7 +1,21 @@
 /** What the screen says first, suggests and forbids, as functions of the incident.  The server decides in the end. */
 
 import { joined } from "./crash";
-import type { CallBack, Consent, Crash, Degraded, Disposition, Incident, Location, NamedPlace, Necessity, Owner, PartsItem, Path, Place, Prediction, Service, Vehicle, WaitReason } from "./protocol";
+import type { Consent, Necessity, Path } from "./offered";
+import type { Owner, Place, Prediction } from "./parts";
+import type {
+  CallBack,
+  Crash,
+  Degraded,
+  Disposition,
+  Incident,
+  Location,
+  NamedPlace,
+  PartsItem,
+  Service,
+  Vehicle,
+  WaitReason,
+} from "./protocol";
 import type { Agency } from "./protocol";
 import { answerable, fresh, HEAD_START, pending, talking } from "./state";
 

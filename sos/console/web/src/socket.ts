@@ -84,7 +84,7 @@ export class DeskSocket {
 
   /** Ask for something and wait for the answer; `OrderRefused` when the service says no, or says nothing. */
   order(order: Order): Promise<unknown> {
-    if (!this.open) return Promise.reject(new OrderRefused({ type: "offline", title: "offline" }));
+    if (!this.open) return Promise.reject(new OrderRefused(OFFLINE_FAULT));
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#settle(id)?.reject(OFFLINE), ANSWER_WITHIN_MS);
@@ -119,7 +119,7 @@ export class DeskSocket {
     if (frame.t === "reply") {
       this.#flush();
       const waiting = this.#settle(frame.id);
-      if (frame.ok) waiting?.resolve(frame.result);
+      if (frame.ok || frame.error === null) waiting?.resolve(frame.result);
       else waiting?.reject(new OrderRefused(frame.error));
       return;
     }
@@ -148,4 +148,6 @@ export class DeskSocket {
   }
 }
 
-const OFFLINE = new OrderRefused({ type: "offline", title: "offline" });
+const OFFLINE_FAULT: Fault = { type: "offline", title: "offline", detail: "" };
+
+const OFFLINE = new OrderRefused(OFFLINE_FAULT);

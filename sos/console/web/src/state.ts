@@ -10,6 +10,7 @@ import {
   ACKNOWLEDGEMENTS,
   type Acknowledgement,
   type AnswerAction,
+  type Category,
   type ConsentGiven,
   type Disclosure,
   type Disposition,
@@ -164,6 +165,7 @@ type Data = Happened["data"];
 type Effect = (incident: Incident, data: Data) => Partial<Incident>;
 
 const text = (data: Data, name: string): string => data[name] as string;
+const categories = (data: Data, name = "categories"): readonly Category[] => texts(data, name) as readonly Category[];
 const texts = (data: Data, name: string): readonly string[] => (data[name] as readonly string[] | undefined) ?? [];
 
 /** Seconds by which a call counts as having come earlier, by ground, the most urgent first (`sos/incident/urgency.py`). */
@@ -226,8 +228,8 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   MoveNoticed: (_, data) => ({ move: { distance_m: data["distance_m"] as number, in_force: false } }),
   MoveSettled: () => ({ move: null }),
   RegisteredDataCopied: (incident, data) => ({
-    registered: ["MED", "FAM"].filter((one) => incident.registered.includes(one) || texts(data, "categories").includes(one)),
-    registered_withheld: texts(data, "withheld"),
+    registered: (["MED", "FAM"] as const).filter((one) => [...incident.registered, ...categories(data)].includes(one)),
+    registered_withheld: categories(data, "withheld"),
   }),
   SeverityJudged: (incident, data) => ({
     judged: data["report"] as number,
@@ -276,7 +278,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   ConsentRecorded: (_, data) => ({
     consent: {
       answer: data["answer"] as ConsentGiven["answer"],
-      categories: texts(data, "categories"),
+      categories: categories(data),
       agencies: texts(data, "agencies"),
     },
   }),
@@ -345,14 +347,14 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   AgencyAcknowledged: reached,
   AgencyRejected: (incident, data) => disclosed(incident, data, { rejected: text(data, "reason") }),
   AgencyReported: (incident, data) => disclosed(incident, data, { status: data["status"] as Disclosure["status"] }),
-  AgencyAsked: (incident, data) => disclosed(incident, data, { asked: text(data, "question") }),
+  AgencyAsked: (incident, data) => disclosed(incident, data, { asked: data["question"] as Disclosure["asked"] }),
   DeliveryFailed: (incident, data) =>
     told(incident, data)?.reached === "transport" ? disclosed(incident, data, { reached: null }) : {},
   RungTaken: (incident, data) => {
     const known = told(incident, data);
     if (known === undefined) return {};
     return disclosed(incident, data, {
-      rung: text(data, "rung"),
+      rung: data["rung"] as Disclosure["rung"],
       line: (data["line"] as string | null | undefined) ?? null,
       by_hand: data["by_hand"] === true,
       alarms: known.alarms + (data["rung"] === "supervisor" ? 1 : 0),
@@ -370,7 +372,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
       ),
     }),
   PartsRead: (incident, data) => ({
-    read_by: [...incident.read_by, [text(data, "reader"), texts(data, "categories")]],
+    read_by: [...incident.read_by, [text(data, "reader"), categories(data)]],
   }),
   HelpEscalated: (incident, data) => {
     const rung = text(data, "rung");

@@ -4,7 +4,8 @@ import en from "./en.json";
 import { age, coordinates, halfWidth, heading, spoken } from "./format";
 import ja from "./ja.json";
 import { chord } from "./keys";
-import { ACKNOWLEDGEMENTS, CONSENTS, DISPOSITIONS, NECESSITIES, OTHERS_NECESSITIES, PATHS, TELLABLE } from "./protocol";
+import { CONSENTS, NECESSITIES, OTHERS_NECESSITIES, PATHS, TELLABLE } from "./offered";
+import { ACKNOWLEDGEMENTS, DISPOSITIONS } from "./protocol";
 import { QUESTIONS } from "./rules";
 import { TRANSITIONS } from "./state";
 

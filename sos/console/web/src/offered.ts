@@ -1,0 +1,34 @@
+/** What the page offers an operator to choose from: less than the service understands, in the order in which it is shown. */
+
+import type { Fact } from "./protocol";
+
+/** What an operator takes as the reason; the law knows more, each with a workflow of its own. */
+export const PATHS = ["life_protection", "agreed", "refused", "third_party"] as const;
+export type Path = (typeof PATHS)[number];
+
+/** What a person can agree to have told. */
+export const TELLABLE = ["LOC", "VEH", "SEV", "TEL", "PER", "OBS"] as const;
+
+export const NECESSITIES = ["automatic_crash", "call_for_help", "silence_after_crash", "sounds"] as const;
+/** Reasons to help somebody else than our customer. */
+export const OTHERS_NECESSITIES = ["third_person", "traffic"] as const;
+export type Necessity = (typeof NECESSITIES)[number] | (typeof OTHERS_NECESSITIES)[number];
+
+export const CONSENTS = ["no_answer", "unintelligible", "unconscious", "minor", "delay"] as const;
+export type Consent = (typeof CONSENTS)[number] | "refused";
+
+/** A request to tell an agency, as the law is asked about it. */
+export interface DisclosureRequest {
+  path: Path;
+  necessity?: Necessity;
+  consent?: Consent;
+  facts?: readonly Fact[];
+  reason?: string;
+  /** A newer brief for an agency that was told before. */
+  update?: boolean;
+  confirmed?: boolean;
+}
+
+/** What an operator can record that an agency said on the telephone. */
+export const AGENCY_SAID = ["heard", "taken_over", "dispatched", "not_our_area", "no_unit_free", "withdrawn"] as const;
+export type AgencySaid = (typeof AGENCY_SAID)[number];
