@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
-"""Runs the console's own checks: strict types (svelte-check) and unit tests (vitest)."""
+"""Runs the console's own checks: strict types (svelte-check) and unit tests (vitest).
+
+The reducer's tests replay some hundred seeded stories besides the journeys: made here, of the service's own lifecycle.
+"""
 
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from build_console import Console, ConsoleNotBuilt, find_node, run_npm
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
@@ -23,7 +30,11 @@ def main() -> int:
         "NO_COLOR": "1",
     }
     scripts = ("check", "test")
-    return max(subprocess.run([*node.npm, "run", s], cwd=web, env=environment, check=False).returncode for s in scripts)
+    with tempfile.TemporaryDirectory() as made:
+        environment["SOS_STORIES"] = stories = str(Path(made) / "stories.json")
+        subprocess.run([sys.executable, "-m", "tests.journeys.seeded", stories], cwd=ROOT, check=True)
+        done = [subprocess.run([*node.npm, "run", s], cwd=web, env=environment, check=False) for s in scripts]
+    return max(each.returncode for each in done)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from routing.law.codes import Path as GroundPath
 from sos.clock import timestamp
 from sos.console.frames import NOT_FOLLOWED
 from sos.incident import commands as c
+from sos.incident.events import Recorded
 from sos.incident.model import (
     Acknowledgement,
     AgencyStatus,
@@ -460,25 +461,32 @@ def journeys() -> Mapping[str, bytes]:
     return {f"{journey.__name__}.json": _write(journey.__name__, journey()) for journey in JOURNEYS}
 
 
+def happened(recorded: Recorded) -> dict[str, Any]:
+    """What a desk is told of one event."""
+    return {
+        "kind": type(recorded.event).__name__,
+        "at": timestamp(recorded.at),
+        "actor": recorded.actor,
+        "n": recorded.n,
+        "data": recorded.event,
+    }
+
+
+def expected(told: Incident) -> dict[str, Any]:
+    """What a desk must then know."""
+    incident = msgspec.to_builtins(told, builtin_types=())
+    return {
+        field: timestamp(at) if isinstance(at := getattr(told, field), datetime) else incident[field]
+        for field in Incident.__struct_fields__
+        if field not in NOT_EXPECTED
+    }
+
+
 def _write(name: str, told: Story) -> bytes:
-    incident = msgspec.to_builtins(told.incident, builtin_types=())
     journey: dict[str, Any] = {
         "name": name,
-        "events": [
-            {
-                "kind": type(recorded.event).__name__,
-                "at": timestamp(recorded.at),
-                "actor": recorded.actor,
-                "n": recorded.n,
-                "data": recorded.event,
-            }
-            for recorded in told.recorded
-        ],
-        "expect": {
-            field: timestamp(at) if isinstance(at := getattr(told.incident, field), datetime) else incident[field]
-            for field in Incident.__struct_fields__
-            if field not in NOT_EXPECTED
-        },
+        "events": [happened(recorded) for recorded in told.recorded],
+        "expect": expected(told.incident),
     }
     return msgspec.json.format(msgspec.json.encode(journey, order="sorted"), indent=1) + b"\n"
 

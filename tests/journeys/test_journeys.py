@@ -11,7 +11,8 @@ from sos.errors import Refused
 from sos.incident.events import KINDS, OF_THE_REGISTRY
 from sos.incident.lifecycle import evolve
 from sos.incident.model import Incident, IncidentId, TenantId
-from tests.journeys.make import journeys
+from tests.journeys import seeded
+from tests.journeys.make import expected, journeys
 
 HERE = Path(__file__).resolve().parent
 FILES = sorted(HERE.glob("*.json"))
@@ -47,6 +48,20 @@ def test_the_events_of_a_journey_stand_in_no_other_order(file: Path):
 
     with pytest.raises(Refused):
         _replayed({**journey, "events": opening_late})
+
+
+def test_seeded_stories_are_what_they_say_and_tell_of_nearly_every_kind_of_event():
+    told: set[str] = set()
+    for seed in range(60):
+        chapters = msgspec.json.decode(msgspec.json.encode(seeded.story(seed)))["chapters"]
+        events = [happened for chapter in chapters for happened in chapter["events"]]
+        incident = _replayed({"events": events})
+        again = msgspec.json.decode(msgspec.json.encode(expected(incident)))
+        assert again == chapters[-1]["expect"], seed
+        told |= {happened["kind"] for happened in events}
+
+    of_incidents = {name for name, kind in KINDS.items() if kind not in OF_THE_REGISTRY}
+    assert len(told) > 0.85 * len(of_incidents), of_incidents - told
 
 
 def test_the_script_makes_the_same_journeys_again():

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { describe, expect, test } from "vitest";
 import type { Happened, Incident } from "./protocol";
 import { KINDS_WITH_EFFECT, TRANSITIONS, evolve, fresh } from "./state";
@@ -53,6 +54,32 @@ describe("the reducer agrees with the service", () => {
     });
     expect([...KINDS_WITH_EFFECT].sort()).toEqual(kinds.sort());
   });
+});
+
+/** `ops/check_console.py` names a file of them; without it (`npm test` alone) there are only the journeys. */
+const STORIES = process.env["SOS_STORIES"];
+
+interface Told {
+  seed: number;
+  chapters: readonly { events: Happened[]; expect: Partial<Incident> }[];
+}
+
+test.skipIf(STORIES === undefined)("the reducer agrees with the service in every seeded story, chapter by chapter", () => {
+  const stories = JSON.parse(readFileSync(STORIES!, "utf8")) as Told[];
+  const differing = stories.flatMap(({ seed, chapters }) => {
+    let incident = fresh("i", "t");
+    for (const { events, expect: wanted } of chapters) {
+      incident = events.reduce(evolve, incident);
+      const { id: _, tenant: __, ...known } = incident;
+      const theirs = comparable(wanted) as Record<string, unknown>;
+      const ours = comparable(known) as Record<string, unknown>;
+      const names = Object.keys({ ...theirs, ...ours }).filter((name) => !isDeepStrictEqual(ours[name], theirs[name]));
+      if (names.length > 0) return [{ seed, after: incident.version, names, ours: ours[names[0]!], theirs: theirs[names[0]!] }];
+    }
+    return [];
+  });
+  expect(stories.length).toBeGreaterThan(300);
+  expect(differing.slice(0, 3)).toEqual([]);
 });
 
 test("an event of a kind unknown here raises the version and nothing else", () => {
