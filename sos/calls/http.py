@@ -84,7 +84,7 @@ class VehicleEndpoint:
         sender = self._sender_of(request)
         leg = leg_id_or_new(request)
         offer = await sdp_offer(request)
-        sender.check(offer.encode())
+        sender.check(offer.encode(), content=request.content)
         incident = await self._incident_of_call(
             sender.tenant_id,
             leg=leg,
@@ -100,7 +100,7 @@ class VehicleEndpoint:
         incident = await self._own_incident(request, sender)
         leg = leg_id_or_new(request)
         offer = await sdp_offer(request)
-        sender.check(offer.encode())
+        sender.check(offer.encode(), content=request.content)
         return await self._answer(incident, leg, offer)
 
     async def _answer(self, incident: IncidentId, leg: LegId, offer: str) -> web.Response:
@@ -115,7 +115,7 @@ class VehicleEndpoint:
         """More addresses at which the vehicle may be reached (RFC 9725 4.3.2)."""
         sender = self._sender_of(request)
         text, fragment = await trickled(request)
-        sender.check(text.encode())
+        sender.check(text.encode(), content=request.content)
         incident, leg = await self._own_incident(request, sender), LegId(request.match_info["leg"])
         known = (await self._journal.state(incident)).leg(leg)
         if known is None or known.party is not Party.VEHICLE:
@@ -128,7 +128,7 @@ class VehicleEndpoint:
 
     async def _hang_up(self, request: web.Request) -> web.Response:
         sender = self._sender_of(request)
-        sender.check(await request.read())
+        sender.check(await request.read(), content=request.content)
         incident = await self._own_incident(request, sender)
         leg = LegId(request.match_info["leg"])
         known = (await self._journal.state(incident)).leg(leg)
@@ -140,7 +140,7 @@ class VehicleEndpoint:
         """Keys that somebody in the car pressed, for one who can hear and cannot speak."""
         sender = self._sender_of(request)
         body = await request.read()
-        sender.check(body)
+        sender.check(body, content=request.content)
         incident = await self._own_incident(request, sender)
         keys = _keys(body)
         leg = LegId(request.match_info["leg"])

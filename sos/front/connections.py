@@ -26,6 +26,7 @@ from msgspec import Struct
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from sos.errors import Misconfigured
+from sos.formats.unpacked import Unpacked
 from sos.front.headers import ALWAYS
 from sos.problems import Problem, TooSlow, respond
 
@@ -83,7 +84,14 @@ class Visitor(web.RequestHandler):
     """One connection."""
 
     def __init__(self, server: web.Server, hall: "Hall", *, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(server, loop=loop, access_log=_NOWHERE, keepalive_timeout=KEEPALIVE_S, lingering_time=LINGER_S)
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=_NOWHERE,
+            keepalive_timeout=KEEPALIVE_S,
+            lingering_time=LINGER_S,
+            auto_decompress=False,  # ``Unpacked`` does it, and knows the bytes as they came
+        )
         self._hall = hall
         self.address = ""
         self._first: asyncio.TimerHandle | None = None
@@ -256,7 +264,11 @@ async def serve(
     server = runner.server
     assert server is not None
     make = server.request_factory
-    server.request_factory = lambda head, *others: make(_understood(head), *others)
+
+    def request(head: RawRequestMessage, content: Any, *others: Any) -> web.BaseRequest:
+        return make(_understood(head), Unpacked(content, head.compression) if head.compression else content, *others)
+
+    server.request_factory = request
     loop = asyncio.get_running_loop()
     try:
         listening = await loop.create_server(

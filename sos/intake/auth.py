@@ -30,6 +30,7 @@ from msgspec.structs import replace
 from multidict import CIMultiDictProxy
 
 from sos.errors import Misconfigured
+from sos.formats.unpacked import sent_digest
 from sos.incident.model import TenantId
 from sos.intake.nonces import Nonces
 from sos.intake.signature import Signature, content_digest, needed, unsigned
@@ -84,10 +85,13 @@ class Sender(Struct, frozen=True, kw_only=True, gc=False):
     def tenant_id(self) -> TenantId:
         return self.tenant.id
 
-    def check(self, body: bytes) -> None:
-        """``Unauthenticated`` when ``body`` is not the one that was signed."""
+    def check(self, body: bytes, *, content: object = None) -> None:
+        """``Unauthenticated`` when ``body`` is not the one that was signed.
+
+        ``content``: what it was read from, which knows the bytes as they were sent, before any unpacking (RFC 9530 2).
+        """
         promised = self.content_digest
-        if promised is not None and not hmac.compare_digest(promised, hashlib.sha256(body).digest()):
+        if promised is not None and not hmac.compare_digest(promised, sent_digest(content, body)):
             raise Unauthenticated(
                 "The body is not the one that `Content-Digest` was made of (RFC 9530).",
                 rule="content-digest",

@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from sos.clock import Clock
 from sos.errors import Malformed, Refused, Unknown
+from sos.formats.unpacked import NotUnpacked
 from sos.incident.model import AnswerId, Incident, IncidentId, Mode
 from sos.incident.urns import incident_urn
 from sos.intake import batch, cloudevents, formats
@@ -91,7 +92,7 @@ class IncidentEndpoint:
     async def _own(self, request: web.Request) -> Incident:
         """The incident of the path; another tenant's is as unknown as none."""
         sender = self._credentials.sender(request, at=self._journal.clock.now())
-        sender.check(await request.read())
+        sender.check(await request.read(), content=request.content)
         incident = await self._journal.state(IncidentId(request.match_info["incident"]))
         if incident.tenant != sender.tenant.id:
             raise Unknown("there is no such incident")
@@ -127,7 +128,7 @@ class EventEndpoint:
         headers = request.headers
         sender = self._credentials.sender(request, at=received_at)
         body, cut = await _body(request, within_s=self._body_timeout_s)
-        sender.check(body)
+        sender.check(body, content=request.content)
         came = _Request(
             sender=sender,
             content_type=headers.get("Content-Type", ""),
@@ -223,7 +224,7 @@ async def _body(request: web.Request, *, within_s: float) -> tuple[bytes, str | 
                 chunks += chunk
     except TimeoutError:
         return bytes(chunks), "too_slow"
-    except (ConnectionError, web.RequestPayloadError):
+    except (ConnectionError, web.RequestPayloadError, NotUnpacked):
         return bytes(chunks), "cut_off"
     return bytes(chunks[:MAX_BODY_BYTES]), "oversize"
 

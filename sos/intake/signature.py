@@ -33,6 +33,7 @@ COVERED = frozenset({"@method", "@path", "@authority", "content-digest"})
 MEANING = frozenset(
     {
         "content-type",
+        "content-encoding",
         "idempotency-key",
         "if-match",
         "leg-id",
