@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Builds the wheel and proves it whole: what must be in it is, nothing else is, and it works where no checkout is."""
 
+import argparse
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,8 +57,27 @@ def run(*command: str | Path, where: Path) -> None:
     subprocess.run(command, cwd=where, check=True, stdin=subprocess.DEVNULL)
 
 
-def install_and_try(wheel: Path, *, empty: Path) -> None:
-    """Install it with the locked packages into an environment of its own, and use it in a folder without a checkout."""
+def bills(python: Path, *, out: Path) -> list[str]:
+    """The bills of materials, written by the environment that the wheel is installed in; what they get wrong of it."""
+    run(python, ROOT / "ops" / "sbom.py", "--out", out, where=out)
+    told = json.loads((out / "sos-service.cdx.json").read_text())
+    here = {(each["name"], each["version"]) for each in told["components"] if "properties" not in each}
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"],
+        check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    ours = {"pip", "setuptools", told["metadata"]["component"]["name"]}
+    installed = {(re.sub(r"[-_.]+", "-", each["name"]).lower(), each["version"]) for each in json.loads(listed.stdout)}
+    installed = {each for each in installed if each[0] not in ours}
+    found = [f"{name} {version} is installed and stands in no bill" for name, version in sorted(installed - here)]
+    return found + [f"{name} {version} stands in the bill alone" for name, version in sorted(here - installed)]
+
+
+def install_and_try(wheel: Path, *, empty: Path) -> list[str]:
+    """Install it with the locked packages into an environment of its own, and use it in a folder without a checkout.
+
+    What its bill of materials gets wrong.
+    """
     environment = empty / "venv"
     venv.create(environment, with_pip=True)
     python, sos = environment / "bin" / "python", environment / "bin" / "sos"
@@ -68,9 +90,13 @@ def install_and_try(wheel: Path, *, empty: Path) -> None:
             [sos, *arguments], cwd=empty, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
         print(f"sos {' '.join(arguments)}: {len(said.stdout)} characters, well ended")
+    return bills(python, out=empty)
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Builds the wheel and proves it whole.")
+    parser.add_argument("--out", type=Path, help="folder for the wheel and its bills of materials, when they hold")
+    out: Path | None = parser.parse_args().out
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder)
         run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", empty, where=ROOT)
@@ -80,10 +106,17 @@ def main() -> int:
             print(*found, sep="\n", file=sys.stderr)
             return 1
         try:
-            install_and_try(wheel, empty=empty)
+            found = install_and_try(wheel, empty=empty)
         except subprocess.CalledProcessError as failed:
             print(f"{' '.join(map(str, failed.cmd))} ended with {failed.returncode}", file=sys.stderr)
             return 1
+        if found:
+            print(*found, sep="\n", file=sys.stderr)
+            return 1
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            for file in (wheel, *empty.glob("*.cdx.json")):
+                shutil.copy(file, out)
     return 0
 
 
