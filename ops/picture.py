@@ -41,9 +41,7 @@ def main() -> int:
         demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
             assert demo.stdout is not None
-            desk = next(
-                found[0] for line in demo.stdout if (found := re.search(r"http://\S+/console/#token=\S+", line))
-            )
+            desk = next(found[0] for line in demo.stdout if (found := re.search(r"http://\S+/console/#code=\S+", line)))
             take(desk)
         finally:
             demo.terminate()

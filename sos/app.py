@@ -16,13 +16,14 @@ from msgspec import Struct
 
 from routing.directory import Directory
 from routing.plan import Sources
-from sos import openapi
+from sos import accesses, openapi
 from sos.assist.configured import Announcing, announcing
 from sos.assist.listening.configured import Listening, listening
 from sos.calls.adapters.twilio.configured import desk_sources, desk_voice
 from sos.calls.configured import Callers, Calls, calls
 from sos.clock import Clock, SystemClock
 from sos.collector import spare_the_collector
+from sos.console.access import Access
 from sos.console.configured import ControlRoom, base_map
 from sos.console.desks import Desks
 from sos.console.http import Console
@@ -38,7 +39,7 @@ from sos.dispatch.sources import open_sources
 from sos.exports import configured as exports
 from sos.exports.package import Exporter
 from sos.front import configured as front
-from sos.front import connections, figures, headers
+from sos.front import connections, headers
 from sos.front.watch import Watch
 from sos.health import Health
 from sos.incident.model import OperatorId, TenantId
@@ -74,6 +75,8 @@ class Service(Struct, frozen=True, kw_only=True):
     directory: Directory
     registry: Registry
     desks: Desks
+    access: Access
+    watch: Watch
     log_vkey: str
     seal_vkey: str
     url: str
@@ -133,13 +136,15 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
     intake = Intake.of(settings, journal, secret=keys.secret("intake"))
     stack.callback(intake.credentials.close)
     await warm_up(intake.matching)
-    desks = await ControlRoom.of(settings, kept_open)
+    desks = await ControlRoom.of(settings, kept_open, hang_up=voice.bridge.hang_up)
     voice.loudness.tell = desks.hub.sound
     listens = await stack.enter_async_context(
         listening(settings.assist, journal, voice.sounds, tell=desks.transcript.told)
     )
     desks.transcript.lines = listens.lines
     journal.on_spooled(rings(desks.outage, handing.cards))
+    watch = stack.enter_context(front.watch(settings, clock))
+    desks.access.sessions.note = watch.note
     return _Parts(
         settings=settings,
         kept=kept_open,
@@ -162,7 +167,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
             )
         ),
         listening=listens,
-        watch=stack.enter_context(front.watch(settings, clock)),
+        watch=watch,
     )
 
 
@@ -178,7 +183,7 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
         ("set-aside", asides.watch),
         ("deadlines", deadlines.watch),
     )
-    shown = _figures_shown(health, parts.settings, parts.kept.clock)
+    shown = front.figures_shown(parts.settings, health.figures, parts.kept.clock)
     for name, work in (*_long_work(parts), *others, *shown):
         supervisor.start(name, work)
     return health
@@ -200,11 +205,7 @@ def _readers(parts: _Parts) -> Iterator[Reader]:
     yield from parts.desks.readers()
 
 
-_Work = Iterator[tuple[str, Callable[[], Awaitable[None]]]]
-"""Names of long tasks, and how each is begun."""
-
-
-def _long_work(parts: _Parts) -> _Work:
+def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """What runs for ever beside the readers."""
     yield from parts.calls.work()
     yield from parts.kept.work()
@@ -214,13 +215,6 @@ def _long_work(parts: _Parts) -> _Work:
     yield from parts.listening.work
     if parts.intake.mqtt is not None:
         yield "mqtt", parts.kept.once("mqtt", parts.intake.mqtt.serve)
-
-
-def _figures_shown(health: Health, settings: Settings, clock: Clock) -> _Work:
-    """Figures, where the settings want them anywhere."""
-    host, port = settings.metrics_host, settings.metrics_port
-    if port:
-        yield "figures", lambda: figures.serve(health.figures, host=host, port=port, clock=clock)
 
 
 def _health(parts: _Parts, supervisor: Supervisor, followers: list[Follower], asides: Asides) -> Health:
@@ -253,7 +247,8 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
 
     middlewares = (hall.middleware(), problems_middleware, parts.watch.middleware())
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES + 1)
-    headers.furnish(app, secure=settings.secure)
+    app[accesses.LOG] = parts.watch
+    headers.furnish(app, secure=settings.secure, subdomains=settings.hsts_subdomains)
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
     app.add_routes(intake_http.SchemaEndpoint(described).routes())
     app.add_routes(intake.routes(clock))
@@ -333,6 +328,8 @@ def _service(parts: _Parts) -> Service:
         directory=parts.sources.directory,
         registry=parts.registry,
         desks=parts.desks.desks,
+        access=parts.desks.access,
+        watch=parts.watch,
         log_vkey=parts.kept.log_signer.verifier.vkey,
         seal_vkey=parts.kept.seal_signer.verifier.vkey,
         url=parts.settings.url,

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from sos.app import Service, running
 from sos.clock import Clock, SystemClock
 from sos.errors import Misconfigured
-from sos.incident.model import AgencyId, TenantId
+from sos.incident.model import AgencyId, OperatorId, TenantId
 from sos.journal.configured import make_home
 from sos.registry.importing import import_sheet
 from sos.registry.lifecycle import Role
@@ -49,6 +49,11 @@ AGENCIES = (AgencyId("jp-13-fire"), AgencyId("jp-13-police"))
 
 EMULATOR = Path(__file__).resolve().parents[1] / "tests" / "twilio_emulator" / "__main__.py"
 """Beside the package in a checkout of the repository; started as a process, never imported."""
+
+OPERATOR = OperatorId("hanako")
+
+LINK_LASTS = timedelta(hours=1)
+"""Of the printed link, which works once: long enough to read what stands around it."""
 
 CAR_LINE = "+81300000001"
 """The invented telephone of the simulated car."""
@@ -83,7 +88,7 @@ def settings(base: Settings, made: Keys, *, broker: str = "") -> Settings:
         mqtt_version=base.mqtt_version if base.mqtt_url else 4,
         log_origin="demo.sos.example/journal",
         tenants=(_tenant(made),),
-        operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=_digest(made.desk)),),
+        operators=(OperatorSettings(id=OPERATOR, name="架空 花子", token_digest=_digest(made.desk)),),
         auditors=(AuditorSettings(id="auditor", token_digest=_digest(made.auditor)),),
     )
 
@@ -110,7 +115,7 @@ async def run(base: Settings, *, tell: Callable[[str], None], crashes: bool = Tr
         broker = await _broker(stack)
         service = await stack.enter_async_context(running(settings(base, made, broker=broker), clock=clock))
         await _register_car(service)
-        tell(guide(service, made))
+        tell(guide(service, await service.access.link(service.url, OPERATOR, lasts=LINK_LASTS)))
         if twilio:
             tell("  Voice goes over an emulated Twilio: car, desk and agencies are telephones.\n")
         if not crashes:
@@ -175,8 +180,8 @@ async def _shut_down(broker: Any) -> None:
             await broker.shutdown()
 
 
-def guide(service: Service, made: Keys) -> str:
-    """Where to click."""
+def guide(service: Service, desk: str) -> str:
+    """Where to click; ``desk`` opens the operator's desk."""
     fire, police = (service.links.inbox(agency) for agency in AGENCIES)
     broker = service.settings.mqtt_url
     mqtt = f"\n  One by MQTT:      sos vehicle publish --broker {broker}" if broker else ""
@@ -184,13 +189,14 @@ def guide(service: Service, made: Keys) -> str:
     return f"""
   SOS demonstration - nothing here is real.  Everything is kept in {service.settings.data_dir}
 
-  1. Open the operator's desk and press "start":   {service.url}/console/#token={made.desk}
+  1. Open the operator's desk and press "start":   {desk}
      A car crashes as soon as you are ready.       Answer it (F2): you hear it and it hears you.
   2. Tell the fire brigade (F5, Enter).
   3. Open the fire brigade's page and take over:   {fire}
      (police: {police})
   4. Close the incident (Shift+F4).
 
+  Another desk:     SOS_DATA_DIR={service.settings.data_dir} SOS_PORT={service.settings.port} sos desk link {OPERATOR}
   Another crash:    sos vehicle crash {there}{mqtt}
   The record:       sos export INCIDENT package {there} --reveal all
                     sos verify package --log-key '{service.log_vkey}' --seal-key '{service.seal_vkey}'

@@ -25,6 +25,10 @@ class Forbidden(Refused):
         self.account = account
 
 
+class SecondFactor(Forbidden):
+    """Give the digits of your second factor as well."""
+
+
 class Unknown(Refused):
     """There is no such thing here."""
 

@@ -79,6 +79,7 @@ class Health:
             "journal": await self._journal_state(),
             "recording": "ok" if self._disk_free() else "degraded",
             "voice": "down" if "voice" in self._failures else "ok",
+            "access": "degraded" if self._access() == "alarm" else "ok",
         }
 
     async def _journal_state(self) -> frames.Health:

@@ -14,7 +14,18 @@ from aiohttp import web
 from msgspec import Struct
 
 from routing.text import clean
-from sos.errors import Bug, Conflict, Forbidden, Malformed, Misconfigured, Refused, SosError, Unavailable, Unknown
+from sos.errors import (
+    Bug,
+    Conflict,
+    Forbidden,
+    Malformed,
+    Misconfigured,
+    Refused,
+    SecondFactor,
+    SosError,
+    Unavailable,
+    Unknown,
+)
 from sos.incident.model import new_id
 
 log = structlog.get_logger(__name__)
@@ -105,6 +116,7 @@ STATUS: Mapping[type[SosError], Kind] = MappingProxyType(
     {
         Malformed: Kind(400, "malformed", "What was sent cannot be read"),
         Unauthenticated: Kind(401, "unauthenticated", "The key is missing or not known"),
+        SecondFactor: Kind(403, "second-factor", "Give the digits of your second factor too"),
         Forbidden: Kind(403, "forbidden", "You are not allowed to do this"),
         Unknown: Kind(404, "unknown", "There is no such thing here"),
         TooSlow: Kind(408, "too-slow", "The body did not arrive in time"),

@@ -78,6 +78,9 @@ class OperatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Hex SHA-256 of the desk token (at least 32 random bytes)."""
     supervisor: bool = False
     """May decide what the law leaves to a supervisor; never about a request of their own."""
+    second_factor_file: str = ""
+    """File with the secret of a second factor (RFC 6238, made by ``sos desk second-factor``; mode 0600); empty: the
+    token is enough."""
 
 
 class AuditorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -329,6 +332,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``data_dir`` where that exists, and else municipalities only."""
     hospitals: str = ""
     """Hospitals and helicopter bases (GeoJSON as KSJ P04, or CSV), for suggestions; empty means none are suggested."""
+    hsts_subdomains: bool = False
+    """Whether browsers are told that every name below ours speaks TLS alone too (RFC 6797); only where all are ours."""
     connections_per_address: int = 256
     """How many connections one address may have that has shown no credential lately; proxies and this machine may have
     as many as there is room for.  A cloud that reports for many cars is known by its first report."""
@@ -381,6 +386,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account that telephones for us; used with ``telephony = "twilio"``."""
     attendance: AttendanceSettings = AttendanceSettings()
     """What is done when no desk answers a call."""
+    desk_idle_min: float = 30.0
+    """Minutes without a key or a pointer after which an operator who is away is logged out; never in a call, nor while
+    the desk is ready.  Every log-in ends after 24 hours."""
     assist: AssistSettings = AssistSettings()
     """Extras that help and that no call waits for."""
     tenants: tuple[TenantSettings, ...] = ()
@@ -419,6 +427,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise Misconfigured("media_workers must be between 1 and 256")
         if self.telephony == "twilio" and self.twilio is None:
             raise Misconfigured('telephony = "twilio" needs the group twilio')
+        if not 5 <= self.desk_idle_min <= 720:
+            raise Misconfigured("desk_idle_min must be between 5 and 720")
         if self.lost_strangers_per_s < 0.0:
             raise Misconfigured("lost_strangers_per_s must be 0 or more")
         if not 50 <= self.geocoder_within_ms <= 2_000:

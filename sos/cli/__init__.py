@@ -21,7 +21,7 @@ from routing.categories import Category
 from sos import demo as demonstration
 from sos import logs
 from sos.app import running
-from sos.cli import followup, journal, keys, msd, registry, severity
+from sos.cli import desk, followup, journal, keys, msd, registry, severity
 from sos.cli.directory import app as agencies
 from sos.cli.geo import geo
 from sos.cli.health import health
@@ -56,6 +56,7 @@ app.add_typer(agencies, name="directory")
 app.command()(health)
 app.command(context_settings=NEGATIVE_NUMBERS)(route)
 app.command(context_settings=NEGATIVE_NUMBERS)(lost)
+app.add_typer(desk.app, name="desk")
 app.add_typer(keys.app, name="keys")
 app.add_typer(msd.app, name="msd")
 app.add_typer(registry.app, name="registry")

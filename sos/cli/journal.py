@@ -4,22 +4,19 @@ The commands work on the database the settings name and may run beside a running
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 import typer
 
+from sos.cli.database import opened
 from sos.cli.options import AsJson, ConfigFile, Exit
 from sos.clock import timestamp
 from sos.errors import Malformed
 from sos.journal.asides import LISTED
-from sos.journal.migrate import upgrade
-from sos.journal.postgres import PostgresStore
-from sos.journal.sqlite import SqliteStore
-from sos.journal.store import Aside, Store
+from sos.journal.store import Aside
 from sos.settings import Settings, load
 
 app = typer.Typer(no_args_is_help=True, help="The journal: what its readers could not handle.")
@@ -58,25 +55,16 @@ def again(
 
 
 async def _list(settings: Settings) -> Sequence[Aside]:
-    async with _opened(settings) as store:
+    async with opened(settings) as store:
         return await store.asides(limit=LISTED)
 
 
 async def _again(settings: Settings, reader: str, position: int | None) -> int:
-    async with _opened(settings) as store:
+    async with opened(settings) as store:
         if position is not None:
             return int(await store.ask_again(reader, position))
         of_it = [each.position for each in await store.asides(limit=LISTED) if each.reader == reader]
         return sum([await store.ask_again(reader, each) for each in of_it])
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Store]:
-    settings.data.mkdir(parents=True, exist_ok=True)
-    store = PostgresStore(settings.database_url) if settings.database_url else SqliteStore(settings.data / "journal.db")
-    async with store:
-        await upgrade(store.engine)
-        yield store
 
 
 def _line(aside: Aside) -> str:

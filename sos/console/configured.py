@@ -1,7 +1,9 @@
 """The desks as the settings want them: who may sit there, and what every desk works with."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from importlib import resources
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -10,11 +12,14 @@ from sos.console.acd import Distribution
 from sos.console.desks import Desks
 from sos.console.hub import Hub
 from sos.console.outage import Outage
+from sos.console.sessions import Sessions
+from sos.console.totp import read_secret
 from sos.console.transcript import Transcript
-from sos.incident.model import OperatorId
+from sos.incident.model import LegId, OperatorId
 from sos.journal.configured import Kept
+from sos.journal.desk_access import DeskAccess
 from sos.journal.readers import Reader
-from sos.settings import Settings
+from sos.settings import OperatorSettings, Settings
 
 
 class ControlRoom(Struct, frozen=True, kw_only=True):
@@ -28,15 +33,26 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
     access: Access
 
     @classmethod
-    async def of(cls, settings: Settings, kept: Kept) -> "ControlRoom":
+    async def of(cls, settings: Settings, kept: Kept, *, hang_up: Callable[[LegId], Awaitable[None]]) -> "ControlRoom":
+        """``hang_up``: ends the voice of whose log-in was revoked."""
         hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
+        rows = DeskAccess(kept.store.engine)
+        idle = timedelta(minutes=settings.desk_idle_min)
+        sessions = Sessions(rows, kept.journal, desks, clock=kept.clock, hang_up=hang_up, idle=idle)
+        await sessions.look()  # what was ended before this start is over from the first request on
         return cls(
             hub=hub,
             desks=desks,
             distribution=Distribution(kept.journal, desks),
             outage=Outage(kept.journal, hub),
             transcript=Transcript(kept.journal, hub),
-            access=_access(settings, kept),
+            access=Access(
+                tuple(_operator(each) for each in settings.operators),
+                sessions,
+                rows,
+                secret=kept.keys.secret("session"),
+                secure=settings.secure,
+            ),
         )
 
     def readers(self) -> Iterator[Reader]:
@@ -47,16 +63,18 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
         """What runs for ever."""
         yield "desk-watch", self.distribution.watch
         yield "outage", self.outage.watch
+        yield "sessions", self.access.sessions.watch
 
 
 def base_map() -> bytes:
     return (resources.files("routing") / "data" / "japan_base.geojson").read_bytes()
 
 
-def _access(settings: Settings, kept: Kept) -> Access:
-    """Who may sit at a desk."""
-    operators = tuple(
-        Operator(id=OperatorId(each.id), name=each.name, token_digest=each.token_digest, supervisor=each.supervisor)
-        for each in settings.operators
+def _operator(given: OperatorSettings) -> Operator:
+    return Operator(
+        id=OperatorId(given.id),
+        name=given.name,
+        token_digest=given.token_digest,
+        supervisor=given.supervisor,
+        second_factor=read_secret(Path(given.second_factor_file)) if given.second_factor_file else b"",
     )
-    return Access(operators, secret=kept.keys.secret("session"), clock=kept.clock, secure=settings.secure)

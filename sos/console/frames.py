@@ -188,11 +188,17 @@ class Seat(Frame, frozen=True, kw_only=True, tag="seat"):
     active: bool
 
 
+class Ended(Frame, frozen=True, kw_only=True, tag="ended"):
+    """The log-in is over: nothing more comes, and no order is taken."""
+
+    why: str
+
+
 class Beat(Frame, frozen=True, kw_only=True, tag="beat"):
     """The answer to a beat of the page's."""
 
 
 AnyFrame: TypeAlias = (
     Welcome | Snapshot | EventFrame | Parts | Degraded | Recorded
-    | Levels | Transcribed | Reply | HealthFrame | Seat | Beat
+    | Levels | Transcribed | Reply | HealthFrame | Seat | Ended | Beat
 )  # fmt: skip

@@ -9,13 +9,14 @@ from msgspec import Struct
 
 from routing.categories import Category
 from sos.accesses import known, tell
-from sos.console.access import Access, Operator
+from sos.console.access import Access, Entry, Operator
 from sos.console.room import Room
 from sos.console.socket import DeskSocket
 from sos.errors import Forbidden, Malformed, Refused, Unavailable, Unknown
 from sos.formats.body import read
 from sos.incident.commands import ReadParts
 from sos.incident.model import IncidentId, LegId, Party, State
+from sos.problems import UnsupportedMedia
 from sos.whip import leg_id, sdp_answer, sdp_offer
 
 STATIC = Path(str(resources.files("sos.console"))) / "static"
@@ -26,7 +27,7 @@ REPLAY_S, MOST_REPLAY_S = 15, 60
 CONTENT_SECURITY = (
     "default-src 'self'; script-src 'self'; worker-src 'self' blob:; img-src 'self' data: blob:;"
     " style-src 'self' 'unsafe-inline'; connect-src {connect}; media-src 'self' blob:;"
-    " frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    " object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 """CSP level 3, where ``'self'`` covers our own WebSocket; ``connect`` names whatever else voice needs."""
 
@@ -36,7 +37,11 @@ LONGEST_NAME = 120
 
 
 class _LogIn(Struct, frozen=True):
-    token: str
+    """The desk token, or the code of a link."""
+
+    token: str = ""
+    code: str = ""
+    second_factor: str = ""
 
 
 _log_in = msgspec.json.Decoder(_LogIn)
@@ -60,6 +65,7 @@ class Console:
             web.get("/console/map/base.geojson", self._map),
             web.get("/console/session", self._session),
             web.post("/console/session", self._log_in),
+            web.delete("/console/session", self._log_out),
             web.get("/console/socket", self._socket),
             web.post("/console/incidents/{incident}/voice", self._connect),
             web.delete("/console/incidents/{incident}/legs/{leg}", self._hang_up),
@@ -94,9 +100,16 @@ class Console:
         return web.Response(status=204)
 
     async def _log_in(self, request: web.Request) -> web.Response:
+        _same_origin(request)
+        if request.content_type != "application/json":  # a form of another site's page can send anything else
+            raise UnsupportedMedia("Send `Content-Type: application/json`.", field="Content-Type")
         given = read(_log_in, await request.read(), expected="send {'token': '...'}", field="$.token")
-        session = self._access.log_in(given.token)
-        tell(request, "logged_in", who=f"operator:{self._access.operator(session).id}")
+        if bool(given.token) is bool(given.code):
+            raise Malformed("send a token, or the code of a link", field="$.token")
+        operator, session = await self._access.log_in(
+            token=given.token, code=given.code, second_factor=given.second_factor
+        )
+        tell(request, "logged_in", who=f"operator:{operator.id}", about="code" if given.code else "token")
         response = web.Response(status=204)
         response.set_cookie(
             self._access.cookie,
@@ -109,13 +122,26 @@ class Console:
         )
         return response
 
-    async def _socket(self, request: web.Request) -> web.StreamResponse:
-        operator = self._operator(request)
+    async def _log_out(self, request: web.Request) -> web.Response:
+        """``Refused`` while the operator is in a call: nobody leaves somebody alone by mistake."""
+        entry = self._entry(request)
         _same_origin(request)
-        return await DeskSocket(self._room, operator).serve(request)
+        if await self._access.sessions.in_call(entry.operator.id):
+            raise Refused("you are in a call: leave it or hand it over first")
+        self._access.sessions.end(entry.session, "logged_out")
+        tell(request, "logged_out", who=f"operator:{entry.operator.id}")
+        response = web.Response(status=204)
+        response.del_cookie(self._access.cookie, path="/", secure=self._access.secure, httponly=True, samesite="Strict")
+        return response
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        entry = self._entry(request)
+        _same_origin(request)
+        return await DeskSocket(self._room, entry.operator, entry.session).serve(request)
 
     async def _connect(self, request: web.Request) -> web.Response:
-        operator = self._operator(request)
+        operator = self._at_work(request)
+        _same_origin(request)
         incident = IncidentId(request.match_info["incident"])
         leg = leg_id(request)
         answer = await self._room.voice.connect(
@@ -126,6 +152,7 @@ class Console:
     async def _hang_up(self, request: web.Request) -> web.Response:
         """Only a leg of the operator's own: nobody ends another's call, or the vehicle's, from here."""
         operator = self._operator(request)
+        _same_origin(request)
         leg = LegId(request.match_info["leg"])
         found = (await self._room.journal.state(IncidentId(request.match_info["incident"]))).leg(leg)
         if found is not None and found.party is Party.OPERATOR and found.who == operator.id:
@@ -134,7 +161,7 @@ class Console:
 
     async def _replay(self, request: web.Request) -> web.Response:
         """What a leg said last, for the operator who has the incident and supervisors; on record before it sounds."""
-        operator = self._operator(request)
+        operator = self._at_work(request)
         _same_origin(request)
         journal, leg = self._room.journal, LegId(request.match_info["leg"])
         state = await journal.state(IncidentId(request.match_info["incident"]))
@@ -152,9 +179,18 @@ class Console:
         return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "no-store"})
 
     def _operator(self, request: web.Request) -> Operator:
-        operator = self._access.of(request.cookies)
-        known(request, f"operator:{operator.id}")
-        return operator
+        return self._entry(request).operator
+
+    def _at_work(self, request: web.Request) -> Operator:
+        """Who asks for something that only a person asks for."""
+        entry = self._entry(request)
+        entry.session.worked(self._room.journal.clock.now())
+        return entry.operator
+
+    def _entry(self, request: web.Request) -> Entry:
+        entry = self._access.entry(request.cookies)
+        known(request, f"operator:{entry.operator.id}")
+        return entry
 
 
 def _headers(connects: tuple[str, ...]) -> dict[str, str]:

@@ -38,13 +38,25 @@ OPERATIONS: Operations = {
                 "application/json": {
                     "schema": {
                         "type": "object",
-                        "required": ["token"],
-                        "properties": {"token": {"type": "string"}},
+                        "description": "The desk token, or the code of a link.",
+                        "properties": {
+                            "token": {"type": "string"},
+                            "code": {"type": "string"},
+                            "second_factor": {"type": "string", "pattern": "^[0-9]{6}$"},
+                        },
+                        "oneOf": [{"required": ["token"]}, {"required": ["code"]}],
                     }
                 }
             },
             replies={"204": empty("Logged in; a cookie holds the session")},
-            refuses=(400, 403, 413),
+            refuses=(400, 403, 413, 415, 503),
+        ),
+        "delete": operation(
+            "Log out; not in a call",
+            tag="console",
+            security=DESK,
+            replies={"204": empty("Logged out")},
+            refuses=(403, 409, 503),
         ),
     },
     "/console/socket": {

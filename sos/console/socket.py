@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from sos.accesses import refused
 from sos.console import arrival, frames
 from sos.console.access import Operator
 from sos.console.hub import Mailbox, message
@@ -17,8 +18,9 @@ from sos.console.orders import contract
 from sos.console.orders.desk import Beat
 from sos.console.orders.order import Order
 from sos.console.room import Room
+from sos.console.sessions import Session
 from sos.console.window import Window
-from sos.errors import Malformed, SosError, Unavailable
+from sos.errors import Forbidden, Malformed, SosError, Unavailable
 
 log = structlog.get_logger()
 
@@ -28,15 +30,17 @@ ARRIVE_AGAIN = timedelta(seconds=1)
 class DeskSocket:
     """One connected desk."""
 
-    def __init__(self, room: Room, operator: Operator) -> None:
+    def __init__(self, room: Room, operator: Operator, session: Session) -> None:
         self._room = room
         self._operator = operator
+        self._session = session
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=15.0, max_msg_size=64 * 1024, compress=False)
         await socket.prepare(request)
         name, room = self._operator.id, self._room
-        window = Window(room, self._operator, room.hub.join())
+        window = Window(room, self._operator, room.hub.join(), self._session)
+        self._session.windows[window.seat] = lambda why: _ended(window, why)
         active = room.desks.arrive(window.desk, name, seat=window.seat, tell=lambda here: _moved(window, here))
         after = arrival.position_of(request.query.get("after", ""))
         tasks = [asyncio.create_task(_send(socket, window.mailbox), name=f"desk-{name}")]
@@ -44,8 +48,9 @@ class DeskSocket:
             arrival.welcome(window, active=active)
             if not await _arrive(window, after):
                 tasks.append(asyncio.create_task(_arrive_later(window), name=f"late-{name}"))
-            await _listen(socket, window)
+            await _listen(socket, window, request)
         finally:
+            self._session.windows.pop(window.seat, None)
             room.hub.leave(window.mailbox)
             room.desks.leave(window.desk, seat=window.seat)
             for task in tasks:
@@ -86,32 +91,47 @@ def _moved(window: Window, active: bool) -> None:
     window.mailbox.put(message(frames.Seat(active=active)))
 
 
+def _ended(window: Window, why: str) -> None:
+    """The log-in is over: nothing more is told here."""
+    window.room.hub.leave(window.mailbox)
+    window.mailbox.put(message(frames.Ended(why=why)))
+    window.mailbox.close()
+
+
 # --- in ---
 
 
-async def _listen(socket: web.WebSocketResponse, window: Window) -> None:
+async def _listen(socket: web.WebSocketResponse, window: Window, request: web.Request) -> None:
     async for frame in socket:
         if frame.type is WSMsgType.TEXT:
-            window.mailbox.put(await _answer(frame.data, window))
+            if not window.session.live:
+                return
+            window.mailbox.put(await _answer(frame.data, window, request))
         elif frame.type is WSMsgType.ERROR:
             return
 
 
-async def _answer(frame: str, window: Window) -> str:
+async def _answer(frame: str, window: Window, request: web.Request) -> str:
     try:
         order = contract.order_of(frame)
     except Malformed as wrong:
+        refused(request, "order", who=f"operator:{window.operator.id}", reason="malformed")
         return _reply(contract.number_of(frame), error=wrong)
     if order.works:
+        window.session.worked(window.room.journal.clock.now())
         window.room.desks.work(window.desk, seat=window.seat)
-    return await _obey(order, window)
+    return await _obey(order, window, request)
 
 
-async def _obey(order: Order, window: Window) -> str:
+async def _obey(order: Order, window: Window, request: web.Request) -> str:
     try:
         result = await contract.give(order, window)
-    except SosError as refused:
-        return _reply(order.id, error=refused)
+    except Forbidden as no:
+        name = str(order.__struct_config__.tag)
+        refused(request, "order", who=f"operator:{window.operator.id}", reason=no.rule or "forbidden", about=name)
+        return _reply(order.id, error=no)
+    except SosError as no:
+        return _reply(order.id, error=no)
     except Exception as bug:  # the edge of one order
         log.exception("order_failed", order=type(order).__name__, incident=getattr(order, "incident", None))
         return _reply(order.id, error=bug)

@@ -12,6 +12,7 @@ from sos.console.access import Operator
 from sos.console.frames import Parts, PartsItem
 from sos.console.hub import Mailbox, message
 from sos.console.room import Room
+from sos.console.sessions import Session
 from sos.errors import Forbidden
 from sos.incident.commands import Command
 from sos.incident.events import (
@@ -33,10 +34,11 @@ WORDS = (NoteAdded, CancelReceived, AnswerGiven, IncidentReopened, ExportMade)
 
 
 class Window:
-    def __init__(self, room: Room, operator: Operator, mailbox: Mailbox) -> None:
+    def __init__(self, room: Room, operator: Operator, mailbox: Mailbox, session: Session) -> None:
         self.room = room
         self.operator = operator
         self.mailbox = mailbox
+        self.session = session
         self.desk = DeskId(f"desk-{operator.id}")
         self.seat = new_id()
         """This window: the operator may have the desk open in others."""
@@ -55,9 +57,9 @@ class Window:
         """The incident.  ``Forbidden`` unless this operator has it."""
         state = await self.state(incident)
         if state.operator is None:
-            raise Forbidden("only the operator who has the incident does this: answer it first")
+            raise Forbidden("only the operator who has the incident does this: answer it first", rule="not-yours")
         if state.operator != self.operator.id:
-            raise Forbidden("another operator has this incident")
+            raise Forbidden("another operator has this incident", rule="not-yours")
         return state
 
     async def show(self, incident: IncidentId) -> None:

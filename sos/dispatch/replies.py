@@ -15,7 +15,7 @@ from routing.text import clean
 from sos.dispatch.answers import command
 from sos.dispatch.endings import End, Lasting, ended, part_is_over
 from sos.dispatch.forms import prepare
-from sos.errors import KeyLost, Malformed, Refused, Unknown
+from sos.errors import Forbidden, KeyLost, Malformed, Refused, Unknown
 from sos.incident.commands import ConfirmDelivery
 from sos.incident.events import DisclosureDecided, IncidentClosed
 from sos.incident.model import (
@@ -121,7 +121,7 @@ class Replies:
         """
         state = await self._journal.state(incident)
         if state.operator != operator:
-            raise Refused("another operator has this incident")
+            raise Forbidden("another operator has this incident", rule="not-yours")
         told = await self.told(incident, disclosure)
         given = command(answer, disclosure=disclosure, agency=told.agency, text=text[:WORDS])
         await self._journal.execute(incident, given, actor=f"operator:{operator}")

@@ -1,9 +1,10 @@
 """Who may be connected and who watches them, as the settings want it."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from sos.clock import Clock
+from sos.front import figures
 from sos.front.access_log import AccessLog
 from sos.front.connections import Hall, Room
 from sos.front.watch import Watch
@@ -23,6 +24,15 @@ def watch(settings: Settings, clock: Clock) -> Iterator[Watch]:
         yield Watch(lines, clock=clock, proxies=_proxies(settings))
     finally:
         lines.close()
+
+
+def figures_shown(
+    settings: Settings, given: Callable[[], Awaitable[bytes]], clock: Clock
+) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """What gives figures out, for ever, where the settings want them anywhere."""
+    host, port = settings.metrics_host, settings.metrics_port
+    if port:
+        yield "figures", lambda: figures.serve(given, host=host, port=port, clock=clock)
 
 
 def _proxies(settings: Settings) -> tuple[str, ...]:

@@ -26,8 +26,9 @@ STRICT_TRANSPORT = "max-age=63072000"
 """Two years (hstspreload.org); sent over TLS only, RFC 6797 7.2."""
 
 
-def furnish(app: web.Application, *, secure: bool) -> None:
-    """Let every answer of ``app`` carry them.  ``secure``: it is reached over TLS."""
+def furnish(app: web.Application, *, secure: bool, subdomains: bool = False) -> None:
+    """Let every answer of ``app`` carry them.  ``secure``: it is reached over TLS; ``subdomains``: so are they all."""
+    strict = f"{STRICT_TRANSPORT}; includeSubDomains" if subdomains else STRICT_TRANSPORT
 
     async def carry(request: web.Request, response: web.StreamResponse) -> None:
         if "Server" in response.headers:
@@ -38,6 +39,6 @@ def furnish(app: web.Application, *, secure: bool) -> None:
         if "frame-ancestors" not in policy:
             response.headers["Content-Security-Policy"] = f"{policy}; {_FRAMES}"
         if secure or request.secure:
-            response.headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT)
+            response.headers.setdefault("Strict-Transport-Security", strict)
 
     app.on_response_prepare.append(carry)

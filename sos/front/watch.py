@@ -14,6 +14,7 @@ from math import ceil
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter
 
 from sos import accesses
@@ -39,6 +40,15 @@ ALARM_AT, ALARM_WITHIN_S = 20, 60.0
 _UNSEEN = (("POST", "/console/session"), ("POST", "/v1/exports"))
 
 
+class Alarm(Struct, frozen=True, kw_only=True):
+    """Somebody tries to get in, or to do what they may not: a person of ours should look."""
+
+    kind: str
+    """Of the refusal that brought it over the edge."""
+    count: int
+    within_s: float
+
+
 class Watch:
     """A middleware inside of the one that makes errors answers, since it reads the errors."""
 
@@ -61,6 +71,8 @@ class Watch:
         self._known: OrderedDict[str, float] = OrderedDict()
         self._wrong: deque[float] = deque(maxlen=ALARM_AT)
         self._alarmed = False
+        self.alarms: list[Callable[[Alarm], None]] = []
+        """Told once when wrong credentials or forbidden orders begin to come faster than anybody mistypes."""
         self._left_out = 0
         self.figures = CollectorRegistry()
         self._refused = Counter("sos_access_refused", "Requests refused, by why", ["kind"], registry=self.figures)
@@ -121,17 +133,26 @@ class Watch:
             return
         status = 401 if isinstance(error, Unauthenticated) else 404 if isinstance(error, NoSuchLink) else 403
         now = self._monotonic()
-        wait = self._wrong_again(address, account, now) if kind in _CREDENTIALS else 0.0
+        if kind == "forbidden":
+            self._count(kind, now)
+        wait = self._wrong_again(kind, address, account, now) if kind in _CREDENTIALS else 0.0
         self._refusal(request, address, kind, status=429 if wait else status, reason=reason, who=account)
         if wait:
             raise TooOften("Too many wrong credentials came; wait and try again.", wait_s=ceil(wait)) from error
 
-    def _wrong_again(self, address: str, account: str, now: float) -> float:
-        """Seconds to wait; 0 when one more may be wrong."""
+    def _count(self, kind: str, now: float) -> None:
+        """One more that is wrong; an alarm when they are many."""
         self._wrong.append(now)
-        if self._many(now) and not self._alarmed:
-            log.warning("access_alarm", wrong=len(self._wrong), within_s=ALARM_WITHIN_S)
-        self._alarmed = self._many(now)
+        many = self._many(now)
+        if many and not self._alarmed:
+            log.warning("access_alarm", wrong=len(self._wrong), within_s=ALARM_WITHIN_S, kind=kind)
+            for tell in self.alarms:
+                tell(Alarm(kind=kind, count=len(self._wrong), within_s=ALARM_WITHIN_S))
+        self._alarmed = many
+
+    def _wrong_again(self, kind: str, address: str, account: str, now: float) -> float:
+        """Seconds to wait; 0 when one more may be wrong."""
+        self._count(kind, now)
         allowed = self._addresses.failed(address, now)
         wait = 0.0 if allowed else self._addresses.wait_s(address, now)
         if account and not self._accounts.failed(account, now):
@@ -147,20 +168,34 @@ class Watch:
             return
         self._write(request, address, "refused", kind=kind, status=status, reason=reason, who=who)
 
+    # --- beside requests ---
+
+    def refused(self, request: web.Request, kind: str, *, who: str, reason: str, about: str = "") -> None:
+        """An order on an open connection was refused; what is forbidden counts towards the alarm (``accesses.Log``)."""
+        now = self._monotonic()
+        self._refused.labels(kind).inc()
+        if reason != "malformed":
+            self._count(kind, now)
+        if not self._pen.failed("refusals", now):
+            self._left_out += 1
+            return
+        address = network(self._address(request))
+        self._write(request, address, "refused", kind=kind, reason=reason, who=who, about=about)
+
+    def note(self, what: str, *, who: str, about: str = "", reason: str = "") -> None:
+        """A line about what happened by itself, such as the end of a session."""
+        self._line(what, who=who, about=about, reason=reason)
+
     def _write(self, request: web.Request, address: str, what: str, **fields: object) -> None:
         route = request.match_info.route.resource
+        where = route.canonical if route is not None else ""
+        self._line(what, method=request.method, route=where, address=address, **fields)
+
+    def _line(self, what: str, **fields: object) -> None:
         if self._left_out:
             fields["left_out"], self._left_out = self._left_out, 0
-        self._lines.write(
-            {
-                "at": timestamp(self._clock.now()),
-                "what": what,
-                "method": request.method,
-                "route": route.canonical if route is not None else "",
-                "address": address,
-                **{name: value for name, value in fields.items() if value != ""},
-            }
-        )
+        given = {name: value for name, value in fields.items() if value != ""}
+        self._lines.write({"at": timestamp(self._clock.now()), "what": what, **given})
 
     # --- where from ---
 
@@ -192,11 +227,11 @@ def _kind(request: web.Request, error: SosError) -> str | None:
             return "credential" if shown or error.rule == "certificate" else "missing"
         case NoSuchLink():
             return "link"
-        case Forbidden(rule="desk-token"):
+        case Forbidden(rule="desk-token" | "desk-code" | "second-factor"):
             return "log-in"
-        case Forbidden(rule="session" | "session-over"):
+        case Forbidden(rule="session" | "session-over" | "session-ended"):
             return "session"
-        case Forbidden(rule="no-session"):
+        case Forbidden(rule="no-session" | "second-factor-wanted"):
             return "missing"
         case Forbidden():
             return "forbidden"

@@ -173,3 +173,31 @@ set_aside = Table(
 )
 """Events that a reader could not handle: which one, of which incident (its parts hold the bytes), and what it failed
 with, as a type and never as a message.  ``again``: somebody asked for one more try."""
+
+desk_sessions = Table(
+    "desk_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("operator", Text, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("active_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("why", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Log-ins of operators, and when each was ended; nothing in it lets anybody in.
+
+A row whose id is ``*`` and an operator's: all sessions of that operator that began before ``ended_ms`` are over.
+"""
+
+desk_codes = Table(
+    "desk_codes",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("operator", Text, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+    sqlite_with_rowid=False,
+)
+"""Codes that let an operator in once, by digest: those of links until they are used, and of second factors afterwards,
+so that none is taken twice."""

@@ -60,7 +60,9 @@ class Desk:
         self._house = house
 
     async def start_work(self, operator: str = "hanako") -> None:
-        await self.page.goto(f"{self._house.url}/console/#token={self._house.desk_tokens[operator]}")
+        token = self._house.desk_tokens[operator]
+        await self.page.context.request.post(f"{self._house.url}/console/session", data={"token": token})
+        await self.page.goto(f"{self._house.url}/console/")
         await self.page.get_by_test_id("start").click()
 
     async def listen(self) -> None:

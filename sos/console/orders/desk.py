@@ -34,14 +34,18 @@ class Away(Order, frozen=True, tag="away"):
         window.room.desks.set_ready(window.desk, False, seat=window.seat)
 
 
-class Beat(Order, frozen=True, tag="beat"):
+class Beat(Order, frozen=True, kw_only=True, tag="beat"):
     """The window is alive.  Answered by a beat, not by a reply."""
 
     may: ClassVar = May.ANY_DESK
     works: ClassVar = False
+    touched: bool | None = None
+    """Whether a key was pressed or the pointer moved since the last beat; a page of the release before does not say."""
 
     async def obey(self, window: Window) -> None:
         window.room.desks.beat(window.desk, seat=window.seat)
+        if self.touched:
+            window.session.worked(window.room.journal.clock.now())
 
 
 class Answer(Order, frozen=True, kw_only=True, tag="answer"):

@@ -47,7 +47,7 @@ class Order(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fi
     async def permit(self, window: Window) -> None:
         """``Forbidden`` where it is not this operator's to give."""
         if self.may is May.SUPERVISOR and not window.operator.supervisor:
-            raise Forbidden("only a supervisor decides this")
+            raise Forbidden("only a supervisor decides this", rule="supervisor")
 
     async def obey(self, window: Window) -> object:
         """What it does; comes back with what the desk is told."""

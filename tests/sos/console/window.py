@@ -13,6 +13,7 @@ from sos.console.orders import contract
 from sos.console.outage import Outage
 from sos.console.port import Voice
 from sos.console.room import LanguageOf, Room, no_voice
+from sos.console.sessions import Session
 from sos.console.transcript import Transcript
 from sos.console.window import Window
 from sos.incident.disclosure_request import DisclosureRequest
@@ -73,7 +74,9 @@ def room(
 
 def window(house: Room, operator: str, *, supervisor: bool = False) -> Window:
     who = Operator(id=OperatorId(operator), name=operator, token_digest="", supervisor=supervisor)
-    return Window(house, who, house.hub.join())
+    now = house.journal.clock.now()
+    session = Session(id="session", operator=who.id, since=now, active_at=now)
+    return Window(house, who, house.hub.join(), session)
 
 
 async def order(at: Window, do: str, **fields: Any) -> Any:

@@ -26,6 +26,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         data_dir=str(data),
         port=free_port(),
         public_url="https://sos.example",
+        hsts_subdomains=True,
         tenants=(TenantSettings(id="acme", domain="acme.sos.example", key_digests=(_digest(KEY),)),),
         operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=_digest("hanako")),),
     )
@@ -67,11 +68,12 @@ async def test_every_page_and_error_carries_the_headers_and_names_no_version(ser
         assert told["Referrer-Policy"] == "no-referrer"
         assert told["Cross-Origin-Opener-Policy"] == "same-origin"
         assert "frame-ancestors 'none'" in told["Content-Security-Policy"]
-        assert told["Strict-Transport-Security"].startswith("max-age=")
+        assert told["Strict-Transport-Security"] == "max-age=63072000; includeSubDomains"
         assert told["Server"] == "sos"
         assert "Cache-Control" in told
     assert [int(asked[method, path]["status"]) for method, path, _ in ASKED] == [status for *_, status in ASKED]
     assert asked["GET", "inbox"]["status"] == "200"
+    assert "object-src 'none'" in asked["GET", "/console/"]["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("expected", [b"the-unexpected", b"\xff\xfe", b"100-Continue"])

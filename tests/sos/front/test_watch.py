@@ -111,7 +111,7 @@ async def test_a_log_in_and_an_export_are_lines_with_who_and_what(service: Servi
 
     assert status == 204
     assert [(line["what"], line["who"], line.get("about", "")) for line in _lines(service)] == [
-        ("logged_in", "operator:hanako", ""),
+        ("logged_in", "operator:hanako", "token"),
         ("exported", "auditor:auditor-1", export),
     ]
     assert "inspection" not in json.dumps(_lines(service))

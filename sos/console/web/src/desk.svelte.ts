@@ -39,8 +39,12 @@ export type Dialog =
   | { of: "close" }
   | { of: "reopen" }
   | { of: "keys" }
+  | { of: "logout" }
   | { of: "agencies" }
   | null;
+
+/** Why the log-in ended, for the page that comes after it. */
+const ENDED = "sos-ended";
 
 const FAULT_LASTS_MS = 8000;
 const REFILL_BELOW = 50;
@@ -65,6 +69,8 @@ class Desk {
   /** The agency that may be told only after a second look, and why. */
   warned = $state<{ agency: string; why: string } | null>(null);
   loginFault = $state<string | null>(null);
+  /** The service wants the second factor too. */
+  factorWanted = $state(false);
   announced = $state("");
   said = $state("");
   voice = $state<VoiceState>("idle");
@@ -96,7 +102,10 @@ class Desk {
       : this.sections.waiting.length,
   );
 
-  #token = "";
+  /** The code of a link that is still to be shown with a second factor. */
+  #code = "";
+  /** The log-in is over and the page goes. */
+  #leaving = false;
   #ahead_ms = 0;
   #boot: string | undefined;
   /** The snapshot was cut short and has been worked off: the next one is wanted. */
@@ -114,36 +123,75 @@ class Desk {
     after: () => (this.board.position < 0 || this.#stale ? null : this.board.position),
   });
 
-  /** Begin: with the token of the address, else with the session the browser still has, else by asking. */
+  /** Begin: with the code of the address, else with the session the browser still has, else by asking. */
   begin(): void {
+    const ended = sessionStorage.getItem(ENDED);
+    sessionStorage.removeItem(ENDED);
+    if (ended !== null) this.loginFault = word("ended", ended);
+    for (const sign of ["keydown", "pointerdown", "pointermove"])
+      addEventListener(sign, () => (this.#socket.touched = true), { capture: true, passive: true });
     setInterval(() => (this.now = Date.now() + this.#ahead_ms), 500);
     if (!this.#enterByAddress()) this.#socket.connect();
     addEventListener("hashchange", () => this.#enterByAddress());
     addEventListener("beforeunload", (leaving) => {
-      if (this.#voice.incident !== null) leaving.preventDefault();
+      if (this.#voice.incident !== null && !this.#leaving) leaving.preventDefault();
     });
   }
 
-  /** Whether the address held a token.  It is taken out of the address at once, so that nobody reads it there. */
+  /** Whether the address held a code.  It works once, and is taken out of the address at once. */
   #enterByAddress(): boolean {
-    const token = new URLSearchParams(location.hash.slice(1)).get("token");
-    if (token === null) return false;
+    if (location.hash === "") return false;
+    const code = new URLSearchParams(location.hash.slice(1)).get("code");
     history.replaceState(null, "", location.pathname + location.search);
-    void this.login(token);
+    if (code === null) return false;
+    void this.#enter({ code });
     return true;
   }
 
-  async login(token: string): Promise<void> {
+  /** By the form: a desk token, and a second factor where one is wanted. */
+  async login(token: string, factor = ""): Promise<void> {
+    const shown = token === "" && this.#code !== "" ? { code: this.#code } : { token };
+    await this.#enter(factor === "" ? shown : { ...shown, second_factor: factor });
+  }
+
+  async #enter(shown: Shown): Promise<void> {
     this.loginFault = null;
-    const accepted = await entered(token);
-    if (accepted !== "ok") {
-      this.phase = "login";
-      this.loginFault = t(accepted === "refused" ? "login.refused" : "login.failed");
+    const accepted = await entered(shown);
+    if (accepted === "ok") {
+      this.#code = "";
+      this.phase = this.me === null ? "checking" : this.phase;
+      this.#socket.reconnect();
       return;
     }
-    this.#token = token;
-    this.phase = this.me === null ? "checking" : this.phase;
-    this.#socket.reconnect();
+    if (accepted === "refused" && shown.code !== undefined && (await loggedIn())) {
+      this.#socket.connect(); // a link that was used before, by this browser
+      return;
+    }
+    this.#code = accepted === "factor" ? (shown.code ?? "") : "";
+    this.factorWanted = accepted === "factor";
+    this.phase = "login";
+    const asked = accepted === "factor" && (shown.second_factor ?? "") === "";
+    this.loginFault = asked ? t("login.factor.wanted") : t(REFUSALS[accepted]);
+  }
+
+  /** Whether the operator must still say who they are, or has only the second factor to give. */
+  get codeHeld(): boolean {
+    return this.factorWanted && this.#code !== "";
+  }
+
+  async logout(): Promise<void> {
+    const answer = await fetch("/console/session", { method: "DELETE" }).catch(() => null);
+    if (answer === null || answer.status >= 500) this.#complain(t("login.failed"));
+    else if (answer.status === 409) this.#complain(t("logout.in_call"));
+    else this.#leave("logged_out");
+  }
+
+  /** Nothing of what this page knew stays in it. */
+  #leave(why: string): void {
+    this.#leaving = true;
+    this.#socket.stop();
+    sessionStorage.setItem(ENDED, why);
+    location.reload();
   }
 
   /** The click that begins the shift: makes the sound path, asks for the microphone, goes ready. */
@@ -438,15 +486,14 @@ class Desk {
 
   /** Why is there no connection?  When the service does not know this session, log in again, or ask for it. */
   async #enterAgain(): Promise<void> {
-    const asked = await fetch("/console/session").catch(() => null);
-    if (asked === null || asked.ok || asked.status >= 500) return;
-    if (this.#token !== "" && (await entered(this.#token)) === "ok") {
-      this.#socket.reconnect();
-    } else if (this.me === null) {
+    if ((await loggedIn()) !== false || this.#leaving) return;
+    if (this.me === null) {
       this.#socket.stop();
       this.phase = "login";
+    } else if (this.#voice.incident !== null) {
+      this.#complain(t("fault.login")); // the call goes on, and is not cut off by a page that reloads
     } else {
-      this.#complain(t("fault.login"));
+      this.#leave("over");
     }
   }
 
@@ -457,6 +504,7 @@ class Desk {
     for (const frame of frames) {
       if (frame.t === "welcome") this.#welcome(frame);
       else if (frame.t === "seat") this.#moved(frame.active);
+      else if (frame.t === "ended") this.#leave(frame.why);
       else if (frame.t === "health") {
         this.serverHealth = frame.items;
         this.serverWaiting = frame.waiting;
@@ -655,14 +703,36 @@ const WORTH_SAYING: ReadonlySet<string> = new Set([
   "LegQueued",
 ]);
 
-async function entered(token: string): Promise<"ok" | "refused" | "unreachable"> {
+/** What somebody shows to come in. */
+interface Shown {
+  token?: string;
+  code?: string;
+  second_factor?: string;
+}
+
+const REFUSALS = {
+  refused: "login.refused",
+  factor: "login.factor.refused",
+  unreachable: "login.failed",
+} as const;
+
+async function entered(shown: Shown): Promise<"ok" | keyof typeof REFUSALS> {
   const answer = await fetch("/console/session", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ token }),
+    body: JSON.stringify(shown),
   }).catch(() => null);
   if (answer === null || answer.status >= 500) return "unreachable";
-  return answer.ok ? "ok" : "refused";
+  if (answer.ok) return "ok";
+  const problem = (await answer.json().catch(() => ({}))) as { type?: string };
+  return problem.type === "urn:problem-type:sos:second-factor" ? "factor" : "refused";
+}
+
+/** Whether the browser has a log-in that holds; null when the service cannot say. */
+async function loggedIn(): Promise<boolean | null> {
+  const answer = await fetch("/console/session").catch(() => null);
+  if (answer === null || answer.status >= 500) return null;
+  return answer.ok;
 }
 
 /** The answers to the questions, read back from the notes in whichever language they were written. */

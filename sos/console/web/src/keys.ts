@@ -23,6 +23,7 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["Ctrl+Shift+A", "key.answered"],
   ["Ctrl+Shift+S", "key.silence"],
   ["Alt+R", "key.replay"],
+  ["Ctrl+Shift+X", "key.logout"],
   ["F1 / ?", "key.sheet"],
 ];
 

@@ -472,6 +472,12 @@ export interface Seat {
   active: boolean;
 }
 
+/** The log-in is over: nothing more comes, and no order is taken. */
+export interface Ended {
+  t: "ended";
+  why: string;
+}
+
 /** The answer to a beat of the page's. */
 export interface Beat {
   t: "beat";
@@ -523,13 +529,14 @@ export type FromServer =
   | Reply
   | HealthTold
   | Seat
+  | Ended
   | Beat;
 
 /** What a desk asks for; its number is put to it by `socket.ts`. */
 export type Order =
   | { do: "ready" }
   | { do: "away" }
-  | { do: "beat" }
+  | { do: "beat"; touched?: boolean | null }
   | { do: "answer"; incident?: string | null }
   | { do: "open"; incident: string }
   | { do: "history"; incident: string }

@@ -35,6 +35,8 @@ export class DeskSocket {
   #next = 1;
   #tries = 0;
   #stopped = false;
+  /** Somebody has pressed a key or moved the pointer since the last beat. */
+  touched = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #batch: FromServer[] = [];
   /** When the service last beat on this connection; null until it has done so once. */
@@ -96,7 +98,10 @@ export class DeskSocket {
   #beaten(): void {
     if (!this.open) return;
     if (this.#lastBeat !== null && Date.now() - this.#lastBeat > DEAD_AFTER_MS) this.reconnect();
-    else this.#send({ id: this.#next++, do: "beat" });
+    else {
+      this.#send({ id: this.#next++, do: "beat", touched: this.touched });
+      this.touched = false;
+    }
   }
 
   #send(frame: object): void {

@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[4]
 STATIC = ROOT / "sos" / "console" / "static"
 MAP = ROOT / "routing" / "data" / "jp_prefectures.geojson"
 TOKEN = "desk-token-for-tests"
+IN = "somebody is logged in"
 CSP = (
     "default-src 'self'; worker-src 'self' blob:; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "connect-src 'self' ws: wss:; media-src 'self' blob:"
@@ -101,6 +102,8 @@ class ScriptedService:
         self.events: list[dict[str, Any]] = []
         self.parts: dict[str, list[dict[str, Any]]] = {}
         self.orders: list[dict[str, Any]] = []
+        self.touched: list[bool] = []
+        self.in_call = self.over = False
         self.offers: list[tuple[str, str]] = []
         self.hung_up: list[str] = []
         self.supervisor = False
@@ -159,7 +162,7 @@ class ScriptedService:
         return incident
 
     async def forget_connections(self) -> None:
-        """Close every socket and every leg and forget every session, as a restart does."""
+        """Close every socket and every leg, as a restart does; a log-in outlives it."""
         self.boot = str(int(self.boot) + 1)
         for leg in tuple(self.legs.values()):
             await leg.close()
@@ -174,6 +177,7 @@ class ScriptedService:
         app.router.add_get("/console/", self.page)
         app.router.add_get("/console/session", self.session)
         app.router.add_post("/console/session", self.log_in)
+        app.router.add_delete("/console/session", self.log_out)
         app.router.add_get("/console/socket", self.socket)
         app.router.add_get("/console/map/base.geojson", self.map)
         app.router.add_post("/console/incidents/{incident}/voice", self.voice)
@@ -194,18 +198,35 @@ class ScriptedService:
         return web.FileResponse(MAP)
 
     async def session(self, request: web.Request) -> web.Response:
-        return web.Response(status=204 if request.cookies.get("sos-session") == self.boot else 401)
+        return web.Response(status=204 if self._knows(request) else 401)
 
     async def log_in(self, request: web.Request) -> web.Response:
-        if (await request.json())["token"] != TOKEN:
+        given = await request.json()
+        if TOKEN not in (given.get("token"), given.get("code")):
             problem = {"type": "about:blank", "title": "unknown token", "status": 401}
             return web.json_response(problem, status=401, content_type="application/problem+json")
         response = web.Response(status=204)
-        response.set_cookie("sos-session", self.boot, httponly=True, samesite="Strict")
+        response.set_cookie("sos-session", IN, httponly=True, samesite="Strict")
         return response
 
+    def _knows(self, request: web.Request) -> bool:
+        return request.cookies.get("sos-session") == IN and not self.over
+
+    async def log_out(self, _: web.Request) -> web.Response:
+        if self.in_call:
+            return web.Response(status=409)
+        response = web.Response(status=204)
+        response.del_cookie("sos-session")
+        return response
+
+    async def end(self, why: str) -> None:
+        """The log-in is over, for a reason of the service's."""
+        self.over = True
+        for socket in tuple(self.sockets):
+            await socket.send_json({"t": "ended", "why": why})
+
     async def socket(self, request: web.Request) -> web.StreamResponse:
-        if request.cookies.get("sos-session") != self.boot:
+        if not self._knows(request):
             raise web.HTTPUnauthorized
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -248,6 +269,7 @@ class ScriptedService:
 
     async def _ordered(self, socket: web.WebSocketResponse, order: dict[str, Any]) -> None:
         if order["do"] == "beat":
+            self.touched.append(order["touched"])
             await socket.send_json({"t": "beat"})
             return
         self.orders.append(order)

@@ -25,7 +25,7 @@ def at(name: str) -> str:
 
 async def begin(page: Page) -> None:
     """Log in with the token of the address, and start work."""
-    await page.goto(f"/console/#token={TOKEN}")
+    await page.goto(f"/console/#code={TOKEN}")
     await page.click(at("start"))
     await page.wait_for_selector(at("queue"))
 
@@ -189,7 +189,7 @@ async def test_after_a_reload_the_own_incident_and_its_leg_are_taken_up_again(
 
 
 async def test_a_wrong_token_is_refused_in_words_and_the_right_one_let_in(page: Page) -> None:
-    await page.goto("/console/#token=wrong")
+    await page.goto("/console/#code=wrong")
     await page.wait_for_selector(at("token"))
     assert "使えません" in await page.inner_text("#login-fault")
     assert "wrong" not in page.url

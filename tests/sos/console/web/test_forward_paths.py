@@ -20,7 +20,7 @@ def at(name: str) -> str:
 
 async def _in_call(page: Page, service: ScriptedService, until: Until) -> None:
     """Log in, answer a crash and open the dialog for the fire brigade."""
-    await page.goto(f"/console/#token={TOKEN}")
+    await page.goto(f"/console/#code={TOKEN}")
     await page.click(at("start"))
     await page.wait_for_selector(at("queue"))
     incident = await service.crash()
