@@ -28,7 +28,7 @@ class Sender(Protocol):
     @property
     def tenant_id(self) -> TenantId: ...
 
-    def check(self, body: bytes) -> None:
+    def check(self, body: bytes, *, content: object = None) -> None:
         """Raises when ``body`` is not the one that was signed."""
         ...
 

@@ -18,13 +18,12 @@ import typer
 
 from sos.cli.database import opened
 from sos.cli.options import AsJson, ConfigFile, Exit
-from sos.clock import SystemClock, timestamp
+from sos.clock import SystemClock, epoch_ms, timestamp
 from sos.console.access import CODE_LASTS, address, new_code
 from sos.console.totp import SECRET_BYTES, uri
 from sos.errors import Malformed, Misconfigured, Unknown
 from sos.incident.model import OperatorId
 from sos.journal.desk_access import ALL, DeskAccess, SessionRow
-from sos.journal.journal import epoch_ms
 from sos.settings import Settings, load
 
 app = typer.Typer(no_args_is_help=True, help="Operators' desks: links, log-ins, second factors.")

@@ -20,13 +20,12 @@ import structlog
 from msgspec import Struct
 
 from routing.text import octets
-from sos.clock import parse_timestamp, timestamp
+from sos.clock import epoch_ms, parse_timestamp, timestamp
 from sos.console import totp
 from sos.console.sessions import Session, Sessions
 from sos.errors import Forbidden, SecondFactor, Unavailable
 from sos.incident.model import OperatorId
 from sos.journal.desk_access import DeskAccess
-from sos.journal.journal import epoch_ms
 
 log = structlog.get_logger()
 

@@ -17,13 +17,13 @@ from typing import Protocol
 import structlog
 from msgspec import Struct, field
 
-from sos.clock import Clock
+from sos.clock import Clock, epoch_ms
 from sos.console.acd import OWNED
 from sos.console.desks import Desks
 from sos.errors import Forbidden, SosError, Unavailable
 from sos.incident.model import Incident, LegId, OperatorId, Party
 from sos.journal.desk_access import ALL, DeskAccess, SessionRow
-from sos.journal.journal import Journal, epoch_ms
+from sos.journal.journal import Journal
 
 log = structlog.get_logger()
 
@@ -105,6 +105,7 @@ class Sessions:
         self._desks = desks
         self._hang_up = hang_up
         self._idle = idle
+        self._opened_at = clock.now()
         self._sessions: dict[str, Session] = {}
         self._over: dict[OperatorId, datetime] = {}
         """Sessions of these operators that began before then are over."""
@@ -205,7 +206,8 @@ class Sessions:
     async def _judge(self) -> None:
         now = self.clock.now()
         for session in [each for each in self._sessions.values() if each.live]:
-            why = "over" if now - session.since > LASTS else "idle" if now - session.active_at > self._idle else ""
+            quiet = now - max(session.active_at, self._opened_at)  # who could not be heard is not idle for it
+            why = "over" if now - session.since > LASTS else "idle" if quiet > self._idle else ""
             if why and not await self._at_work(session.operator):
                 self.end(session, why)
 

@@ -266,7 +266,8 @@ async def serve(
     make = server.request_factory
 
     def request(head: RawRequestMessage, content: Any, *others: Any) -> web.BaseRequest:
-        return make(_understood(head), Unpacked(content, head.compression) if head.compression else content, *others)
+        unpacked: Any = Unpacked(content, head.compression) if head.compression else content
+        return make(_understood(head), unpacked, *others)
 
     server.request_factory = request
     loop = asyncio.get_running_loop()

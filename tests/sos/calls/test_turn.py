@@ -84,7 +84,7 @@ class Known:
 
     tenant_id = "brand"
 
-    def check(self, body: bytes) -> None:
+    def check(self, body: bytes, *, content: object = None) -> None:
         assert body == b""
 
 

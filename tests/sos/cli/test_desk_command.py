@@ -9,11 +9,10 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from sos.cli import app
-from sos.clock import SystemClock
+from sos.clock import SystemClock, epoch_ms
 from sos.console.totp import read_secret
 from sos.incident.model import OperatorId
 from sos.journal.desk_access import DeskAccess, SessionRow
-from sos.journal.journal import epoch_ms
 from sos.journal.migrate import upgrade
 from sos.journal.sqlite import SqliteStore
 

@@ -9,11 +9,10 @@ import aiohttp
 import pytest
 
 from sos.app import Service, running
-from sos.clock import SystemClock
+from sos.clock import SystemClock, epoch_ms
 from sos.front.watch import ALARM_AT
 from sos.incident.model import IncidentId, OperatorId, Party
 from sos.journal.desk_access import DeskAccess
-from sos.journal.journal import epoch_ms
 from sos.settings import OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
 from tests.house import free_port

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from sos.clock import ManualClock
+from sos.clock import ManualClock, epoch_ms
 from sos.console.desks import Desks
 from sos.console.sessions import IDLE, LASTS, MOST, Session, Sessions
 from sos.errors import Forbidden
 from sos.incident import commands as c
 from sos.incident.model import DeskId, Disposition, IncidentId, LegId, OperatorId, Party, TenantId
 from sos.journal.desk_access import DeskAccess
-from sos.journal.journal import Journal, epoch_ms
+from sos.journal.journal import Journal
 from tests.conftest import NEW_YEAR
 from tests.journeys import story as s
 
@@ -192,6 +192,21 @@ async def test_a_desk_at_another_process_is_not_idle_here(journal: Journal, wall
         await there.sessions.look()
 
     assert (here.live(session), there.live(session)) == (True, True)
+
+
+async def test_a_house_that_was_down_for_hours_logs_nobody_out_for_it(journal: Journal, wall: ManualClock):
+    before = Process(journal, wall)
+    session = before.sessions.begin(HANAKO)
+    await before.sessions.look()
+    await wall.advance(IDLE * 3)
+
+    after = Process(journal, wall)
+    await after.sessions.look()
+    there = after.live(session)
+    await wall.advance(IDLE + MOMENT)
+    await after.sessions.look()
+
+    assert (there, after.live(session)) == (True, False)
 
 
 async def test_an_operator_has_so_many_log_ins_and_one_more_ends_the_idlest_without_a_window(
