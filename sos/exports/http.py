@@ -67,6 +67,7 @@ class ExportEndpoint:
             "Sos-Tag-Manifest-Sha512": exported.tag_manifest_sha512,
             "Sos-Log-Key": exported.log_vkey,
             "Sos-Seal-Key": exported.seal_vkey,
+            "Content-Disposition": f'attachment; filename="export-{exported.export}.tar"',
             "Cache-Control": "no-store",
         }
         return web.Response(body=archive, content_type="application/x-tar", headers=headers)

@@ -108,8 +108,10 @@ async def test_a_log_in_and_an_export_are_lines_with_who_and_what(service: Servi
     headers = {"Authorization": f"Bearer {AUDITOR}"}
     async with visitor.post("/v1/exports", json=asked, headers=headers) as answer:
         export = answer.headers["Sos-Export"]
+        named = answer.headers["Content-Disposition"]
 
     assert status == 204
+    assert named == f'attachment; filename="export-{export}.tar"'
     assert [(line["what"], line["who"], line.get("about", "")) for line in _lines(service)] == [
         ("logged_in", "operator:hanako", "token"),
         ("exported", "auditor:auditor-1", export),
