@@ -33,7 +33,7 @@ from sos.dispatch import configured as dispatch
 from sos.dispatch.adapters.cards import Cards
 from sos.dispatch.adapters.portal import Links
 from sos.dispatch.disclosure import Disclosures
-from sos.dispatch.ladder import number, numbers
+from sos.dispatch.ladder import agencies_at, number, numbers
 from sos.dispatch.lost import LostEndpoint
 from sos.dispatch.sources import open_sources
 from sos.exports import configured as exports
@@ -264,6 +264,7 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
         operator_of=operator_of,
         agency_of=parts.handing.agency_of,
         incident_of_call=intake.incident_of_call,
+        agencies_at=agencies_at(parts.sources.directory),
     )
     parts.calls.open_doors(app, callers)
     return app

@@ -14,6 +14,7 @@ from sos.calls.adapters.twilio import configured as twilio
 from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.webhooks import OperatorOf
 from sos.calls.agency import AgencyEndpoint, AgencyOf
+from sos.calls.agency_callers import AgenciesAt, AgencyCallers
 from sos.calls.bridge import Bridge, NumberOf
 from sos.calls.http import IceEndpoint, IncidentOfCall, SenderOf, VehicleEndpoint
 from sos.calls.loudness import Loudness
@@ -36,6 +37,7 @@ class Callers(Struct, frozen=True, kw_only=True):
     operator_of: OperatorOf
     agency_of: AgencyOf
     incident_of_call: IncidentOfCall
+    agencies_at: AgenciesAt
 
 
 class Calls(Struct, frozen=True, kw_only=True):
@@ -92,6 +94,7 @@ class Calls(Struct, frozen=True, kw_only=True):
             exchange=self.provider,
             bridge=self.bridge,
             incident_of_call=callers.incident_of_call,
+            agencies=AgencyCallers(self.kept.journal, callers.agencies_at),
             operator_of=callers.operator_of,
             clock=self.kept.clock,
         )

@@ -28,7 +28,7 @@ and the 60 s call processing of NFPA 1225; every figure is the operator's to set
 ``next_rung`` is pure: values in, values out, the time is an argument.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
@@ -50,6 +50,7 @@ from sos.incident.model import (
     Rung,
     State,
 )
+from sos.incident.telephone import heard
 
 TRIES_EACH = 2
 """Attempts over one data channel before the next one is tried: the second asks first whether the first arrived."""
@@ -114,6 +115,16 @@ def number(agency: AgencyId, line: str, directory: Directory) -> str | None:
     """The number of one line; None when the agency has no such line."""
     known = directory.agencies.get(agency)
     return numbers(known, directory).get(line) if known else None
+
+
+def agencies_at(directory: Directory) -> Callable[[str], Collection[AgencyId]]:
+    """Which agencies have a number (E.164) as one of their lines; a command centre's is that of all it serves."""
+    found: dict[str, set[AgencyId]] = {}
+    for agency in directory.agencies.values():
+        for written in numbers(agency, directory).values():
+            if (known := heard(written).number) is not None:
+                found.setdefault(known, set()).add(AgencyId(agency.id))
+    return lambda tel: found.get(tel, ())
 
 
 def data_channels(agency: Agency, directory: Directory, *, spoken: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import aiohttp
 import pytest
@@ -18,7 +19,7 @@ from sos.incident import events as e
 from sos.incident.codec import write_header
 from sos.incident.commands import CloseIncident, DialLeg, TakeIncident
 from sos.incident.events import Event, Recorded
-from sos.incident.model import DeskId, Disposition, IncidentId, LegId, OperatorId, Party, State
+from sos.incident.model import AgencyId, DeskId, Disposition, IncidentId, LegId, OperatorId, Party, State
 from sos.settings import (
     DeskLineSettings,
     OperatorSettings,
@@ -27,12 +28,15 @@ from sos.settings import (
     TwilioNumberSettings,
     TwilioSettings,
 )
+from tests.journeys.story import disclose
 from tests.ports import free_port
 from tests.sos.calls.peers import met
 from tests.sos.calls.twilio_rig import CALLER, CAR, DESCRIBED, DESK, VEHICLES
 from tests.twilio_emulator.server import Emulator
 
 TOKEN = sha256(b"desk").hexdigest()
+TOKYO_FIRE = "+81355500113"
+"""Of the invented directory."""
 LOOK = timedelta(milliseconds=20)
 
 
@@ -123,6 +127,26 @@ async def test_a_car_s_call_from_the_first_ring_to_the_last_deletion(tmp_path: P
     assert kinds.index("RecordingSealed") < kinds.index("RecordingFetched") < kinds.index("ProviderCopyDeleted")
     assert [number for _, number in emulator.world.dialled].count(DESK) == 1
     assert not [each for each in recorded if b"+813" in write_header(each)]
+    assert emulator.faults == []
+
+
+async def test_an_agency_that_calls_back_comes_into_what_it_was_told_of(tmp_path: Path, emulator: Emulator):
+    async with running(settings(tmp_path, emulator)) as service:
+        story, journal = Story(service), service.journal
+        await emulator.call_in(CAR, to=VEHICLES)
+        incident = await story.incident()
+        take = TakeIncident(operator=OperatorId("hanako"), desk=DeskId("desk-1"))
+        await journal.execute(incident, take, actor="operator:hanako")
+
+        await emulator.call_in(TOKYO_FIRE, to=VEHICLES)  # told of nothing yet: a caller like any other
+        await met(lambda: len(emulator.world.conferences) == 2)
+        await journal.execute(incident, disclose("d1", AgencyId("jp-13-fire")), actor="operator:hanako")
+        before, _ = await journal.queue(limit=10, states=tuple(State))
+        leg = LegId(str(uuid5(NAMESPACE_URL, f"twilio:{(await emulator.call_in(TOKYO_FIRE, to=VEHICLES)).sid}")))
+
+        recorded = await story.until(incident, e.LegJoined, leg=leg, party=Party.AGENCY, who="jp-13-fire")
+        assert (await journal.queue(limit=10, states=tuple(State)))[0] == before == 2
+        assert not [each for each in recorded if b"+815" in write_header(each)]
     assert emulator.faults == []
 
 

@@ -15,6 +15,7 @@ from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account
 from sos.calls.adapters.twilio.twiml import Urls
 from sos.calls.adapters.twilio.webhooks import Trust, TwilioEndpoint, VoiceKeys
+from sos.calls.agency_callers import CallsBack
 from sos.calls.legs import LegState
 from sos.clock import Clock, SystemClock
 from sos.errors import Forbidden
@@ -45,6 +46,7 @@ class Switchboard:
     def __init__(self) -> None:
         self.incident = IncidentId(new_id())
         self.expected: list[tuple[IncidentId, LegId, Party, str]] = []
+        self.calls_back: dict[str, CallsBack] = {}
         self.down: Exception | None = None
         self.writes = asyncio.Event()
         """Clear: the journal writes nothing."""
@@ -58,6 +60,9 @@ class Switchboard:
         await self.writes.wait()
         self.expected.append((incident, leg, party, who))
         return KEY
+
+    async def find(self, tel: str | None) -> CallsBack | None:
+        return self.calls_back.get(tel or "")
 
     async def incident_of_call(
         self, tenant: TenantId, *, leg: str, vehicle: str | None, tel: str | None, language: str | None,
@@ -127,6 +132,7 @@ class TwilioHouse:
             trust=Trust(account=self.emulator.account, tokens=("next", self.emulator.token), base=self.base),
             tenants={VEHICLES: TenantId("acme"), "acme.sip.example": TenantId("acme")},
             incident_of_call=self.switchboard.incident_of_call,
+            agencies=self.switchboard,
             operator_of=_hanako,
             voice_keys=VoiceKeys(
                 account=self.emulator.account,

@@ -10,6 +10,7 @@ from sos.calls.adapters.twilio.provider import TwilioProvider
 from sos.calls.adapters.twilio.rest import Account, Rest
 from sos.calls.adapters.twilio.twiml import Urls
 from sos.calls.adapters.twilio.webhooks import OperatorOf, Trust, TwilioEndpoint, VoiceKeys
+from sos.calls.agency_callers import AgencyCallers
 from sos.calls.bridge import DESK, Bridge, NumberOf
 from sos.calls.http import IncidentOfCall
 from sos.clock import Clock
@@ -78,6 +79,7 @@ def door(
     exchange: TwilioProvider,
     bridge: Bridge,
     incident_of_call: IncidentOfCall,
+    agencies: AgencyCallers,
     operator_of: OperatorOf,
     clock: Clock,
 ) -> TwilioEndpoint:
@@ -96,6 +98,7 @@ def door(
         trust=_trust(settings, group),
         tenants={number.called: TenantId(number.tenant) for number in group.numbers},
         incident_of_call=incident_of_call,
+        agencies=agencies,
         operator_of=operator_of,
         voice_keys=keys if group.desk_application_sid else None,
         clock=clock,

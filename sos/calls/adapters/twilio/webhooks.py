@@ -22,6 +22,7 @@ from twilio.jwt.access_token.grants import VoiceGrant
 from twilio.request_validator import SIGNATURE_SETTINGS_HEADER, RequestValidator, get_signature_algorithm
 
 from routing.text import clean
+from sos.calls.agency_callers import CallsBack
 from sos.calls.http import IncidentOfCall
 from sos.clock import Clock
 from sos.errors import Forbidden, SosError, Unavailable
@@ -48,6 +49,12 @@ class Expects(Protocol):
     """Puts on the record that somebody is about to be taken in (``sos.calls.bridge``)."""
 
     def expect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> Coroutine[Any, Any, bytes]: ...
+
+
+class Finds(Protocol):
+    """Which agency telephones us back, and about what (``sos.calls.agency_callers``)."""
+
+    def find(self, tel: str | None) -> Coroutine[Any, Any, CallsBack | None]: ...
 
 
 class Fork(Protocol):
@@ -135,6 +142,7 @@ class TwilioEndpoint:
         trust: Trust,
         tenants: Mapping[str, TenantId],
         incident_of_call: IncidentOfCall,
+        agencies: Finds,
         operator_of: OperatorOf,
         voice_keys: VoiceKeys | None,
         clock: Clock,
@@ -146,6 +154,7 @@ class TwilioEndpoint:
         self._validators = tuple(RequestValidator(token) for token in trust.tokens)
         self._tenants = tenants
         self._incident_of_call = incident_of_call
+        self._agencies = agencies
         self._operator_of = operator_of
         self._voice_keys = voice_keys
         self._clock = clock
@@ -154,7 +163,7 @@ class TwilioEndpoint:
 
     def routes(self) -> list[web.RouteDef]:
         signed = {
-            "/twilio/voice": self._vehicle_calls,
+            "/twilio/voice": self._called_in,
             "/twilio/desk": self._desk_calls,
             "/twilio/legs/{incident}/{leg}": self._leg,
             "/twilio/conferences/{incident}/{recording}": self._conference,
@@ -223,33 +232,36 @@ class TwilioEndpoint:
 
     # --- who calls --------------------------------------------------------------------------------------------------
 
-    async def _vehicle_calls(self, _: web.Request, form: Mapping[str, str]) -> web.Response:
-        """A vehicle has dialled one of our numbers or a SIP domain: into its incident's conference, whatever is down.
+    async def _called_in(self, _: web.Request, form: Mapping[str, str]) -> web.Response:
+        """Somebody has dialled one of our numbers or a SIP domain: into its incident's conference, whatever is down.
 
-        A retry of the same call gives the same incident and the same leg, since both come from the call's id.
+        An agency that was told calls back about that; everybody else is a vehicle.  A retry of the same call gives the
+        same incident and the same leg, since both come from the call's id.
         """
         call = form.get("CallSid", "")
-        tenant = self._tenants.get(_called(form.get("To", "")))
         leg = _leg_of(call)
         try:
-            if tenant is None:
-                raise Unavailable("nobody's vehicles call this number")
-            incident = await self._incident_of_call(
-                tenant,
-                leg=leg,
-                vehicle=None,
-                tel=caller(form.get("From", "")),
-                language=None,
-                received_at=self._clock.now(),
-            )
-            self._write(incident, self._bridge.expect(incident, leg=leg, party=Party.VEHICLE, who="vehicle"))
-            answer = await self._exchange.admit(
-                incident=incident, leg=leg, party=Party.VEHICLE, who="vehicle", call=call, key=None
-            )
+            incident, party, who = await self._about(form, leg)
+            self._write(incident, self._bridge.expect(incident, leg=leg, party=party, who=who))
+            answer = await self._exchange.admit(incident=incident, leg=leg, party=party, who=who, call=call, key=None)
             return _twiml(answer)
         except SosError as away:  # rescue is never blocked: people are reached without us
             log.error("twilio_call_to_people", leg=leg, reason=str(away))
             return _twiml(self._exchange.to_people())
+
+    async def _about(self, form: Mapping[str, str], leg: LegId) -> tuple[IncidentId, Party, str]:
+        """Which incident the call belongs to, and who calls.  ``Unavailable`` when nothing can keep it."""
+        tel = caller(form.get("From", ""))
+        back = await self._agencies.find(tel)
+        if back is not None:
+            return back.incident, Party.AGENCY, back.agency
+        tenant = self._tenants.get(_called(form.get("To", "")))
+        if tenant is None:
+            raise Unavailable("nobody's vehicles call this number")
+        incident = await self._incident_of_call(
+            tenant, leg=leg, vehicle=None, tel=tel, language=None, received_at=self._clock.now()
+        )
+        return incident, Party.VEHICLE, "vehicle"
 
     async def _desk_calls(self, _: web.Request, form: Mapping[str, str]) -> web.Response:
         """A desk joins by the Voice SDK; who it is, Twilio knows from the token that we gave."""
