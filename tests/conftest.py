@@ -32,9 +32,8 @@ settings.load_profile("house")
 NEW_YEAR = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 
 ROOT = Path(__file__).resolve().parents[1]
-ALONE = (
+PACED = (
     "tests/browser/",
-    "tests/sos/assist/test_brief_by_browser.py",
     "tests/sos/assist/test_reading_on_the_line.py",
     "tests/sos/calls/test_agency_door.py",
     "tests/sos/calls/test_car_script.py",
@@ -47,15 +46,27 @@ ALONE = (
     "tests/sos/calls/test_other_stacks.py",
     "tests/sos/calls/test_turn.py",
     "tests/sos/calls/test_twilio_kills.py",
-    "tests/sos/calls/test_two_parties.py",
-    "tests/sos/calls/test_voice_buffer.py",
 )
-"""Real sound in real time: beside other tests its packets come late, and the test would say something about the
-machine.  They are marked ``alone``, and ops/test runs them one by one after all others."""
+"""Real sound in real time.  Beside what computes its packets come late, and the test would say something about the
+machine; but it mostly waits: an aiortc party took a fifth of one core, a whole crash with a browser two fifths.  So
+these are marked ``paced``, and ops/test runs three of them on two cores after all that computes."""
 
-PACED: tuple[str, ...] = ()
-"""Of those, what was measured to need so little of one core that it may run beside one other of its kind on each core:
-they are marked ``paced``."""
+ALONE = (
+    "tests/sos/assist/test_brief_by_browser.py",
+    "tests/sos/calls/test_two_parties.py",
+)
+"""Of real sound, what failed beside other work: no tenth of a second may be missing.  Marked ``alone``, and run one by
+one in the end."""
+
+_KEEPING_TIME = {"paced": PACED, "alone": ALONE}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where only those are asked for, six thousand others need not be read: by each worker, half a minute long."""
+    wanted = _KEEPING_TIME.get(config.option.markexpr)
+    if wanted is None or not collection_path.is_file():
+        return None
+    return None if collection_path.relative_to(ROOT).as_posix().startswith(wanted) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,10 +74,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.nodeid if item.nodeid.startswith("tests/") else f"tests/{item.nodeid}"
         if not iscoroutinefunction(getattr(item, "function", None)):
             continue  # it only computes
-        if place.startswith(PACED):
-            item.add_marker(pytest.mark.paced)
-        elif place.startswith(ALONE):
-            item.add_marker(pytest.mark.alone)
+        for name, places in _KEEPING_TIME.items():
+            if place.startswith(places):
+                item.add_marker(getattr(pytest.mark, name))
 
 
 @pytest.fixture

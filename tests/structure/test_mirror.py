@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.conftest import ALONE
+from tests.conftest import ALONE, PACED
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
@@ -22,5 +22,5 @@ def test_each_folder_of_the_services_tests_is_named_after_its_room():
     assert not _folders(TESTS / "sos") - _folders(ROOT / "sos")
 
 
-def test_what_runs_alone_is_there():
-    assert not [place for place in ALONE if not (ROOT / place).exists()]
+def test_what_keeps_time_and_what_runs_alone_is_there():
+    assert not [place for place in (*PACED, *ALONE) if not (ROOT / place).exists()]
