@@ -33,7 +33,7 @@ class Emulator:
     ) -> None:
         self.account = account or sid("AC")
         self.token = token
-        self.user, self.secret = sid("SK"), "emulated-secret"
+        self.user, self.secret = sid("SK"), "an-emulated-secret-of-32-letters"
         self.voice_url = ""
         """What an incoming call is asked for."""
         self.fallback_url = ""

@@ -219,8 +219,12 @@ async def chromium() -> AsyncIterator[Browser]:
 @asynccontextmanager
 async def empty_page() -> AsyncIterator[str]:
     """The address of a page with nothing on it: browsers give sound to pages of a server only."""
+
+    async def empty(_: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html>", content_type="text/html")
+
     app = web.Application()
-    app.add_routes([web.get("/", lambda _: web.Response(text="<!doctype html>", content_type="text/html"))])
+    app.add_routes([web.get("/", empty)])
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -79,13 +79,15 @@ _CALL = """async ([url, token, words, key]) => {
 async def elsewhere(folder: Path) -> AsyncIterator[str]:
     """A page of another origin than the service's, with the client's script beside it."""
     script = folder / "node_modules" / "whip-whep" / "whip.js"
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html>", content_type="text/html")
+
+    async def client(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(script)
+
     app = web.Application()
-    app.add_routes(
-        [
-            web.get("/", lambda _: web.Response(text="<!doctype html>", content_type="text/html")),
-            web.get("/whip.js", lambda _: web.Response(text=script.read_text(), content_type="text/javascript")),
-        ]
-    )
+    app.add_routes([web.get("/", page), web.get("/whip.js", client)])
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
