@@ -1,85 +1,12 @@
 """Setting a checkout up on a machine of any sort: what is missing is said in words, and nothing else is begun."""
 
-import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import hatchling
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PROJECT = """\
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "sos-service"
-version = "0.1.0"
-
-[project.scripts]
-sos = "sos:main"
-
-[tool.hatch.build.targets.wheel]
-packages = ["sos"]
-"""
-SERVICE = "import sys\n\n\ndef main():\n    print('sos', *sys.argv[1:])\n"
-"""In the service's place: what ops/run starts in the end."""
-
-Told = subprocess.CompletedProcess[str]
-Run = Callable[..., Told]
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout of a very small service that locks no packages, with the real scripts."""
-    root = tmp_path / "緊急 通報 (2)"
-    (root / "ops" / "requirements").mkdir(parents=True)
-    for script in ("run", "test", "setup.sh"):
-        shutil.copy(ROOT / "ops" / script, root / "ops")
-    for empty in ("run.txt", "dev.txt", "build.txt"):
-        (root / "ops" / "requirements" / empty).touch()
-    (root / "ops" / "build_console.py").touch()
-    (root / "pyproject.toml").write_text(PROJECT)
-    (root / "sos").mkdir()
-    (root / "sos" / "__init__.py").write_text(SERVICE)
-    return root
-
-
-@pytest.fixture
-def tools(tmp_path: Path) -> Path:
-    """A directory that comes first in PATH."""
-    (tmp_path / "tools").mkdir()
-    return tmp_path / "tools"
-
-
-@pytest.fixture
-def run(checkout: Path, tools: Path) -> Run:
-    """Runs a script of the checkout on a machine with nothing but the system's own commands and ``tools``."""
-
-    def ran(script: str, *arguments: str, **more: str) -> Told:
-        environment = {"PATH": f"{tools}:/usr/bin:/bin", "HOME": os.environ["HOME"], "LANG": "C.UTF-8", **more}
-        return subprocess.run(
-            [checkout / "ops" / script, *arguments], env=environment, capture_output=True, text=True, check=False
-        )
-
-    return ran
-
-
-def _tool(tools: Path, name: str, script: str) -> None:
-    (tools / name).write_text(f"#!/bin/sh\n{script}\n")
-    (tools / name).chmod(0o755)
-
-
-def _environment(checkout: Path, script: str) -> Path:
-    """An environment whose Python does ``script``, and for anything else is this one."""
-    folder = checkout / ".venv" / "bin"
-    folder.mkdir(parents=True)
-    _tool(folder, "python", f'{script}\nexec "{sys.executable}" "$@"')
-    return folder
+from tests.ops.conftest import Run, environment, tool
 
 
 @pytest.mark.parametrize("script", ["run", "test"])
@@ -95,7 +22,7 @@ def test_a_python_that_does_not_fit_is_refused_before_anything_is_begun(
     run: Run, tools: Path, checkout: Path, script: str, answer: str, said: str
 ):
     for name in ("python3", "python3.11", "python3.12", "python3.13", "python3.14"):
-        _tool(tools, name, f'case "$2" in *platform*) {answer};; *) exit 1;; esac')
+        tool(tools, name, f'case "$2" in *platform*) {answer};; *) exit 1;; esac')
 
     told = run(script)
 
@@ -116,7 +43,7 @@ def test_an_interpreter_that_was_named_is_not_passed_over_for_another(run: Run):
 def test_a_pip_that_cannot_read_the_locks_is_refused_with_the_command_that_renews_it(run: Run, checkout: Path):
     (checkout / "old" / "pip").mkdir(parents=True)
     (checkout / "old" / "pip" / "__init__.py").write_text('__version__ = "20.0.2"\n')
-    _environment(checkout, f'export PYTHONPATH="{checkout}/old"')
+    environment(checkout, f'export PYTHONPATH="{checkout}/old"')
 
     told = run("run")
 
@@ -130,7 +57,7 @@ def test_a_path_with_spaces_and_letters_of_any_script_and_a_home_nobody_can_writ
     run: Run, checkout: Path, tools: Path, with_uv: bool
 ):
     if with_uv:
-        _tool(tools, "uv", "exit 1")  # one that cannot reach anything: pip is asked next
+        tool(tools, "uv", "exit 1")  # one that cannot reach anything: pip is asked next
     backend = str(Path(hatchling.__file__).parents[1])
 
     told = run("run", "--port", "8081", PYTHON=sys.executable, PYTHONPATH=backend, HOME="/proc/nobody")
@@ -147,7 +74,7 @@ PYTEST = 'case "$1 $2" in "-m pytest") shift 2; echo "pytest $*"; exit 5;; "-m p
 
 
 def test_tests_of_one_room_run_together_then_what_keeps_time_then_what_must_be_alone(run: Run, checkout: Path):
-    _environment(checkout, PYTEST)
+    environment(checkout, PYTEST)
 
     told = run("test", "tests/sos/journal", "-x", WORKERS="7")
 
@@ -162,10 +89,10 @@ def test_tests_of_one_room_run_together_then_what_keeps_time_then_what_must_be_a
 
 @pytest.mark.skipif(not Path("/etc/debian_version").is_file(), reason="packages are Debian's")
 def test_who_is_not_root_is_told_what_is_missing_and_nothing_is_installed(run: Run, checkout: Path, tools: Path):
-    _environment(checkout, PYTEST)
-    _tool(tools, "id", "echo 1000")
-    _tool(tools, "dpkg-query", "exit 1")
-    _tool(tools, "apt-get", "echo apt-get was asked >&2")
+    environment(checkout, PYTEST)
+    tool(tools, "id", "echo 1000")
+    tool(tools, "dpkg-query", "exit 1")
+    tool(tools, "apt-get", "echo apt-get was asked >&2")
 
     told = run("test", "tests/sos/journal")
 
