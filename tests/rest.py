@@ -55,7 +55,7 @@ class Watched:
     def _counting_future(self, method: Any) -> Any:
         def counted(*args: Any) -> "asyncio.Future[Any]":
             self.owed += 1
-            future = method(*args)
+            future: asyncio.Future[Any] = method(*args)
             future.add_done_callback(lambda _: self._answered())
             return future
 

@@ -17,7 +17,7 @@ esac"""
 """In Python's place: one campaign finds something, the others nothing."""
 
 
-def test_everything_a_campaign_runs_is_there(run: Run):
+def test_everything_a_campaign_runs_is_there(run: Run) -> None:
     told = run("campaigns", "--list")
 
     started = re.findall(r"python (?:-m (\S+)|(\S+\.py))", told.stdout)
@@ -26,7 +26,7 @@ def test_everything_a_campaign_runs_is_there(run: Run):
         assert find_spec(module) if module else (ROOT / file).is_file(), (module, file)
 
 
-def test_what_was_found_and_what_was_not_stand_in_one_table(run: Run, checkout: Path):
+def test_what_was_found_and_what_was_not_stand_in_one_table(run: Run, checkout: Path) -> None:
     environment(checkout, CAMPAIGN)
 
     told = run("campaigns", "--short", "hand-offs", "strangers", SEED="7")
@@ -39,7 +39,7 @@ def test_what_was_found_and_what_was_not_stand_in_one_table(run: Run, checkout: 
 
 
 @pytest.mark.parametrize("asked", ["--quick", "no-such-campaign"])
-def test_a_campaign_that_is_not_there_is_said_and_none_is_run(run: Run, checkout: Path, asked: str):
+def test_a_campaign_that_is_not_there_is_said_and_none_is_run(run: Run, checkout: Path, asked: str) -> None:
     environment(checkout, CAMPAIGN)
 
     told = run("campaigns", asked)
@@ -49,7 +49,7 @@ def test_a_campaign_that_is_not_there_is_said_and_none_is_run(run: Run, checkout
     assert "--list" in told.stderr
 
 
-def test_a_python_that_is_not_on_this_machine_is_skipped_by_name(run: Run):
+def test_a_python_that_is_not_on_this_machine_is_skipped_by_name(run: Run) -> None:
     told = run("pythons", "3.99")
 
     assert told.returncode == 0

@@ -20,7 +20,7 @@ from tests.ops.conftest import Run, environment, tool
 )
 def test_a_python_that_does_not_fit_is_refused_before_anything_is_begun(
     run: Run, tools: Path, checkout: Path, script: str, answer: str, said: str
-):
+) -> None:
     for name in ("python3", "python3.11", "python3.12", "python3.13", "python3.14"):
         tool(tools, name, f'case "$2" in *platform*) {answer};; *) exit 1;; esac')
 
@@ -33,14 +33,14 @@ def test_a_python_that_does_not_fit_is_refused_before_anything_is_begun(
     assert not (checkout / ".venv").exists()
 
 
-def test_an_interpreter_that_was_named_is_not_passed_over_for_another(run: Run):
+def test_an_interpreter_that_was_named_is_not_passed_over_for_another(run: Run) -> None:
     told = run("run", PYTHON="/no/python")
 
     assert (told.returncode, told.stdout) == (1, "")
     assert "/no/python is not there" in told.stderr
 
 
-def test_a_pip_that_cannot_read_the_locks_is_refused_with_the_command_that_renews_it(run: Run, checkout: Path):
+def test_a_pip_that_cannot_read_the_locks_is_refused_with_the_command_that_renews_it(run: Run, checkout: Path) -> None:
     (checkout / "old" / "pip").mkdir(parents=True)
     (checkout / "old" / "pip" / "__init__.py").write_text('__version__ = "20.0.2"\n')
     environment(checkout, f'export PYTHONPATH="{checkout}/old"')
@@ -55,7 +55,7 @@ def test_a_pip_that_cannot_read_the_locks_is_refused_with_the_command_that_renew
 @pytest.mark.parametrize("with_uv", [False, True])
 def test_a_path_with_spaces_and_letters_of_any_script_and_a_home_nobody_can_write_do(
     run: Run, checkout: Path, tools: Path, with_uv: bool
-):
+) -> None:
     if with_uv:
         tool(tools, "uv", "exit 1")  # one that cannot reach anything: pip is asked next
     backend = str(Path(hatchling.__file__).parents[1])
@@ -73,7 +73,7 @@ def test_a_path_with_spaces_and_letters_of_any_script_and_a_home_nobody_can_writ
 PYTEST = 'case "$1 $2" in "-m pytest") shift 2; echo "pytest $*"; exit 5;; "-m pip") exit 0;; esac'
 
 
-def test_tests_of_one_room_run_together_then_what_keeps_time_then_what_must_be_alone(run: Run, checkout: Path):
+def test_tests_of_one_room_run_together_then_what_keeps_time_then_what_must_be_alone(run: Run, checkout: Path) -> None:
     environment(checkout, PYTEST)
 
     told = run("test", "tests/sos/journal", "-x", WORKERS="7")
@@ -88,7 +88,9 @@ def test_tests_of_one_room_run_together_then_what_keeps_time_then_what_must_be_a
 
 
 @pytest.mark.skipif(not Path("/etc/debian_version").is_file(), reason="packages are Debian's")
-def test_who_is_not_root_is_told_what_is_missing_and_nothing_is_installed(run: Run, checkout: Path, tools: Path):
+def test_who_is_not_root_is_told_what_is_missing_and_nothing_is_installed(
+    run: Run, checkout: Path, tools: Path
+) -> None:
     environment(checkout, PYTEST)
     tool(tools, "id", "echo 1000")
     tool(tools, "dpkg-query", "exit 1")

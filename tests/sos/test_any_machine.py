@@ -29,7 +29,7 @@ NAMES = ("緊急 通報", "100% #1?mode=ro&x=y", 'a\'b "c" $HOME', "장애 é/ü
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_home_of_any_name_keeps_a_crash_and_proves_it(tmp_path: Path, name: str):
+async def test_a_home_of_any_name_keeps_a_crash_and_proves_it(tmp_path: Path, name: str) -> None:
     tenant = TenantSettings(id="acme", domain="acme.example", key_digests=(sha256(KEY.encode()).hexdigest(),))
     settings = Settings(data_dir=str(tmp_path / name), port=free_port(), tenants=(tenant,))
     clock = SystemClock()
@@ -45,7 +45,7 @@ async def test_a_home_of_any_name_keeps_a_crash_and_proves_it(tmp_path: Path, na
     assert (tmp_path / name / "journal.db").is_file()
 
 
-def test_a_worker_can_listen_however_long_a_home_is_in_bytes(tmp_path: Path):
+def test_a_worker_can_listen_however_long_a_home_is_in_bytes(tmp_path: Path) -> None:
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind(str(socket_path(tmp_path / ("緊" * 25), 0)))
 
@@ -59,7 +59,7 @@ def nowhere(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "file" / "home"
 
 
-def test_a_home_that_cannot_be_made_is_refused_with_the_setting_that_names_another(nowhere: Path):
+def test_a_home_that_cannot_be_made_is_refused_with_the_setting_that_names_another(nowhere: Path) -> None:
     with pytest.raises(Misconfigured, match=r"data_dir: .* cannot be made or written .*--data"):
         make_home(nowhere)
 
@@ -71,14 +71,14 @@ async def _told(*command: str) -> tuple[int, str]:
     return ended.returncode, "\n".join(line for line in ended.stderr.splitlines() if line.startswith("sos: "))
 
 
-async def test_the_demonstration_says_which_option_names_another_home(nowhere: Path):
+async def test_the_demonstration_says_which_option_names_another_home(nowhere: Path) -> None:
     code, said = await _told("demo", "--data", str(nowhere))
 
     assert code == Exit.SETTINGS
     assert "--data" in said
 
 
-async def test_the_demonstration_says_which_option_names_another_port(tmp_path: Path):
+async def test_the_demonstration_says_which_option_names_another_port(tmp_path: Path) -> None:
     with closing(socket.socket()) as theirs:
         theirs.bind(("127.0.0.1", free_port()))
         theirs.listen()

@@ -9,13 +9,14 @@ from sqlalchemy import QueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sos.journal.connections import given_back
-from sos.journal.queries import Queries
+from sos.journal.postgres import PostgresStore
+from sos.journal.sqlite import SqliteStore
 
 MOMENTS = ("connect", "checkout", "before_cursor_execute", "reset")
 """When a question is given up: its connection is opened, made ready, has the question, is being given back."""
 
 
-async def _given_up(store: Queries, engine: AsyncEngine, *, when: str) -> None:
+async def _given_up(store: SqliteStore | PostgresStore, engine: AsyncEngine, *, when: str) -> None:
     loop = asyncio.get_running_loop()
     question = loop.create_task(store.tree())
 
@@ -27,7 +28,9 @@ async def _given_up(store: Queries, engine: AsyncEngine, *, when: str) -> None:
 
 
 @pytest.mark.parametrize("when", MOMENTS)
-async def test_a_question_that_is_given_up_gives_its_connection_back(store: Queries, when: str):
+async def test_a_question_that_is_given_up_gives_its_connection_back(
+    store: SqliteStore | PostgresStore, when: str
+) -> None:
     engine = store.engine
     await engine.dispose()
     with warnings.catch_warnings(record=True) as warned:
