@@ -49,7 +49,7 @@ PACED = (
 )
 """Real sound in real time.  Beside what computes its packets come late, and the test would say something about the
 machine; but it mostly waits: an aiortc party took a fifth of one core, a whole crash with a browser two fifths.  So
-these are marked ``paced``, and ops/test runs three of them on two cores after all that computes."""
+these are marked ``paced``, and ops/test runs one on each core after all that computes."""
 
 ALONE = (
     "tests/sos/assist/test_brief_by_browser.py",
@@ -57,6 +57,28 @@ ALONE = (
 )
 """Of real sound, what failed beside other work: no tenth of a second may be missing.  Marked ``alone``, and run one by
 one in the end."""
+
+SLOW = (
+    "tests/recording/test_call_tracks.py::test_a_kill_at_any_byte",
+    "tests/recording/test_hostile_package.py::test_a_sound_file_of_gigabytes",
+    "tests/recording/test_tile_store.py::test_the_tlog_scales_tool",
+    "tests/recording/test_verify_package.py::test_even_the_holder",
+    "tests/recording/test_verify_package.py::test_every_byte_counts",
+    "tests/recording/test_verify_package.py::test_small_files",
+    "tests/routing/boundaries/test_japans_municipalities.py",
+    "tests/routing/boundaries/test_npa_rows_routed.py",
+    "tests/routing/lost/test_municipalities.py",
+    "tests/routing/pidf/test_shapes.py::test_an_arc_band",
+    "tests/routing/pidf/test_shapes.py::test_an_ellipse",
+    "tests/sos/formats/test_msd.py::test_a_hundred_thousand",
+    "tests/sos/formats/test_msd.py::test_whatever_is_read",
+    "tests/sos/formats/test_msd_command.py",
+    "tests/sos/formats/test_veds.py::test_damaged_documents",
+    "tests/sos/incident/test_event_codec.py::test_a_header_with_a_field",
+    "tests/sos/incident/test_lifecycle_properties.py::test_the_steps_that_commands",
+)
+"""Of the rooms that only compute, what took most of their time: whole countries and every byte.  Marked ``slow``, and
+left by ops/check to ops/test."""
 
 _KEEPING_TIME = {"paced": PACED, "alone": ALONE}
 
@@ -72,6 +94,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         place = item.nodeid if item.nodeid.startswith("tests/") else f"tests/{item.nodeid}"
+        if place.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
         if not iscoroutinefunction(getattr(item, "function", None)):
             continue  # it only computes
         for name, places in _KEEPING_TIME.items():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.conftest import ALONE, PACED
+from tests.conftest import ALONE, PACED, SLOW
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
@@ -22,5 +22,9 @@ def test_each_folder_of_the_services_tests_is_named_after_its_room():
     assert not _folders(TESTS / "sos") - _folders(ROOT / "sos")
 
 
-def test_what_keeps_time_and_what_runs_alone_is_there():
-    assert not [place for place in (*PACED, *ALONE) if not (ROOT / place).exists()]
+def test_what_keeps_time_runs_alone_or_takes_long_is_there():
+    """Files, and in them tests that begin so."""
+    for place in (*PACED, *ALONE, *SLOW):
+        file, _, begins = place.partition("::")
+        assert (ROOT / file).exists(), place
+        assert not begins or f"def {begins}" in (ROOT / file).read_text(), place
