@@ -64,3 +64,6 @@ const HALF = /[０-９]/g;
 /** Full-width digits as half-width. */
 export const halfWidth = (text: string): string =>
   text.replace(HALF, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0));
+
+/** A sender's code as the catalogues have it: small letters and nothing between them. */
+export const spelt = (code: string): string => code.trim().toLowerCase().replace(/[\s_-]/g, "");

@@ -1,6 +1,7 @@
 /** Words in the operator's language.  Two catalogues with the same keys; `{name}` is filled in, nothing else. */
 
 import en from "./en.json";
+import { spelt } from "./format";
 import ja from "./ja.json";
 
 export type Language = "ja" | "en";
@@ -27,6 +28,20 @@ export function t(key: Key, values: Readonly<Record<string, string | number>> = 
 /** The word for a code that comes from the server, or the code itself when there is no word for it yet. */
 export function word(group: string, code: string, values: Readonly<Record<string, string | number>> = {}): string {
   return filled(CATALOGUES[chosen][`${group}.${code}`] ?? code, values);
+}
+
+/** The word for a code that a sender chose, however it is spelt (`NONE`, `Fuel_Cell`); its own where there is none. */
+export function sent(group: string, value: string): string {
+  return CATALOGUES[chosen][`${group}.${spelt(value)}`] ?? value;
+}
+
+/** A language tag (BCP 47) as people call the language. */
+export function languageName(tag: string): string {
+  try {
+    return new Intl.DisplayNames([chosen], { type: "language" }).of(tag) ?? tag;
+  } catch {
+    return tag;
+  }
 }
 
 /** The word in every language: to find again what was written while the other language was chosen. */

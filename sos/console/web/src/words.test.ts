@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import en from "./en.json";
-import { age, coordinates, halfWidth, heading, spoken } from "./format";
+import { age, coordinates, halfWidth, heading, spelt, spoken } from "./format";
 import ja from "./ja.json";
 import { chord } from "./keys";
 import { CONSENTS, NECESSITIES, OTHERS_NECESSITIES, PATHS, TELLABLE } from "./offered";
@@ -34,6 +34,22 @@ test("every code that the service may send has a word", () => {
     ...[...kinds].map(([, kind]) => `event.${kind}`),
   ];
   expect(codes.filter((code) => !(code in ja))).toEqual([]);
+});
+
+test("what a sender says of the car and of its rollover has a word, in Japanese no Latin one", () => {
+  const schema = readFileSync(new URL("../../../formats/event_schema.py", SOURCES), "utf8");
+  const listed = (field: string): string[] =>
+    [...(new RegExp(`"${field}": "([^"]*)"`).exec(schema)?.[1] ?? "").matchAll(/`([^`]+)`/g)].map(([, code]) => code!);
+  const codes = [
+    ...listed("Vehicle.energy").map((code) => `vehicle.energy.${spelt(code)}`),
+    ...listed("Crash.rollover").map((code) => `crash.rollover.${spelt(code)}`),
+  ];
+  const words = ja as Readonly<Record<string, string>>;
+  expect(codes.length).toBeGreaterThan(10);
+  expect(codes.filter((code) => !(code in words))).toEqual([]);
+  const spoken = Object.keys(words).filter((key) => /^(vehicle\.(color|energy)|crash\.(rollover|impact))\./.test(key));
+  expect(spoken.filter((key) => /[A-Za-z]/.test(words[key]!))).toEqual([]);
+  expect(spelt(" Fuel_Cell ")).toBe("fuelcell");
 });
 
 test("no view shows text by innerHTML", () => {
