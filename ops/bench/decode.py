@@ -51,7 +51,7 @@ def works() -> Mapping[str, tuple[Work, int]]:
     ours: dict[str, tuple[Work, int]] = {
         "msd read": (lambda: [msd.read(octets) for octets in MESSAGES], count),
         "msd read, judged and mapped": (
-            lambda: [mapping.report_of_msd(msd.read(octets), now=NOW) for octets in MESSAGES],
+            lambda: [mapping.report_of_msd(msd.read(octets)) for octets in MESSAGES],
             count,
         ),
         "msd write": (lambda: [msd.write(message) for message in read], count),

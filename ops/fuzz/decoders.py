@@ -33,11 +33,11 @@ from sos.formats import control, msd, text_encoding, veds
 from sos.formats.body import read
 from sos.incident.model import AgencyId, DisclosureId, TenantId
 from sos.incident.plausible import judged
+from sos.incident.vin import vin_fault
 from sos.intake import arrival, formats, mqtt
 from sos.intake.auth import Credentials, SigningKey, TokenIssuer
 from sos.intake.findings import MAX_BODY_BYTES
 from sos.intake.tenants import Tenant, TenantKeys
-from sos.intake.vin import vin_fault
 from sos.registry import orders, sheet
 from sos.registry.model import Scheme, VehicleKey
 from sos.whip import FRAGMENT_BYTES, Fragment

@@ -13,7 +13,7 @@ from sos.cli.options import AsJson, Exit
 from sos.clock import SystemClock
 from sos.errors import Malformed
 from sos.formats import mapping, msd, msd_json, text_encoding
-from sos.formats.msd_review import review
+from sos.incident.plausible import judged
 
 app = typer.Typer(no_args_is_help=True, help="Look into eCall messages (MSD, EN 15722), or make one.")
 
@@ -50,7 +50,10 @@ def encode(
 
 
 def _shown(found: msd.Msd) -> msd_json.MsdShape:
-    return msd_json.shown(found, review(found, now=SystemClock().now()))
+    """With the findings that the service would have had: a message in a log is judged as if it came when it says."""
+    now, said = SystemClock().now(), found.happened_at
+    at = said if said is not None and msd.FIRST_POSSIBLE <= said <= now else now
+    return msd_json.shown(found, judged(mapping.report_of_msd(found).report, at=at).findings)
 
 
 def _octets(source: str) -> bytes:

@@ -1,13 +1,12 @@
 """Every dialect of vehicle data as the house's one report: where, which vehicle, how bad, whom to call.
 
-Pure: the same message received at the same time always gives the same report.  What cannot be is unknown in the report,
-and a finding says so; what was sent stays readable in the raw part.  Personal data of which a report has no need
+Pure: the same message always gives the same report.  Whether it can be true is judged of every report alike, elsewhere
+(``sos.incident.plausible``); what was sent stays readable in the raw part.  Personal data of which a report has no need
 (names, birth dates and impairments in a VEDS) is left in the raw part alone.
 """
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
 from types import MappingProxyType
 
 from msgspec import Struct, structs
@@ -50,21 +49,20 @@ def read_msd(octets: bytes) -> Msd:
         return rescued
 
 
-def report_of_msd(msd: Msd, *, now: datetime) -> Mapped:
-    """The report in ``msd``, received at ``now``; its findings are those of ``msd_review``."""
-    vin = msd.vin_known
+def report_of_msd(msd: Msd) -> Mapped:
+    """The report in ``msd``; its findings are those of ``msd_review``."""
     report = EmergencyReport(
         sequence=msd.message_identifier,
         location=_msd_location(msd),
         vehicle=Vehicle(
-            id_scheme=None if vin is None else "vin",
-            id_value=vin,
+            id_scheme="vin",
+            id_value=msd.vin,
             category=_category(msd.vehicle_type),
             energy=tuple(str(energy) for energy in msd.propulsion),
             occupants=msd.occupants_known,
         ),
         crash=_msd_crash(msd),
-        findings=review(msd, now=now),
+        findings=review(msd),
     )
     return Mapped(
         trigger=Trigger.AUTOMATIC if msd.automatic_activation else Trigger.MANUAL,
@@ -74,13 +72,11 @@ def report_of_msd(msd: Msd, *, now: datetime) -> Mapped:
 
 
 def _msd_location(msd: Msd) -> Location:
-    latitude, longitude = msd.latitude, msd.longitude
-    if not isinstance(plausible(latitude, longitude), Known):
-        sent = f"{msd.latitude_mas / 3_600_000:.7f},{msd.longitude_mas / 3_600_000:.7f}" if msd.has_position else None
-        return Location(heading=_heading(msd), trusted=msd.position_can_be_trusted, reported=sent)
+    if not msd.has_position:
+        return Location(heading=_heading(msd), trusted=msd.position_can_be_trusted)
     return Location(
-        latitude=latitude,
-        longitude=longitude,
+        latitude=round(msd.latitude_mas / 3_600_000, 7),
+        longitude=round(msd.longitude_mas / 3_600_000, 7),
         heading=_heading(msd),
         trusted=msd.position_can_be_trusted,
         recent=_recent(msd),
@@ -188,12 +184,9 @@ def _veds_location(veds: Veds, pidf: PidfLo | None, findings: list[str]) -> Loca
             )
         findings.append("location_impossible:$.presence")
         words = f"{circle.latitude},{circle.longitude}"
-    if veds.latitude is None and veds.longitude is None:
-        return Location(heading=veds.heading, reported=words)
-    if isinstance(plausible(veds.latitude, veds.longitude), Known):
-        return Location(latitude=veds.latitude, longitude=veds.longitude, heading=veds.heading)
-    findings.append("location_impossible:$.Location")
-    return Location(heading=veds.heading, reported=veds.place_as_sent or f"{veds.latitude},{veds.longitude}")
+    sent = (veds.latitude, veds.longitude)
+    reported = words if sent == (None, None) else veds.place_as_sent
+    return Location(latitude=sent[0], longitude=sent[1], heading=veds.heading, reported=reported)
 
 
 def _address(pidf: PidfLo | None) -> str | None:

@@ -199,14 +199,8 @@ class Msd(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def happened_at(self) -> datetime | None:
-        """The time of the incident as the vehicle's clock had it, None when that was never set."""
-        at = datetime.fromtimestamp(self.timestamp, UTC)
-        return at if at >= FIRST_POSSIBLE else None
-
-    @property
-    def vin_known(self) -> str | None:
-        """The VIN, None when one character fills the field: a sender without a VIN does so."""
-        return None if len(set(self.vin)) == 1 else self.vin
+        """The time of the incident as the vehicle's clock had it, None when that failed (0)."""
+        return datetime.fromtimestamp(self.timestamp, UTC) if self.timestamp else None
 
     @property
     def occupants_known(self) -> int | None:

@@ -2,9 +2,9 @@
 
 import msgspec
 
+from routing.location import Known, plausible
 from sos.formats.bits import LONGEST, BitReader, MalformedBits
-from sos.formats.msd import EDITIONS, Edition, Msd, base_data, read
-from sos.formats.msd_review import content_findings
+from sos.formats.msd import EDITIONS, FIRST_POSSIBLE, UNKNOWN_DIRECTION, Edition, Msd, base_data, read
 
 
 def salvage(octets: bytes) -> Msd | None:
@@ -52,20 +52,22 @@ def _believed(octets: bytes, finding: str) -> Msd | None:
         msd = read(octets)
     except MalformedBits:
         return None
-    doubts = [each for each in (*msd.findings, *content_findings(msd)) if each not in _HARMLESS]
-    known = msd.happened_at is not None and msd.vehicle_type is not None
-    return msgspec.structs.replace(msd, findings=(finding,)) if known and not doubts else None
+    return msgspec.structs.replace(msd, findings=(finding,)) if not msd.findings and _sound(msd) else None
 
 
-_HARMLESS = frozenset(
-    {
-        "vin_unset:$.vin",
-        "location_unknown:$.vehicleLocation",
-        "location_swapped:$.vehicleLocation",
-        "occupants_unknown:$.numberOfOccupants",
-    }
-)
-"""What an honest sender may have as well."""
+def _sound(msd: Msd) -> bool:
+    """Whether everything but the VIN is as an honest sender of the field writes it."""
+    clock = msd.happened_at is not None and msd.happened_at >= FIRST_POSSIBLE
+    place = not msd.has_position or _placed(msd)
+    direction = msd.direction < 180 or msd.direction == UNKNOWN_DIRECTION
+    return clock and place and direction and msd.vehicle_type is not None
+
+
+def _placed(msd: Msd) -> bool:
+    """Coordinates that changed places are an honest sender's too."""
+    latitude, longitude = msd.latitude_mas / 3_600_000, msd.longitude_mas / 3_600_000
+    either = (plausible(latitude, longitude), plausible(longitude, latitude))
+    return any(isinstance(each, Known) for each in either)
 
 
 def _body(octets: bytes, edition: Edition) -> BitReader:

@@ -162,11 +162,8 @@ def _place_alone(root: Any) -> Veds:
 
 
 def _vehicle(vehicle: Values) -> CrashVehicle:
-    vin = vehicle.text("VehicleIdentification/IdentificationID")
-    if vin is not None and id_scheme(vin) is None:
-        vehicle.odd("vin_illegal", "VehicleIdentification/IdentificationID")
     return CrashVehicle(
-        vin=vin,
+        vin=vehicle.text("VehicleIdentification/IdentificationID"),
         plate=vehicle.text("ConveyanceRegistrationPlateIdentification/IdentificationID"),
         make=vehicle.text("ItemMakeName"),
         model=vehicle.text("ItemModelName"),

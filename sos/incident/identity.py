@@ -69,10 +69,12 @@ def names_one(scheme: str, value: str) -> bool:
     name = folded(value)
     if scheme == "vin" and _VIN.match(name) is None:
         return False
-    return not (_is_filling(name) or name in _SAMPLES or (scheme == "vin" and name.endswith("000000")))
+    return not (is_filling(value) or name in _SAMPLES or (scheme == "vin" and name.endswith("000000")))
 
 
-def _is_filling(name: str) -> bool:
+def is_filling(value: str) -> bool:
+    """Whether ``value`` is what firmware fills in for want of one: a word, one character, or counted up."""
+    name = folded(value)
     if len(set(name)) < 2 or not any(character.isalnum() for character in name):
         return True
     bare = name.strip(_FILLING).rstrip("0123456789X")

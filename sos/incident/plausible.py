@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from routing.location import Known, plausible
-from sos.incident.identity import names_one
-from sos.incident.report import CallBack, Crash, EmergencyReport, Location, Vehicle
+from sos.incident.driven import swapped
+from sos.incident.identity import is_filling, names_one
+from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
 from sos.incident.telephone import heard
+from sos.incident.vin import vin_fault
 
 AHEAD = timedelta(minutes=10)
 """A vehicle's clock may run ahead of ours by so much; with a satellite fix it is right to a second.  Local time written
@@ -24,6 +26,9 @@ weeks were counted from nought again (1024 weeks, 19.6 years)."""
 OLDEST_FIX = timedelta(hours=2)
 """Before the crash.  A car without a fix for longer is in a cellar; a circle of where it may have driven since says
 nothing, and its last place is the best there is."""
+
+_TOLD = 8
+"""Findings of one kind in one report."""
 
 
 def time_of_event(sent: datetime | None, *, at: datetime) -> datetime | None:
@@ -59,10 +64,7 @@ def _crash(crash: Crash, findings: list[str], *, at: datetime) -> Crash:
 
 
 def _location(location: Location, findings: list[str], *, crashed_at: datetime, at: datetime) -> Location:
-    if location.known and not isinstance(plausible(location.latitude, location.longitude), Known):
-        findings.append("position_impossible:$.location")
-        reported = location.reported or f"{location.latitude},{location.longitude}"
-        location = replace(location, latitude=None, longitude=None, reported=reported)
+    location = _recent(_place(location, findings), findings)
     fixed_at = location.timestamp
     if fixed_at is None or (crashed_at - OLDEST_FIX <= fixed_at <= max(crashed_at, at) + AHEAD):
         return location
@@ -70,12 +72,48 @@ def _location(location: Location, findings: list[str], *, crashed_at: datetime, 
     return replace(location, timestamp=None)
 
 
+def _place(location: Location, findings: list[str]) -> Location:
+    """A place that cannot be becomes the words that were sent; one that is only unlikely stays, for a person."""
+    latitude, longitude = location.latitude, location.longitude
+    if latitude is None and longitude is None:
+        return location
+    exchanged = latitude is not None and longitude is not None and swapped(latitude, longitude)
+    possible = isinstance(plausible(latitude, longitude), Known)
+    if exchanged or not possible:
+        findings.append(f"{'location_swapped' if exchanged else 'position_impossible'}:$.location")
+    if possible:
+        return location
+    return replace(location, latitude=None, longitude=None, reported=location.reported or f"{latitude},{longitude}")
+
+
+def _recent(location: Location, findings: list[str]) -> Location:
+    """The places before, without those that cannot be."""
+    odd = [number for number, fix in enumerate(location.recent) if not _possible(fix)]
+    if not odd:
+        return location
+    findings.extend(f"position_impossible:$.location.recent[{number}]" for number in odd[:_TOLD])
+    return replace(location, recent=tuple(fix for fix in location.recent if _possible(fix)))
+
+
+def _possible(fix: Fix) -> bool:
+    return isinstance(plausible(fix.latitude, fix.longitude), Known)
+
+
 def _vehicle(vehicle: Vehicle, findings: list[str]) -> None:
-    """A placeholder stays, for whoever looks: what goes by it asks ``names_one`` itself."""
-    if vehicle.id_value and not names_one(vehicle.id_scheme or "", vehicle.id_value):
-        findings.append("vehicle_placeholder:$.vehicle.id")
+    """What names no vehicle stays, for whoever looks: what goes by it asks ``names_one`` itself."""
+    scheme, value = vehicle.id_scheme or "", vehicle.id_value
+    if value and (fault := _misnamed(scheme, value)):
+        findings.append(f"{fault}:$.vehicle.id")
     if vehicle.license_plate and not names_one("plate", vehicle.license_plate):
         findings.append("vehicle_placeholder:$.vehicle.licensePlate")
+
+
+def _misnamed(scheme: str, value: str) -> str | None:
+    """The code of what is odd about the name of a vehicle."""
+    fault = vin_fault(value) if scheme == "vin" else None
+    if names_one(scheme, value):
+        return fault if fault != "vin_illegal" else None  # in full width or small letters it is one
+    return fault if fault == "vin_illegal" and not is_filling(value) else "vehicle_placeholder"
 
 
 def _call_back(call_back: CallBack, findings: list[str]) -> CallBack:

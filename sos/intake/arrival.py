@@ -11,9 +11,11 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sos.incident import plausible
 from sos.incident.identity import names_one
 from sos.incident.model import Mode, Trigger
 from sos.incident.plausible import time_of_event
+from sos.incident.report import EmergencyReport
 from sos.incident.telephone import heard
 
 VehicleKey = tuple[str, str]
@@ -79,6 +81,8 @@ class Peek(Struct, frozen=True, gc=False):
     about: About = NOTHING
     stand_in: tuple[str, str] | None = None
     """What names the report when neither it nor its sender does: the vehicle and the time of its crash."""
+    report: EmergencyReport | None = None
+    """What it says, not yet judged; None when it could not be read."""
 
 
 def key(scheme: str | None, value: str | None) -> VehicleKey | None:
@@ -89,17 +93,39 @@ def key(scheme: str | None, value: str | None) -> VehicleKey | None:
     return scheme, value.replace(" ", "").upper()
 
 
+def about(report: EmergencyReport, *, incident: str | None = None, reason: str | None = None) -> About:
+    """Which crash ``report`` is about, as it says itself; the rest is what stands beside it."""
+    location, vehicle = report.location, report.vehicle
+    return About(
+        vehicle=key(vehicle.id_scheme, vehicle.id_value) or key("plate", vehicle.license_plate),
+        event_time=report.crash.event_time,
+        sequence=report.sequence,
+        position=(location.latitude, location.longitude) if location.known else None,
+        doubted=location.trusted is False,
+        incident=incident,
+        reason=reason,
+        tel=report.call_back.tel,
+    )
+
+
 def judged(seen: Peek, *, at: datetime) -> Peek:
-    """``seen``, received ``at``, without a name or a number that cannot be (``sos.incident.plausible``).
+    """``seen``, received ``at``, without a name, place or number that cannot be, and with findings that say so.
 
     A time that cannot be still tells one report from another, so it stays; it names nothing.
     """
-    about = seen.about
-    tel = heard(about.tel).number if about.tel else None
-    stand_in = seen.stand_in if time_of_event(about.event_time, at=at) is not None else None
-    if tel == about.tel and stand_in == seen.stand_in:
+    if seen.report is None:
         return seen
-    return replace(seen, about=replace(about, tel=tel), stand_in=stand_in)
+    report = plausible.judged(seen.report, at=at)
+    said = about(report, incident=seen.about.incident, reason=seen.about.reason)
+    tel = heard(said.tel).number if said.tel else None
+    named = time_of_event(seen.about.event_time, at=at) is not None
+    return replace(
+        seen,
+        report=report,
+        about=replace(said, event_time=seen.about.event_time, tel=tel),
+        stand_in=seen.stand_in if named else None,
+        findings=tuple(dict.fromkeys((*seen.findings, *report.findings))),
+    )
 
 
 def same_crash(one: About, other: About) -> bool:

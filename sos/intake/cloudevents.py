@@ -23,15 +23,11 @@ from sos.errors import Malformed
 from sos.formats.text_encoding import from_base64
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
-from sos.intake.arrival import About, Kind, Peek, key
+from sos.intake.arrival import Kind, Peek, about
 from sos.intake.salvage import Findings, lenient, loads
-from sos.intake.vin import vin_fault
 
 MEDIA_TYPES = frozenset({"application/cloudevents+json", "application/json"})
 MEDIA_TYPE = "application/cloudevents+json"
-
-NULL_ISLAND_DEG = 0.1
-"""Positions this near to 0/0 are a receiver without a fix: 11 km of open sea around the point where none drives."""
 
 KMH_PER_UNIT: Mapping[str, float] = MappingProxyType({"km/h": 1.0, "mph": 1.609344, "m/s": 3.6})
 
@@ -202,31 +198,14 @@ def peek(body: bytes, cut: str | None = None) -> Peek:
     trigger = _TRIGGERS.get(event.data.trigger) or known or _trigger_of(None, event.type.encode())
     mode = Mode.TEST if event.data.test else Mode.LIVE
     kind = Kind.REPORT if known is not None else _kind_of(event.type)
-    return Peek(True, mode, trigger, _identified(event), findings, kind, _about(event))
+    report = _placed(_report(event, findings), reading.position)
+    said = about(report, incident=event.data.incident, reason=event.data.reason)
+    return Peek(True, mode, trigger, _identified(event), findings, kind, said, report=report)
 
 
 def _kind_of(type_: str) -> Kind:
     later = _LATER.search(type_)
     return Kind(later[1]) if later else Kind.REPORT
-
-
-def _about(event: WireEvent) -> About:
-    """Which crash the event is about."""
-    data = event.data
-    place = data.location
-    located = place is not None and place.latitude is not None and _possible(place.latitude, place.longitude)
-    scheme, value = _identity(data.vehicle, event.subject)
-    plate = data.vehicle.license_plate if data.vehicle is not None else None
-    return About(
-        vehicle=key(scheme, value) or key("plate", plate),
-        event_time=data.event_time,
-        sequence=data.sequence or 0,
-        position=(place.latitude, place.longitude) if located and place is not None else None,
-        doubted=place is not None and place.trusted is False,
-        incident=data.incident,
-        reason=data.reason,
-        tel=data.callback.tel if data.callback is not None else None,
-    )
 
 
 def _unreliable(reading: Reading, body: bytes) -> Peek:
@@ -244,13 +223,16 @@ def decode(body: bytes) -> EmergencyReport:
     reading = read(body)
     if reading.event is None:
         return EmergencyReport(findings=reading.findings)
-    report = _report(reading.event, reading.findings)
-    if reading.position is None:
+    report = _report(reading.event, _with_oddities(reading.event, reading.findings))
+    return _placed(report, reading.position)
+
+
+def _placed(report: EmergencyReport, sent: str | None) -> EmergencyReport:
+    """``report`` with the words of a position that is no numbers."""
+    if sent is None:
         return report
-    return msgspec.structs.replace(
-        report,
-        location=msgspec.structs.replace(report.location, latitude=None, longitude=None, reported=reading.position),
-    )
+    location = msgspec.structs.replace(report.location, latitude=None, longitude=None, reported=sent)
+    return msgspec.structs.replace(report, location=location)
 
 
 def read(body: bytes) -> Reading:
@@ -427,53 +409,17 @@ def _trigger_of(event: WireEvent | None, body: bytes) -> Trigger:
 
 
 def _odd(data: WireData) -> bool:
-    """Whether the values, each of the right type, make no sense together; kept small because every report pays it."""
-    location, crash, vehicle = data.location, data.crash, data.vehicle
-    if vehicle is not None and vehicle.id is not None and _vin_of(vehicle.id) is not None:
-        return True
-    if location is not None:
-        if not _possible(location.latitude, location.longitude):
-            return True
-        if location.recent is not None:
-            for fix in location.recent:
-                if not _possible(fix.latitude, fix.longitude):
-                    return True
+    """Whether a unit is none we know; what cannot be is judged of every report alike (``sos.incident.plausible``)."""
+    crash = data.crash
     return crash is not None and crash.delta_v is not None and crash.delta_v.unit not in KMH_PER_UNIT
 
 
-def _vin_of(id: WireVehicleId) -> str | None:
-    """What is odd about a VIN; None for every other scheme."""
-    return vin_fault(id.value) if id.scheme == "vin" and id.value is not None else None
-
-
-def _possible(latitude: float | None, longitude: float | None) -> bool:
-    """Whether this is a place, or plainly no position at all.  A coordinate of exactly 0 is a field never filled in."""
-    if latitude is None or longitude is None:
-        return latitude is longitude
-    if latitude and longitude and -90 <= latitude <= 90 and -180 <= longitude <= 180:
-        return abs(latitude) > NULL_ISLAND_DEG or abs(longitude) > NULL_ISLAND_DEG
-    return False
-
-
 def _with_oddities(event: WireEvent, findings: tuple[str, ...]) -> tuple[str, ...]:
-    """``findings`` and what ``_odd`` and the event's type add to them."""
+    """``findings`` and what is odd about the event's type and unit."""
     more: list[str] = []
-    if event.type.rpartition("sos.")[2] not in _ENDINGS:
-        later = _LATER.search(event.type)
-        if later is None:
-            more.append("unknown_type:$.type")
-    location, crash, vehicle = event.data.location, event.data.crash, event.data.vehicle
-    if vehicle is not None and vehicle.id is not None and (fault := _vin_of(vehicle.id)) is not None:
-        more.append(f"{fault}:$.data.vehicle.id.value")
-    if location is not None:
-        if not _possible(location.latitude, location.longitude):
-            more.append("position_impossible:$.data.location")
-        more.extend(
-            f"position_impossible:$.data.location.recent[{index}]"
-            for index, fix in enumerate((location.recent or ())[:8])
-            if not _possible(fix.latitude, fix.longitude)
-        )
-    if crash is not None and crash.delta_v is not None and crash.delta_v.unit not in KMH_PER_UNIT:
+    if event.type.rpartition("sos.")[2] not in _ENDINGS and _LATER.search(event.type) is None:
+        more.append("unknown_type:$.type")
+    if _odd(event.data):
         more.append("unknown_unit:$.data.crash.deltaV.unit")
     return (*findings, *(code for code in more if code not in findings))
 
@@ -489,29 +435,24 @@ def _report(event: WireEvent, findings: tuple[str, ...]) -> EmergencyReport:
         vehicle=_vehicle(event),
         crash=_crash(data),
         call_back=CallBack(tel=data.callback.tel, language=data.callback.language) if data.callback else CallBack(),
-        findings=_with_oddities(event, findings),
+        findings=findings,
     )
 
 
 def _location(sent: WireLocation) -> Location:
-    latitude, longitude, reported = sent.latitude, sent.longitude, None
-    if not _possible(latitude, longitude):
-        reported = f"{latitude},{longitude}"
-        latitude = longitude = None
     recent = tuple(
         Fix(latitude=fix.latitude, longitude=fix.longitude, age_seconds=fix.age_seconds)
         for fix in sent.recent or ()
-        if fix.latitude is not None and fix.longitude is not None and _possible(fix.latitude, fix.longitude)
+        if fix.latitude is not None and fix.longitude is not None
     )
     return Location(
-        latitude=latitude,
-        longitude=longitude,
+        latitude=sent.latitude,
+        longitude=sent.longitude,
         heading=sent.heading,
         horizontal_accuracy=sent.horizontal_accuracy,
         trusted=sent.trusted,
         timestamp=sent.timestamp,
         recent=recent,
-        reported=reported,
     )
 
 

@@ -4,17 +4,15 @@ The codecs stand in ``sos.formats``; here stands what a door makes of them.  Wha
 these types is taken for an emergency: what nobody can decode is an incident of unreadable crash data.
 """
 
-from datetime import datetime
-
 from msgspec.structs import replace
 
 from sos.errors import Malformed
 from sos.formats import msd, text_encoding, veds
-from sos.formats.mapping import Mapped, read_msd, report_of_msd, report_of_veds
+from sos.formats.mapping import read_msd, report_of_msd, report_of_veds
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import EmergencyReport
 from sos.intake import cloudevents
-from sos.intake.arrival import About, Peek, key
+from sos.intake.arrival import Peek, about
 from sos.problems import UnsupportedMedia
 
 MSD_SOURCE = "urn:sos:ecall-msd"
@@ -38,25 +36,18 @@ def peek_msd(body: bytes, cut: str | None = None) -> Peek:
         message = read_msd(octets)
     except Malformed:
         return Peek(False, Mode.LIVE, Trigger.UNKNOWN, None, (*findings, "undecodable:$"))
-    happened_at = message.happened_at
-    if happened_at is not None and happened_at < msd.FIRST_POSSIBLE:  # a clock that was never set names no crash
-        happened_at = None
-    vin = key("vin", message.vin) if len(set(message.vin)) > 1 else None
-    latitude, longitude = message.latitude, message.longitude
+    mapped = report_of_msd(message)
+    said = about(mapped.report)
+    named = said.vehicle is not None and said.event_time is not None
     return Peek(
         True,
-        Mode.TEST if message.test_call else Mode.LIVE,
-        Trigger.AUTOMATIC if message.automatic_activation else Trigger.MANUAL,
+        mapped.mode,
+        mapped.trigger,
         None,
-        (*findings, *message.findings),
-        about=About(
-            vehicle=vin,
-            event_time=happened_at,
-            sequence=message.message_identifier,
-            position=None if latitude is None or longitude is None else (latitude, longitude),
-            doubted=not message.position_can_be_trusted,
-        ),
-        stand_in=(MSD_SOURCE, f"{vin[1]} {message.timestamp}") if vin and happened_at else None,
+        (*findings, *mapped.report.findings),
+        about=said,
+        stand_in=(MSD_SOURCE, f"{message.vin} {message.timestamp}") if named else None,
+        report=mapped.report,
     )
 
 
@@ -83,15 +74,15 @@ def _in_text(body: bytes) -> bytes | Peek:
     return Peek(False, seen.mode, seen.trigger, None, (*seen.findings, "content_type:$"))
 
 
-def decode_msd(raw: bytes, at: datetime) -> EmergencyReport:
-    """The report in an MSD received at ``at``.  ``Malformed`` when nothing of it can be read."""
+def decode_msd(raw: bytes) -> EmergencyReport:
+    """The report in an MSD.  ``Malformed`` when nothing of it can be read."""
     try:
         message = read_msd(text_encoding.octets_of(raw))
     except Malformed:
         if not text_encoding.is_text(raw):
             raise
         return cloudevents.decode(raw)
-    return report_of_msd(message, now=at).report
+    return report_of_msd(message).report
 
 
 def peek_veds(body: bytes, cut: str | None = None, *, beside: veds.Place | None = None) -> Peek:
@@ -110,11 +101,12 @@ def peek_veds(body: bytes, cut: str | None = None, *, beside: veds.Place | None 
         mapped.trigger,
         (VEDS_SOURCE, document.crash_id) if document.crash_id else None,
         (*findings, *mapped.report.findings),
-        about=_about(mapped),
+        about=about(mapped.report),
+        report=mapped.report,
     )
 
 
-def decode_veds(raw: bytes, _: datetime, *, beside: veds.Place | None = None) -> EmergencyReport:
+def decode_veds(raw: bytes, *, beside: veds.Place | None = None) -> EmergencyReport:
     """The report in a VEDS.  ``Malformed`` when nothing of it can be read."""
     return report_of_veds(_with_place(veds.read(raw), beside)).report
 
@@ -129,17 +121,4 @@ def _with_place(document: veds.Veds, beside: veds.Place | None) -> veds.Veds:
         pidf=beside.pidf or document.pidf,
         place_as_sent=beside.words or document.place_as_sent,
         findings=(*document.findings, *odd),
-    )
-
-
-def _about(mapped: Mapped) -> About:
-    report = mapped.report
-    location = report.location
-    return About(
-        vehicle=key(report.vehicle.id_scheme, report.vehicle.id_value),
-        event_time=report.crash.event_time,
-        sequence=report.sequence,
-        position=(location.latitude, location.longitude) if location.known else None,
-        doubted=location.trusted is False,
-        tel=report.call_back.tel,
     )

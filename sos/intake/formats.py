@@ -38,8 +38,8 @@ class Format(Struct, frozen=True, kw_only=True):
     peek: Callable[[bytes, str | None], Peek]
     """What the accept path needs; the second argument is the finding of a body that is cut.  ``Malformed`` when it is
     clearly no emergency."""
-    decode: Callable[[bytes, datetime], EmergencyReport]
-    """The whole report, given when it was received; ``Malformed`` when nothing of it can be read."""
+    decode: Callable[[bytes], EmergencyReport]
+    """The whole report, not yet judged; ``Malformed`` when nothing of it can be read."""
     expected: bool = True
     """False when the sender named a type that we do not read, and its bytes are tried as CloudEvents."""
 
@@ -56,7 +56,7 @@ class Format(Struct, frozen=True, kw_only=True):
     def report(self, raw: bytes, at: datetime) -> EmergencyReport:
         """As ``decode``, in clean text; nothing is known of what nobody can read, and a finding says why."""
         try:
-            return judged(cleaned(self.decode(raw, at)), at=at)
+            return judged(cleaned(self.decode(raw)), at=at)
         except SosError:
             return EmergencyReport(findings=("not_an_event:$",))
         except Exception as bug:  # noqa: BLE001  as above: the next report of somebody else waits behind this one
@@ -67,12 +67,8 @@ class Format(Struct, frozen=True, kw_only=True):
         log.error("report_decoder_failed", format=self.media_type, error=type(bug).__name__, places=places_of(bug))
 
 
-def _cloud_event(raw: bytes, _: datetime) -> EmergencyReport:
-    return cloudevents.decode(raw)
-
-
 def _json(media_type: str, *, expected: bool = True) -> Format:
-    return Format(media_type=media_type, peek=cloudevents.peek, decode=_cloud_event, expected=expected)
+    return Format(media_type=media_type, peek=cloudevents.peek, decode=cloudevents.decode, expected=expected)
 
 
 BY_TYPE: Mapping[str, Format] = MappingProxyType(

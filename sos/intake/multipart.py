@@ -4,8 +4,6 @@ RFC 8147 (MSD) and RFC 8148 section 5 (VEDS) put each into a part of its own, po
 control blocks come along.  Which part is which is told from its content, because gateways rename what they forward.
 """
 
-from datetime import datetime
-
 from msgspec.structs import replace
 
 from sos.errors import Malformed
@@ -16,7 +14,7 @@ from sos.formats.veds import Veds
 from sos.incident.model import Mode, Trigger
 from sos.incident.report import EmergencyReport, Location
 from sos.intake import cloudevents, ecall
-from sos.intake.arrival import About, Peek
+from sos.intake.arrival import Peek, about
 from sos.intake.wrapping import Kind, kind, parts, unwrapped
 
 MEDIA_TYPE = "multipart/mixed"
@@ -37,10 +35,10 @@ def peek(body: bytes, cut: str | None = None) -> Peek:
     else:
         seen = (ecall.peek_msd if found[0] is Kind.OCTETS else cloudevents.peek)(found[1])
     seen = replace(seen, findings=(*findings, *seen.findings))
-    return _placed(seen, place) if place is not None and seen.about.position is None else seen
+    return seen if place is None else _placed(seen, place)
 
 
-def decode(body: bytes, at: datetime) -> EmergencyReport:
+def decode(body: bytes) -> EmergencyReport:
     """The report in all parts together.  ``Malformed`` when no part is one."""
     found, place = _found(body)
     if found is None and place is None:
@@ -48,9 +46,9 @@ def decode(body: bytes, at: datetime) -> EmergencyReport:
     if found is None:
         report = EmergencyReport(findings=("no_crash_data:$",))
     elif found[0] is Kind.XML:
-        return ecall.decode_veds(found[1], at, beside=place)
+        return ecall.decode_veds(found[1], beside=place)
     else:
-        report = ecall.decode_msd(found[1], at) if found[0] is Kind.OCTETS else cloudevents.decode(found[1])
+        report = ecall.decode_msd(found[1]) if found[0] is Kind.OCTETS else cloudevents.decode(found[1])
     return replace(report, location=_location(place)) if place is not None and not report.location.known else report
 
 
@@ -109,6 +107,10 @@ def _location(place: veds.Place) -> Location:
 
 
 def _placed(seen: Peek, place: veds.Place) -> Peek:
-    location = _location(place)
-    about: About = replace(seen.about, position=(location.latitude, location.longitude) if location.known else None)
-    return replace(seen, about=about)
+    """``seen`` with the place beside it, unless it has one of its own."""
+    report = seen.report or EmergencyReport()
+    if report.location.known:
+        return seen
+    report = replace(report, location=_location(place))
+    said = about(report, incident=seen.about.incident, reason=seen.about.reason)
+    return replace(seen, report=report, about=said)

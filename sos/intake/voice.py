@@ -49,7 +49,7 @@ def peek(body: bytes, _: str | None = None) -> Peek:
     raise UnsupportedMedia("A call without data is made at `/v1/calls`, not posted.", field="Content-Type")
 
 
-def decode(raw: bytes, _: datetime) -> EmergencyReport:
+def decode(raw: bytes) -> EmergencyReport:
     """``Malformed`` when ``raw`` was not written here."""
     try:
         call = _calls.decode(raw)

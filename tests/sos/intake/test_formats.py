@@ -18,7 +18,7 @@ def broken(body: bytes, _: object) -> Peek:
     raise ZeroDivisionError(body.decode())
 
 
-def unreadable(_: bytes, __: datetime) -> EmergencyReport:
+def unreadable(_: bytes) -> EmergencyReport:
     raise RecursionError(SECRET.decode())
 
 

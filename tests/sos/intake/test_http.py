@@ -382,3 +382,28 @@ def test_a_tenant_that_would_spoil_a_urn_is_refused() -> None:
     for domain in ("", 'a"b', "Upper.example", "a b"):
         with pytest.raises(Misconfigured, match="domain"):
             Tenant(id=TenantId("x"), domain=domain)
+
+
+ODD = {
+    "vehicle_placeholder": {"vehicle": {"id": {"scheme": "vin", "value": "0" * 17}}},
+    "vin_illegal": {"vehicle": {"id": {"scheme": "vin", "value": "JTMZZ3TESTEC0000O"}}},
+    "event_time_impossible": {"eventTime": "1970-01-01T00:00:00Z"},
+    "fix_time_impossible": {"location": {"latitude": 35.68, "longitude": 139.76, "timestamp": "2006-05-01T00:00:00Z"}},
+    "position_impossible": {"location": {"latitude": 0.0, "longitude": 0.0}},
+    "location_swapped": {"location": {"latitude": 139.76, "longitude": 35.68}},
+    "tel_not_dialable": {"callback": {"tel": "119"}},
+    "tel_withheld": {"callback": {"tel": "+266696687"}},
+}
+
+
+@pytest.mark.parametrize("code", ODD)
+async def test_what_cannot_be_is_told_in_the_answer(client: Client, reception: MemoryReception, code: str) -> None:
+    event = json.loads(CRASH)
+    event["data"] |= ODD[code]
+
+    async with client.post("/v1/events", data=json.dumps(event), headers=HEADERS) as answer:
+        told = {problem["type"].rpartition("/")[2]: problem for problem in (await answer.json())["problems"]}
+
+    assert answer.status == 202
+    assert code.replace("_", "-") in {each.rpartition(":")[2] for each in told}
+    assert any(finding.startswith(f"{code}:") for finding in reception.last.findings)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos.intake.vin import check_digit, vin_fault
+from sos.incident.vin import check_digit, vin_fault
 
 LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 
