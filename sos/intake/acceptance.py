@@ -271,7 +271,7 @@ class Acceptance:
         seen, tenant = arrived.seen, arrived.tenant.id
         about = seen.about
         if seen.kind is Kind.REPORT and about.sequence <= 1:
-            call = self._recent.call_without_data(tenant, about.vehicle, at=arrived.at)
+            call = self._recent.call_without_data(tenant, about, at=arrived.at)
             if call is not None:
                 return await self._join(arrived, call.incident, "data_for_call")
             if seen.stand_in is None or arrived.event == seen.stand_in[1]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sos.incident import plausible
-from sos.incident.identity import names_one
+from sos.incident.identity import folded, names_one
 from sos.incident.model import Mode, Trigger
 from sos.incident.plausible import time_of_event
 from sos.incident.report import EmergencyReport
@@ -31,12 +31,22 @@ SAME_VEHICLE_M = 10_000.0
 """Between two reports of one vehicle that say they are of one time: a first fix by the cell of a radio mast may be so
 wrong.  A number plate in two prefectures at once is two cars."""
 
+SURE_M = 1000.0
+"""The same of one device where both say how exact they are, beside three times what they say: two cars at two ends of a
+town that carry one copied number are two."""
+
 DOUBTED_M = 50_000.0
 """A position that the vehicle itself does not trust may be wrong by this: a last fix before a tunnel or a ferry.  Where
 the next one is another, the place has moved, not the car (``sos.dispatch.planner``)."""
 
 FASTEST_M_S = 50.0
 """180 km/h: what a vehicle may have moved between two reports, be it on a lorry or because it drove on."""
+
+_STAMPED = frozenset({"vin", "jp_frame", "plate"})
+"""Schemes whose names are stamped into or screwed onto the vehicle itself."""
+
+_DESCRIBED = frozenset({"brand", "model", "colour"})
+"""What many vehicles share, and two formats spell differently."""
 
 _METRES_PER_DEGREE = 111_195.0
 
@@ -62,6 +72,12 @@ class About(Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
     """Of a cancel, as sent."""
     tel: str | None = None
+    accuracy_m: float | None = None
+    """Of the position, as sent."""
+    source: str | None = None
+    """Who sends, as it names itself: in a vehicle's own event its control unit."""
+    traits: tuple[tuple[str, str], ...] = ()
+    """What else tells one vehicle from another: its other names, make, model and colour."""
 
 
 NOTHING = About()
@@ -93,7 +109,9 @@ def key(scheme: str | None, value: str | None) -> VehicleKey | None:
     return scheme, value.replace(" ", "").upper()
 
 
-def about(report: EmergencyReport, *, incident: str | None = None, reason: str | None = None) -> About:
+def about(
+    report: EmergencyReport, *, incident: str | None = None, reason: str | None = None, source: str | None = None
+) -> About:
     """Which crash ``report`` is about, as it says itself; the rest is what stands beside it."""
     location, vehicle = report.location, report.vehicle
     return About(
@@ -105,7 +123,22 @@ def about(report: EmergencyReport, *, incident: str | None = None, reason: str |
         incident=incident,
         reason=reason,
         tel=report.call_back.tel,
+        accuracy_m=location.horizontal_accuracy,
+        source=source,
+        traits=_traits(report),
     )
+
+
+def _traits(report: EmergencyReport) -> tuple[tuple[str, str], ...]:
+    vehicle = report.vehicle
+    said = {
+        vehicle.id_scheme: vehicle.id_value if names_one(vehicle.id_scheme or "", vehicle.id_value or "") else None,
+        "plate": vehicle.license_plate if names_one("plate", vehicle.license_plate or "") else None,
+        "brand": vehicle.brand,
+        "model": vehicle.model,
+        "colour": vehicle.exterior_color,
+    }
+    return tuple((name, folded(value)) for name, value in said.items() if name and value)
 
 
 def judged(seen: Peek, *, at: datetime) -> Peek:
@@ -116,13 +149,14 @@ def judged(seen: Peek, *, at: datetime) -> Peek:
     if seen.report is None:
         return seen
     report = plausible.judged(seen.report, at=at)
-    said = about(report, incident=seen.about.incident, reason=seen.about.reason)
+    beside = seen.about
+    said = about(report, incident=beside.incident, reason=beside.reason, source=beside.source)
     tel = heard(said.tel).number if said.tel else None
-    named = time_of_event(seen.about.event_time, at=at) is not None
+    named = time_of_event(beside.event_time, at=at) is not None
     return replace(
         seen,
         report=report,
-        about=replace(said, event_time=seen.about.event_time, tel=tel),
+        about=replace(said, event_time=beside.event_time, tel=tel),
         stand_in=seen.stand_in if named else None,
         findings=tuple(dict.fromkeys((*seen.findings, *report.findings))),
     )
@@ -131,12 +165,12 @@ def judged(seen: Peek, *, at: datetime) -> Peek:
 def same_crash(one: About, other: About) -> bool:
     """Whether two reports of one sender, which carry the same name, are about one crash.
 
-    They are not when both name a vehicle and it differs, when both name a time and it differs by more than
+    They are not when both name a vehicle and it is another, when both name a time and it differs by more than
     ``SAME_CRASH``, or when their positions lie too far apart: for one vehicle more than it can have moved, where no
     vehicle can be compared more than ``SAME_PLACE_M``.
     """
     comparable = one.vehicle is not None and other.vehicle is not None
-    if comparable and one.vehicle != other.vehicle:
+    if (comparable and one.vehicle != other.vehicle) or told_apart(one, other):
         return False
     apart = timedelta(0)
     if one.event_time is not None and other.event_time is not None:
@@ -146,10 +180,56 @@ def same_crash(one: About, other: About) -> bool:
     return reachable(one, other, apart=apart) if comparable else _metres_apart(one, other) <= SAME_PLACE_M
 
 
+def same_vehicle(one: About, other: About, *, apart: timedelta) -> bool:
+    """Whether two reports with one name of a vehicle, made ``apart`` from one another, are surely of one vehicle."""
+    return (
+        one.vehicle is not None
+        and one.vehicle == other.vehicle
+        and not told_apart(one, other)
+        and reachable(one, other, apart=apart)
+    )
+
+
+def told_apart(one: About, other: About) -> bool:
+    """Whether what else both say of their vehicle is of two: a copied number stands in many cars.
+
+    A number that names a device (an IMEI, a maker's own) is copied with its firmware or with a module that was moved;
+    then make and colour, the control unit that sends and the telephone in it tell them apart too.
+    """
+    device = _by_device(one, other)
+    theirs = dict(other.traits)
+    if any(theirs.get(name, said) != said for name, said in one.traits if device or name not in _DESCRIBED):
+        return True
+    return device and (_differ(one.source, other.source) or _differ(one.tel, other.tel))
+
+
+def _by_device(one: About, other: About) -> bool:
+    """Whether what both are called by is the name of a device."""
+    return one.vehicle is not None and one.vehicle == other.vehicle and one.vehicle[0] not in _STAMPED
+
+
+def agree(one: About, other: About) -> bool:
+    """Whether something besides the name of the vehicle names the same car: another name, the sender, the telephone."""
+    scheme = one.vehicle[0] if one.vehicle is not None else ""
+    names = {trait for trait in one.traits if trait[0] not in _DESCRIBED and trait[0] != scheme}
+    if names & set(other.traits):
+        return True
+    pairs = ((one.source, other.source), (one.tel, other.tel))
+    return any(mine is not None and mine == its for mine, its in pairs)
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
+
+
 def reachable(one: About, other: About, *, apart: timedelta) -> bool:
     """Whether one vehicle can have been at both places, ``apart`` from one another; so it is where one is unknown."""
-    doubt = DOUBTED_M if one.doubted or other.doubted else 0.0
-    return _metres_apart(one, other) <= SAME_VEHICLE_M + doubt + FASTEST_M_S * apart.total_seconds()
+    doubted, within = one.doubted or other.doubted, SAME_VEHICLE_M
+    if doubted:
+        within += DOUBTED_M
+    elif _by_device(one, other) and one.accuracy_m is not None and other.accuracy_m is not None:
+        within = min(within, SURE_M + 3 * (one.accuracy_m + other.accuracy_m))
+    return _metres_apart(one, other) <= within + FASTEST_M_S * apart.total_seconds()
 
 
 def _metres_apart(one: About, other: About) -> float:

@@ -199,7 +199,7 @@ def peek(body: bytes, cut: str | None = None) -> Peek:
     mode = Mode.TEST if event.data.test else Mode.LIVE
     kind = Kind.REPORT if known is not None else _kind_of(event.type)
     report = _placed(_report(event, findings), reading.position)
-    said = about(report, incident=event.data.incident, reason=event.data.reason)
+    said = about(report, incident=event.data.incident, reason=event.data.reason, source=event.source or None)
     return Peek(True, mode, trigger, _identified(event), findings, kind, said, report=report)
 
 

@@ -31,9 +31,9 @@ from sos.incident.events import (
     ReportFiled,
 )
 from sos.incident.model import IncidentId, Mode, Relation, State
-from sos.incident.report import CallBack, Crash, Location, Vehicle
+from sos.incident.report import CallBack, Crash, EmergencyReport, Location, Vehicle
 from sos.incident.telephone import heard
-from sos.intake.arrival import About, distance_m, key, reachable
+from sos.intake.arrival import About, about, distance_m, same_vehicle, told_apart
 from sos.intake.recent import DATA_AND_VOICE_WITHIN, JOIN_WITHIN, KEPT, Recent, Seen
 from sos.journal.journal import Journal
 
@@ -107,14 +107,13 @@ def _same_call(one: Facts, other: Facts) -> Proposal | None:
     apart = abs(a.at - b.at)
     if a.tenant != b.tenant or a.voice_only == b.voice_only or apart > DATA_AND_VOICE_WITHIN:
         return None
-    same_vehicle = a.about.vehicle is not None and a.about.vehicle == b.about.vehicle
+    same = a.about.vehicle is not None and a.about.vehicle == b.about.vehicle
     same_number = a.about.tel is not None and a.about.tel == b.about.tel
-    if not same_vehicle and not same_number:
+    if not same and not same_number:
         return None
-    reasons = (*(("vehicle",) if same_vehicle else ()), *(("callback",) if same_number else ()))
-    return Proposal(
-        relation=Relation.SAME_CALL, reasons=reasons, certain=same_vehicle, apart_s=round(apart.total_seconds())
-    )
+    reasons = (*(("vehicle",) if same else ()), *(("callback",) if same_number else ()))
+    certain = same and not told_apart(a.about, replace(b.about, tel=None))  # the voice shows a number of its own
+    return Proposal(relation=Relation.SAME_CALL, reasons=reasons, certain=certain, apart_s=round(apart.total_seconds()))
 
 
 def _same_crash(one: Facts, other: Facts) -> Proposal | None:
@@ -123,16 +122,14 @@ def _same_crash(one: Facts, other: Facts) -> Proposal | None:
     apart = abs((a.about.event_time or a.at) - (b.about.event_time or b.at))
     if apart > SOON or a.voice_only or b.voice_only:
         return None
-    same_vehicle = a.about.vehicle is not None and a.about.vehicle == b.about.vehicle
-    if same_vehicle and not reachable(a.about, b.about, apart=apart):
-        return None
+    one_car = same_vehicle(a.about, b.about, apart=apart)
     metres = None
     if a.about.position is not None and b.about.position is not None:
         metres = distance_m(a.about.position, b.about.position)
     near = metres is not None and metres <= min(NEAR_M + one.accuracy_m + other.accuracy_m, LARGEST_NEAR_M)
-    if not same_vehicle and not near:
+    if not one_car and not near:
         return None
-    reasons = ["vehicle"] if same_vehicle else []
+    reasons = ["vehicle"] if one_car else []
     reasons += ["near"] if near else []
     if near and one.heading is not None and other.heading is not None:
         reasons.append(_headings(one.heading, other.heading))
@@ -143,6 +140,16 @@ def _same_crash(one: Facts, other: Facts) -> Proposal | None:
         distance_m=None if metres is None else round(metres, -1).__int__(),
         apart_s=round(apart.total_seconds()),
     )
+
+
+def _sure_of_one(found: Sequence[tuple[Facts, Proposal]]) -> list[tuple[Facts, Proposal]]:
+    """A voice is of one car: of several incidents under its name only the one that its number agrees with is sure."""
+    sure = [proposal for _, proposal in found if proposal.certain]
+    agreeing = [proposal for proposal in sure if "callback" in proposal.reasons]
+    if len(sure) < 2:
+        return list(found)
+    kept = agreeing[0] if len(agreeing) == 1 else None
+    return [(other, each if each is kept else replace(each, certain=False)) for other, each in found]
 
 
 def _headings(one: float, other: float) -> str:
@@ -257,6 +264,7 @@ class Matching:
             return
         facts = self._learn(known, parts, state.mode)
         found = [(other, proposal) for other in self._others(facts) if (proposal := compare(facts, other))]
+        found = _sure_of_one(found)
         found.sort(key=lambda pair: (not pair[1].certain, pair[1].distance_m or 0))
         for other, proposal in found[: PROPOSED if len(found) <= CROWD else 1]:
             await self._propose(facts.seen.incident, other.seen.incident, proposal, causation=recorded.id)
@@ -281,15 +289,20 @@ class Matching:
         crash = _crash.decode(parts[Category.SEV]) if Category.SEV in parts else Crash()
         tel = _call_back.decode(parts[Category.TEL]).tel if Category.TEL in parts else None
         before, earlier = known.about, self._more.get(known.incident)
-        about = About(
-            vehicle=before.vehicle or key(vehicle.id_scheme, vehicle.id_value) or key("plate", vehicle.license_plate),
-            event_time=crash.event_time or before.event_time,
+        report = EmergencyReport(location=location, vehicle=vehicle, crash=crash)
+        now = about(report, source=before.source)
+        made = replace(
+            now,
+            vehicle=before.vehicle or now.vehicle,
+            event_time=now.event_time or before.event_time,
             sequence=before.sequence,
-            position=(location.latitude, location.longitude) if location.known else before.position,
-            doubted=location.trusted is False if location.known else before.doubted,
+            position=now.position or before.position,
+            accuracy_m=now.accuracy_m if location.known else before.accuracy_m,
+            doubted=now.doubted if location.known else before.doubted,
             tel=(heard(tel).number if tel else None) or before.tel,
+            traits=tuple((dict(before.traits) | dict(now.traits)).items()),
         )
-        seen = replace(known, about=about)
+        seen = replace(known, about=made)
         self._recent.note(seen)
         facts = Facts(
             seen=seen,

@@ -5,12 +5,15 @@ or reports that another replica took a moment ago) becomes an incident of its ow
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import combinations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sos.incident.model import IncidentId, TenantId
-from sos.intake.arrival import SAME_CRASH, About, VehicleKey, reachable
+from sos.intake.arrival import SAME_CRASH, About, VehicleKey, agree, same_vehicle, told_apart
 
 JOIN_WITHIN = timedelta(hours=2)
 """How long after a crash further data of the same vehicle is about that crash: an eCall device stays reachable for
@@ -75,28 +78,30 @@ class Recent:
 
     def crash(self, tenant: TenantId, about: About, *, at: datetime) -> Seen | None:
         """The newest incident of the same vehicle that a further report at ``at`` is certainly about."""
-        for known in self._of(tenant, about.vehicle):
+
+        def fits(known: Seen) -> bool:
             apart = abs(at - known.at)
-            if apart > JOIN_WITHIN or not reachable(known.about, about, apart=apart):
-                continue
             ours, theirs = known.about.event_time, about.event_time
-            if ours is None or theirs is None or abs(ours - theirs) <= SAME_CRASH:
-                return known
-        return None
+            timely = ours is None or theirs is None or abs(ours - theirs) <= SAME_CRASH
+            return timely and apart <= JOIN_WITHIN and same_vehicle(known.about, about, apart=apart)
 
-    def call_without_data(self, tenant: TenantId, vehicle: VehicleKey | None, *, at: datetime) -> Seen | None:
+        return _surely(about, [known for known in self._of(tenant, about.vehicle) if fits(known)])
+
+    def call_without_data(self, tenant: TenantId, about: About, *, at: datetime) -> Seen | None:
         """The call of this vehicle that waits for its data."""
-        for known in self._of(tenant, vehicle):
-            if known.voice_only and abs(at - known.at) <= DATA_AND_VOICE_WITHIN:
-                return known
-        return None
+        found = [known for known in self._around(tenant, about, at=at) if known.voice_only]
+        return _surely(about, found)
 
-    def data_without_call(self, tenant: TenantId, vehicle: VehicleKey | None, *, at: datetime) -> Seen | None:
+    def data_without_call(self, tenant: TenantId, about: About, *, at: datetime) -> Seen | None:
         """The newest report of this vehicle that a call at ``at`` belongs to."""
-        for known in self._of(tenant, vehicle):
-            if abs(at - known.at) <= DATA_AND_VOICE_WITHIN:
-                return known
-        return None
+        return _surely(about, self._around(tenant, about, at=at))
+
+    def _around(self, tenant: TenantId, about: About, *, at: datetime) -> list[Seen]:
+        """A call shows its own number, which need not be the one that the vehicle asks to be called back on."""
+        other = replace(about, tel=None)
+        of_vehicle = self._of(tenant, about.vehicle)
+        timely = (known for known in of_vehicle if abs(at - known.at) <= DATA_AND_VOICE_WITHIN)
+        return [known for known in timely if not told_apart(known.about, other)]
 
     def _of(self, tenant: TenantId, vehicle: VehicleKey | None) -> tuple[Seen, ...]:
         """Incidents of one vehicle, the newest first."""
@@ -104,3 +109,17 @@ class Recent:
             return ()
         found = (self._seen.get(known) for known in reversed(self._by_vehicle.get((tenant, vehicle), ())))
         return tuple(known for known in found if known is not None)
+
+
+def _surely(about: About, found: Sequence[Seen]) -> Seen | None:
+    """The newest of ``found``; where they are of several cars with one copied number, the one that agrees in something
+    else with ``about``, and none when nothing tells which."""
+    if len(found) < 2 or not any(_two(one, other) for one, other in combinations(found, 2)):
+        return found[0] if found else None
+    alike = [known for known in found if agree(known.about, about)]
+    return alike[0] if alike and not any(_two(one, other) for one, other in combinations(alike, 2)) else None
+
+
+def _two(one: Seen, other: Seen) -> bool:
+    """Whether two incidents under one name are of two vehicles."""
+    return not same_vehicle(one.about, other.about, apart=abs(one.at - other.at))

@@ -91,7 +91,8 @@ class CallsWithoutData:
         """
         known = vehicle_key(vehicle) if vehicle else None
         number = heard(tel).number if tel else None
-        earlier = self._recent.data_without_call(tenant.id, known, at=received_at)
+        about = About(vehicle=known, tel=number)
+        earlier = self._recent.data_without_call(tenant.id, about, at=received_at)
         if earlier is not None:
             return earlier.incident
         command = self._opening(tenant, Call(**_named(known), tel=tel, language=language), leg=leg)
@@ -102,7 +103,6 @@ class CallsWithoutData:
                 break
             received = await self._open(command, tenant, f"{call}\0after\0{received.incident}", received_at)
         if not received.repeat:
-            about = About(vehicle=known, tel=number)
             seen = Seen(incident=received.incident, tenant=tenant.id, at=received_at, about=about, voice_only=True)
             self._recent.note(seen)
         return received.incident

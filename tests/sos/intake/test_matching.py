@@ -47,7 +47,11 @@ class House:
     async def crash(self, id: str, *, tenant: Tenant = ACME, test: bool = False, **about: Any) -> IncidentId:
         report = EmergencyReport(
             location=about.get("location", Location(latitude=HERE[0], longitude=HERE[1], heading=90.0)),
-            vehicle=Vehicle(id_scheme="vin", id_value=about.get("vin", f"JTMZZ3TEST{id:0>7}")),
+            vehicle=Vehicle(
+                id_scheme=about.get("scheme", "vin"),
+                id_value=about.get("vin", f"JTMZZ3TEST{id:0>7}"),
+                license_plate=about.get("plate"),
+            ),
             crash=Crash(event_time=about.get("at", self.clock.now())),
             call_back=CallBack(tel=about.get("tel")),
         )
@@ -104,6 +108,23 @@ async def test_two_cars_at_one_place_are_proposed_to_both_desks(house: House) ->
     stream = await house.store.stream(other)
     proposed = next(each.event for each in stream if type(each.event).__name__ == "MatchProposed")
     assert (proposed.reasons, proposed.distance_m, proposed.apart_s) == (("near", "opposite_direction"), 80, 120)
+
+
+@pytest.mark.parametrize(("tel", "sure"), [(None, ()), ("+819000000002", ("2",))])
+async def test_a_voice_under_a_number_of_two_cars_is_surely_of_none_but_the_one_it_calls_from(
+    house: House, tel: str | None, sure: tuple[str, ...]
+) -> None:
+    imei = {"scheme": "oem_id", "vin": "356938035643809"}
+    cars = {n: await house.crash(n, **imei, plate=f"品川 300 あ 12-3{n}", tel=f"+81900000000{n}") for n in "12"}
+    house.recent.forget(cars["1"])  # as another replica, which has not heard of them
+    house.recent.forget(cars["2"])
+
+    call = await house.call("leg-0001", vehicle="oem_id:356938035643809", tel=tel)
+
+    standing = {other: known for other, relation, known in await house.matches(call) if relation is Relation.SAME_CALL}
+    assert set(standing) <= set(cars.values())
+    confirmed = {other for other, known in standing.items() if known is Standing.CONFIRMED}
+    assert confirmed == {cars[n] for n in sure}
 
 
 async def test_a_person_confirms_and_undoes_and_both_incidents_say_so(house: House) -> None:

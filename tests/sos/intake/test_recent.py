@@ -33,7 +33,7 @@ def test_what_is_forgotten_is_found_no_more_and_forgetting_twice_is_no_fault():
         recent.forget(IncidentId(f"i{number}"))
 
     assert recent.all() == ()
-    assert recent.data_without_call(TENANT, CAR, at=NOON + timedelta(minutes=1)) is None
+    assert recent.data_without_call(TENANT, About(vehicle=CAR), at=NOON + timedelta(minutes=1)) is None
 
 
 def test_no_more_incidents_are_kept_than_there_is_room_for():
