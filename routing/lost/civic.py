@@ -33,9 +33,10 @@ _SUFFIX = re.compile(
     r"(?:prefecture|metropolis|city|ward|town|village|ken|fu|to|shi|ku|cho|machi|son|mura|gun)$", re.IGNORECASE
 )
 """Blanks and hyphens before it go with all others; asked for here, they would be looked through from each of them."""
-_COUNTY = re.compile(r"^.+?郡(?=.+[町村]$)")
-"""Not the 郡 of 郡山市 or 大和郡山市."""
-_VARIANTS = str.maketrans({"ヶ": "ケ", "ヵ": "カ", "之": "の", "ノ": "の", "檮": "梼", "惠": "恵"})
+_COUNTY = re.compile(r"^.+?(?:郡|支庁|振興局)(?=.+[町村]$)")
+"""Not the 郡 of 郡山市 or 大和郡山市.  Islands of Tokyo have a branch office (支庁) in its place in the boundary file,
+and in nobody's address."""
+_VARIANTS = str.maketrans({"ヶ": "ケ", "ガ": "ケ", "ヵ": "カ", "之": "の", "ノ": "の", "檮": "梼", "惠": "恵"})
 """456 of 277,000 town labels differ from the boundary file by such a letter only."""
 
 

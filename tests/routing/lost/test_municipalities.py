@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -209,6 +210,55 @@ def test_an_address_is_matched_by_its_areas_and_never_guessed(fields, code, vali
     found = exact.gazetteer.find(Civic(tuple(fields.items())))
 
     assert (found.code, found.validation.valid, found.validation.invalid) == (code, valid, invalid)
+
+
+ISLANDS = {
+    "13361": ("東京都大島支庁大島町", "Oshima"),
+    "13363": ("東京都大島支庁新島村", ""),
+    "13401": ("東京都八丈支庁八丈町", ""),
+    "13402": ("東京都八丈支庁青ヶ島村", ""),
+    "13421": ("東京都小笠原支庁小笠原村", ""),
+    "47381": ("沖縄県八重山郡竹富町", ""),
+    "32525": ("島根県隠岐郡海士町", ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"A1": "東京都", "A3": "八丈町"}, "13401"),
+        ({"A1": "東京都", "A2": "八丈支庁", "A3": "八丈町"}, "13401"),
+        ({"A1": "東京都", "A2": "八丈島", "A3": "八丈町"}, "13401"),
+        ({"A1": "東京都", "A3": "八丈町", "A4": "三根"}, "13401"),
+        ({"A3": "八丈町"}, "13401"),
+        ({"A1": "東京都", "A3": "大島町"}, "13361"),
+        ({"A1": "東京都", "A3": "青ガ島村"}, "13402"),
+        ({"A1": "東京都", "A3": "青ケ島村"}, "13402"),
+        ({"A1": "東京都", "A3": "小笠原村", "A4": "父島"}, "13421"),
+        ({"A1": "沖縄県", "A3": "竹富町"}, "47381"),
+        ({"A1": "島根県", "A3": "海士町"}, "32525"),
+        ({"A1": "東京都", "A3": "八丈島"}, "JP-13"),
+        ({"A1": "東京都", "A3": "何処島"}, "JP-13"),
+    ],
+)
+def test_an_address_on_an_island_finds_its_municipality_or_plainly_none(fields, code):
+    gazetteer = Gazetteer(ISLANDS, PrefectureLayer.load().names)
+
+    found = gazetteer.find(Civic(tuple(fields.items())))
+
+    assert found.code == code
+    assert ("A3" in found.validation.invalid) is code.startswith("JP-")
+
+
+def test_the_island_of_the_field_is_found():
+    file = Path(__file__).resolve().parents[4] / "shared" / "data" / "field" / "lost_civic_island.xml"
+    if not file.is_file():
+        pytest.skip("the field inputs are not beside this checkout")
+    (location,) = read_request(file.read_bytes()).locations
+
+    found = Gazetteer(ISLANDS, PrefectureLayer.load().names).find(location.value)
+
+    assert (found.code, found.validation.invalid) == ("13401", ())
 
 
 def test_an_address_in_a_designated_city_is_answered_by_its_headquarters_without_a_boundary(exact):

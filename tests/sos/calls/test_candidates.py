@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -76,6 +77,15 @@ def test_of_many_the_first_are_checked() -> None:
 @given(st.lists(st.text(max_size=80), max_size=4))
 def test_any_text_is_read_or_left_out(lines: list[str]) -> None:
     assert set(usable(lines, ours=OURS)) <= set(lines)
+
+
+def test_the_hidden_host_of_the_field_is_the_one_that_is_tried_here() -> None:
+    file = Path(__file__).resolve().parents[4] / "shared" / "data" / "field" / "offer_mdns_only.txt"
+    if not file.is_file():
+        pytest.skip("the field inputs are not beside this checkout")
+
+    assert MDNS in file.read_text()
+    assert usable([MDNS.removeprefix("a=candidate:")], ours=OURS) == ()
 
 
 async def test_a_caller_who_names_no_address_is_answered_at_once_and_connected(
