@@ -17,12 +17,14 @@ from sos.media.heard import Line
 
 NOT_FOLLOWED = frozenset(
     {
+        "asked",
         "call_back_window_s",
         "filed",
         "ladders",
         "nobody_after_ms",
         "on_call",
         "opt_out",
+        "owed",
         "profiling",
         "record",
         "reports",

@@ -9,7 +9,8 @@ from typing import Literal
 from msgspec import Struct
 
 from routing.categories import Category
-from routing.services import Service
+from routing.law.codes import Fact, Path
+from routing.services import Recipient, Service
 from sos.incident.events import NO_PARTS
 from sos.incident.model import (
     Acknowledgement,
@@ -30,6 +31,7 @@ from sos.incident.model import (
     RecordingId,
     ReferralId,
     Relation,
+    RequestId,
     ResponseHow,
     Rung,
     Telling,
@@ -197,6 +199,7 @@ class CopyRegisteredData(Command, frozen=True, kw_only=True, gc=False):
     consent: str
     facts: tuple[str, ...] = ()
     grounds: tuple[str, ...] = ()
+    obligations: tuple[str, ...] = ()
     parts: Mapping[Category, bytes] = NO_PARTS
 
 
@@ -346,6 +349,20 @@ class AddNote(Command, frozen=True, kw_only=True, gc=False):
     text: str
 
 
+class TakeMedical(Command, frozen=True, kw_only=True, gc=False):
+    """Write down what somebody said of a person's health.  The fields are those of ``MedicalTaken``."""
+
+    text: str
+    source: Literal["person", "family", "bystander", "medical_staff"]
+    rule: str = ""
+    ground: str = ""
+    law_version: str = ""
+    rules: str = ""
+    necessity: str = ""
+    consent: str = ""
+    obligations: tuple[str, ...] = ()
+
+
 class RecordConsent(Command, frozen=True, kw_only=True, gc=False):
     answer: ConsentAnswer
     categories: tuple[Category, ...] = ()
@@ -408,8 +425,96 @@ class DecideDisclosure(Command, frozen=True, kw_only=True, gc=False):
     """A person has seen the warning that this service was told before (``Unconfirmed``)."""
     unattended: bool = False
     """No person decides: allowed only once nobody of ours could be found."""
+    without: tuple[str, ...] = ()
+    reason: str = ""
+    """Why, in the operator's own words, where they were asked for."""
     corrected: bool = False
     """The house brings an agency up to date by itself, since the place it was told of holds no longer."""
+
+
+class RefuseDisclosure(Command, frozen=True, kw_only=True, gc=False):
+    """Record that somebody wanted to tell an agency and may not.  The fields are those of ``DisclosureRefused``."""
+
+    agency: AgencyId
+    rule: str
+    outcome: str
+    path: str
+    necessity: str
+    consent: str
+    tried: tuple[tuple[str, str], ...]
+    reason: str = ""
+
+
+class MeetObligation(Command, frozen=True, kw_only=True, gc=False):
+    """Somebody says that what the law wants done was done, or why it cannot be."""
+
+    obligation: str
+    about: str
+    outcome: str
+    words: str
+    operator: OperatorId
+    supervises: bool
+
+
+class ReceiveRequest(Command, frozen=True, kw_only=True, gc=False):
+    """Take down who asks from outside, for what, and on which ground."""
+
+    request: RequestId
+    recipient: Recipient
+    path: Path
+    scope: tuple[Category, ...]
+    issuer: str
+    """The body: a police station, a court; of a family, what they are to the person."""
+    person: str
+    call_back: str
+    provision: str
+    reference: str
+    """Number of the document."""
+    document: str
+    """Hex SHA-256 of it; empty without one."""
+    country: str
+    channel: Literal["telephone", "letter", "mail", "in_person"]
+    words: str
+    operator: OperatorId
+
+
+class CheckRequest(Command, frozen=True, kw_only=True, gc=False):
+    """Say that something is so about a request, and how that is known."""
+
+    request: RequestId
+    fact: Fact
+    words: str
+    operator: OperatorId
+    supervises: bool
+
+
+class ApproveRequest(Command, frozen=True, kw_only=True, gc=False):
+    request: RequestId
+    operator: OperatorId
+    supervises: bool
+
+
+class AnswerRequest(Command, frozen=True, kw_only=True, gc=False):
+    """Record the law's verdict on a request, and what is given out by it."""
+
+    request: RequestId
+    outcome: str
+    rule: str
+    ground: str
+    grounds: tuple[str, ...]
+    law_version: str
+    rules: str
+    clause: str
+    sections: Mapping[Category, bytes]
+    withheld: tuple[Category, ...]
+    without: tuple[str, ...]
+    statements: tuple[str, ...]
+    facts: tuple[str, ...]
+    tried: tuple[tuple[str, str], ...]
+    obligations: tuple[str, ...]
+    document: bytes
+    digest: str
+    operator: OperatorId
 
 
 class WithholdTelling(Command, frozen=True, kw_only=True, gc=False):

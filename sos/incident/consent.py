@@ -164,6 +164,20 @@ def _answer(incident: Incident, command: c.AnswerReferral, _: datetime) -> Decis
     return (e.Draft(event=event, parts={Category.OBS: canonical({"text": command.reason})}),)
 
 
+def _refuse(_: Incident, command: c.RefuseDisclosure, __: datetime) -> Decision:
+    refused = e.DisclosureRefused(
+        agency=command.agency,
+        rule=command.rule,
+        outcome=command.outcome,
+        path=command.path,
+        necessity=command.necessity,
+        consent=command.consent,
+        tried=command.tried,
+    )
+    words = {Category.OBS: canonical({"text": command.reason})} if command.reason.strip() else {}
+    return (e.Draft(event=refused, parts=words),)
+
+
 EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
     {
         e.ConsentRecorded: recorded,
@@ -175,6 +189,7 @@ EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Map
 DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(
     {
         c.RecordConsent: _record,
+        c.RefuseDisclosure: _refuse,
         c.ReferDisclosure: _refer,
         c.AnswerReferral: _answer,
     }

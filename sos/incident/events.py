@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from routing.categories import Category
-from routing.services import Service
+from routing.law.codes import Fact, Path
+from routing.services import Recipient, Service
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
@@ -34,6 +35,7 @@ from sos.incident.model import (
     RecordingId,
     ReferralId,
     Relation,
+    RequestId,
     ResponseHow,
     Rung,
     StreamId,
@@ -351,6 +353,21 @@ class NoteAdded(Event, frozen=True, kw_only=True, gc=False):
     category: Category
 
 
+class MedicalTaken(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody said something of a person's health, and it was written down.  Parts: MED, the words."""
+
+    source: str
+    """Who said it: ``person``, ``family``, ``bystander``, ``medical_staff``."""
+    rule: str = ""
+    """Row that lets it be taken in; empty where no row fits: then it is looked at within a day."""
+    ground: str = ""
+    law_version: str = ""
+    rules: str = ""
+    necessity: str = ""
+    consent: str = ""
+    obligations: tuple[str, ...] = ()
+
+
 class ConsentRecorded(Event, frozen=True, kw_only=True, gc=False):
     """The person was asked whether somebody may be told, and answered."""
 
@@ -433,6 +450,113 @@ class DisclosureDecided(Event, frozen=True, kw_only=True, gc=False):
     of a person."""
     forms: tuple[tuple[str, str], ...] = ()
     """Each form the brief was prepared in, and the hex SHA-256 of its bytes; ``json`` is the RAW part itself."""
+    without: tuple[str, ...] = ()
+    """Fields that were left out of what was sent, such as ``VEH.licensePlate``."""
+
+
+class TellingReasoned(Event, frozen=True, kw_only=True, gc=False):
+    """Why an agency was told, in the operator's words.  Parts: OBS, the words."""
+
+    disclosure: DisclosureId
+
+
+class DisclosureRefused(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody wanted to tell an agency and the law did not let them: nothing left.  Parts: OBS, the reason given."""
+
+    agency: AgencyId
+    rule: str
+    """Row that decided, such as ``XX-99``."""
+    outcome: str
+    """``routing.law.Outcome`` of that row."""
+    path: str
+    necessity: str
+    consent: str
+    tried: tuple[tuple[str, str], ...]
+    """Each row of the path that did not fire, and the first condition that kept it."""
+
+
+class ObligationDue(Event, frozen=True, kw_only=True, gc=False):
+    """What the law wants done has not been done in time: somebody is alarmed, and it falls due again."""
+
+    obligation: str
+    """``routing.law.Obligation``."""
+    about: str
+    """The disclosure, request or referral it follows from, or ``person``."""
+    late: int
+    """The how many-th time."""
+
+
+class ObligationMet(Event, frozen=True, kw_only=True, gc=False):
+    """A person has done what the law wants done.  Parts: OBS, what was done, in their own words."""
+
+    obligation: str
+    about: str
+    outcome: str
+    """``done``, or how it ended: ``cannot_reach``, ``would_harm``, ``in_order``, ``too_much`` ..."""
+    operator: OperatorId
+
+
+class RequestReceived(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody outside asks.  Parts: OBS, who, for which body, call-back number, provision, reference and words."""
+
+    request: RequestId
+    recipient: Recipient
+    path: Path
+    scope: tuple[Category, ...]
+    """What is asked for; empty where only words are."""
+    provision: bool
+    """Whether a provision or a task was named."""
+    document: str
+    """Hex SHA-256 of the document; empty without one."""
+    country: str
+    """ISO 3166-1, where the one who asks is."""
+    channel: str
+    """``telephone``, ``letter``, ``mail`` or ``in_person``."""
+    by: OperatorId
+
+
+class RequestChecked(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody of ours has found something to be so about a request.  Parts: OBS, how it is known."""
+
+    request: RequestId
+    fact: Fact
+    by: OperatorId
+
+
+class RequestApproved(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody of ours agrees that it is answered."""
+
+    request: RequestId
+    by: OperatorId
+    supervises: bool = False
+
+
+class RequestAnswered(Event, frozen=True, kw_only=True, gc=False):
+    """The law has been asked, and this is what is given out.  Parts: what is given, by category, and RAW, the document
+    as it is handed over."""
+
+    request: RequestId
+    outcome: str
+    """``routing.law.Outcome``."""
+    recipient: Recipient
+    rule: str
+    ground: str
+    grounds: tuple[str, ...]
+    law_version: str
+    rules: str
+    clause: str
+    categories: tuple[Category, ...]
+    withheld: tuple[Category, ...]
+    """Held, and not given out."""
+    without: tuple[str, ...]
+    statements: tuple[str, ...]
+    """What may be said in words."""
+    facts: tuple[str, ...]
+    tried: tuple[tuple[str, str], ...]
+    obligations: tuple[str, ...]
+    digest: str
+    """Hex SHA-256 of the document; empty where nothing is given out."""
+    by: OperatorId
 
 
 class TellingWithheld(Event, frozen=True, kw_only=True, gc=False):
@@ -641,6 +765,7 @@ class RegisteredDataCopied(Event, frozen=True, kw_only=True, gc=False):
     consent: str
     facts: tuple[str, ...] = ()
     grounds: tuple[str, ...] = ()
+    obligations: tuple[str, ...] = ()
 
 
 class SeverityJudged(Event, frozen=True, kw_only=True, gc=False):

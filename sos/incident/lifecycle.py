@@ -41,7 +41,19 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import attendance, consent, correlation, escalation, place, registered, response, urgency, voice
+from sos.incident import (
+    attendance,
+    consent,
+    correlation,
+    escalation,
+    obligations,
+    place,
+    registered,
+    requests,
+    response,
+    urgency,
+    voice,
+)
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import (
@@ -130,9 +142,18 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.ProviderCopyDeleted,
         e.LegQueued,
         e.NoteAdded,
+        e.MedicalTaken,
         e.ConsentRecorded,
         e.DisclosureReferred,
         e.ReferralAnswered,
+        e.TellingReasoned,
+        e.DisclosureRefused,
+        e.ObligationDue,
+        e.ObligationMet,
+        e.RequestReceived,
+        e.RequestChecked,
+        e.RequestApproved,
+        e.RequestAnswered,
         e.TellingWithheld,
         e.SearchLimited,
         e.ResponseHeard,
@@ -217,7 +238,7 @@ def deadlines(incident: Incident) -> tuple[tuple[str, datetime], ...]:
                 found.append((deadline.name, due))
         elif deadline.name not in incident.passed:
             found.append((deadline.name, entered + deadline.after))
-    return (*found, *attendance.due(incident), *response.due(incident))
+    return (*found, *attendance.due(incident), *response.due(incident), *obligations.due(incident))
 
 
 # --- evolve ------------------------------------------------------------------------------------------------------
@@ -247,7 +268,7 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     if isinstance(event, e.HelpEscalated) and event.rung in attendance.RUNGS:
         changes |= attendance.escalated(incident, event.rung, at)
     now = replace(incident, version=incident.version + 1, **changes)
-    follows = attendance.followed(now, at) | response.followed(now, event, at)
+    follows = attendance.followed(now, at) | response.followed(now, event, at) | obligations.followed(now, event, at)
     return replace(now, **follows) if follows else now
 
 
@@ -352,6 +373,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.AgencyRejected: lambda i, event: _disclosed(i, event.disclosure, rejected=event.reason),
         e.AgencyReported: lambda i, event: _disclosed(i, event.disclosure, status=event.status),
         **consent.EFFECTS,
+        **requests.SERVICE_EFFECTS,
         **attendance.EFFECTS,
         **response.EFFECTS,
         e.AgencyAsked: escalation.asked,
@@ -571,13 +593,16 @@ def _note_copy_deleted(incident: Incident, command: c.NoteCopyDeleted, _: dateti
     return _facts(e.ProviderCopyDeleted(recording=command.recording, copy=command.copy))
 
 
-NOTED = frozenset(Category) - {Category.AUD, Category.TRK, Category.BIL, Category.RAW}
-"""What a person can hear or see and write down; the rest is made by machines, or is no business of a rescue."""
+NOTED = frozenset(Category) - {Category.MED, Category.AUD, Category.TRK, Category.BIL, Category.RAW}
+"""What a person can hear or see and write down; the rest is made by machines, or is no business of a rescue.  Of
+somebody's health it is written down who says so: ``TakeMedical``."""
 
 
 def _note(incident: Incident, command: c.AddNote, _: datetime) -> Decision:
     if not command.text.strip():
         raise Refused("an empty note says nothing")
+    if command.category is Category.MED:
+        raise Refused("who says so of the person's health?")
     if command.category not in NOTED:
         raise Refused(f"a note cannot be kept as {command.category}")
     return (e.Draft(event=e.NoteAdded(category=command.category), parts={command.category: command.text.encode()}),)
@@ -630,8 +655,12 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
         unattended=command.unattended,
         corrected=command.corrected,
         forms=command.forms,
+        without=command.without,
     )
-    return (e.Draft(event=decided, parts={**command.sections, Category.RAW: command.brief}),)
+    told = e.Draft(event=decided, parts={**command.sections, Category.RAW: command.brief})
+    if not (why := obligations.said(command.reason)):
+        return (told,)
+    return (told, e.Draft(event=e.TellingReasoned(disclosure=command.disclosure), parts=why))
 
 
 def _known_disclosure(incident: Incident, disclosure: DisclosureId) -> Disclosure:
@@ -764,6 +793,8 @@ def _pass_deadline(incident: Incident, command: c.PassDeadline, now: datetime) -
     due = dict(deadlines(incident)).get(command.name)
     if due is None or due > now:
         return ()
+    if (owed := obligations.passed(incident, command.name)) is not None:
+        return _facts(owed)
     escalated = e.HelpEscalated(rung=command.name)
     if says := response.passed(command.name):
         return (e.Draft(event=escalated, parts=says),)
@@ -802,6 +833,8 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         c.Reject: _reject,
         c.ReportStatus: _report_status,
         **consent.DECIDERS,
+        **obligations.DECIDERS,
+        **requests.DECIDERS,
         **escalation.DECIDERS,
         **attendance.DECIDERS,
         **response.DECIDERS,

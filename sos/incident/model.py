@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from routing.categories import Category
 from routing.services import BESIDE, Service
+from sos.incident.owed import Asked, Owed
 
 IncidentId = NewType("IncidentId", str)
 SubjectId = NewType("SubjectId", str)
@@ -29,6 +30,7 @@ OperatorId = NewType("OperatorId", str)
 DeskId = NewType("DeskId", str)
 AgencyId = NewType("AgencyId", str)
 ReferralId = NewType("ReferralId", str)
+RequestId = NewType("RequestId", str)
 TenantId = NewType("TenantId", str)
 AnswerId = NewType("AnswerId", str)
 
@@ -455,6 +457,10 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """What the customer registered for an emergency and lies in the incident: MED, FAM."""
     registered_withheld: tuple[Category, ...] = ()
     """What the registry holds of it and may not be used, as things stand."""
+    owed: tuple[Owed, ...] = ()
+    """What the law wants done and nobody has said to be done."""
+    asked: tuple[Asked, ...] = ()
+    """What others have asked to be told."""
     judged: int = 0
     """Number of the newest event whose facts are in the last judgement of severity."""
     urgent: tuple[str, ...] = ()

@@ -102,12 +102,33 @@ def medical_data_used() -> Story:
         reader="operator:hanako", categories=(Category.MED,), purpose="emergency_handling", each_time=True
     )
     told.do(opened, actor="operator:hanako", after_s=2)
-    told.do(s.note("allergic, says the wife", Category.MED), actor="operator:hanako", after_s=5)
+    told.do(s.take_medical(obligations=("later_explanation",)), actor="operator:hanako", after_s=5)
     sections = (Category.LOC, Category.SEV, Category.OBS, Category.MED)
     for disclosure, agency in (("d-fire", s.FIRE), ("d-hospital", s.HOSPITAL), ("d-helicopter", s.HELICOPTER)):
         told.do(s.disclose(disclosure, agency, sections=sections), actor="operator:hanako", after_s=2)
         told.do(s.start_delivery(disclosure), actor="system:handoff")
         told.do(s.acknowledge(disclosure, agency), actor=f"agency:{agency}", after_s=6)
+    return told
+
+
+def asked_for_in_writing() -> Story:
+    """What was told is reviewed late, the person is told of it, and an investigator's letter is answered by two."""
+    told = _answered(Story(0x1D))
+    owed = ("necessity", "review_within_a_day", "later_notification", "necessity_note")
+    told.do(s.refuse_disclosure(), actor="operator:hanako", after_s=1)
+    told.do(s.disclose("d-fire", obligations=owed, reason="no common language"), actor="operator:hanako", after_s=4)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=9)
+    told.do(c.CloseIncident(disposition=Disposition.HANDED_OVER), actor="operator:hanako", after_s=60)
+    told.do(c.PassDeadline(name="owed:review_within_a_day:d-fire"), actor="timer", after_s=86_400)
+    told.do(s.meet(about="d-fire"), actor="operator:jiro", after_s=600)
+    told.do(s.ask(), actor="operator:hanako", after_s=3600)
+    told.do(s.check(), actor="operator:hanako", after_s=60)
+    told.do(s.approve(), actor="operator:hanako", after_s=5)
+    told.do(s.answer_request(outcome="refer", sections=(), obligations=("tried",)), actor="operator:hanako", after_s=5)
+    told.do(s.approve("jiro", supervises=True), actor="operator:jiro", after_s=900)
+    told.do(s.answer_request(obligations=("document", "two_persons")), actor="operator:hanako", after_s=5)
+    told_them = s.meet("later_notification", "person", outcome="done", words="wrote a letter")
+    told.do(told_them, actor="operator:jiro", after_s=86_400)
     return told
 
 
@@ -445,6 +466,7 @@ JOURNEYS = (
     sold_and_recognised_again,
     updated_matched_and_answered,
     medical_data_used,
+    asked_for_in_writing,
     planned_again_with_a_position,
     consulted_and_called_back,
     telephoned_and_recorded_elsewhere,

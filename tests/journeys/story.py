@@ -7,8 +7,8 @@ Nothing here decides anything: every event comes out of ``decide`` and goes thro
 from datetime import UTC, datetime, timedelta
 
 from routing.categories import Category
-from routing.law.codes import Path
-from routing.services import Service
+from routing.law.codes import Fact, Path
+from routing.services import Recipient, Service
 from sos.incident import commands as c
 from sos.incident.events import Draft, Recorded
 from sos.incident.lifecycle import decide, evolve
@@ -32,6 +32,7 @@ from sos.incident.model import (
     RecordingId,
     ReferralId,
     Relation,
+    RequestId,
     ResponseHow,
     Rung,
     Telling,
@@ -216,6 +217,121 @@ def copy_registered(*categories: Category, withheld: tuple[Category, ...] = ()) 
     )
 
 
+def take_medical(text: str = "allergic, says the wife", *, obligations: tuple[str, ...] = ()) -> c.TakeMedical:
+    return c.TakeMedical(
+        text=text,
+        source="family",
+        rule="JP-15",
+        ground="JP-20-2-ii",
+        law_version="APPI-2024-04-01",
+        rules="rules@00",
+        necessity="automatic_crash",
+        consent="unconscious",
+        obligations=obligations,
+    )
+
+
+def refuse_disclosure(agency: AgencyId = POLICE) -> c.RefuseDisclosure:
+    return c.RefuseDisclosure(
+        agency=agency,
+        rule="XX-99",
+        outcome="refer",
+        path="life_protection",
+        necessity="",
+        consent="no_answer",
+        tried=(("JP-01", "no_danger"),),
+    )
+
+
+def meet(
+    obligation: str = "review_within_a_day",
+    about: str = "d1",
+    *,
+    outcome: str = "in_order",
+    operator: str = "jiro",
+    supervises: bool = True,
+    words: str = "looked at it",
+) -> c.MeetObligation:
+    return c.MeetObligation(
+        obligation=obligation,
+        about=about,
+        outcome=outcome,
+        words=words,
+        operator=OperatorId(operator),
+        supervises=supervises,
+    )
+
+
+def ask(
+    request: str = "q1",
+    *,
+    recipient: Recipient = Recipient.INV,
+    path: Path = Path.INQUIRY,
+    scope: tuple[Category, ...] = (Category.LOC, Category.VEH),
+    document: str = "ab" * 32,
+    country: str = "JP",
+) -> c.ReceiveRequest:
+    return c.ReceiveRequest(
+        request=RequestId(request),
+        recipient=recipient,
+        path=path,
+        scope=scope,
+        issuer="invented police station",
+        person="invented sergeant",
+        call_back="+81300000110",
+        provision="Code of Criminal Procedure 197(2)",
+        reference="no. 17",
+        document=document,
+        country=country,
+        channel="letter",
+        words="where was the car",
+        operator=OperatorId("hanako"),
+    )
+
+
+def check(fact: Fact = Fact.DOCUMENT_ON_FILE, request: str = "q1", *, supervises: bool = False) -> c.CheckRequest:
+    return c.CheckRequest(
+        request=RequestId(request),
+        fact=fact,
+        words="read it",
+        operator=OperatorId("hanako"),
+        supervises=supervises,
+    )
+
+
+def approve(operator: str = "hanako", request: str = "q1", *, supervises: bool = False) -> c.ApproveRequest:
+    return c.ApproveRequest(request=RequestId(request), operator=OperatorId(operator), supervises=supervises)
+
+
+def answer_request(
+    request: str = "q1",
+    *,
+    outcome: str = "permit",
+    sections: tuple[Category, ...] = (Category.LOC,),
+    obligations: tuple[str, ...] = (),
+) -> c.AnswerRequest:
+    return c.AnswerRequest(
+        request=RequestId(request),
+        outcome=outcome,
+        rule="JP-07",
+        ground="JP-27-1-i",
+        grounds=("JP-27-1-i",),
+        law_version="APPI-2024-04-01",
+        rules="rules@00",
+        clause="",
+        sections=dict.fromkeys(sections, PERSONAL),
+        withheld=(),
+        without=(),
+        statements=(),
+        facts=("document_on_file", "two_person_approval"),
+        tried=(),
+        obligations=obligations,
+        document=PERSONAL,
+        digest="cd" * 32,
+        operator=OperatorId("hanako"),
+    )
+
+
 def judge(report: int = 2) -> c.JudgeSeverity:
     return c.JudgeSeverity(
         judged_by="wang-2022-all", coefficients="ef" * 32, scored=True, report=report, severe=False, judgement=PERSONAL
@@ -327,6 +443,8 @@ def disclose(
     referral: str | None = None,
     supersedes: str | None = None,
     unattended: bool = False,
+    obligations: tuple[str, ...] = (),
+    reason: str = "",
 ) -> c.DecideDisclosure:
     return c.DecideDisclosure(
         disclosure=DisclosureId(disclosure),
@@ -351,6 +469,8 @@ def disclose(
         brief_version=2 if supersedes else 1,
         unattended=unattended,
         review=unattended,
+        obligations=obligations,
+        reason=reason,
     )
 
 

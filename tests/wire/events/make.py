@@ -105,8 +105,23 @@ def samples() -> Mapping[str, bytes]:
     for command in (s.open_incident(), s.take(), s.notice_move(), s.settle_move(), s.state_place()):
         moved.do(command, actor="operator:hanako", after_s=20)
     helped = s.Story(0x13)
-    for command in (s.open_incident(), s.copy_registered(Category.MED, withheld=(Category.FAM,))):
-        helped.do(command, actor="system:registry", after_s=1)
+    owed = ("necessity", "review_within_a_day")
+    for command in (
+        s.open_incident(),
+        s.copy_registered(Category.MED, withheld=(Category.FAM,)),
+        s.take(),
+        s.take_medical(obligations=("later_explanation",)),
+        s.refuse_disclosure(),
+        s.disclose("d1", obligations=owed, reason="invented reason"),
+        c.PassDeadline(name="owed:review_within_a_day:d1"),
+        s.meet(),
+        s.ask(),
+        s.check(),
+        s.approve(),
+        s.approve("jiro", supervises=True),
+        s.answer_request(obligations=("document",)),
+    ):
+        helped.do(command, actor="operator:hanako", after_s=90_000 if isinstance(command, c.PassDeadline) else 1)
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += helped.recorded[1:]
     told.recorded += _of_the_registry(told)

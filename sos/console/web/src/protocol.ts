@@ -516,6 +516,9 @@ export interface StatedPlace {
 /** Why a brief is read to an agency by machine. */
 export type Telling = "alone" | "asked" | "again";
 
+/** Recipient classes of the rule table: what a law says about a body depends on what it is, not on its name. */
+export type Recipient = "FIRE" | "POL" | "MED" | "HOSP" | "HELI" | "JCG" | "DHQ" | "FAM" | "RSA" | "INS" | "OEM" | "INV" | "CRT" | "CTR" | "ROAD";
+
 /** What the service tells. */
 export type FromServer =
   | Welcome
@@ -598,10 +601,19 @@ export interface Events {
   ProviderCopyDeleted: { recording: string; copy: string };
   LegQueued: { leg: string; queued_ms: number };
   NoteAdded: { category: Category };
+  MedicalTaken: { source: string; rule?: string; ground?: string; law_version?: string; rules?: string; necessity?: string; consent?: string; obligations?: readonly string[] };
   ConsentRecorded: { answer: ConsentAnswer; categories?: readonly Category[]; agencies?: readonly string[]; audio_ms?: number };
   DisclosureReferred: { referral: string; agency: string; rule: string; path: string; necessity: string; consent: string };
   ReferralAnswered: { referral: string; supervisor: string; approved: boolean; facts?: readonly string[] };
-  DisclosureDecided: { disclosure: string; agency: string; service: Service; rule: string; ground: string; law_version: string; clause: string; necessity: string; consent: string; opt_out_overridden: boolean; categories: readonly Category[]; withheld: readonly Category[]; path?: string; facts?: readonly string[]; grounds?: readonly string[]; rules?: string; opt_out_clause?: string; review?: boolean; obligations?: readonly string[]; referral?: string; supervisor?: string; supersedes?: string; brief_version?: number; unattended?: boolean; corrected?: boolean; forms?: readonly (readonly [string, string])[] };
+  DisclosureDecided: { disclosure: string; agency: string; service: Service; rule: string; ground: string; law_version: string; clause: string; necessity: string; consent: string; opt_out_overridden: boolean; categories: readonly Category[]; withheld: readonly Category[]; path?: string; facts?: readonly string[]; grounds?: readonly string[]; rules?: string; opt_out_clause?: string; review?: boolean; obligations?: readonly string[]; referral?: string; supervisor?: string; supersedes?: string; brief_version?: number; unattended?: boolean; corrected?: boolean; forms?: readonly (readonly [string, string])[]; without?: readonly string[] };
+  TellingReasoned: { disclosure: string };
+  DisclosureRefused: { agency: string; rule: string; outcome: string; path: string; necessity: string; consent: string; tried: readonly (readonly [string, string])[] };
+  ObligationDue: { obligation: string; about: string; late: number };
+  ObligationMet: { obligation: string; about: string; outcome: string; operator: string };
+  RequestReceived: { request: string; recipient: Recipient; path: Path; scope: readonly Category[]; provision: boolean; document: string; country: string; channel: string; by: string };
+  RequestChecked: { request: string; fact: Fact; by: string };
+  RequestApproved: { request: string; by: string; supervises?: boolean };
+  RequestAnswered: { request: string; outcome: string; recipient: Recipient; rule: string; ground: string; grounds: readonly string[]; law_version: string; rules: string; clause: string; categories: readonly Category[]; withheld: readonly Category[]; without: readonly string[]; statements: readonly string[]; facts: readonly string[]; tried: readonly (readonly [string, string])[]; obligations: readonly string[]; digest: string; by: string };
   TellingWithheld: { reason: string; agency?: string; rule?: string; outcome?: string };
   SearchLimited: { nobody_after_ms: number };
   ResponseHeard: { operator: string; how: ResponseHow };
@@ -623,7 +635,7 @@ export interface Events {
   IncidentReopened: object;
   ExportMade: { export: string; categories: readonly Category[] };
   VehicleRecognised: { flags: readonly string[]; pack: string; entitlement: string; opt_out: boolean; profiling: boolean; call_back_window_s: number; record?: string; holder?: string; clauses?: readonly string[] };
-  RegisteredDataCopied: { holder: string; categories: readonly Category[]; withheld: readonly Category[]; rule: string; ground: string; law_version: string; rules: string; necessity: string; consent: string; facts?: readonly string[]; grounds?: readonly string[] };
+  RegisteredDataCopied: { holder: string; categories: readonly Category[]; withheld: readonly Category[]; rule: string; ground: string; law_version: string; rules: string; necessity: string; consent: string; facts?: readonly string[]; grounds?: readonly string[]; obligations?: readonly string[] };
   SeverityJudged: { judged_by: string; coefficients: string; scored: boolean; report: number; severe?: boolean };
 }
 
