@@ -9,35 +9,24 @@ question to a supervisor.
 import asyncio
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from routing.brief import Brief, Sender, compose, read
-from routing.brief.crash import joined
 from routing.categories import Category
 from routing.directory import Agency, Directory
 from routing.law import Case, Fact, Obligation, Outcome, Path, RuleBook, Verdict, evaluate
 from routing.services import RECIPIENT, Service
 from sos.dispatch.forms import JSON, digests, forms_for, forms_of, prepare
+from sos.dispatch.sections import HELD, sections
 from sos.errors import Refused, Unknown
-from sos.incident.commands import DecideDisclosure, ReferDisclosure
+from sos.incident import requests
+from sos.incident.commands import DecideDisclosure, ReferDisclosure, RefuseDisclosure
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import (
-    AgencyAsked,
-    AnswerGiven,
-    CancelReceived,
     DisclosureDecided,
-    DisclosureReferred,
-    ExportMade,
-    IncidentReopened,
-    NoteAdded,
-    PlaceDescribed,
-    PlaceStated,
-    PlanMade,
     Recorded,
-    ReferralAnswered,
     VehicleRecognised,
 )
 from sos.incident.model import (
@@ -56,36 +45,16 @@ from sos.incident.model import (
     Trigger,
     new_id,
 )
+from sos.incident.owed import Asked
 from sos.incident.report import canonical
 from sos.incident.urns import incident_urn
 from sos.journal.journal import Done, Journal
-from sos.journal.sealing import Part
-
-HELD = frozenset(Category) - {Category.RAW, Category.AUD, Category.TRK, Category.BIL}
-"""What the house may hold that a rescue could need; the rest is not even looked at."""
 
 UNATTENDED = "system:unattended"
 """Who has decided when no person has."""
 
 FORMS_WITHIN_S = 3.0
 """How long a decision waits for its forms; a page takes a tenth of a second, and rescue does not wait for a printer."""
-
-_OURS = ("borderDistanceM", "runnerUp", "runnerUpName", "municipality", "planning")
-"""What a plan says to the operator alone: how sure we are of the place is no help to those who drive there."""
-
-_NO_FACTS = (
-    AgencyAsked,
-    AnswerGiven,
-    CancelReceived,
-    DisclosureDecided,
-    DisclosureReferred,
-    ExportMade,
-    IncidentReopened,
-    PlaceDescribed,
-    ReferralAnswered,
-)
-"""Events whose parts say nothing about the incident: copies of what was known, reasons, other people's wishes, and an
-address that nobody has verified."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -151,7 +120,9 @@ class Disclosures:
             await self._not_permitted(state, judged, request)
         before = await self._before(state, told) if request.update else None
         command = await self._decision(state, judged, held, before=before)
-        confirmed = msgspec.structs.replace(command, confirmed=request.confirmed or before is not None)
+        confirmed = msgspec.structs.replace(
+            command, confirmed=request.confirmed or before is not None, reason=request.reason
+        )
         return await self._journal.execute(incident, confirmed, actor=f"operator:{operator}")
 
     async def decide_unattended(self, incident: IncidentId, *, agency: AgencyId, request: DisclosureRequest) -> Verdict:
@@ -240,11 +211,11 @@ class Disclosures:
             live=state.state is not State.CLOSED,
             danger=request.necessity,
             consent_difficulty=request.consent,
-            facts=_facts(state, request, referral),
+            facts=_facts(state, request, referral) | _of_requests(state, agency, path),
             recipient_service=agency.service,
             recipient_class=RECIPIENT[agency.service],
             held_categories=held,
-            named=_agreed(state),
+            named=_agreed(state) | _scope(state, agency, path),
             opt_out=policy.keeps_from(path),
             terms=policy.terms,
             mode=state.mode,
@@ -284,8 +255,23 @@ class Disclosures:
             )
             await self._journal.execute(state.id, question, actor=f"operator:{state.operator}")
             raise Refused(f"{verdict.rule} says {verdict.outcome}: a supervisor has been asked ({tried})")
+        await self._record_refusal(state, judged, request)
         offers = f"; possible: {', '.join(verdict.offers)}" if verdict.offers else ""
         raise Refused(f"{verdict.rule} says {verdict.outcome} ({tried}){offers}")
+
+    async def _record_refusal(self, state: Incident, judged: "_Judged", request: DisclosureRequest) -> None:
+        """That somebody wanted it and may not, with every row that was tried: it can be shown why nothing left."""
+        refused = RefuseDisclosure(
+            agency=AgencyId(judged.agency.id),
+            rule=judged.verdict.rule,
+            outcome=judged.verdict.outcome,
+            path=judged.case.path,
+            necessity=request.necessity,
+            consent=request.consent,
+            tried=tuple((row.rule, row.why) for row in judged.verdict.tried if row.why != "path"),
+            reason=request.reason,
+        )
+        await self._journal.execute(state.id, refused, actor=f"operator:{state.operator}")
 
     def _could_help(self, judged: "_Judged") -> bool:
         """Whether a supervisor who says more than before could permit it: asking again for nothing helps nobody."""
@@ -364,7 +350,12 @@ _A_SUPERVISOR_KNOWS = frozenset(
 )
 """What the answer to a referral can add."""
 
-_EVIDENCED = frozenset({Fact.PERSON_AGREES, Fact.SUPERVISOR_APPROVED, Fact.REASON_WRITTEN})
+_EVIDENCED = (
+    frozenset({Fact.PERSON_AGREES, Fact.SUPERVISOR_APPROVED, Fact.REASON_WRITTEN})
+    | (requests.CHECKED | requests.IMPLIED)
+    - {Fact.CARRIER_DATA, Fact.RECIPIENT_ABROAD}  # these forbid: whoever says so is believed
+    - {Fact.INCAPABLE_OF_CONSENT, Fact.MEDICALLY_USEFUL, Fact.GOOD_FAITH, Fact.RISK_OF_DEATH}  # seen on the call itself
+)
 """Facts that nobody can just tick: each stands in the journal or is not so."""
 
 
@@ -380,6 +371,23 @@ def _facts(state: Incident, request: DisclosureRequest, referral: Referral | Non
     if state.trigger is Trigger.AUTOMATIC:
         facts.add(Fact.ACN_TRIGGER)
     return frozenset(facts)
+
+
+def _asked(state: Incident, agency: Agency, path: Path) -> tuple[Asked, ...]:
+    """What bodies like ``agency`` have asked for on ``path``."""
+    about = {path, Path.CARRIER_REQUEST}
+    return tuple(each for each in state.asked if each.recipient == RECIPIENT[agency.service] and each.path in about)
+
+
+def _of_requests(state: Incident, agency: Agency, path: Path) -> frozenset[Fact]:
+    found = (requests.facts(each, home=agency.country) for each in _asked(state, agency, path))
+    return frozenset(fact for facts in found for fact in facts)
+
+
+def _scope(state: Incident, agency: Agency, path: Path) -> frozenset[Category]:
+    if path not in requests.PATHS:
+        return frozenset()
+    return frozenset(category for each in _asked(state, agency, path) for category in each.scope)
 
 
 def _agreed(state: Incident) -> frozenset[Category]:
@@ -401,7 +409,12 @@ def _newest(state: Incident, agency: Agency) -> Disclosure | None:
 
 
 def _command(
-    judged: _Judged, *, brief: bytes, before: Brief | None, forms: tuple[tuple[str, str], ...], rules: str
+    judged: _Judged,
+    *,
+    brief: bytes,
+    before: Brief | None,
+    forms: tuple[tuple[str, str], ...],
+    rules: str,
 ) -> DecideDisclosure:
     """The verdict as the journal keeps it, complete.  Sections are those of the brief: what a row leaves out is out."""
     agency, case, verdict = judged.agency, judged.case, judged.verdict
@@ -433,6 +446,7 @@ def _command(
         supersedes=DisclosureId(before.disclosure) if before else None,
         brief_version=written.version,
         forms=forms,
+        without=verdict.without,
     )
 
 
@@ -446,43 +460,3 @@ def recognised(stream: Sequence[Recorded]) -> VehicleRecognised | None:
     """What the registry said last of the vehicle."""
     said = [recorded.event for recorded in stream if isinstance(recorded.event, VehicleRecognised)]
     return said[-1] if said else None
-
-
-def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:
-    """All that is known by category as one JSON object each: later facts over earlier ones, notes in their order.
-
-    The place is that of the newest plan, whole: no field of it is of another position.
-    """
-    merged: dict[Category, dict[str, Any]] = {}
-    planned, stated = False, ""
-    for part in parts:
-        if isinstance(part.recorded.event, _NO_FACTS):
-            continue
-        if isinstance(part.recorded.event, PlaceStated):
-            stated = str(msgspec.json.decode(part.payload).get("stated", "")) or stated
-            continue
-        section = merged.setdefault(part.category, {})
-        if isinstance(part.recorded.event, NoteAdded):
-            section.setdefault("notes", []).append(part.payload.decode())
-        elif isinstance(part.recorded.event, PlanMade):
-            place = {name: value for name, value in msgspec.json.decode(part.payload).items() if name not in _OURS}
-            notes = {"notes": section["notes"]} if "notes" in section else {}
-            merged[part.category] = place | notes
-            planned = True
-        elif not (planned and part.category is Category.LOC):
-            told = _of_help(msgspec.json.decode(part.payload))
-            shown = {name: value for name, value in told.items() if name not in _OURS}
-            merged[part.category] = joined(section, shown) if part.category is Category.SEV else section | shown
-    if stated:
-        merged.setdefault(Category.LOC, {})["stated"] = stated
-    return {category: canonical(section) for category, section in merged.items()}
-
-
-def _of_help(told: dict[str, Any]) -> dict[str, Any]:
-    """Of a judgement of severity only that somebody may be badly hurt: a low score must calm nobody down, and what it
-    was reckoned from may be of categories that are withheld."""
-    judged = told.pop("prediction", None)
-    if not isinstance(judged, dict) or judged.get("level") not in ("attention", "severe"):
-        return told
-    score = judged.get("score") or {}
-    return told | {"injuryLevel": judged["level"], "injuryRisk": score.get("risk")}

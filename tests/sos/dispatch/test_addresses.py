@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from routing.categories import Category
 from routing.geocode import Geocoder
 from sos.dispatch.addresses import FRESH, Addresses
-from sos.dispatch.disclosure import sections
+from sos.dispatch.sections import sections
 from sos.incident.commands import CloseIncident
 from sos.incident.events import PlaceDescribed
 from sos.incident.model import Disposition

@@ -15,8 +15,9 @@ from routing.directory import Directory
 from routing.law import Path
 from routing.plan import Sources
 from sos.dispatch.corrections import ACTOR, Corrections
-from sos.dispatch.disclosure import Disclosures, sections
+from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.planner import Planner
+from sos.dispatch.sections import sections
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident.disclosure_request import DisclosureRequest

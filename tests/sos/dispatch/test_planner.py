@@ -14,8 +14,8 @@ from routing.hospitals import Facilities, Facility
 from routing.plan import PlanRules, Sources, again, plan_from
 from routing.routes import Crossings
 from sos.clock import ManualClock
-from sos.dispatch.disclosure import sections
 from sos.dispatch.planner import Planner, facts_of
+from sos.dispatch.sections import sections
 from sos.dispatch.sources import open_sources
 from sos.errors import Misconfigured as WrongSetting
 from sos.incident.commands import OpenIncident

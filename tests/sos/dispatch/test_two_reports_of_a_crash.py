@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from routing.categories import Category
-from sos.dispatch.disclosure import sections
+from sos.dispatch.sections import sections
 from sos.incident import commands as c
 from sos.incident.report import Crash, canonical
 from sos.journal.journal import Journal
