@@ -14,8 +14,9 @@ from sos.clock import ManualClock
 from sos.journal.migrate import upgrade
 from sos.journal.sqlite import SqliteStore
 from sos.problems import MEDIA_TYPE, problems_middleware
-from sos.registry.http import ACTING, OPERATIONS, Registrar, RegistryEndpoint
+from sos.registry.http import ACTING, Registrar, RegistryEndpoint
 from sos.registry.lifecycle import Role
+from sos.registry.operations import OPERATIONS
 from sos.registry.pack import shipped
 from sos.registry.registry import Registry
 from tests.sos.registry.conftest import DEMO, NO_PROFILING, PROFILE, VIN
