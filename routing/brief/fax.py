@@ -5,6 +5,7 @@ It is always one page: what does not fit into the box at its end is cut there, a
 """
 
 import importlib.util
+import math
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -30,6 +31,18 @@ FONT_PACKAGE = "cvttf_NotoSansCJK_Regular"
 CELL_CHARACTERS = 60
 FACTS = 28
 """Cells of the table at most: fourteen rows of two; what is beyond stands in the box."""
+
+TABLE_LINES = 28.0
+"""Lines of the table at most, so that the box keeps a third of the page however long the values are."""
+
+_BETWEEN = 0.35
+"""Of a line: what a row has beside its lines."""
+
+_NAME_EM, _VALUE_EM = 7.0, 14.0
+"""Widths of the two columns."""
+
+_UNBROKEN = re.compile(r"[!-~]{20,}")
+"""Longer than any number of a vehicle, and as wide as a cell: a line may break within it."""
 
 WORDS = 6000
 """Characters in the box at most; about three times what fits."""
@@ -84,6 +97,7 @@ def _clean(page: Any) -> Any:
 def _page(brief: Brief) -> dict[str, Any]:
     """What the template shows, as data."""
     cells = list(_cells(brief))
+    shown = _shown(cells)
     sender = brief.sender
     centre = f"{sender.name_ja} {sender.desk_uri.removeprefix('tel:')}" if sender else ""
     return {
@@ -100,19 +114,40 @@ def _page(brief: Brief) -> dict[str, Any]:
             ["決定時刻", decided(brief)],
             *([["起動", say(brief.trigger, "ja")]] if brief.trigger else []),
         ],
-        "facts": [[name, _short(value)] for name, value in cells[:FACTS]] or [["内容", "下記"]],
-        "words": _pieces("\n".join(_boxed(brief, cells[FACTS:]))[:WORDS]),
+        "facts": [[_breakable(name), _breakable(_short(value))] for name, value in cells[:shown]] or [["内容", "下記"]],
+        "words": _pieces("\n".join(_boxed(brief, cells[shown:]))[:WORDS]),
         "more": f"……（続きあり: 提供番号 {brief.disclosure} 版 {brief.version} にて照会ください）",
         "foot": "本票は上記の根拠により必要な範囲で提供するものです。受信の確認は折り返しの電話でお知らせください。",
     }
 
 
 def _cells(brief: Brief) -> Iterator[tuple[str, str]]:
+    """What stands in the table, the most urgent first: danger, then whom to call back."""
     yield from glance(brief, "ja")
-    for category in TITLES:
+    for category in (Category.TEL, *(each for each in TITLES if each is not Category.TEL)):
         if category in _BOXED:
             continue
         yield from told(category, _without_notes(brief.sections.get(category.value, {})), "ja", brief.zone)
+
+
+def _shown(cells: list[tuple[str, str]]) -> int:
+    """How many of ``cells`` the table has room for; always whole rows of two."""
+    used = 0.0
+    for number in range(0, min(len(cells), FACTS), 2):
+        row = cells[number : number + 2]
+        used += _BETWEEN + max(max(_lines(name, _NAME_EM), _lines(_short(value), _VALUE_EM)) for name, value in row)
+        if used > TABLE_LINES:
+            return number
+    return FACTS
+
+
+def _lines(text: str, width_em: float) -> int:
+    wide = sum(1.0 if ord(character) > 0x2E7F else 0.6 for character in text)
+    return max(1, math.ceil(wide / width_em))
+
+
+def _breakable(text: str) -> str:
+    return _UNBROKEN.sub(lambda run: re.sub(r"(.{8})(?=.)", "\\1\u200b", run.group()), text)
 
 
 def _without_notes(section: dict[str, Any]) -> dict[str, Any]:
@@ -144,5 +179,5 @@ def _short(value: str) -> str:
 
 def _pieces(text: str) -> list[str]:
     """``text`` in pieces at whose ends it may be cut; a line may break within what is long and has no space."""
-    text = re.sub(r"[!-~]{24}", lambda run: f"{run.group()}\u200b", text)
+    text = _breakable(text)
     return [text[start : start + 8] for start in range(0, len(text), 8)]

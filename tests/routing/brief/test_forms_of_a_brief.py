@@ -15,7 +15,7 @@ from lxml import etree
 from routing import pidf
 from routing.brief import render_text
 from routing.brief.eido import write_eido
-from routing.brief.fax import japanese, write_fax
+from routing.brief.fax import _page, japanese, write_fax
 from routing.brief.pidf import write_pidf
 from routing.brief.spoken import AT_MOST_S, aloud, digits, grid, seconds, speak, telephone
 from routing.categories import DISCLOSABLE, Category
@@ -286,6 +286,41 @@ def test_however_long_or_odd_the_notes_are_the_page_stays_one_and_says_where_the
 @pytest.mark.parametrize("note", ["🚗💥 衝突", "a\x00\x07b\u202ec", "مرحبا", "한국어 中文 𠮷野家 髙橋"])
 def test_no_character_that_somebody_typed_keeps_the_page_from_being_made(made, note):
     assert "架空東京消防本部" in page_of(made(Category.OBS, OBS={"notes": [note]})).extract_text()
+
+
+LONGEST = {
+    "ja": "鹿児島県薩摩川内市上甑町中甑字長い名前の集落三丁目四番五号の付近にある高速道路の下り線",
+    "en": "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogoch Metropolitan Borough",
+    "capitals": "W" * 90,
+}
+
+
+@pytest.mark.parametrize("longest", LONGEST)
+def test_the_longest_values_stay_in_their_cells_and_leave_room_for_number_and_words(made, longest):
+    text = LONGEST[longest]
+    brief = made(
+        *TOLD,
+        LOC={"prefectureName": text, "municipalityName": text, "reported": text, "trusted": False},
+        VEH={"brand": text, "model": text, "exteriorColor": text, "licensePlate": text[:40]},
+        SEV={"summary": text * 4, "deltaVX": -41.512345678901234},
+        OBS={"notes": [text * 3, "最後の言葉"]},
+    )
+    seen = []
+
+    def look(part, _, matrix, __, size):
+        if part.strip():
+            seen.append((matrix[4], part.strip(), abs(matrix[3]) * size))
+
+    page_of(brief).extract_text(visitor_text=look)
+
+    whole = "".join(part for _, part, _ in seen)
+    assert "+81 3-0000-7733" in whole
+    assert "最後の言葉" in whole
+    assert "受信の確認は折り返しの電話で" in whole
+    assert not re.search(r"\d{16}|\{\"", whole)
+    facts = _page(brief)["facts"]
+    for name, value in facts:
+        assert all(len(run) <= 20 for run in re.findall(r"[!-~]+", name + "\u200b" + value)), value
 
 
 def test_the_same_brief_gives_the_same_bytes_so_that_its_digest_can_be_checked(made):
