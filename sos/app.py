@@ -52,6 +52,7 @@ from sos.intake.matching import warm_up
 from sos.journal.asides import Asides
 from sos.journal.configured import Kept, kept
 from sos.journal.deadlines import Deadlines
+from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal, OnSpooled
 from sos.journal.readers import Follower, Reader
 from sos.journal.spool import Spooled
@@ -133,7 +134,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
     handing = await stack.enter_async_context(
         dispatch.handing_over(settings, journal, keys, directory=directory, dials=dials)
     )
-    intake = Intake.of(settings, journal, secret=keys.secret("intake"))
+    intake = Intake.of(settings, journal, secret=keys.secret("intake"), field_log=FieldLogTable(kept_open.store.engine))
     stack.callback(intake.credentials.close)
     await warm_up(intake.matching)
     desks = await ControlRoom.of(settings, kept_open, hang_up=voice.bridge.hang_up)
@@ -258,7 +259,9 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     lost = LostEndpoint.opened(settings, parts.sources, clock=clock, tenant_of=tenant_of)
     app.add_routes((await stack.enter_async_context(lost)).routes())
     app.add_routes(exports.routes(settings, parts.exporter))
-    app.add_routes(registering.routes(settings, parts.registry, clock))
+    registrars = registering.door(settings, parts.registry, clock)
+    app.add_routes(registrars.routes())
+    app.add_routes(intake.field_log_routes(supervisor=console.supervisor, brand_of=registrars.brand_of))
     callers = Callers(
         sender_of=sender_of,
         operator_of=operator_of,

@@ -178,6 +178,11 @@ class Console:
         sound = await self._room.replay.again(state, leg, seconds=seconds)
         return web.Response(body=sound, content_type="audio/wav", headers={"Cache-Control": "no-store"})
 
+    def supervisor(self, request: web.Request) -> None:
+        """Let a supervisor by; ``Forbidden`` for anybody else."""
+        if not self._operator(request).supervisor:
+            raise Forbidden("this is for supervisors")
+
     def _operator(self, request: web.Request) -> Operator:
         return self._entry(request).operator
 

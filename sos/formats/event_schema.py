@@ -51,6 +51,8 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "Seat.position": "`DriverSide`, `Middle` or `PassengerSide`.",
         "CallBack.tel": "E.164, such as `+81...`.",
         "CallBack.language": "BCP 47.",
+        "Device.model": "The control unit's, such as `TCU-4`; it counts for the field log alone.",
+        "Device.firmware": "Its version, such as `3.1`.",
         "Msd.base64": "An eCall MSD (EN 15722) as received, kept as it is.",
     }
 )

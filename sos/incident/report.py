@@ -169,6 +169,13 @@ class NamedPlace(Struct, frozen=True, kw_only=True, rename="camel"):
     address_distance_m: float
 
 
+class Device(Struct, frozen=True, kw_only=True):
+    """What made the report; it is in no part, and counts for the field log alone."""
+
+    model: str | None = None
+    firmware: str | None = None
+
+
 class EmergencyReport(Struct, frozen=True, kw_only=True):
     """One report, whatever its dialect was."""
 
@@ -177,6 +184,7 @@ class EmergencyReport(Struct, frozen=True, kw_only=True):
     vehicle: Vehicle = Vehicle()
     crash: Crash = Crash()
     call_back: CallBack = CallBack()
+    device: Device = Device()
     findings: tuple[str, ...] = ()
 
     def parts(self) -> Mapping[Category, bytes]:

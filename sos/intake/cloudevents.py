@@ -22,7 +22,7 @@ from sos.clock import timestamp
 from sos.errors import Malformed
 from sos.formats.text_encoding import from_base64
 from sos.incident.model import Mode, Trigger
-from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
+from sos.incident.report import CallBack, Crash, Device, EmergencyReport, Fix, Location, Vehicle
 from sos.intake.arrival import Kind, Peek, about
 from sos.intake.salvage import Findings, lenient, loads
 
@@ -118,6 +118,11 @@ class WireCallBack(Wire, frozen=True, kw_only=True):
     language: str | None = None
 
 
+class WireDevice(Wire, frozen=True, kw_only=True):
+    model: str | None = None
+    firmware: str | None = None
+
+
 class WireMsd(Wire, frozen=True, kw_only=True):
     version: Count | None = None
     base64: str | None = None
@@ -134,6 +139,7 @@ class WireData(Wire, frozen=True, kw_only=True):
     occupants: WireOccupants | None = None
     callback: WireCallBack | None = None
     msd: WireMsd | None = None
+    device: WireDevice | None = None
     incident: str | None = None
     """Of an update or a cancel: the incident as it was acknowledged, its id or its URN."""
     reason: str | None = None
@@ -435,6 +441,7 @@ def _report(event: WireEvent, findings: tuple[str, ...]) -> EmergencyReport:
         vehicle=_vehicle(event),
         crash=_crash(data),
         call_back=CallBack(tel=data.callback.tel, language=data.callback.language) if data.callback else CallBack(),
+        device=Device(model=data.device.model, firmware=data.device.firmware) if data.device else Device(),
         findings=findings,
     )
 

@@ -17,6 +17,8 @@ from sos.incident.model import IncidentId, Mode, TenantId
 from sos.intake.acceptance import Acceptance
 from sos.intake.answers import Answers
 from sos.intake.auth import ALGORITHMS, NONCES_KEPT, Credentials, Rate, SigningKey, TokenIssuer
+from sos.intake.field_log import FieldLog
+from sos.intake.field_log_http import Asks, BrandOf, FieldLogEndpoint
 from sos.intake.http import IncidentEndpoint
 from sos.intake.http import routes as event_routes
 from sos.intake.matching import Matching
@@ -28,6 +30,7 @@ from sos.intake.recent import Recent
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.intake.testcalls import TestCalls
 from sos.intake.voice import CallsWithoutData
+from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal
 from sos.journal.readers import Reader, by_incident
 from sos.settings import Settings, TenantSettings, TokenSettings
@@ -172,9 +175,10 @@ class Intake(Struct, frozen=True, kw_only=True):
     answers: Answers
     tests: TestCalls
     mqtt: MqttEndpoint | None
+    field_log: FieldLogTable
 
     @classmethod
-    def of(cls, settings: Settings, journal: Journal, *, secret: bytes) -> "Intake":
+    def of(cls, settings: Settings, journal: Journal, *, secret: bytes, field_log: FieldLogTable) -> "Intake":
         """Made of ``settings``; ``secret`` keys the receipts.  ``Misconfigured`` as ``credentials``."""
         receipts, recent, answers = Receipts(secret), Recent(), Answers(journal)
         within = timedelta(milliseconds=settings.accept_within_ms)
@@ -192,6 +196,7 @@ class Intake(Struct, frozen=True, kw_only=True):
             answers=answers,
             tests=TestCalls(journal),
             mqtt=_mqtt(settings, acceptance=acceptance, credentials=known, answers=answers, journal=journal),
+            field_log=field_log,
         )
 
     async def incident_of_call(
@@ -214,12 +219,17 @@ class Intake(Struct, frozen=True, kw_only=True):
         incidents = IncidentEndpoint(self.journal, self.credentials, self.answers)
         return [*event_routes(self.acceptance, self.credentials, clock), *incidents.routes()]
 
+    def field_log_routes(self, *, supervisor: Asks, brand_of: BrandOf) -> list[web.RouteDef]:
+        """Where supervisors and registrars see what was odd."""
+        return FieldLogEndpoint(self.field_log, supervisor=supervisor, brand_of=brand_of).routes()
+
     def readers(self) -> tuple[Reader, ...]:
         """What follows the journal for intake, besides what the MQTT door carries."""
-        filer = self.filer
+        filer, odd = self.filer, FieldLog(self.journal, self.field_log)
         return (
             Reader(name="filer", handle=filer.handle, wants=filer.WANTS, by_incident=True, instead=filer.give_up),
             by_incident("matching", self.matching),
             by_incident("test-receipts", self.tests),
+            Reader(name="field-log", handle=odd.handle, wants=odd.WANTS, alone=True),
             Reader(name="answers", handle=self.answers.handle, wants=self.answers.WANTS, from_now=True),
         )

@@ -54,9 +54,16 @@ class Format(Struct, frozen=True, kw_only=True):
             return UNREADABLE
 
     def report(self, raw: bytes, at: datetime) -> EmergencyReport:
-        """As ``decode``, in clean text; nothing is known of what nobody can read, and a finding says why."""
+        """As ``decode``, in clean text and judged; nothing is known of what nobody can read, and a finding says why."""
+        return self._read(raw, lambda sent: judged(sent, at=at))
+
+    def sent(self, raw: bytes) -> EmergencyReport:
+        """The same, not judged: with what cannot be."""
+        return self._read(raw, lambda sent: sent)
+
+    def _read(self, raw: bytes, then: Callable[[EmergencyReport], EmergencyReport]) -> EmergencyReport:
         try:
-            return judged(cleaned(self.decode(raw)), at=at)
+            return then(cleaned(self.decode(raw)))
         except SosError:
             return EmergencyReport(findings=("not_an_event:$",))
         except Exception as bug:  # noqa: BLE001  as above: the next report of somebody else waits behind this one
@@ -160,3 +167,9 @@ def read_report(raw: bytes, media_type: str, *, at: datetime) -> EmergencyReport
     if known is None:
         return EmergencyReport(findings=("unknown_format:$",))
     return known.report(unwrapped(raw).octets, at)
+
+
+def as_sent(raw: bytes, media_type: str) -> EmergencyReport:
+    """What ``raw`` says, not judged: also what cannot be; nothing of bytes that nobody can read."""
+    known = BY_TYPE.get(media_type.lower())
+    return EmergencyReport() if known is None else known.sent(unwrapped(raw).octets)

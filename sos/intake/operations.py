@@ -1,13 +1,27 @@
 """What clouds of vehicles may ask for over HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sos.formats import msd, veds
 from sos.intake.batch import BATCH
 from sos.intake.cloudevents import MEDIA_TYPES
 from sos.intake.multipart import MEDIA_TYPE as MULTIPART
-from sos.operations import OCTETS, STRING, TENANT, Operations, empty, header, operation, path, reply
+from sos.operations import DESK, HTML, OCTETS, STRING, TENANT, Operations, empty, header, operation, path, reply
+
+_JSON = "application/json"
+_REGISTRAR: Sequence[Mapping[str, Sequence[str]]] = ({"registrar": ()},)
+
+
+def _field_log(summary: str, security: Sequence[Mapping[str, Sequence[str]]], media: str) -> Mapping[str, Any]:
+    return operation(
+        summary,
+        tag="field log",
+        security=security,
+        replies={"200": reply("A row for each device, finding and field", media=media)},
+        refuses=(401, 403, 429, 503) if security is _REGISTRAR else (403, 503),
+    )
+
 
 OPERATIONS: Operations = {
     "/v1/events": {
@@ -32,6 +46,11 @@ OPERATIONS: Operations = {
             refuses=(400, 401, 408, 413, 415, 503),
         )
     },
+    "/console/field-log": {"get": _field_log("For supervisors: what was odd about reports, counted", DESK, HTML)},
+    "/console/field-log.csv": {"get": _field_log("The same as CSV", DESK, "text/csv")},
+    "/v1/registry/field-log": {"get": _field_log("What was odd about the brand's reports", _REGISTRAR, _JSON)},
+    "/v1/registry/field-log.csv": {"get": _field_log("The same as CSV", _REGISTRAR, "text/csv")},
+    "/v1/registry/field-log.html": {"get": _field_log("The same as a page", _REGISTRAR, HTML)},
     "/v1/events/{incident}/receipt": {
         "get": operation(
             "Pass or fail of a test, dealer or factory call",

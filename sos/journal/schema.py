@@ -201,3 +201,23 @@ desk_codes = Table(
 )
 """Codes that let an operator in once, by digest: those of links until they are used, and of second factors afterwards,
 so that none is taken twice."""
+
+field_log = Table(
+    "field_log",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("firmware", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("year", Text, primary_key=True),
+    Column("reports", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How often reports of a brand's devices were odd, and in what: counters without personal data.
+
+What has been counted stands in ``cursors``, written in the same transaction.
+"""

@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from aiohttp import web
-
 from routing.law import RuleBook, Terms
 from sos.clock import Clock
 from sos.incident.model import TenantId
@@ -45,13 +43,13 @@ def work(made: Registry) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "registry-periods", made.keep_periods
 
 
-def routes(settings: Settings, made: Registry, clock: Clock) -> list[web.RouteDef]:
+def door(settings: Settings, made: Registry, clock: Clock) -> RegistryEndpoint:
     """Where registrars come in."""
     registrars = tuple(
         Registrar(id=each.id, tenant=TenantId(each.tenant), role=Role(each.role), token_digest=each.token_digest)
         for each in settings.registrars
     )
-    return RegistryEndpoint(made, registrars, clock=clock).routes()
+    return RegistryEndpoint(made, registrars, clock=clock)
 
 
 def _terms(rules: RuleBook, settings: Settings, *, now: datetime) -> dict[TenantId, Terms]:

@@ -168,6 +168,10 @@ class RegistryEndpoint:
 
     # --- who ---
 
+    def brand_of(self, request: web.Request) -> TenantId:
+        """Whose registrar asks, for what is about the brand and about nobody; as for every route here."""
+        return self._by(request, people=False).tenant
+
     def _by(self, request: web.Request, *, people: bool = True) -> By:
         """Who asks; ``Unauthenticated`` for a stranger.  ``people`` False: a portal's customers have no business."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
