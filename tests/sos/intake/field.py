@@ -149,3 +149,9 @@ PARTS: Mapping[str, bytes] = {
     "a preamble": in_parts(("application/json", as_json()), preamble=b"This is a message in parts.\r\n\r\n"),
     "place alone": in_parts(("application/pidf+xml", PIDF_LO)),
 }
+LOCATED = (
+    *("placeholder_vin_carA.json", "callback_with_separators.json", "ce_data_base64.json", "moved_1_first_fix.json"),
+    *("fix_time_gps_week_rollover.json", "fix_time_jst_written_as_z.json"),
+    *("veds_gml_location_wrapper.xml", "veds_pos3d_in_2d.xml"),
+)
+"""Inputs of the field that are one car each, at ``PLACE``."""

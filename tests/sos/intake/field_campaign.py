@@ -51,8 +51,18 @@ def everything() -> Iterator[Sent]:
     labels = [*field.TYPES, "multipart/mixed; boundary=part-7"]
     for (name, body), label, channel in itertools.product(bodies, labels, CHANNELS):
         yield Sent(name=name, body=body, label=label, channel=channel)
+    for (name, body), label, channel in itertools.product(_samples(), field.TYPES[::3], CHANNELS):
+        yield Sent(name=name, body=body, label=label, channel=channel)
     for (name, body), channel in itertools.product(field.PARTS.items(), CHANNELS):
         yield Sent(name=f"parts / {name}", body=body, label="multipart/mixed; boundary=part-7", channel=channel)
+
+
+def _samples() -> Iterator[tuple[str, bytes]]:
+    """The inputs of the field that say where, in every wrapping; none where they are not beside this checkout."""
+    for name in field.LOCATED if field.FIELD.is_dir() else ():
+        wrappings = field.XML_WRAPPINGS if name.endswith(".xml") else field.TEXT_WRAPPINGS
+        for wrapping, wrap in wrappings.items():
+            yield f"{name} / {wrapping}", wrap((field.FIELD / name).read_bytes())
 
 
 async def outcome(sent: Sent) -> str:

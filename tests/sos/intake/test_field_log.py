@@ -73,7 +73,7 @@ async def counting(journal: Journal, store: Store, clock: ManualClock) -> Counti
 async def written(counting: Counting, reports: int) -> None:
     """Until the sequencer has given every report its place."""
     while len(await counting.store.follow(0, limit=10_000)) < reports:
-        await counting.store.news(0)
+        await counting.store.sequence()
 
 
 async def test_a_brand_is_told_what_its_firmware_sends(counting: Counting) -> None:
