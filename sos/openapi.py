@@ -17,7 +17,8 @@ from sos.exports import operations as exports
 from sos.formats.event_schema import event_schema
 from sos.intake import operations as intake
 from sos.intake.cloudevents import WireEvent
-from sos.operations import STRING, Operations, operation, reply
+from sos.operations import Operations, operation, reply, shapes
+from sos.problems import Problem
 from sos.registry import operations as registry
 
 EVENT_SCHEMA = "event.v1.json"
@@ -47,20 +48,14 @@ PATHS: Operations = MappingProxyType(
 )
 """Every route there is: path -> method -> operation."""
 
-_SCHEMAS: Mapping[str, Any] = {
-    "Problem": {
-        "description": "RFC 9457, with `field`, `rule` and `tenant` of ours.",
-        "type": "object",
-        "required": ["type", "title", "status"],
-        "properties": {
-            **dict.fromkeys(("type", "title", "detail", "instance", "field", "rule", "tenant"), STRING),
-            "status": {"type": "integer"},
-        },
-    },
-    **intake.SCHEMAS,
-    **calls.SCHEMAS,
-    **exports.SCHEMAS,
-}
+SHAPES = (
+    Problem,
+    *intake.SHAPES,
+    *calls.SHAPES,
+    *exports.SHAPES,
+    *registry.SHAPES,
+)
+"""Types whose schemas stand as components."""
 
 _SECURITY: Mapping[str, Any] = {
     "tenantKey": {"type": "http", "scheme": "bearer", "description": "A tenant's key, or a JWT of its issuer"},
@@ -92,17 +87,17 @@ def document(*, url: str, version: str) -> dict[str, Any]:
         "servers": [{"url": url}],
         "paths": {path: dict(operations) for path, operations in sorted(PATHS.items())},
         "components": {
-            "schemas": {**_SCHEMAS, **_event_shapes()},
+            "schemas": {**shapes(*SHAPES)[1], **event_shapes()},
             "securitySchemes": dict(_SECURITY),
         },
     }
 
 
-def _event_shapes() -> Mapping[str, Any]:
+def event_shapes() -> Mapping[str, Any]:
     """The event's shapes as components: the same as the published schema, by other references."""
     published = event_schema(WireEvent, id=EVENT_SCHEMA)
-    shapes = msgspec.json.encode(published["$defs"]).replace(b"#/$defs/", b"#/components/schemas/")
-    return dict(msgspec.json.decode(shapes))
+    written = msgspec.json.encode(published["$defs"]).replace(b"#/$defs/", b"#/components/schemas/")
+    return dict(msgspec.json.decode(written))
 
 
 def schemas(url: str) -> Mapping[str, Any]:

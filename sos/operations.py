@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 Operation = Mapping[str, Any]
 Operations = Mapping[str, Mapping[str, Operation]]
 """Path -> method -> operation."""
@@ -40,7 +42,6 @@ HTML = "text/html"
 OCTETS: Mapping[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 SDP: Mapping[str, Any] = {"application/sdp": {"schema": {"type": "string"}}}
 OBJECT: Mapping[str, Any] = {"application/json": {"schema": {"type": "object"}}}
-STRING: Mapping[str, Any] = {"type": "string"}
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
@@ -48,10 +49,24 @@ def _problems(*statuses: int) -> dict[str, Any]:
     return {str(status): {"description": _WHY[status], "content": content} for status in statuses}
 
 
-def reply(description: str, schema: str | None = None, *, media: str = "application/json") -> dict[str, Any]:
-    """One reply; ``schema`` names a component, and without one any body of ``media`` is meant."""
-    shown = {"$ref": f"#/components/schemas/{schema}"} if schema else {}
-    return {"description": description, "content": {media: {"schema": shown}}}
+def shapes(*kinds: Any) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+    """The JSON Schemas of ``kinds``, which may refer to components, and those components."""
+    return msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+
+
+def shown(*kinds: Any) -> dict[str, Any]:
+    """The schema of one of ``kinds``; anything at all without any."""
+    schemas, _ = shapes(*kinds)
+    return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)} if schemas else {}
+
+
+def reply(description: str, *kinds: Any, media: str = "application/json") -> dict[str, Any]:
+    """One reply, of one of ``kinds``; without any every body of ``media`` is meant."""
+    return {"description": description, "content": {media: {"schema": shown(*kinds)}}}
+
+
+def json_body(kind: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": shown(kind)}}
 
 
 def empty(description: str) -> dict[str, Any]:

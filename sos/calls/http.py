@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sos.calls.bridge import Bridge
 from sos.calls.cross_origin import whip_routes
@@ -160,19 +160,22 @@ class VehicleEndpoint:
         return incident
 
 
-class _Pressed(Struct, frozen=True):
-    keys: str
-
-
-_pressed = msgspec.json.Decoder(_Pressed)
-_KEYS = re.compile(r"[0-9*#A-D]{1,32}\Z")
+KEYS = "[0-9*#A-D]{1,32}"
 """DTMF (RFC 4733 3.2), at most what somebody presses in one go."""
+
+
+class Keys(Struct, frozen=True):
+    keys: Annotated[str, Meta(extra_json_schema={"pattern": f"^{KEYS}$"})]
+
+
+_pressed = msgspec.json.Decoder(Keys)
+_keys_of_a_telephone = re.compile(rf"{KEYS}\Z")
 
 
 def _keys(body: bytes) -> str:
     """``Malformed`` unless ``body`` is keys of a telephone."""
     keys = read(_pressed, body, expected='send {"keys": "1"}', field="$.keys").keys
-    if not _KEYS.match(keys):
+    if not _keys_of_a_telephone.match(keys):
         raise Malformed("keys are 0 to 9, *, # and A to D, at most 32", field="$.keys")
     return keys
 
@@ -200,9 +203,17 @@ class IceEndpoint:
         return relays(self._turn, "operator")
 
 
+class IceServers(Struct, frozen=True, kw_only=True, rename="camel"):
+    """For ``RTCPeerConnection``."""
+
+    ice_servers: tuple[IceServer, ...]
+    lasts_seconds: float
+    """How long their credentials last."""
+
+
 def relays(turn: Turn, party: str) -> web.Response:
     """The ``iceServers`` of one leg, with how long their credentials last."""
-    body = msgspec.json.encode({"iceServers": turn.servers(party), "lastsSeconds": LASTS.total_seconds()})
+    body = msgspec.json.encode(IceServers(ice_servers=turn.servers(party), lasts_seconds=LASTS.total_seconds()))
     return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 

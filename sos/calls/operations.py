@@ -1,9 +1,20 @@
 """Voice over HTTP: calls of vehicles, agencies and relays for all."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from sos.operations import DESK, HTML, SDP, STRING, TENANT, Operation, Operations, empty, header, operation, path, reply
+from sos.calls.http import IceServers, Keys
+from sos.operations import (
+    DESK,
+    HTML,
+    SDP,
+    TENANT,
+    Operation,
+    Operations,
+    empty,
+    header,
+    json_body,
+    operation,
+    path,
+    reply,
+)
 
 _CAR_LEG = header(
     "Leg-Id", "A UUID of the caller's own, so that a repeated offer replaces and never doubles", format="uuid"
@@ -44,7 +55,7 @@ OPERATIONS: Operations = {
             "Relays for the vehicle's call, with credentials for some hours",
             tag="vehicles",
             security=TENANT,
-            replies={"200": reply("For `RTCPeerConnection`", "IceServers")},
+            replies={"200": reply("For `RTCPeerConnection`", IceServers)},
             refuses=(401, 403),
         )
     },
@@ -86,7 +97,7 @@ OPERATIONS: Operations = {
             tag="vehicles",
             security=TENANT,
             parameters=path("incident", "leg"),
-            body={"application/json": {"schema": {"$ref": "#/components/schemas/Keys"}}},
+            body=json_body(Keys),
             replies={"204": empty("On the record")},
             refuses=(400, 401, 404, 409, 413, 503),
         )
@@ -120,7 +131,7 @@ OPERATIONS: Operations = {
             "Relays for the agency's leg while it may join, with credentials for some hours",
             tag="agencies",
             parameters=path("incident", "disclosure", "token"),
-            replies={"200": reply("For `RTCPeerConnection`", "IceServers")},
+            replies={"200": reply("For `RTCPeerConnection`", IceServers)},
             refuses=(404, 409, 410, 503),
         )
     },
@@ -129,36 +140,11 @@ OPERATIONS: Operations = {
             "Relays for the operator's leg, with credentials for some hours",
             tag="console",
             security=DESK,
-            replies={"200": reply("For `RTCPeerConnection`", "IceServers")},
+            replies={"200": reply("For `RTCPeerConnection`", IceServers)},
             refuses=(403,),
         )
     },
 }
 
-SCHEMAS: Mapping[str, Any] = {
-    "IceServers": {
-        "type": "object",
-        "required": ["iceServers", "lastsSeconds"],
-        "properties": {
-            "iceServers": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["urls"],
-                    "properties": {
-                        "urls": {"type": "array", "items": STRING},
-                        "username": STRING,
-                        "credential": STRING,
-                    },
-                },
-            },
-            "lastsSeconds": {"type": "number"},
-        },
-    },
-    "Keys": {
-        "type": "object",
-        "required": ["keys"],
-        "properties": {"keys": {"type": "string", "pattern": "^[0-9*#A-D]{1,32}$"}},
-    },
-}
+SHAPES = (IceServers, Keys)
 """Components of the document."""

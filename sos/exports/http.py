@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from routing.categories import Category
 from routing.text import octets
@@ -31,9 +32,9 @@ class Auditor(Struct, frozen=True, kw_only=True):
     """Hex SHA-256 of the auditor's token (32 random bytes)."""
 
 
-class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
+class ExportWanted(Struct, frozen=True, forbid_unknown_fields=True):
     incident: IncidentId
-    purpose: str
+    purpose: Annotated[str, Meta(extra_json_schema={"minLength": 1})]
     categories: tuple[Category, ...] = ()
     """Opened in clear; the others stand as commitments."""
     accept_lost: bool = False
@@ -82,9 +83,9 @@ class ExportEndpoint:
         raise Unauthenticated("Send the header `Authorization: Bearer <auditor token>`.")
 
 
-def _read(body: bytes) -> _Asked:
+def _read(body: bytes) -> ExportWanted:
     try:
-        asked = msgspec.json.decode(body, type=_Asked)
+        asked = msgspec.json.decode(body, type=ExportWanted)
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise Malformed("say which incident, which categories and what for") from wrong
     if not asked.purpose.strip():

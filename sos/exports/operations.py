@@ -1,9 +1,7 @@
 """What auditors may ask for over HTTP."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from sos.operations import STRING, Operations, operation, reply
+from sos.exports.http import ExportWanted
+from sos.operations import Operations, json_body, operation, reply
 
 OPERATIONS: Operations = {
     "/v1/exports": {
@@ -11,22 +9,12 @@ OPERATIONS: Operations = {
             "Build a regulator's package",
             tag="audit",
             security=({"auditorToken": ()},),
-            body={"application/json": {"schema": {"$ref": "#/components/schemas/ExportWanted"}}},
+            body=json_body(ExportWanted),
             replies={"200": reply("A BagIt bag", media="application/x-tar")},
             refuses=(400, 401, 404, 409, 413, 503),
         )
     },
 }
 
-SCHEMAS: Mapping[str, Any] = {
-    "ExportWanted": {
-        "type": "object",
-        "required": ["incident", "purpose"],
-        "properties": {
-            "incident": STRING,
-            "categories": {"type": "array", "items": STRING},
-            "purpose": {"type": "string", "minLength": 1},
-        },
-    },
-}
+SHAPES = (ExportWanted,)
 """Components of the document."""

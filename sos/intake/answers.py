@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from routing.categories import Category
 from sos.clock import timestamp
 from sos.incident.commands import ConfirmAnswer
 from sos.incident.events import AnswerDelivered, AnswerGiven, Recorded
-from sos.incident.model import AnswerId, IncidentId
+from sos.incident.model import AnswerAction, AnswerId, IncidentId
 from sos.journal.journal import Journal
 
 LONGEST_WAIT = timedelta(seconds=30)
@@ -21,11 +22,9 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One answer as a vehicle gets it."""
 
     id: AnswerId
-    command: str
-    """``ack``, ``requestData``, ``callBack`` or ``message``."""
+    command: AnswerAction
     incident: IncidentId
-    at: str
-    """RFC 3339."""
+    at: Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
     text: str | None = None
 
 

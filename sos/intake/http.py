@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -19,7 +19,7 @@ from sos.errors import Malformed, Refused, Unknown
 from sos.formats.unpacked import NotUnpacked
 from sos.incident.model import AnswerId, Incident, IncidentId, Mode
 from sos.incident.urns import incident_urn
-from sos.intake import batch, cloudevents, formats
+from sos.intake import batch, cloudevents, formats, replies
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.answers import LONGEST_WAIT, Answers
 from sos.intake.auth import Credentials, Sender
@@ -78,7 +78,7 @@ class IncidentEndpoint:
     async def _commands(self, request: web.Request) -> web.Response:
         incident = await self._own(request)
         orders = await self._answers.pending(incident.id, wait=_wait(request))
-        return _json({"incident": incident.id, "commands": orders})
+        return _json(replies.Commands(incident=incident.id, commands=tuple(orders)))
 
     async def _delivered(self, request: web.Request) -> web.Response:
         incident = await self._own(request)
@@ -143,9 +143,7 @@ class EventEndpoint:
         if events:
             return await self._each(events, came)
         accepted = await self._take(body, came)
-        return web.Response(
-            body=_acceptance(accepted, sender.tenant), status=202 if accepted.new else 200, headers=_JSON
-        )
+        return _json(_acceptance(accepted, sender.tenant), status=202 if accepted.new else 200)
 
     async def _take(self, body: bytes, came: "_Request") -> Accepted:
         try:
@@ -168,7 +166,7 @@ class EventEndpoint:
         ``Malformed`` when none is an emergency.  ``Unavailable`` on the way: the batch is sent again, and what was
         taken is then a repeat.
         """
-        told: list[bytes] = []
+        told: list[replies.Acceptance | replies.Refusal] = []
         new = False
         refusals: list[Malformed] = []
         for number, event in enumerate(events):
@@ -177,14 +175,13 @@ class EventEndpoint:
                 accepted = await self._take(event, replace(came, content_type=cloudevents.MEDIA_TYPE, key=key))
             except Malformed as error:
                 refusals.append(error)
-                told.append(msgspec.json.encode({"problem": problem(error)}))
+                told.append(replies.Refusal(problem=problem(error)))
             else:
                 new = new or accepted.new
                 told.append(_acceptance(accepted, came.sender.tenant))
         if len(refusals) == len(events):
             raise refusals[0]
-        body = b'{"events":[' + b",".join(told) + b"]}"
-        return web.Response(body=body, status=202 if new else 200, headers=_JSON)
+        return _json(replies.BatchReply(events=tuple(told)), status=202 if new else 200)
 
 
 class _Request(Struct, frozen=True, kw_only=True):
@@ -242,14 +239,13 @@ def _why(error: Malformed, *, cut: str | None, expected: bool) -> Malformed:
     return error
 
 
-def _acceptance(accepted: Accepted, tenant: Tenant) -> bytes:
+def _acceptance(accepted: Accepted, tenant: Tenant) -> replies.Acceptance:
     incident = accepted.incident
-    body = (
-        f'{{"incident":"{incident}","urn":"{incident_urn(incident, tenant.domain)}",'
-        f'"durability":"{accepted.durability}","voice":"/v1/incidents/{incident}/voice"'
-    ).encode()
-    if accepted.joined is not None:
-        body += f',"joined":"{accepted.joined}"'.encode()
-    if accepted.findings:
-        body += b',"problems":' + msgspec.json.encode(problems(accepted.findings))
-    return body + b"}"
+    return replies.Acceptance(
+        incident=incident,
+        urn=incident_urn(incident, tenant.domain),
+        durability=accepted.durability,
+        voice=f"/v1/incidents/{incident}/voice",
+        joined=UNSET if accepted.joined is None else accepted.joined,
+        problems=tuple(problems(accepted.findings)),
+    )

@@ -7,7 +7,8 @@ from sos.formats import msd, veds
 from sos.intake.batch import BATCH
 from sos.intake.cloudevents import MEDIA_TYPES
 from sos.intake.multipart import MEDIA_TYPE as MULTIPART
-from sos.operations import DESK, HTML, OCTETS, STRING, TENANT, Operations, empty, header, operation, path, reply
+from sos.intake.replies import Acceptance, BatchReply, Commands, Receipt, Refusal
+from sos.operations import DESK, HTML, OCTETS, TENANT, Operations, empty, header, operation, path, reply
 
 _JSON = "application/json"
 _REGISTRAR: Sequence[Mapping[str, Sequence[str]]] = ({"registrar": ()},)
@@ -40,8 +41,8 @@ OPERATIONS: Operations = {
                 veds.MEDIA_TYPE: {"schema": {"type": "string"}},
             },
             replies={
-                "200": reply("It belongs to an incident that was there", "Accepted"),
-                "202": reply("It is durable and opened an incident", "Accepted"),
+                "200": reply("It belongs to an incident that was there", Acceptance, BatchReply),
+                "202": reply("It is durable and opened an incident", Acceptance, BatchReply),
             },
             refuses=(400, 401, 408, 413, 415, 503),
         )
@@ -58,8 +59,8 @@ OPERATIONS: Operations = {
             security=TENANT,
             parameters=path("incident"),
             replies={
-                "200": reply("The test has been judged", "Receipt"),
-                "202": reply("It is being judged", "Receipt"),
+                "200": reply("The test has been judged", Receipt),
+                "202": reply("It is being judged", Receipt),
             },
             refuses=(401, 404, 409, 503),
         )
@@ -78,7 +79,7 @@ OPERATIONS: Operations = {
                     "schema": {"type": "integer", "minimum": 0, "maximum": 30},
                 },
             ],
-            replies={"200": reply("Commands, oldest first; may be none", "Commands")},
+            replies={"200": reply("Commands, oldest first; may be none", Commands)},
             refuses=(400, 401, 404, 503),
         )
     },
@@ -106,77 +107,5 @@ OPERATIONS: Operations = {
     },
 }
 
-SCHEMAS: Mapping[str, Any] = {
-    "Acceptance": {
-        "type": "object",
-        "required": ["incident", "urn", "durability", "voice"],
-        "properties": {
-            "incident": STRING,
-            "urn": {"type": "string", "pattern": "^urn:emergency:uid:incidentid:"},
-            "durability": {"enum": ["committed", "spooled"]},
-            "voice": {"type": "string", "description": "Path at which the vehicle offers its call"},
-            "joined": {"enum": ["update", "changed_repeat", "data_for_call", "cancel"]},
-            "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
-        },
-    },
-    "Accepted": {
-        "anyOf": [
-            {"$ref": "#/components/schemas/Acceptance"},
-            {
-                "type": "object",
-                "description": "Of a batch: one answer for each event, in its order",
-                "required": ["events"],
-                "properties": {
-                    "events": {
-                        "type": "array",
-                        "items": {
-                            "anyOf": [
-                                {"$ref": "#/components/schemas/Acceptance"},
-                                {
-                                    "type": "object",
-                                    "required": ["problem"],
-                                    "properties": {"problem": {"$ref": "#/components/schemas/Problem"}},
-                                },
-                            ]
-                        },
-                    }
-                },
-            },
-        ]
-    },
-    "Receipt": {
-        "type": "object",
-        "required": ["incident", "mode", "passed", "checks", "voice", "agenciesContacted", "state"],
-        "properties": {
-            "incident": STRING,
-            "mode": {"const": "test"},
-            "passed": {"type": ["boolean", "null"]},
-            "checks": {"type": "object", "additionalProperties": {"type": "boolean"}},
-            "voice": {"type": "boolean", "description": "Whether the vehicle's call has come through"},
-            "agenciesContacted": {"const": 0},
-            "state": STRING,
-        },
-    },
-    "Commands": {
-        "type": "object",
-        "required": ["incident", "commands"],
-        "properties": {
-            "incident": STRING,
-            "commands": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["id", "command", "incident", "at"],
-                    "properties": {
-                        "id": STRING,
-                        "command": {"enum": ["ack", "requestData", "callBack", "message"]},
-                        "incident": STRING,
-                        "at": {"type": "string", "format": "date-time"},
-                        "text": STRING,
-                    },
-                },
-            },
-        },
-    },
-}
+SHAPES = (Acceptance, Refusal, BatchReply, Receipt, Commands)
 """Components of the document."""

@@ -3,12 +3,13 @@
 A reader.  A test is judged as soon as its plan is made; the voice part shows in the receipt as far as it came.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from routing.categories import Category
 from sos.incident.commands import IssueReceipt
 from sos.incident.events import IncidentOpened, PlanMade, Recorded, ReportFiled
 from sos.incident.model import Incident, Mode, Party
+from sos.intake.replies import Receipt
 from sos.journal.journal import Journal
 
 ACTOR = "system:receipts"
@@ -57,14 +58,14 @@ def _fault(finding: str) -> bool:
     return finding.partition(":")[0] not in ("no_data", "over_rate", "spooled")
 
 
-def receipt(incident: Incident, stream: Sequence[Recorded]) -> Mapping[str, object]:
-    """The receipt as the car gets it: ``passed`` is None until the test has been judged."""
-    return {
-        "incident": incident.id,
-        "mode": incident.mode,
-        "passed": incident.tested,
-        "checks": dict(checks(stream)),
-        "voice": any(leg.party is Party.VEHICLE for leg in incident.legs),
-        "agenciesContacted": len(incident.disclosures),
-        "state": incident.state,
-    }
+def receipt(incident: Incident, stream: Sequence[Recorded]) -> Receipt:
+    """The receipt as the car gets it."""
+    return Receipt(
+        incident=incident.id,
+        mode=incident.mode,
+        passed=incident.tested,
+        checks=dict(checks(stream)),
+        voice=any(leg.party is Party.VEHICLE for leg in incident.legs),
+        agencies_contacted=len(incident.disclosures),
+        state=incident.state,
+    )

@@ -50,12 +50,12 @@ class Registrar(Struct, frozen=True, kw_only=True):
     """Hex SHA-256 of the registrar's token (32 random bytes)."""
 
 
-class _Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StandingWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keys: Annotated[tuple[VehicleKey, ...], Meta(min_length=1, max_length=4)]
     at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
-class _Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PartsWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     categories: Annotated[tuple[Category, ...], Meta(min_length=1)]
     purpose: Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -102,7 +102,7 @@ class RegistryEndpoint:
 
     async def _standing(self, request: web.Request) -> web.Response:
         by = self._by(request)
-        asked = _decoded(await _body(request), _Asked)
+        asked = _decoded(await _body(request), StandingWanted)
         if by.role is Role.PORTAL:
             found = await self._registry.find(asked.keys, tenant=by.tenant)
             if found is not None:
@@ -148,7 +148,7 @@ class RegistryEndpoint:
 
     async def _read(self, request: web.Request) -> web.Response:
         by = self._by(request)
-        wanted = _decoded(await _body(request), _Reading)
+        wanted = _decoded(await _body(request), PartsWanted)
         if hidden := sorted(set(wanted.categories) - _SHOWABLE):
             raise Malformed(f"the registry holds no {hidden[0]}", field="$.categories")
         shown = await self._registry.personal(_subject(request), wanted.categories, by=by, purpose=wanted.purpose)

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sos.operations import Operations
+from sos.operations import Operations, json_body
+from sos.registry.http import PartsWanted, StandingWanted
+from sos.registry.orders import AnyOrder, NewOrder
+from sos.registry.pack import BrandPack
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _OBJECT = {"application/json": {"schema": {"type": "object"}}}
@@ -12,12 +15,12 @@ _OBJECT = {"application/json": {"schema": {"type": "object"}}}
 def _operation(
     summary: str,
     *,
-    body: str | None = None,
+    body: Any = None,
     query: Sequence[str] = (),
     subject: bool = False,
     created: bool = False,
 ) -> dict[str, Any]:
-    """One operation of OpenAPI 3.1; ``body`` is the media type of the request."""
+    """One operation of OpenAPI 3.1; ``body`` is the kind of the request's JSON, or the media type of text."""
     parameters = [{"name": name, "in": "query", "required": False, "schema": {"type": "string"}} for name in query]
     if subject:
         parameters.append({"name": "subject", "in": "path", "required": True, "schema": {"type": "string"}})
@@ -42,34 +45,36 @@ def _operation(
         "responses": answers,
     }
     if body is not None:
-        schema = {"type": "string"} if body == "text/csv" else {"type": "object"}
-        told["requestBody"] = {"required": True, "content": {body: {"schema": schema}}}
+        content = {body: {"schema": {"type": "string"}}} if isinstance(body, str) else json_body(body)
+        told["requestBody"] = {"required": True, "content": content}
     return told
 
 
-_JSON = "application/json"
 OPERATIONS: Operations = {
     "/v1/registry/brand": {
         "get": _operation("The brand pack in force"),
-        "put": _operation("Put a brand pack in force", body=_JSON),
+        "put": _operation("Put a brand pack in force", body=BrandPack),
     },
-    "/v1/registry/standing": {"post": _operation("How a vehicle stands at an instant", body=_JSON)},
+    "/v1/registry/standing": {"post": _operation("How a vehicle stands at an instant", body=StandingWanted)},
     "/v1/registry/import": {
         "post": _operation("Import vehicles, customers and entitlements", body="text/csv", query=("dry_run",))
     },
     "/v1/registry/subjects": {
         "get": _operation("The brand's vehicles or subscribers", query=("kind", "after")),
-        "post": _operation("Register a vehicle or a customer", body=_JSON, created=True),
+        "post": _operation("Register a vehicle or a customer", body=NewOrder, created=True),
     },
     "/v1/registry/subjects/{subject}": {"get": _operation("A record, without personal data", subject=True)},
     "/v1/registry/subjects/{subject}/orders": {
-        "post": _operation("Change a record; `do` names the order", body=_JSON, subject=True)
+        "post": _operation("Change a record; `do` names the order", body=AnyOrder, subject=True)
     },
     "/v1/registry/subjects/{subject}/reading": {
-        "post": _operation("Personal data by category, on the record", body=_JSON, subject=True)
+        "post": _operation("Personal data by category, on the record", body=PartsWanted, subject=True)
     },
     "/v1/registry/subjects/{subject}/history": {
         "get": _operation("All that happened to a record and who looked", subject=True)
     },
 }
 """Paths and operations for the OpenAPI document; the security scheme ``registrar`` is an HTTP bearer token."""
+
+SHAPES = (BrandPack, StandingWanted, PartsWanted, NewOrder, AnyOrder)
+"""Components of the document."""

@@ -58,7 +58,7 @@ class LegalText(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Consents given under an older version no longer count (Mitsubishi 11)."""
 
 
-class CallBack(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CallBackRules(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long after a call the car can be reached: 60 minutes, 30 or 10 on older links."""
 
     default_min: _Minutes = 60
@@ -108,7 +108,7 @@ class BrandPack(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     legal_texts: tuple[LegalText, ...]
     clauses: dict[_Ground, str] = {}
     """Where the brand's terms say what the law also says: path or ground -> ``text/version#clause``."""
-    call_back: CallBack = CallBack()
+    call_back: CallBackRules = CallBackRules()
     retention: Retention = Retention()
     severity: Severity = Severity()
     open_link: Literal["block", "warn"] = "block"

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from sos.incident.model import TenantId
 from sos.registry.model import SOS, Flag, Right, Standing, Subscriber, Suspension, Vehicle
-from sos.registry.pack import BrandPack, CallBack
+from sos.registry.pack import BrandPack, CallBackRules
 
-CALL_BACK = CallBack().window("")
+CALL_BACK = CallBackRules().window("")
 """Where no pack says otherwise: cars stay reachable for about an hour after a call."""
 
 

@@ -19,7 +19,8 @@ import pytest
 from aiohttp import ClientSession
 
 from sos.app import running
-from sos.openapi import PATHS, document, schemas
+from sos.openapi import PATHS, SHAPES, document, event_shapes, schemas
+from sos.operations import shapes
 from sos.settings import Settings
 from tests.house import ROOT, House
 from tests.ports import free_port
@@ -55,6 +56,14 @@ def test_every_reference_leads_somewhere():
         for operation in operations.values():
             for way in operation.get("security", ()):
                 assert set(way) <= set(DESCRIBED["components"]["securitySchemes"])
+
+
+def test_no_two_shapes_bear_one_name():
+    """The events' shapes come from the published schema, all others from the types that are read and written."""
+    ours, of_events = shapes(*SHAPES)[1], event_shapes()
+
+    assert not ours.keys() & of_events.keys()
+    assert all(name.isidentifier() for name in (*ours, *of_events))  # msgspec qualifies what would be two
 
 
 @pytest.mark.parametrize("path", sorted(PATHS))

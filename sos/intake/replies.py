@@ -1,0 +1,58 @@
+"""What intake replies over HTTP: written from these shapes, and shown as them in the OpenAPI document."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from sos.incident.model import IncidentId
+from sos.intake.answers import Order
+from sos.operations import shown
+from sos.problems import Problem
+
+
+class Acceptance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The report is durable."""
+
+    incident: IncidentId
+    urn: Annotated[str, Meta(pattern="^urn:emergency:uid:incidentid:")]
+    durability: Annotated[str, Meta(extra_json_schema={"enum": ["committed", "spooled"]})]
+    voice: Annotated[str, Meta(description="Path at which the vehicle offers its call")]
+    joined: (
+        Annotated[str, Meta(extra_json_schema={"enum": ["update", "changed_repeat", "data_for_call", "cancel"]})]
+        | UnsetType
+    ) = UNSET
+    problems: tuple[Problem, ...] = ()
+    """What was odd about it; it was taken all the same."""
+
+
+class Refusal(Struct, frozen=True):
+    """An event of a batch that was not taken."""
+
+    problem: Problem
+
+
+class BatchReply(Struct, frozen=True):
+    """Of a batch: one reply for each event, in its order."""
+
+    events: tuple[Annotated[Any, Meta(extra_json_schema={"anyOf": [shown(Acceptance), shown(Refusal)]})], ...]
+
+
+class Receipt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a test, dealer or factory call went."""
+
+    incident: IncidentId
+    mode: Annotated[str, Meta(extra_json_schema={"const": "test"})]
+    passed: bool | None
+    """None until the test has been judged."""
+    checks: Mapping[str, bool]
+    voice: Annotated[bool, Meta(description="Whether the vehicle's call has come through")]
+    agencies_contacted: Annotated[int, Meta(extra_json_schema={"const": 0})]
+    state: str
+
+
+class Commands(Struct, frozen=True):
+    """What the vehicle shall get."""
+
+    incident: IncidentId
+    commands: tuple[Order, ...]
