@@ -1,7 +1,8 @@
 """A file of this library: a JSON header, then sections of bytes, each under its SHA-256, mapped when it is used.
 
 ``SOSGEO1`` and a line feed, the length of the header (8 bytes, little endian), the header, and the sections, each
-aligned to 64 bytes.  Boundary indexes (``routing.boundaries.index``) and town points (``routing.place``) are kept so.
+aligned to 64 bytes.  Boundary indexes (``routing.boundaries.index``) and town points (``routing.plan.place``) are kept
+so.
 """
 
 import hashlib

@@ -20,8 +20,8 @@ import shapely
 
 from routing.boundaries import Layer, MunicipalLayer, PrefectureLayer
 from routing.directory import Directory
-from routing.hospitals import Facilities, Facility
 from routing.plan import Facts, PlanRules, make_plan
+from routing.plan.hospitals import Facilities, Facility
 
 AT = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
 RULES = PlanRules()

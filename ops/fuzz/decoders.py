@@ -14,7 +14,6 @@ from jwt.algorithms import ECAlgorithm
 from msgspec import Struct
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from routing import pidf
 from routing.boundaries import PrefectureLayer
 from routing.directory import Directory
 from routing.errors import RoutingError
@@ -22,6 +21,7 @@ from routing.lost.areas import Areas
 from routing.lost.civic import Gazetteer
 from routing.lost.codec import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, read_answer, read_request, write_answer
 from routing.lost.server import Ask, Sources, answer
+from routing.position import pidf
 from routing.text import clean, cleaned
 from sos.calls.adapters.embedded.sdp import LARGEST_OFFER_BYTES, Offer
 from sos.console.orders import contract

@@ -20,10 +20,10 @@ from typing import NamedTuple
 import msgspec
 
 from routing.boundaries import Layer, MunicipalLayer, PrefectureLayer
-from routing.bulk import Answer, Bulk
 from routing.directory import Directory
 from routing.location import Unknown, plausible
 from routing.plan import Sources
+from routing.plan.bulk import Answer, Bulk
 from routing.services import Service
 
 TARGET = 0.98

@@ -15,7 +15,7 @@ from routing.brief.document import Brief
 from routing.brief.pidf import location_of
 from routing.brief.words import TITLES, changed_lines, told
 from routing.categories import Category
-from routing.pidf import write
+from routing.position.pidf import write
 from routing.xml import write_xml
 
 MEDIA_TYPE = "application/emergency-incident-data-object+json"

@@ -13,8 +13,8 @@ from routing.brief.additional import CALL_DATA, blocks
 from routing.brief.document import Brief
 from routing.categories import Category
 from routing.errors import Malformed
-from routing.pidf import GEOPRIV, Located, PidfLo, to_element
-from routing.shapes import Circle, Point
+from routing.position.pidf import GEOPRIV, Located, PidfLo, to_element
+from routing.position.shapes import Circle, Point
 from routing.xml import write_xml
 
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from routing.boundaries import Layer
 from routing.errors import Malformed
 from routing.lost.messages import Boundary
-from routing.shapes import Polygon
+from routing.position.shapes import Polygon
 
 WHOLE = 1_000
 """Vertices up to which an outline is told whole: some 40 kB of XML."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, structs
 
 from routing.directory.jis import city_of
-from routing.gml import Civic
 from routing.lost.messages import Validation
+from routing.position.gml import Civic
 
 _LEVELS = (
     ("A2", "A3", "A4"),

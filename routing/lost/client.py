@@ -20,7 +20,6 @@ from msgspec import Struct
 
 from routing.breaker import Breaker
 from routing.errors import Malformed, RoutingError
-from routing.gml import Civic
 from routing.lost.codec import MAX_ANSWER_BYTES, read_answer, write_request
 from routing.lost.messages import (
     MEDIA_TYPE,
@@ -36,7 +35,8 @@ from routing.lost.messages import (
     Unusable,
 )
 from routing.lost.messages import Mapping as Mapped
-from routing.shapes import Shape, region
+from routing.position.gml import Civic
+from routing.position.shapes import Shape, region
 
 WITHIN_S = 0.4
 """How long somebody with a caller on the line waits for another server."""

@@ -12,20 +12,6 @@ from typing import Any, Literal, assert_never
 from lxml import etree
 
 from routing.errors import Malformed
-from routing.gml import (
-    CIVIC as CIVIC_NS,
-)
-from routing.gml import (
-    GML,
-    GS,
-    Civic,
-    UnknownReference,
-    UnknownShape,
-    civic_element,
-    civic_of,
-    element_of,
-    shape_of,
-)
 from routing.lost.messages import (
     CIVIC,
     GEODETIC,
@@ -51,7 +37,21 @@ from routing.lost.messages import (
     Validation,
     Warn,
 )
-from routing.shapes import Polygon
+from routing.position.gml import (
+    CIVIC as CIVIC_NS,
+)
+from routing.position.gml import (
+    GML,
+    GS,
+    Civic,
+    UnknownReference,
+    UnknownShape,
+    civic_element,
+    civic_of,
+    element_of,
+    shape_of,
+)
+from routing.position.shapes import Polygon
 from routing.xml import LANGUAGE, children, local, namespace, read_xml, text, where, write_xml
 
 LOST = "urn:ietf:params:xml:ns:lost1"

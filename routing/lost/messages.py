@@ -10,8 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from routing.gml import Civic
-from routing.shapes import Polygon, Shape
+from routing.position.gml import Civic
+from routing.position.shapes import Polygon, Shape
 
 MEDIA_TYPE = "application/lost+xml"
 GEODETIC = "geodetic-2d"

@@ -24,7 +24,6 @@ from msgspec import Struct
 from routing.boundaries import Layer, Match, Share
 from routing.directory import Agency, Directory
 from routing.errors import Malformed, Misconfigured
-from routing.gml import Civic
 from routing.location import Position
 from routing.lost.areas import Areas
 from routing.lost.civic import Gazetteer, prefecture_of
@@ -52,9 +51,10 @@ from routing.lost.messages import (
     Validation,
     Warn,
 )
-from routing.routes import Crossings
+from routing.plan.routes import Crossings
+from routing.position.gml import Civic
+from routing.position.shapes import Point, Polygon, Shape, circle_of, region
 from routing.services import Service
-from routing.shapes import Point, Polygon, Shape, circle_of, region
 
 TOP = "urn:service:sos"
 

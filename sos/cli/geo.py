@@ -27,7 +27,7 @@ from routing.container import read_header
 from routing.directory import Directory
 from routing.directory.jis import in_force
 from routing.errors import RoutingError
-from routing.place import import_towns
+from routing.plan.place import import_towns
 from routing.services import ALWAYS
 from sos.cli.options import AsJson, ConfigFile, Exit
 from sos.dispatch.sources import layer_file, open_directory, towns_file

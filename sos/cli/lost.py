@@ -14,7 +14,7 @@ from routing.errors import RoutingError
 from routing.lost.client import Client, Unanswered, locate
 from routing.lost.codec import write_answer
 from routing.lost.messages import Answer, Errors, FindService, FindServiceResponse, Mapping, Redirect
-from routing.shapes import Circle, Point, Shape
+from routing.position.shapes import Circle, Point, Shape
 from sos.cli.options import LOCAL, AsJson, Exit
 from sos.clock import SystemClock
 

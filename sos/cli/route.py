@@ -17,9 +17,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from routing.boundaries import PrefectureLayer
-from routing.bulk import Answer, Bulk, Row
 from routing.plan import Sources
-from routing.routes import Crossings
+from routing.plan.bulk import Answer, Bulk, Row
+from routing.plan.routes import Crossings
 from routing.services import Service
 from sos.cli.options import AsJson, ConfigFile
 from sos.clock import SystemClock

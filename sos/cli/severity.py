@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from routing.errors import Malformed as Unreadable
 from routing.errors import Misconfigured as Unknown
 from routing.severity import DEFAULT, MODELS, Cuts, Facts, Impact, Judgement, judge
-from routing.severity_check import Line, Table, read, table
+from routing.severity.check import Line, Table, read, table
 from sos.cli.options import AsJson
 from sos.errors import Malformed
 

@@ -12,8 +12,8 @@ import msgspec
 import structlog
 
 from routing.categories import Category
-from routing.geocode import Geocoder
 from routing.location import Known, plausible
+from routing.position.geocode import Geocoder
 from sos.clock import Clock
 from sos.incident.commands import DescribePlace
 from sos.incident.events import PlaceDescribed, Recorded, ReportFiled

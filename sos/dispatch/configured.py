@@ -18,9 +18,9 @@ from routing.boundaries import PrefectureLayer
 from routing.brief import Sender
 from routing.directory import Directory
 from routing.errors import RoutingError
-from routing.geocode import Geocoder
 from routing.law import RuleBook
 from routing.plan import Sources
+from routing.position.geocode import Geocoder
 from sos.dispatch.adapters.callback import CallbackEndpoint
 from sos.dispatch.adapters.cards import CardEndpoint, Cards, Shelf, SignedIn
 from sos.dispatch.adapters.eido import EidoChannel, EidoEndpoint

@@ -14,8 +14,8 @@ from geopy.distance import great_circle
 
 from routing.boundaries import Match
 from routing.categories import Category
-from routing.place import TownPoints, Words, describe
 from routing.plan import Before, Facts, Plan, Sources, plan_from
+from routing.plan.place import TownPoints, Words, describe
 from sos.dispatch.whereabouts import OPERATOR, VEHICLE, Known
 from sos.incident.commands import NoticeMove, RecordPlan
 from sos.incident.events import MoveNoticed, MoveSettled, PlaceStated, PlanMade, Recorded, ReportFiled

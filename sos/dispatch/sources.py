@@ -7,11 +7,11 @@ from pathlib import Path
 from routing.boundaries import Layer, MunicipalLayer, PrefectureLayer
 from routing.directory import Directory
 from routing.errors import RoutingError
-from routing.hospitals import Facilities
 from routing.law import RuleBook
-from routing.place import TownPoints
 from routing.plan import PlanRules, Sources
-from routing.routes import Crossings, RouteTable
+from routing.plan.hospitals import Facilities
+from routing.plan.place import TownPoints
+from routing.plan.routes import Crossings, RouteTable
 from sos.errors import Misconfigured
 from sos.settings import Settings
 

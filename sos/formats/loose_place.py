@@ -14,8 +14,8 @@ from typing import Any
 from msgspec import Struct
 
 from routing.errors import Malformed
-from routing.pidf import Located, PidfLo
-from routing.shapes import Circle, Point, Polygon, Shape
+from routing.position.pidf import Located, PidfLo
+from routing.position.shapes import Circle, Point, Polygon, Shape
 from routing.text import clean
 from sos.formats.markup import MAX_TEXT, mended_time, name_of
 

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from msgspec import Struct, structs
 
 from routing.location import Known, plausible
-from routing.pidf import PidfLo
-from routing.shapes import circle_of
+from routing.position.pidf import PidfLo
+from routing.position.shapes import circle_of
 from sos.formats import msd as ecall
 from sos.formats import ncap
 from sos.formats.bits import MalformedBits

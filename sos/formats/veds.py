@@ -13,8 +13,9 @@ from typing import Any
 from lxml import etree
 from msgspec import Struct
 
-from routing import errors, pidf, xml
-from routing.pidf import PidfLo
+from routing import errors, xml
+from routing.position import pidf
+from routing.position.pidf import PidfLo
 from sos.clock import timestamp
 from sos.errors import Malformed
 from sos.formats import loose_place

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import structlog
 from msgspec import Struct
 
-from routing.pidf import PIDF
+from routing.position.pidf import PIDF
 from routing.text import cleaned
 from sos.errors import SosError
 from sos.formats import msd, text_encoding, veds

@@ -22,7 +22,7 @@ from routing.severity import (
     model,
     score,
 )
-from routing.severity_check import Line, read, table
+from routing.severity.check import Line, read, table
 
 NASS = Path(__file__).resolve().parents[3] / "shared" / "data" / "nass_cds_2015_occupants.csv"
 

@@ -63,7 +63,7 @@ def test_every_path_that_a_page_names_is_there():
 
 
 @pytest.mark.parametrize(
-    "text", ["see `sos/nowhere.py`", "run ./ops/nothing now", "(tests/sos/none)", "`routing/plan`"]
+    "text", ["see `sos/nowhere.py`", "run ./ops/nothing now", "(tests/sos/none)", "`routing/plans`"]
 )
 def test_a_path_that_is_not_there_is_seen(text: str):
     assert _missing(text)

@@ -7,12 +7,12 @@ import importlib
 import msgspec
 import pytest
 
-from routing.bulk import Answer, Bulk
 from routing.directory import Directory
 from routing.directory.importing import read_tables
 from routing.directory.toml import to_toml
 from routing.plan import Facts, Sources, plan_from
-from routing.routes import Crossings
+from routing.plan.bulk import Answer, Bulk
+from routing.plan.routes import Crossings
 from routing.services import Service
 
 check_npa = importlib.import_module("ops.geo.check_npa")

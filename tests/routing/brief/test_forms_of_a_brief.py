@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from routing import pidf
 from routing.brief import render_text
 from routing.brief.eido import write_eido
 from routing.brief.fax import _page, japanese, write_fax
@@ -20,7 +19,8 @@ from routing.brief.pidf import write_pidf
 from routing.brief.spoken import AT_MOST_S, aloud, digits, grid, seconds, speak, telephone
 from routing.categories import DISCLOSABLE, Category
 from routing.errors import Misconfigured
-from routing.shapes import Circle, Point
+from routing.position import pidf
+from routing.position.shapes import Circle, Point
 
 from .conftest import MARKS
 

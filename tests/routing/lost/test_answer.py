@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from routing.errors import Malformed, Misconfigured
-from routing.gml import Civic
 from routing.lost.codec import read_answer, read_request, write_answer, write_request
 from routing.lost.messages import (
     Boundary,
@@ -31,10 +30,11 @@ from routing.lost.messages import (
     Warn,
 )
 from routing.lost.server import Ask, Peer, answer, unreadable
-from routing.routes import Crossings
-from routing.shapes import ArcBand, Circle, Ellipse, Point, Polygon, region
+from routing.plan.routes import Crossings
+from routing.position.gml import Civic
+from routing.position.shapes import ArcBand, Circle, Ellipse, Point, Polygon, region
 from tests.routing.lost.conftest import NOW, UPDATED, figure
-from tests.routing.pidf.any_shape import shapes
+from tests.routing.position.any_shape import shapes
 
 SHINJUKU = Point(35.69, 139.70)
 SHAPES = {

@@ -14,7 +14,7 @@ from routing.lost.client import MAX_REDIRECTS, Cause, Client, Unanswered, locate
 from routing.lost.codec import MAX_ANSWER_BYTES, read_request, write_answer
 from routing.lost.messages import Errors, Fault, FindService, ListServices, ListServicesResponse, Redirect
 from routing.lost.server import answer
-from routing.shapes import Circle, Point
+from routing.position.shapes import Circle, Point
 from tests.routing.lost.conftest import NOW
 
 TOKYO, OSAKA = Point(35.69, 139.70), Point(34.69, 135.50)

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from routing.gml import Civic
 from routing.lost.civic import LONGEST_NAME, Gazetteer
+from routing.position.gml import Civic
 
 
 @pytest.fixture(scope="module")

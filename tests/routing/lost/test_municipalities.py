@@ -14,13 +14,13 @@ from routing.boundaries import MunicipalLayer, PrefectureLayer
 from routing.boundaries.build import build
 from routing.boundaries.index import Area, Header
 from routing.directory import Directory
-from routing.gml import Civic
 from routing.lost.areas import WHOLE, Areas
 from routing.lost.civic import Gazetteer
 from routing.lost.codec import read_request, write_request
 from routing.lost.messages import Boundary, FindService, GetServiceBoundary, Location
 from routing.lost.server import Sources, answer
-from routing.shapes import Circle, Point, Polygon, region
+from routing.position.gml import Civic
+from routing.position.shapes import Circle, Point, Polygon, region
 from tests.routing.lost.conftest import NOW, UPDATED
 
 TOWN = shapely.box(139.3, 35.0, 139.4, 35.1)

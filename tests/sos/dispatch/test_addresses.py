@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from routing.categories import Category
-from routing.geocode import Geocoder
+from routing.position.geocode import Geocoder
 from sos.dispatch.addresses import FRESH, Addresses
 from sos.dispatch.sections import sections
 from sos.incident.commands import CloseIncident

@@ -20,7 +20,7 @@ from routing.lost.client import Client, locate
 from routing.lost.codec import MAX_REQUEST_BYTES, read_answer, read_request, write_answer, write_request
 from routing.lost.messages import Errors, Fault, FindService, FindServiceResponse, Redirect, Warn
 from routing.lost.server import Peer, Sources, answer
-from routing.shapes import Point
+from routing.position.shapes import Point
 from sos.dispatch.lost import LostEndpoint, Rate
 from sos.problems import Unauthenticated, problems_middleware
 from tests.conftest import NEW_YEAR

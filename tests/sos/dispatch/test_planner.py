@@ -10,9 +10,9 @@ from routing.boundaries import PrefectureLayer
 from routing.categories import Category
 from routing.directory import Directory
 from routing.errors import Misconfigured
-from routing.hospitals import Facilities, Facility
 from routing.plan import PlanRules, Sources, again, plan_from
-from routing.routes import Crossings
+from routing.plan.hospitals import Facilities, Facility
+from routing.plan.routes import Crossings
 from sos.clock import ManualClock
 from sos.dispatch.planner import Planner, facts_of
 from sos.dispatch.sections import sections

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from routing.pidf import Located, PidfLo
-from routing.shapes import Circle, Point
+from routing.position.pidf import Located, PidfLo
+from routing.position.shapes import Circle, Point
 from sos.formats import control, ncap, veds
 from sos.formats.msd import EDITIONS, AdditionalData, Delta, Msd
 

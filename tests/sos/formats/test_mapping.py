@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from msgspec import structs
 
 from routing.categories import Category
-from routing.pidf import Located, PidfLo
-from routing.shapes import Point, Polygon
+from routing.position.pidf import Located, PidfLo
+from routing.position.shapes import Point, Polygon
 from sos.formats import ncap, veds
 from sos.formats.bits import MalformedBits
 from sos.formats.findings import EXPLAINED, SHARED

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 
-from routing.shapes import Circle
+from routing.position.shapes import Circle
 from sos.errors import Malformed
 from sos.formats import veds
 from sos.formats.findings import EXPLAINED, SHARED

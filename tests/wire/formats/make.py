@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec import structs
 
-from routing.pidf import Located, PidfLo
-from routing.shapes import Circle
+from routing.position.pidf import Located, PidfLo
+from routing.position.shapes import Circle
 from sos.formats import ncap, veds
 from sos.formats.msd import AdditionalData, Delta, Energy, Msd, VehicleType, write
 

@@ -6,11 +6,11 @@ Run ``python -m tests.wire.fuzz.make`` from the root of the repository.  A file 
 from collections.abc import Mapping
 from pathlib import Path
 
-from routing.gml import Civic
 from routing.lost.codec import LOST, write_request
 from routing.lost.messages import FindService, GetServiceBoundary, ListServices, ListServicesByLocation, Location
-from routing.pidf import Located, PidfLo, write
-from routing.shapes import ArcBand, Circle, Point, Polygon
+from routing.position.gml import Civic
+from routing.position.pidf import Located, PidfLo, write
+from routing.position.shapes import ArcBand, Circle, Point, Polygon
 
 HERE = Path(__file__).resolve().parent
 

@@ -12,10 +12,10 @@ from routing.boundaries import PrefectureLayer
 from routing.directory import Agency, Agreement, Directory, Duty, Hours
 from routing.directory.duty import Kind
 from routing.errors import Misconfigured
-from routing.hospitals import Facilities, Facility
 from routing.plan import Before, Facts, Plan, PlanRules, Sources, again, make_plan, plan_from
-from routing.routes import Carriageway, Crossings, Feature, RouteTable
-from routing.routes import Duty as RouteDuty
+from routing.plan.hospitals import Facilities, Facility
+from routing.plan.routes import Carriageway, Crossings, Feature, RouteTable
+from routing.plan.routes import Duty as RouteDuty
 from routing.services import ALWAYS, Service
 from tests.routing.squares import Squares
 

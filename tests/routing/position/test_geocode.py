@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from routing.breaker import Breaker, Patience
 from routing.errors import Misconfigured
-from routing.geocode import MAX_BYTES, MAX_TEXT, Geocoder, Outcome
 from routing.location import Position
+from routing.position.geocode import MAX_BYTES, MAX_TEXT, Geocoder, Outcome
 
 SHINJUKU = Position(35.6900, 139.7000)
 WORDS = "架空一丁目, 新宿区, 東京都"

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.boundaries import PrefectureLayer
-from routing.bulk import Answer, Bulk
 from routing.directory import Directory
 from routing.plan import Facts, Sources, plan_from
-from routing.routes import Crossings
+from routing.plan.bulk import Answer, Bulk
+from routing.plan.routes import Crossings
 from routing.services import Service
 
 SOURCES = Sources(layer=PrefectureLayer.load(), directory=Directory.demo(), crossings=Crossings.load())

@@ -4,7 +4,7 @@ import math
 
 from hypothesis import strategies as st
 
-from routing.shapes import ArcBand, Circle, Ellipse, Point, Polygon
+from routing.position.shapes import ArcBand, Circle, Ellipse, Point, Polygon
 
 latitudes = st.floats(-80, 80)
 longitudes = st.floats(-180, 180)

@@ -9,8 +9,8 @@ from geopy.distance import geodesic
 
 from routing.boundaries import Match, PrefectureLayer
 from routing.errors import Malformed, Misconfigured
-from routing.place import TownPoints, describe, grid, grid_parts, import_towns
-from routing.routes import RoadPlace
+from routing.plan.place import TownPoints, describe, grid, grid_parts, import_towns
+from routing.plan.routes import RoadPlace
 
 LAYER = PrefectureLayer.load()
 TOKYO = (35.681236, 139.767125)

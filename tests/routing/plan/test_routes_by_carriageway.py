@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.errors import Misconfigured
-from routing.routes import Carriageway, Crossings, Duty, Feature, Fix, Responder, RouteTable, duties_of
+from routing.plan.routes import Carriageway, Crossings, Duty, Feature, Fix, Responder, RouteTable, duties_of
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

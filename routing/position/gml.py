@@ -14,7 +14,7 @@ from lxml import etree
 from msgspec import Struct
 
 from routing.errors import Malformed
-from routing.shapes import ArcBand, Circle, Ellipse, Point, Polygon, Shape
+from routing.position.shapes import ArcBand, Circle, Ellipse, Point, Polygon, Shape
 from routing.xml import LANGUAGE, child, children, local, namespace, text, where
 
 GML = "http://www.opengis.net/gml"

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from routing.errors import Malformed
-from routing.gml import Civic, UnknownReference, element_of, shape_of
-from routing.pidf import Located, PidfLo, from_element, read, to_element, write
-from routing.shapes import ArcBand, Circle, Confidence, Ellipse, Point, Polygon
-from tests.routing.pidf.any_shape import shapes
+from routing.position.gml import Civic, UnknownReference, element_of, shape_of
+from routing.position.pidf import Located, PidfLo, from_element, read, to_element, write
+from routing.position.shapes import ArcBand, Circle, Confidence, Ellipse, Point, Polygon
+from tests.routing.position.any_shape import shapes
 
 WORDS = (
     st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=30).map(str.strip).filter(bool)

@@ -3,7 +3,7 @@
 A shape says "the caller is in here", with a confidence that RFC 5491 wants at 95 % (RFC 7459 says how to state another
 one).  Coordinates are WGS-84 degrees, latitude first; angles turn clockwise from north; lengths are metres on the
 ground.  ``region`` turns a shape into a shapely geometry for the boundary layers, ``circle_of`` into the one circle
-that a map or a message with room for a radius can hold.  How shapes are written down is the matter of ``routing.gml``.
+that a map or a message with room for a radius can hold.  How shapes are written down is the matter of ``gml``.
 """
 
 import math

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from routing.boundaries import PrefectureLayer
 from routing.directory import Hours
 from routing.errors import Malformed, Misconfigured
-from routing.hospitals import CROSSINGS, Facilities, Facility, Kind, TravelRules, sun_elevation_deg
+from routing.plan.hospitals import CROSSINGS, Facilities, Facility, Kind, TravelRules, sun_elevation_deg
 
 P04 = Path(__file__).resolve().parents[3] / "shared" / "data" / "p04_fixture.geojson"
 LAYER = PrefectureLayer.load()

@@ -17,7 +17,7 @@ from msgspec import Struct
 from routing.boundaries import Match
 from routing.location import COVERAGE, Known, plausible
 from routing.plan import AreaShare, Facts, Located, Plan, PlanRules, Sources, bridged, flags_of, plan_at
-from routing.routes import Crossing
+from routing.plan.routes import Crossing
 from routing.services import Service
 
 Row = tuple[float | None, float | None, float | None]

@@ -33,7 +33,7 @@ from msgspec import Struct
 from routing.breaker import Breaker
 from routing.errors import Malformed, Misconfigured
 from routing.location import Position
-from routing.shapes import geodesic_m
+from routing.position.shapes import geodesic_m
 
 WITHIN_S = 0.4
 """A geocoder in the same house answers in some 50 ms; who takes longer is not worth waiting for."""

@@ -13,8 +13,8 @@ from lxml import etree
 from msgspec import Struct
 
 from routing.errors import Malformed
-from routing.gml import CIVIC, GML, GS, Civic, civic_element, civic_of, element_of, is_shape, shape_of
-from routing.shapes import Confidence, Shape
+from routing.position.gml import CIVIC, GML, GS, Civic, civic_element, civic_of, element_of, is_shape, shape_of
+from routing.position.shapes import Confidence, Shape
 from routing.xml import child, children, namespace, read_xml, text, where, write_xml
 
 MEDIA_TYPE = "application/pidf+xml"
@@ -65,7 +65,7 @@ class PidfLo(Struct, frozen=True, kw_only=True):
 
 
 def read(data: bytes) -> PidfLo:
-    """The document.  ``Malformed`` (or a kind of it from ``routing.gml``) names the place and what was expected."""
+    """The document.  ``Malformed`` (or a kind of it from ``gml``) names the place and what was expected."""
     return from_element(read_xml(data, limit=MAX_BYTES))
 
 

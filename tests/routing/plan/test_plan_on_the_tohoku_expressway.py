@@ -14,7 +14,7 @@ import pytest
 from routing.boundaries import PrefectureLayer
 from routing.directory import Agency, Directory
 from routing.plan import Facts, Sources, plan_from
-from routing.routes import Carriageway, Feature, RouteTable, duties_of
+from routing.plan.routes import Carriageway, Feature, RouteTable, duties_of
 from routing.services import Service
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

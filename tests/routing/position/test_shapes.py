@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from routing.errors import Malformed
 from routing.location import Position
-from routing.shapes import (
+from routing.position.shapes import (
     ArcBand,
     Circle,
     Confidence,
@@ -23,7 +23,7 @@ from routing.shapes import (
     radius_at,
     region,
 )
-from tests.routing.pidf.any_shape import arc_bands, circles, ellipses, latitudes, longitudes, shapes
+from tests.routing.position.any_shape import arc_bands, circles, ellipses, latitudes, longitudes, shapes
 
 SQUARE = ((35.0, 139.0), (35.0, 139.01), (35.01, 139.01), (35.01, 139.0), (35.0, 139.0))
 

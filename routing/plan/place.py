@@ -25,7 +25,7 @@ from routing.boundaries.layer import Match
 from routing.boundaries.projection import degrees_per_m
 from routing.errors import Misconfigured
 from routing.location import Position
-from routing.routes import RoadPlace
+from routing.plan.routes import RoadPlace
 
 KIND = "towns"
 

@@ -22,9 +22,9 @@ from msgspec import Struct
 from routing.boundaries import Border, Layer, Match
 from routing.directory import Assignment, Directory
 from routing.errors import Misconfigured
-from routing.hospitals import Facilities, Suggestion
 from routing.location import Known, Position, plausible
-from routing.routes import Crossing, Crossings, Fix, RoadPlace, RouteTable
+from routing.plan.hospitals import Facilities, Suggestion
+from routing.plan.routes import Crossing, Crossings, Fix, RoadPlace, RouteTable
 from routing.services import ALWAYS, Service
 
 
