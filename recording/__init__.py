@@ -1,1 +1,22 @@
-"""What is kept, how it is proved and when it is destroyed: a library that knows nothing of the service around it."""
+"""What is kept, how it is proved and when it is destroyed: a library that knows nothing of the service around it.
+
+Its surface is the modules in ``__all__``; the others are theirs alone.
+"""
+
+__all__ = [
+    "bag",
+    "canonical",
+    "durable",
+    "errors",
+    "keys",
+    "ledger",
+    "note",
+    "opus",
+    "report",
+    "shown",
+    "tail",
+    "tiles",
+    "tracks",
+    "vault",
+    "verify",
+]

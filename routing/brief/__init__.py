@@ -1,4 +1,7 @@
-"""The brief and its forms: canonical JSON first, and from its bytes alone EIDO, PIDF-LO, fax and the spoken brief."""
+"""The brief and its forms: canonical JSON first, and from its bytes alone EIDO, PIDF-LO, fax and the spoken brief.
+
+The forms are ``eido``, ``pidf``, ``fax`` and ``spoken``; ``crash`` and ``crash_words`` are what they say of a crash.
+"""
 
 from routing.brief.document import SCHEMA, Brief, Change, Sender, changes, compose, read
 from routing.brief.language import Language

@@ -2,6 +2,7 @@
 
 A directory is complete or it is refused: a service that must answer everywhere has exactly one default agency, so a
 caller always gets somewhere.  How a channel works is not known here.
+``importing`` reads an authority's tables, ``jis`` the codes of municipalities, ``toml`` writes what was read.
 """
 
 from routing.directory.agency import DEFAULT, Agency, Agreement, Centre, Hours, Station
