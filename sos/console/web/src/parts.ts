@@ -27,7 +27,7 @@ export interface Hospital {
   bearing_deg: number;
 }
 
-/** The aid's judgement of one crash; `routing/severity.py` made it.  Absent where the brand does no profiling. */
+/** The aid's judgement of one crash; `routing/severity/models.py` made it.  Absent where the brand does no profiling. */
 export interface Prediction {
   level: "severe" | "attention" | "not_raised" | "unknown";
   reasons: readonly string[];
