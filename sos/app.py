@@ -49,7 +49,8 @@ from sos.intake.configured import Intake, tls
 from sos.intake.findings import MAX_BODY_BYTES
 from sos.intake.formats import read_report
 from sos.intake.matching import warm_up
-from sos.journal.asides import Asides
+from sos.journal.asides import Asides, Tries
+from sos.journal.asides import alarms as passed_over
 from sos.journal.configured import Kept, kept
 from sos.journal.deadlines import Deadlines
 from sos.journal.field_log import FieldLogTable
@@ -174,10 +175,17 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
 
 def _start(supervisor: Supervisor, parts: _Parts) -> Health:
     """Everything that runs for ever, and who says how it is."""
-    journal, store = parts.kept.journal, parts.kept.store
-    followers = supervisor.follow(tuple(_readers(parts)), store)
+    journal = parts.kept.journal
+    followers = supervisor.follow(tuple(_readers(parts)), parts.kept.store)
     deadlines = Deadlines(journal)
-    asides = Asides(store, (*followers, journal.stranded), clock=parts.kept.clock, deadlines=lambda: deadlines.stuck)
+    tries: tuple[Tries, ...] = (*followers, journal.stranded)
+    asides = Asides(
+        parts.kept.store,
+        tries,
+        clock=parts.kept.clock,
+        deadlines=lambda: deadlines.stuck,
+        alarm=passed_over(journal),
+    )
     health = _health(parts, supervisor, followers, asides)
     others = (
         ("health", lambda: health.watch(parts.desks.hub)),
@@ -290,6 +298,7 @@ def _room(parts: _Parts) -> Room:
         boot=calls_open.provider.boot,
         brands=parts.registry.spoken,
         dials=calls_open.provider.dials,
+        colleagues={OperatorId(each.id): each.name for each in parts.settings.operators},
         transcript=desks.transcript,
         replay=calls_open.sounds,
         speaks=parts.announcing.language,

@@ -46,6 +46,7 @@ from sos.incident.commands import (
     SealRecording,
     StartRecording,
 )
+from sos.incident.deadline import DeadlineName
 from sos.incident.events import (
     AgencyCallRequested,
     HelpEscalated,
@@ -61,7 +62,6 @@ from sos.incident.events import (
 )
 from sos.incident.model import AgencyId, Incident, IncidentId, LegId, OperatorId, Party, RecordingId, State
 from sos.incident.report import CallBack
-from sos.incident.voice import DUE as CALL_VEHICLE
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()
@@ -164,7 +164,7 @@ class Bridge:
             match event:
                 case IncidentClosed():
                     await self._provider.finish(incident)
-                case HelpEscalated(rung=rung) if rung == CALL_VEHICLE:
+                case HelpEscalated(rung=DeadlineName.CALL_VEHICLE):
                     await self._call_vehicle(recorded)
                 case AgencyCallRequested(leg=leg, agency=agency, line=line):
                     dial = DialLeg(leg=leg, party=Party.AGENCY, who=agency, line=line)

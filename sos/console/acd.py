@@ -14,8 +14,9 @@ import structlog
 
 from sos.console.desks import Desks
 from sos.errors import Refused, SosError, Unavailable
-from sos.incident import attendance
+from sos.incident import attendance, voiceless
 from sos.incident.commands import OfferDesks, ReleaseOperator
+from sos.incident.deadline import DeadlineName
 from sos.incident.events import (
     DeskOffered,
     HelpEscalated,
@@ -36,9 +37,9 @@ ACTOR = "system:acd"
 RUNG_AT_ONCE = 32
 """Incidents that begin to ring in one go: a neighbour's waits for no more than these."""
 
-NO_VOICE = timedelta(seconds=20)
-"""Between an answer and the operator's voice: a browser needs two seconds, a telephone that is called fifteen.  Then
-somebody in the car hears nobody, and another desk shall try."""
+RINGS_AT_DESK = timedelta(seconds=20)
+"""How long the telephone of an operator's desk may ring before others try: it is on its way, unlike a browser that says
+nothing (``voiceless``)."""
 
 UNWORKED_MOST = 3
 """Calls that one operator may have without speaking or having decided in them, while others could take the next."""
@@ -72,6 +73,8 @@ class Distribution:
             match recorded.event:
                 case HelpEscalated(rung=attendance.NEXT_DESK):
                     await self._pass_on(recorded.incident)
+                case HelpEscalated(rung=DeadlineName.NO_VOICE):
+                    await self._ring_elsewhere(await self._journal.state(recorded.incident))
                 case LegLeft(leg=leg):
                     await self._hung_up(recorded.incident, leg)
                 case _:
@@ -95,6 +98,8 @@ class Distribution:
                         desk.offered = None
                     if desk.operator == operator:
                         desk.incident = recorded.incident
+                    elif desk.incident == recorded.incident:  # it was taken over
+                        desk.incident, desk.ready_since = None, recorded.at
             case OperatorLost():
                 for desk in self._desks:
                     if desk.incident == recorded.incident:
@@ -179,16 +184,22 @@ class Distribution:
                 await self._release(incident.id, incident, reason="desk_silent")
 
     async def release_voiceless(self) -> None:
-        """Take from an operator, once, a call in which the car is there and the operator's voice does not come up."""
-        _, answered = await self._journal.queue(limit=10_000, states=(State.IN_CALL,))
+        """Try again what could ring nowhere else when its operator's voice did not come."""
+        _, answered = await self._journal.queue(limit=10_000, states=OWNED)
         for incident in answered:
-            operator, since = incident.operator, incident.changed_at
-            if operator is None or since is None or self._journal.clock.now() - since < NO_VOICE:
-                continue
-            if not _alone_with(incident) or not self._desks.others_ready(operator):
-                continue
-            if not await self._spoke_or_lost_it(incident.id, operator):
-                await self._release(incident.id, incident, reason="no_voice")
+            if incident.voiceless is not None and incident.voiceless.alarmed:
+                await self._ring_elsewhere(incident)
+
+    async def _ring_elsewhere(self, incident: Incident) -> None:
+        """Take from an operator, once, a call in which the car is there and the operator's voice does not come up."""
+        operator, known = incident.operator, incident.voiceless
+        if operator is None or known is None or not self._desks.others_ready(operator):
+            return
+        rings = any(leg.ringing and leg.who == operator for leg in incident.legs)
+        if rings and self._journal.clock.now() - known.since < RINGS_AT_DESK:
+            return
+        if not await self._spoke_or_lost_it(incident.id, operator):
+            await self._release(incident.id, incident, reason="no_voice")
 
     async def _spoke_or_lost_it(self, incident: IncidentId, operator: OperatorId) -> bool:
         """Whether the operator has been heard, so that the voice may come back, or lost the call before."""
@@ -207,7 +218,9 @@ class Distribution:
         if not self._desks.others_ready(operator):
             return
         _, answered = await self._journal.queue(limit=10_000, states=(State.IN_CALL,))
-        unworked = [incident for incident in answered if incident.operator == operator and not _voice(incident)]
+        unworked = [
+            incident for incident in answered if incident.operator == operator and not voiceless.voice(incident)
+        ]
         if len(unworked) >= UNWORKED_MOST:
             raise Refused(f"{len(unworked)} calls are yours and you speak in none of them: others can take this one")
 
@@ -216,15 +229,3 @@ class Distribution:
         command = ReleaseOperator(operator=state.operator, reason=reason)
         await self._journal.execute(incident, command, actor=ACTOR)
         log.warning("operator_lost", incident=incident, reason=reason)
-
-
-def _voice(incident: Incident) -> bool:
-    """Whether the voice of whoever has the incident is there."""
-    ours = (Party.OPERATOR, Party.SUPERVISOR)
-    return any(leg.party in ours and leg.up and leg.who == incident.operator for leg in incident.legs)
-
-
-def _alone_with(incident: Incident) -> bool:
-    """Whether the car is on the line and hears nobody of ours."""
-    car = any(leg.party is Party.VEHICLE and leg.up for leg in incident.legs)
-    return car and not _voice(incident)

@@ -54,6 +54,7 @@ def welcome(window: Window, *, active: bool) -> None:
                 agencies=agencies,
                 languages=("ja", "en"),
                 brands=room.brands(),
+                colleagues={id: name for id, name in room.colleagues.items() if id != operator.id},
                 dials=room.dials,
                 voice=room.voice_of(operator.id),
             )
@@ -91,5 +92,6 @@ async def _snapshot(window: Window) -> None:
     total, urgent = await room.journal.queue(limit=SNAPSHOT, states=OPEN)
     _, owned = await room.journal.queue(limit=10_000, states=OWNED)
     own = [incident for incident in owned if incident.operator == window.operator.id]
-    incidents = list({incident.id: incident for incident in (*own, *urgent)}.values())
+    alarmed = await room.journal.alarmed(limit=SNAPSHOT)
+    incidents = list({incident.id: incident for incident in (*own, *alarmed, *urgent)}.values())
     window.mailbox.put(await snapshot_message(incidents, position=position, total=total))

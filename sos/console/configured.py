@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from sos.console.access import Access, Operator
 from sos.console.acd import Distribution
+from sos.console.alarms import Alarms
 from sos.console.desks import Desks
 from sos.console.hub import Hub
 from sos.console.outage import Outage
@@ -28,6 +29,7 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
     hub: Hub
     desks: Desks
     distribution: Distribution
+    alarms: Alarms
     outage: Outage
     transcript: Transcript
     access: Access
@@ -44,6 +46,7 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
             hub=hub,
             desks=desks,
             distribution=Distribution(kept.journal, desks),
+            alarms=Alarms(kept.journal, desks, supervisors=_supervisors(settings)),
             outage=Outage(kept.journal, hub),
             transcript=Transcript(kept.journal, hub),
             access=Access(
@@ -57,17 +60,23 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
 
     def readers(self) -> Iterator[Reader]:
         yield Reader(name="distribution", handle=self.distribution.handle, wants=self.distribution.WANTS)
+        yield Reader(name="alarms", handle=self.alarms.handle, wants=self.alarms.WANTS, by_incident=True)
         yield Reader(name="hub", handle=self.hub.handle, from_now=True)
 
     def work(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
         """What runs for ever."""
         yield "desk-watch", self.distribution.watch
+        yield "alarms-watch", self.alarms.watch
         yield "outage", self.outage.watch
         yield "sessions", self.access.sessions.watch
 
 
 def base_map() -> bytes:
     return (resources.files("routing") / "data" / "japan_base.geojson").read_bytes()
+
+
+def _supervisors(settings: Settings) -> frozenset[OperatorId]:
+    return frozenset(OperatorId(each.id) for each in settings.operators if each.supervisor)
 
 
 def _operator(given: OperatorSettings) -> Operator:

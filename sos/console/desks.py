@@ -146,11 +146,17 @@ class Desks:
         desk = self.of(operator)
         return desk is not None and desk.connected
 
+    def heard(self) -> frozenset[OperatorId]:
+        """Whoever sits at a desk that is connected and heard."""
+        now = self._clock.now()
+        return frozenset(
+            desk.operator for desk in self._desks.values() if desk.connected and now - desk.beat_at <= SILENT
+        )
+
     @property
     def staffed(self) -> bool:
         """Whether anybody sits at a desk that is heard."""
-        now = self._clock.now()
-        return any(desk.connected and now - desk.beat_at <= SILENT for desk in self._desks.values())
+        return bool(self.heard())
 
     def others_ready(self, operator: OperatorId) -> bool:
         """Whether somebody else could take a call now."""

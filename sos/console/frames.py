@@ -17,6 +17,7 @@ from sos.media.heard import Line
 
 NOT_FOLLOWED = frozenset(
     {
+        "alarms_raised",
         "asked",
         "call_back_window_s",
         "filed",
@@ -31,6 +32,7 @@ NOT_FOLLOWED = frozenset(
         "sequence",
         "silence",
         "tried_at",
+        "voiceless",
     }
 )
 """Fields of an incident that desks do not follow: what the service waits for, not what happened."""
@@ -79,6 +81,8 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     languages: Sequence[str]
     brands: Mapping[str, object]
     """By tenant; a brand without a pack is missing."""
+    colleagues: Mapping[OperatorId, str]
+    """Names of the other operators."""
     dials: bool
     """Whether the house reaches telephone numbers; otherwise the operator dials by hand."""
     voice: VoiceBy

@@ -12,7 +12,7 @@ from sos.console.hub import Hub
 from sos.console.outage import Outage
 from sos.console.port import Agencies, Disclose, Replay, Voice
 from sos.console.transcript import Transcript
-from sos.incident.model import AgencyId
+from sos.incident.model import AgencyId, OperatorId
 from sos.journal.journal import Journal
 
 LanguageOf = Callable[[AgencyId], str | None]
@@ -43,6 +43,8 @@ class Room(Struct, frozen=True, kw_only=True):
     """By agency: the telephone numbers of its lines, for an operator who has to dial."""
     dials: bool = False
     """Whether the house itself reaches telephone numbers."""
+    colleagues: Mapping[OperatorId, str] = {}
+    """Who may sit at a desk: names by the operator's id."""
     transcript: Transcript
     replay: Replay
     speaks: LanguageOf = no_voice

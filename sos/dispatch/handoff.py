@@ -26,7 +26,8 @@ from sos.dispatch.ladder import LAST_RESORT, Times, channel_for, climb, data_cha
 from sos.dispatch.port import NO_FORMS, AgencyChannel, Log, Parcel, Receipt
 from sos.errors import Malformed, SosError, Unavailable
 from sos.incident.commands import Acknowledge, ConfirmDelivery, EndAgencyCall, FailDelivery, StartDelivery
-from sos.incident.escalation import DUE, called_for
+from sos.incident.deadline import DeadlineName
+from sos.incident.escalation import called_for
 from sos.incident.events import (
     AgencyAcknowledged,
     AgencyCallEnded,
@@ -125,9 +126,9 @@ class Handoff:
             match recorded.event:
                 case DisclosureDecided() | AgencyAcknowledged() | AgencyRejected() | AgencyCallEnded():
                     await self._climb(recorded.incident, after=recorded)
-                case HelpEscalated(rung=rung) if rung in (DUE, "redeliver"):
+                case HelpEscalated(rung=rung) if rung in (DeadlineName.RUNG, DeadlineName.REDELIVER):
                     await self._climb(recorded.incident, after=recorded)
-                    if rung == "redeliver":
+                    if rung == DeadlineName.REDELIVER:
                         await self._push_again(recorded.incident, causation=recorded.id)
                 case RungTaken(rung=Rung.PUSH, disclosure=disclosure):
                     self._push(recorded.incident, disclosure, causation=recorded.id)

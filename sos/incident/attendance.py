@@ -26,21 +26,21 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from routing.law.codes import Path
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Incident, Leg, Mode, OnCall, Party, State
 
-NEXT_DESK = "next_desk"
-RING_ALL = "ring_all"
-UNANSWERED = "unanswered"
-ON_CALL = "on_call"
-NOBODY = "nobody"
-NEXT_PERSON = "next_person"
+NEXT_DESK = DeadlineName.NEXT_DESK
+RING_ALL = DeadlineName.RING_ALL
+UNANSWERED = DeadlineName.UNANSWERED
+ON_CALL = DeadlineName.ON_CALL
+NOBODY = DeadlineName.NOBODY
+NEXT_PERSON = DeadlineName.NEXT_PERSON
 
 LINE = "on_call"
 """The line of somebody on call, as ``LegDialled`` names it."""
@@ -64,23 +64,29 @@ ROUNDS = tuple(timedelta(seconds=seconds) for seconds in (20, 140, 320, 620))
 """When everybody on call is called, after the search began."""
 
 
-class Step(Struct, frozen=True, kw_only=True):
-    name: str
-    after: timedelta
+def _step(name: DeadlineName, after: timedelta, reason: str, *actors: Actor) -> Deadline:
     """Counted from the moment since when a person is missing."""
-    reason: str
+    return Deadline(name=name, after=after, reason=reason, actors=actors)
 
 
-STEPS: tuple[Step, ...] = (
-    Step(name=NEXT_DESK, after=timedelta(seconds=5), reason="the best free desk does not answer: the next one"),
-    Step(name=RING_ALL, after=timedelta(seconds=10), reason="unclaimed: sound at every desk"),
-    Step(name=UNANSWERED, after=timedelta(seconds=15), reason="NENA-STA-020.1: 90 % within 15 s"),
-    Step(name=ON_CALL, after=ROUNDS[0], reason="no desk answers: people with a telephone"),
-    Step(name=NOBODY, after=NOBODY_AFTER, reason="nobody of ours anywhere: the agency itself, if the law permits"),
+STEPS: tuple[Deadline, ...] = (
+    _step(
+        NEXT_DESK,
+        timedelta(seconds=5),
+        "the best free desk does not answer: the next one",
+        Actor.DISTRIBUTION,
+    ),
+    _step(RING_ALL, timedelta(seconds=10), "unclaimed: sound at every desk", Actor.DESKS),
+    _step(UNANSWERED, timedelta(seconds=15), "NENA-STA-020.1: 90 % within 15 s", Actor.SUPERVISORS),
+    _step(ON_CALL, ROUNDS[0], "no desk answers: people with a telephone", Actor.ON_CALL),
+    _step(NOBODY, NOBODY_AFTER, "nobody of ours anywhere: the agency itself, if the law permits", Actor.UNATTENDED),
 )
 """The search, step by step.  ``ON_CALL`` comes again as ``ROUNDS`` says."""
 
-RUNGS = frozenset({*(step.name for step in STEPS), NEXT_PERSON})
+PATIENCE = _step(NEXT_PERSON, RINGS_FOR, "who was called does not pick up, or presses nothing", Actor.ON_CALL)
+"""Counted from the dialling."""
+
+RUNGS = frozenset({*(step.name for step in STEPS), PATIENCE.name})
 """Deadlines of the search."""
 
 _AT_DESKS = (State.RECEIVED, State.RINGING, State.REOPENED)
@@ -167,7 +173,7 @@ def _to_come(incident: Incident, step: str) -> bool:
 
 def widened(incident: Incident, rung: str) -> bool:
     """Whether the incident must now ring at every desk: ``rung`` is loud, and it does not ring so yet."""
-    loud = rung in ("ring_anyway", RING_ALL, UNANSWERED, NOBODY)
+    loud = rung in (DeadlineName.RING_ANYWAY, RING_ALL, UNANSWERED, NOBODY)
     everywhere = incident.state is State.RINGING and not incident.desks
     return loud and incident.state in _AT_DESKS and not everywhere
 

@@ -16,8 +16,11 @@ from sos.incident.model import (
     Acknowledgement,
     AgencyId,
     AgencyStatus,
+    AlarmId,
+    AlarmKind,
     AnswerAction,
     AnswerId,
+    Audience,
     ConsentAnswer,
     DeskId,
     DisclosureId,
@@ -34,6 +37,7 @@ from sos.incident.model import (
     RequestId,
     ResponseHow,
     Rung,
+    TakeoverReason,
     Telling,
     Trigger,
     WaitReason,
@@ -222,6 +226,28 @@ class OfferDesks(Command, frozen=True, kw_only=True, gc=False):
 class TakeIncident(Command, frozen=True, kw_only=True, gc=False):
     operator: OperatorId
     desk: DeskId
+
+
+class TakeOver(Command, frozen=True, kw_only=True, gc=False):
+    operator: OperatorId
+    desk: DeskId
+    holder: OperatorId
+    """From whom."""
+    reason: TakeoverReason
+    supervisor: bool = False
+    """Whether ``operator`` is one, as the log-in says."""
+
+
+class OfferHandover(Command, frozen=True, kw_only=True, gc=False):
+    operator: OperatorId
+    to: OperatorId
+    note: str = ""
+
+
+class AnswerHandover(Command, frozen=True, kw_only=True, gc=False):
+    operator: OperatorId
+    desk: DeskId
+    accepted: bool
 
 
 class ReleaseOperator(Command, frozen=True, kw_only=True, gc=False):
@@ -608,6 +634,33 @@ class AskBack(Command, frozen=True, kw_only=True, gc=False):
     agency: AgencyId
     question: Question
     text: str = ""
+
+
+class RaiseAlarm(Command, frozen=True, kw_only=True, gc=False):
+    """Of what no other command tells, such as a reader that has gone on without an event."""
+
+    why: AlarmKind
+    about: str = ""
+
+
+class AskAssistance(Command, frozen=True, kw_only=True, gc=False):
+    """The operator asks for somebody to help."""
+
+    operator: OperatorId
+    text: str = ""
+
+
+class ShowAlarm(Command, frozen=True, kw_only=True, gc=False):
+    alarm: AlarmId
+    audience: Audience
+    supervisors: tuple[OperatorId, ...] = ()
+
+
+class AcknowledgeAlarm(Command, frozen=True, kw_only=True, gc=False):
+    alarm: AlarmId
+    operator: OperatorId
+    supervisor: bool = False
+    """Whether ``operator`` is one, as the log-in says."""
 
 
 class ReadParts(Command, frozen=True, kw_only=True, gc=False):

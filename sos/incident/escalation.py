@@ -16,6 +16,7 @@ from routing.categories import Category
 from sos.errors import Refused, Unconfirmed
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.deadline import DeadlineName
 from sos.incident.model import (
     Acknowledgement,
     AgencyCall,
@@ -29,7 +30,7 @@ from sos.incident.model import (
 )
 from sos.incident.report import canonical
 
-DUE = "rung"
+DUE = DeadlineName.RUNG
 """Name of the deadline of the ladders: the earliest rung that is due on any of them."""
 
 UNTOUCHED = timedelta(seconds=5)

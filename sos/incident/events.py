@@ -19,8 +19,11 @@ from sos.incident.model import (
     Acknowledgement,
     AgencyId,
     AgencyStatus,
+    AlarmId,
+    AlarmKind,
     AnswerAction,
     AnswerId,
+    Audience,
     ConsentAnswer,
     DeskId,
     DisclosureId,
@@ -39,6 +42,7 @@ from sos.incident.model import (
     ResponseHow,
     Rung,
     StreamId,
+    TakeoverReason,
     Telling,
     TenantId,
     Trigger,
@@ -214,10 +218,13 @@ class DeskOffered(Event, frozen=True, kw_only=True, gc=False):
 
 
 class OperatorAssigned(Event, frozen=True, kw_only=True, gc=False):
-    """An operator answered and has the incident alone."""
+    """An operator answered, or took it over, and has the incident alone."""
 
     operator: OperatorId
     desk: DeskId
+    taken_from: OperatorId | None = None
+    """Who had it; None: nobody."""
+    reason: TakeoverReason | None = None
 
 
 class OperatorLost(Event, frozen=True, kw_only=True, gc=False):
@@ -225,6 +232,19 @@ class OperatorLost(Event, frozen=True, kw_only=True, gc=False):
 
     operator: OperatorId
     reason: str
+
+
+class HandoverOffered(Event, frozen=True, kw_only=True, gc=False):
+    """Whoever has the incident would have a colleague take it.  Parts: OBS, the note."""
+
+    operator: OperatorId
+    to: OperatorId
+
+
+class HandoverEnded(Event, frozen=True, kw_only=True, gc=False):
+    """The colleague does not take it, or it is not offered any more; ``operator`` said so."""
+
+    operator: OperatorId
 
 
 class LegInvited(Event, frozen=True, kw_only=True, gc=False):
@@ -698,6 +718,33 @@ class HelpEscalated(Event, frozen=True, kw_only=True, gc=False):
     """A deadline passed and a louder rung was taken, such as ``ring_all`` or ``handoff_overdue``."""
 
     rung: str
+    """``deadline.DeadlineName``, as it was called then."""
+
+
+class AlarmRaised(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody of ours must hear of something, until a person acknowledges it.  Parts: OBS, words of whoever asks for
+    help."""
+
+    alarm: AlarmId
+    why: AlarmKind
+    about: str = ""
+    """The disclosure, referral, recording, reader or operator that it is about; or a reason code."""
+
+
+class AlarmShown(Event, frozen=True, kw_only=True, gc=False):
+    """An alarm stands at desks that are connected."""
+
+    alarm: AlarmId
+    audience: Audience
+    supervisors: tuple[OperatorId, ...] = ()
+    """Who of them has a desk that is heard; empty: none, so that it stands at every other desk."""
+
+
+class AlarmAcknowledged(Event, frozen=True, kw_only=True, gc=False):
+    """A person has heard of it: by saying so, or by acting on its reason."""
+
+    alarm: AlarmId
+    operator: OperatorId
 
 
 class IncidentClosed(Event, frozen=True, kw_only=True, gc=False):

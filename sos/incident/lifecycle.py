@@ -1,8 +1,8 @@
 """What may follow what.  The table below is the code; the diagram in ops/docs/architecture.md is drawn from it.
 
 **Theory.**  An incident is *received* the moment a report is durable, and stays so until a desk rings.  It *rings*
-until an operator answers; then it is *in call* and belongs to that operator alone.  An operator decides that an
-agency is told (or nobody could be found: see below), and with that decision the incident is *handing over*.  It is
+until an operator answers; then it is *in call* and belongs to that operator alone (``handover``).  An operator decides
+that an agency is told (or nobody could be found: see below), and with that the incident is *handing over*.  It is
 *handed over* when every agency told has either taken over (a human said so) or refused, and at least one took over.
 Only a person closes it, with a disposition; a closed incident can be *reopened*, and then rings again like a new one.
 
@@ -36,16 +36,17 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
 from sos.incident import (
+    alarms,
     attendance,
     consent,
     correlation,
     escalation,
+    handover,
     obligations,
     place,
     registered,
@@ -53,9 +54,11 @@ from sos.incident import (
     response,
     urgency,
     voice,
+    voiceless,
 )
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import (
     Acknowledgement,
     Disclosure,
@@ -81,6 +84,7 @@ TRANSITIONS: Mapping[State | None, Mapping[type[e.Event], State]] = MappingProxy
             e.DisclosureDecided: State.HANDING_OVER,
         },
         State.IN_CALL: {
+            e.OperatorAssigned: State.IN_CALL,
             e.OperatorLost: State.RINGING,
             e.DisclosureDecided: State.HANDING_OVER,
             e.IncidentClosed: State.CLOSED,
@@ -170,53 +174,99 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.AgencyCallEnded,
         e.PartsRead,
         e.HelpEscalated,
+        e.HandoverOffered,
+        e.HandoverEnded,
+        e.AlarmRaised,
+        e.AlarmShown,
+        e.AlarmAcknowledged,
         e.ExportMade,
     }
 )
 """Facts that are recorded in every state and change none."""
 
 
-class Deadline(Struct, frozen=True, kw_only=True):
-    name: str
-    after: timedelta
-    """Counted from the entry into the state."""
-    reason: str
-
-
-_CALL_VEHICLE = Deadline(name=voice.DUE, after=voice.CALLS[0], reason="data came and no voice, or the voice was lost")
+_CALL_VEHICLE = Deadline(
+    name=voice.DUE,
+    after=voice.CALLS[0],
+    reason="data came and no voice, or the voice was lost",
+    actors=(Actor.BRIDGE,),
+)
+_RING_ANYWAY = Deadline(
+    name=DeadlineName.RING_ANYWAY,
+    after=timedelta(seconds=2),
+    reason="no offer came: ring every desk",
+    actors=(Actor.DESKS,),
+)
+_RUNG = Deadline(
+    name=escalation.DUE,
+    after=escalation.UNTOUCHED,
+    reason="the next rung of a ladder is due, also where one service took over and another refused",
+    actors=(Actor.HANDOFF,),
+)
 
 DEADLINES: Mapping[State, tuple[Deadline, ...]] = MappingProxyType(
     {
-        State.RECEIVED: (
-            Deadline(name="ring_anyway", after=timedelta(seconds=2), reason="no offer came: ring every desk"),
-            _CALL_VEHICLE,
-        ),
+        State.RECEIVED: (_RING_ANYWAY, _CALL_VEHICLE),
         State.RINGING: (_CALL_VEHICLE,),
         State.IN_CALL: (
-            Deadline(name="undecided", after=timedelta(seconds=60), reason="NFPA 1225: call processing within 60 s"),
+            Deadline(
+                name=DeadlineName.UNDECIDED,
+                after=timedelta(seconds=60),
+                reason="NFPA 1225: call processing within 60 s",
+                actors=(Actor.SUPERVISORS,),
+            ),
             _CALL_VEHICLE,
         ),
         State.HANDING_OVER: (
-            Deadline(name="redeliver", after=timedelta(seconds=5), reason="a delivery that no machine confirmed"),
-            Deadline(name=escalation.DUE, after=escalation.UNTOUCHED, reason="the next rung of a ladder is due"),
-            Deadline(name="handoff_overdue", after=timedelta(seconds=20), reason="no human there has taken over"),
+            Deadline(
+                name=DeadlineName.REDELIVER,
+                after=timedelta(seconds=5),
+                reason="a delivery that no machine confirmed",
+                actors=(Actor.HANDOFF,),
+            ),
+            _RUNG,
+            Deadline(
+                name=DeadlineName.HANDOFF_OVERDUE,
+                after=timedelta(seconds=20),
+                reason="no human there has taken over",
+                actors=(Actor.SUPERVISORS,),
+            ),
             _CALL_VEHICLE,
         ),
         State.HANDED_OVER: (
-            Deadline(name="unclosed", after=timedelta(minutes=30), reason="handed over and still open"),
-            Deadline(name=escalation.DUE, after=escalation.UNTOUCHED, reason="one service took over, another refused"),
+            Deadline(
+                name=DeadlineName.UNCLOSED,
+                after=timedelta(minutes=30),
+                reason="handed over and still open",
+                actors=(Actor.SUPERVISORS,),
+            ),
+            _RUNG,
             _CALL_VEHICLE,
         ),
-        State.REOPENED: (
-            Deadline(name="ring_anyway", after=timedelta(seconds=2), reason="no offer came: ring every desk"),
-            _CALL_VEHICLE,
-        ),
+        State.REOPENED: (_RING_ANYWAY, _CALL_VEHICLE),
     }
 )
 """What is waited for in each state, and how long.  A closed incident waits for nothing.  What is done in any state to
 find a person of ours stands in ``attendance.STEPS``."""
 
-_REDELIVER = "redeliver"
+ROWS: Mapping[DeadlineName, Deadline] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            *(row for state in DEADLINES.values() for row in state),
+            *attendance.STEPS,
+            attendance.PATIENCE,
+            *response.ROWS,
+            voiceless.ROW,
+            place.ROW,
+            alarms.REMIND,
+            handover.ROW,
+        )
+    }
+)
+"""Every deadline there is, with who acts on it."""
+
+_REDELIVER = DeadlineName.REDELIVER
 """The deadline that counts again from the moment it passed, for as long as its reason stands."""
 
 
@@ -238,7 +288,19 @@ def deadlines(incident: Incident) -> tuple[tuple[str, datetime], ...]:
                 found.append((deadline.name, due))
         elif deadline.name not in incident.passed:
             found.append((deadline.name, entered + deadline.after))
-    return (*found, *attendance.due(incident), *response.due(incident), *obligations.due(incident))
+    return (*found, *(each for room in _WAITS for each in room(incident)))
+
+
+_WAITS = (
+    attendance.due,
+    response.due,
+    obligations.due,
+    voiceless.due,
+    place.due,
+    alarms.due,
+    handover.due,
+)
+"""What is waited for beside the states."""
 
 
 # --- evolve ------------------------------------------------------------------------------------------------------
@@ -267,8 +329,10 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     changes |= attendance.called(incident, event, at)
     if isinstance(event, e.HelpEscalated) and event.rung in attendance.RUNGS:
         changes |= attendance.escalated(incident, event.rung, at)
+    changes |= alarms.timed(incident, event, at)
     now = replace(incident, version=incident.version + 1, **changes)
-    follows = attendance.followed(now, at) | response.followed(now, event, at) | obligations.followed(now, event, at)
+    follows = attendance.followed(now, at) | response.followed(now, event, at) | voiceless.followed(now, event, at)
+    follows |= handover.followed(now, event, at) | obligations.followed(now, event, at)
     return replace(now, **follows) if follows else now
 
 
@@ -335,8 +399,12 @@ def _decided(incident: Incident, event: e.DisclosureDecided) -> dict[str, Any]:
     return consent.told(incident, event) | flags
 
 
+_NOT_OF_A_STATE = attendance.RUNGS | {voiceless.ROW.name, alarms.REMIND.name, handover.ROW.name}
+"""Deadlines that come again in the same state: what they count from says whether they have passed."""
+
+
 def _escalated(incident: Incident, event: e.HelpEscalated) -> dict[str, Any]:
-    if event.rung in incident.passed or event.rung in attendance.RUNGS:
+    if event.rung in incident.passed or event.rung in _NOT_OF_A_STATE:
         return {}
     return {"passed": (*incident.passed, event.rung)}
 
@@ -376,6 +444,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         **requests.SERVICE_EFFECTS,
         **attendance.EFFECTS,
         **response.EFFECTS,
+        **alarms.EFFECTS,
         e.AgencyAsked: escalation.asked,
         e.DeliveryFailed: escalation.delivery_failed,
         e.RungTaken: escalation.rung_taken,
@@ -419,7 +488,23 @@ def propose(incident: Incident, command: c.Command, *, now: datetime) -> Decisio
     """As ``decide``, for a caller that puts each event through ``evolve`` itself before anything is written."""
     if incident.version == 0 and not isinstance(command, c.OpenIncident):
         raise Refused("there is no such incident")
-    return _DECIDERS[type(command)](incident, command, now)
+    decision = _DECIDERS[type(command)](incident, command, now)
+    if not any(type(draft.event) in alarms.CAUSES for draft in decision):
+        return decision
+    return (*decision, *_alarmed(incident, decision, now=now))
+
+
+def _alarmed(incident: Incident, decision: Decision, *, now: datetime) -> Decision:
+    """What alarms make of ``decision``: they stand in the same append."""
+    found: list[e.Event] = []
+    after = incident
+    for draft in decision:
+        after = evolve(after, draft.event, at=now)
+    for cause in decision:
+        for event in alarms.follows(after, cause.event):
+            after = evolve(after, event, at=now)
+            found.append(event)
+    return _facts(*found)
 
 
 def _facts(*happened: e.Event) -> Decision:
@@ -838,6 +923,8 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         **escalation.DECIDERS,
         **attendance.DECIDERS,
         **response.DECIDERS,
+        **alarms.DECIDERS,
+        **handover.DECIDERS,
         c.ReadParts: _read_parts,
         c.CloseIncident: _close,
         c.ReopenIncident: _reopen,

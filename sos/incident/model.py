@@ -33,6 +33,7 @@ ReferralId = NewType("ReferralId", str)
 RequestId = NewType("RequestId", str)
 TenantId = NewType("TenantId", str)
 AnswerId = NewType("AnswerId", str)
+AlarmId = NewType("AlarmId", str)
 
 
 def new_id() -> str:
@@ -353,6 +354,85 @@ class OnCall(Struct, frozen=True, kw_only=True, gc=False):
     """When it was dialled or picked up; moved on each time the timer says that it takes too long."""
 
 
+class AlarmKind(StrEnum):
+    """What somebody of ours must hear of."""
+
+    UNANSWERED = "unanswered"
+    NO_VOICE = "no_voice"
+    """The vehicle is on the line, and the voice of whoever has the incident is not."""
+    NO_RESPONSE = "no_response"
+    UNDECIDED = "undecided"
+    PLACE_UNKNOWN = "place_unknown"
+    """The place is unknown, and nobody has asked for it."""
+    HANDOFF_OVERDUE = "handoff_overdue"
+    LADDER = "ladder"
+    """Nobody at an agency answers, however loudly it is told."""
+    UNCLOSED = "unclosed"
+    REFERRAL = "referral"
+    """What the law leaves to a supervisor has been asked."""
+    UNTOLD = "untold"
+    """Nobody of ours was found, and the house might not tell anybody: the law, the breaker, no agency ..."""
+    TOLD_UNATTENDED = "told_unattended"
+    """The house has told an agency by itself: a person looks at it."""
+    RECORDING = "recording"
+    SET_ASIDE = "set_aside"
+    """A reader could not handle an event and went on without it."""
+    ASSIST = "assist"
+    """The operator asks for help."""
+    HANDOVER = "handover"
+    """A colleague has not answered whether they take the incident."""
+
+
+class TakeoverReason(StrEnum):
+    """Why an incident goes from one operator to another."""
+
+    NO_VOICE = "no_voice"
+    """The operator's voice is not there."""
+    ASKED = "asked"
+    """The operator wanted it so: somebody helps, or takes a turn."""
+    LANGUAGE = "language"
+    SUPERVISION = "supervision"
+    """A supervisor thinks it right."""
+    HANDOVER = "handover"
+    """It was offered with a note and accepted."""
+
+
+class Handover(Struct, frozen=True, kw_only=True, gc=False):
+    """The operator has offered the incident to a colleague, who has not answered yet."""
+
+    to: OperatorId
+    at: datetime
+
+
+class Audience(StrEnum):
+    """At which desks an alarm stands."""
+
+    SUPERVISORS = "supervisors"
+    EVERYBODY = "everybody"
+
+
+class Alarm(Struct, frozen=True, kw_only=True, gc=False):
+    alarm: AlarmId
+    why: AlarmKind
+    about: str = ""
+    """The disclosure, referral, recording, reader or operator that it is about; or a reason code."""
+    raised_at: datetime
+    audience: Audience | None = None
+    """None: it has reached no desk yet."""
+    supervisors: tuple[OperatorId, ...] = ()
+    """Who of them had a desk when it went out."""
+    operator: OperatorId | None = None
+    """Who has acknowledged it; None while it stands."""
+    acknowledged_at: datetime | None = None
+
+
+class Voiceless(Struct, frozen=True, kw_only=True, gc=False):
+    """The vehicle is on the line and the voice of whoever has the incident is not."""
+
+    since: datetime
+    alarmed: bool = False
+
+
 class ResponseHow(StrEnum):
     """How somebody in the vehicle answered."""
 
@@ -405,6 +485,7 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     desks: tuple[DeskId, ...] = ()
     """Desks ringing now; empty means every desk."""
     operator: OperatorId | None = None
+    handover: Handover | None = None
     unattended_at: datetime | None = None
     """Since when a person of ours is missing; None while somebody has the incident or nobody is needed."""
     sought: tuple[str, ...] = ()
@@ -412,6 +493,7 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     on_call: OnCall | None = None
     nobody_after_ms: int | None = None
     """How long somebody is looked for before the house tells an agency itself; None: ``attendance.NOBODY_AFTER``."""
+    voiceless: Voiceless | None = None
     response: ResponseClock | None = None
     """Whether anybody in the vehicle answers; None before anybody was spoken to."""
     planned: bool = False
@@ -432,12 +514,17 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """Whether a test call has passed; None while it has not been judged or is none."""
     move: Move | None = None
     """The place has moved and nobody has looked at it yet."""
+    place_asked: bool = False
+    """A person has said where it is, at least in words."""
     prefecture: str | None = None
     """ISO 3166-2 code such as ``JP-13``; None while unknown."""
     agencies: tuple[AgencyId, ...] = ()
     disclosures: tuple[Disclosure, ...] = ()
     consent: Consent | None = None
     referrals: tuple[Referral, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    """Those that stand, and the newest of those that were acknowledged, in the order they were raised."""
+    alarms_raised: int = 0
     ladders: tuple[Ladder, ...] = ()
     legs: tuple[Leg, ...] = ()
     silence: Silence | None = None
@@ -484,6 +571,9 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
 
     def disclosure(self, disclosure: DisclosureId) -> Disclosure | None:
         return next((known for known in self.disclosures if known.disclosure == disclosure), None)
+
+    def alarm(self, alarm: AlarmId) -> Alarm | None:
+        return next((known for known in self.alarms if known.alarm == alarm), None)
 
     def referral(self, referral: str) -> Referral | None:
         return next((known for known in self.referrals if known.referral == referral), None)

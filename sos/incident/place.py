@@ -6,7 +6,7 @@ place no report overwrites: it stands beside it until somebody decides.  Pure.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -16,9 +16,27 @@ from routing.categories import Category
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.model import Disclosure, Incident, Move, State
+from sos.incident.deadline import Actor, Deadline, DeadlineName
+from sos.incident.model import Disclosure, Incident, Mode, Move, State
+
+ROW = Deadline(
+    name=DeadlineName.PLACE_UNKNOWN,
+    after=timedelta(seconds=30),
+    reason="nobody knows where it is, and whoever has the incident has not asked",
+    actors=(Actor.SUPERVISORS,),
+)
+"""Counted from the answer, and again from the first decision to tell somebody."""
 
 Decision = tuple[e.Draft, ...]
+
+
+def due(incident: Incident) -> tuple[tuple[str, datetime], ...]:
+    """When somebody else hears that the place is unknown and nobody asks for it."""
+    unknown = "position_unknown" in incident.flags or not (incident.planned or incident.located)
+    if incident.state not in (State.IN_CALL, State.HANDING_OVER) or incident.changed_at is None:
+        return ()
+    asked = incident.place_asked or incident.mode is Mode.TEST or ROW.name in incident.passed
+    return ((ROW.name, incident.changed_at + ROW.after),) if unknown and not asked else ()
 
 
 # --- deciders ---
@@ -111,6 +129,7 @@ EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Map
         e.PlanMade: _planned,
         e.MoveNoticed: lambda _, event: {"move": Move(distance_m=event.distance_m, in_force=False)},
         e.MoveSettled: lambda *_: {"move": None},
+        e.PlaceStated: lambda *_: {"place_asked": True},
     }
 )
 

@@ -24,19 +24,36 @@ from routing.categories import Category
 from sos.errors import Forbidden, Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Incident, Mode, OperatorId, Party, ResponseClock, ResponseHow, State
 from sos.incident.report import canonical
 
-DUE = "no_response"
+DUE = DeadlineName.NO_RESPONSE
 """Name of the deadline after which nobody in the vehicle is taken to be conscious."""
 
-ALARM = "no_response_alarm"
+ALARM = DeadlineName.NO_RESPONSE_ALARM
 """Name of the deadline after which somebody else hears that nobody was told yet."""
 
 ASSUME_AFTER = timedelta(seconds=30)
 """Two questions and the time to answer them; half of what NFPA 1225 leaves for the whole call."""
 
 LOUDER_AFTER = timedelta(seconds=20)
+
+ROWS = (
+    Deadline(
+        name=DUE,
+        after=ASSUME_AFTER,
+        reason="nobody in the vehicle answers whoever speaks to them",
+        actors=(Actor.BRIEF,),
+    ),
+    Deadline(
+        name=ALARM,
+        after=LOUDER_AFTER,
+        reason="they are taken to be unconscious, and no agency has been told",
+        actors=(Actor.SUPERVISORS,),
+    ),
+)
+"""The first counts from the moment somebody speaks to them, the second from the passing of the first."""
 
 LONGEST = timedelta(minutes=5)
 """The clock, with everything that was added to it."""

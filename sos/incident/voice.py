@@ -20,9 +20,10 @@ from sos.errors import Forbidden, Refused
 from sos.incident import attendance, response
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.deadline import DeadlineName
 from sos.incident.model import Acknowledgement, Incident, Leg, LegId, Party, ResponseHow, Silence, State, Telling
 
-DUE = "call_vehicle"
+DUE = DeadlineName.CALL_VEHICLE
 """Name of the deadline."""
 
 AT_ONCE = timedelta(seconds=1)

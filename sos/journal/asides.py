@@ -5,14 +5,18 @@ The list is in the database (``set_aside``), so it outlives restarts and any pro
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
 import structlog
 
 from sos.clock import Clock
-from sos.errors import Unavailable
+from sos.errors import SosError, Unavailable
+from sos.incident.commands import RaiseAlarm
+from sos.incident.events import OF_THE_REGISTRY, AlarmRaised
+from sos.incident.model import AlarmKind, IncidentId
+from sos.journal.journal import Journal
 from sos.journal.store import Aside, Store
 
 log = structlog.get_logger()
@@ -21,6 +25,11 @@ LISTED = 1000
 """Looked at in one go; when so many lie there one more makes no difference."""
 
 EVERY = timedelta(seconds=2)
+
+ACTOR = "system:set-aside"
+
+UNALARMED = OF_THE_REGISTRY | {AlarmRaised}
+"""Kinds of which the health strip alone tells: no incident has them, or an alarm about them would lead to the next."""
 
 
 class Tries(Protocol):
@@ -37,15 +46,28 @@ class Tries(Protocol):
     async def try_again(self, aside: Aside) -> None: ...
 
 
+async def nobody_hears(_: Aside) -> None:
+    """The health strip alone tells of it."""
+
+
 class Asides:
     def __init__(
-        self, store: Store, followers: Sequence[Tries], *, clock: Clock, deadlines: Callable[[], int] = int
+        self,
+        store: Store,
+        followers: Sequence[Tries],
+        *,
+        clock: Clock,
+        deadlines: Callable[[], int] = int,
+        alarm: Callable[[Aside], Awaitable[None]] = nobody_hears,
     ) -> None:
-        """``deadlines``: how many cannot be passed; they are an alarm too, and tried again by themselves."""
+        """``deadlines``: how many cannot be passed; they are an alarm too, and tried again by themselves.  ``alarm``
+        tells people of each event that lies there."""
         self._store = store
+        self._alarm = alarm
         self._followers = {follower.name: follower for follower in followers}
         self._clock = clock
         self._deadlines = deadlines
+        self._alarmed: set[tuple[str, int]] = set()
         self.waiting: Mapping[str, int] = {}
         """How many events of each reader lie there: an alarm when there is any."""
 
@@ -63,7 +85,12 @@ class Asides:
         for aside in await self._store.asides(limit=LISTED):
             if aside.again:
                 await self._try(aside)
-        waiting = Counter(aside.reader for aside in await self._store.asides(limit=LISTED))
+        left = await self._store.asides(limit=LISTED)
+        for aside in left:
+            if (known := (aside.reader, aside.position)) not in self._alarmed:
+                await self._alarm(aside)
+                self._alarmed.add(known)
+        waiting = Counter(aside.reader for aside in left)
         if stuck := self._deadlines():
             waiting["deadlines"] = stuck
         self.waiting = waiting
@@ -75,3 +102,21 @@ class Asides:
         if await self._store.take_again(aside.reader, aside.position):
             log.info("set_aside_tried_again", reader=aside.reader, event_id=aside.event, incident=aside.stream)
             await follower.try_again(aside)
+
+
+def alarms(journal: Journal) -> Callable[[Aside], Awaitable[None]]:
+    """Somebody at a desk hears that something of an incident was passed over; once for each event."""
+
+    async def alarm(aside: Aside) -> None:
+        there = await journal.store.follow(aside.position, limit=1)
+        if any(event.id == aside.event and type(event.event) in UNALARMED for event in there):
+            return
+        command = RaiseAlarm(why=AlarmKind.SET_ASIDE, about=f"{aside.reader}#{aside.n}")
+        try:
+            await journal.execute(IncidentId(aside.stream), command, actor=ACTOR)
+        except Unavailable:
+            raise
+        except SosError as none:  # what lies there has opened no incident: the health strip tells of it
+            log.warning("set_aside_of_no_incident", reader=aside.reader, stream=aside.stream, reason=str(none))
+
+    return alarm

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from sos.clock import epoch_ms
 from sos.errors import Conflict, SosError, Unavailable
-from sos.incident.commands import PassDeadline
-from sos.incident.model import IncidentId
+from sos.incident.commands import PassDeadline, RaiseAlarm
+from sos.incident.model import AlarmKind, IncidentId
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()
@@ -84,6 +84,17 @@ class Deadlines:
                 rest.until = now + RESTS[min(rest.failed, len(RESTS) - 1)]
                 rest.failed += 1
                 log.exception("deadline_failed", incident=incident, deadline=name, attempt=rest.failed)
+                await self._alarm(incident, name)
+
+    async def _alarm(self, incident: IncidentId, name: str) -> None:
+        """Whoever was to act on it hears of nothing: people do."""
+        try:
+            alarm = RaiseAlarm(why=AlarmKind.SET_ASIDE, about=f"deadline:{name}")
+            await self._journal.execute(incident, alarm, actor="timer")
+        except Unavailable:
+            raise
+        except Exception:  # the edge of one alarm: it is counted as stuck all the same
+            log.exception("deadline_unalarmed", incident=incident, deadline=name)
 
     async def _pass(self, incident: IncidentId, name: str, *, due_ms: int) -> None:
         try:

@@ -20,6 +20,7 @@ from recording.keys import KeyStore
 from routing.categories import Category
 from sos.clock import Clock, epoch_ms
 from sos.errors import Conflict, Malformed, Refused, SosError, Unavailable, Unknown
+from sos.incident.alarms import standing
 from sos.incident.commands import Command, OpenIncident, ReadParts
 from sos.incident.events import Draft, IncidentOpened, Recorded
 from sos.incident.lifecycle import deadlines, evolve, propose, replay
@@ -213,6 +214,13 @@ class Journal:
     async def queue(self, *, limit: int, states: Sequence[State]) -> tuple[int, Sequence[Incident]]:
         """How many incidents are in ``states``, and the most urgent of them."""
         total, found = await self.store.queue(limit=limit, states=[str(state) for state in states])
+        return total, await self._readable(found)
+
+    async def alarmed(self, *, limit: int) -> Sequence[Incident]:
+        """Incidents of which an alarm stands, closed ones too."""
+        return await self._readable(await self.store.alarmed(limit=limit))
+
+    async def _readable(self, found: Sequence[tuple[IncidentId, bytes]]) -> Sequence[Incident]:
         readable: list[Incident] = []
         for count, (incident, snapshot) in enumerate(found, 1):
             if count % IN_ONE_GO == 0:
@@ -221,7 +229,7 @@ class Journal:
                 readable.append(await self._read_state(incident, snapshot))
             except (Unknown, Malformed) as damaged:  # one that cannot be read hides no other
                 log.error("incident_unreadable", incident=incident, reason=str(damaged))
-        return total, readable
+        return readable
 
     async def _read_state(self, incident: IncidentId, snapshot: bytes) -> Incident:
         """The state in ``snapshot``; out of the headers when it has been damaged.
@@ -444,7 +452,8 @@ def _deadlines(incident: Incident) -> tuple[tuple[str, int], ...]:
 def _row(incident: Incident) -> QueueRow:
     priority = _URGENT[incident.trigger] + (0 if incident.mode is Mode.LIVE else PRACTICE)
     ranked_ms = epoch_ms(ranked_at(incident.opened_at, incident.urgent)) if incident.opened_at else 0
-    return QueueRow(incident.tenant, incident.state, priority, ranked_ms, _snapshot.encode(incident))
+    alarms = len(standing(incident))
+    return QueueRow(incident.tenant, incident.state, priority, ranked_ms, _snapshot.encode(incident), alarms)
 
 
 def digest(data: bytes) -> str:

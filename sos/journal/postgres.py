@@ -75,10 +75,11 @@ INSERT INTO data_keys (stream, category, kek, wrapped, first)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::int[])
 """
 _INCIDENTS = """
-INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[])
+INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms)
+SELECT * FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[], $8::smallint[])
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority, opened_ms = excluded.opened_ms,
-    version = excluded.version, snapshot = excluded.snapshot
+    version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms
 """
 _DEADLINES = "INSERT INTO deadlines (stream, name, due_ms) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])"
 _RECEIPTS = """
@@ -259,10 +260,19 @@ class PostgresStore(Queries):
         if keys:
             await connection.execute(_KEYS, *_columns(keys, 5))
         projected = [
-            (stream, a.row.tenant, a.row.state, a.row.priority, a.row.ranked_ms, a.version, a.row.snapshot)
+            (
+                stream,
+                a.row.tenant,
+                a.row.state,
+                a.row.priority,
+                a.row.ranked_ms,
+                a.version,
+                a.row.snapshot,
+                a.row.alarms,
+            )
             for stream, a in sorted(last.items())
         ]
-        await connection.execute(_INCIDENTS, *_columns(projected, 7))
+        await connection.execute(_INCIDENTS, *_columns(projected, 8))
         if older:
             await connection.execute("DELETE FROM deadlines WHERE stream = ANY($1::text[])", older)
         waits = [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines]

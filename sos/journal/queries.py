@@ -251,6 +251,12 @@ class Queries:
             rows = await connection.execute(query.limit(limit))
             return total, [(IncidentId(row.id), row.snapshot) for row in rows]
 
+    async def alarmed(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
+        """Of which incidents does an alarm stand?"""
+        query = select(incidents.c.id, incidents.c.snapshot).where(incidents.c.alarms > 0).order_by(incidents.c.id)
+        async with self._connect() as connection:
+            return [(IncidentId(row.id), row.snapshot) for row in await connection.execute(query.limit(limit))]
+
     async def tree(self) -> tuple[int, tuple[bytes, ...]]:
         """How large is the Merkle tree, and what is its compact range?"""
         async with self._connect() as connection:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -119,7 +120,9 @@ incidents = Table(
     Column("opened_ms", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
+    Column("alarms", SmallInteger, nullable=False, server_default="0"),
     Index("ix_incidents_queue", "state", "priority", "opened_ms"),
+    Index("ix_incidents_alarms", "alarms", sqlite_where=text("alarms > 0"), postgresql_where=text("alarms > 0")),
     sqlite_with_rowid=False,
 )
 """The state ``evolve`` computed, as JSON in ``snapshot``: equal to a replay of the stream, by test.

@@ -73,11 +73,11 @@ _PARTS = _Insert("parts (stream, n, category, sealed)", 4)
 _KEYS = _Insert("data_keys (stream, category, kek, wrapped, first)", 5)
 _RECEIPTS = _Insert("receipts (receipt, stream)", 2)
 _INCIDENTS = _Insert(
-    "incidents (id, tenant, state, priority, opened_ms, version, snapshot)",
-    7,
+    "incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms)",
+    8,
     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority,"
     " opened_ms = excluded.opened_ms,"
-    " version = excluded.version, snapshot = excluded.snapshot",
+    " version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms",
 )
 _DEADLINES = _Insert(
     "deadlines (stream, name, due_ms)", 3, "ON CONFLICT (stream, name) DO UPDATE SET due_ms = excluded.due_ms"
@@ -294,7 +294,7 @@ class _Writer:
         """The read-model rows: the last append of a stream in the batch has the last word."""
         last = {append.stream: append for append in accepted}
         rows = [
-            (id_, a.row.tenant, a.row.state, a.row.priority, a.row.ranked_ms, a.version, a.row.snapshot)
+            (id_, a.row.tenant, a.row.state, a.row.priority, a.row.ranked_ms, a.version, a.row.snapshot, a.row.alarms)
             for id_, a in last.items()
         ]
         self._many(_INCIDENTS, rows)

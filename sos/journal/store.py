@@ -44,6 +44,8 @@ class QueueRow(Struct, frozen=True, gc=False):
     ranked_ms: int
     """Order within the priority (``urgency.ranked_at``); the column is still called ``opened_ms``."""
     snapshot: bytes
+    alarms: int = 0
+    """How many of its alarms nobody has acknowledged."""
 
 
 class Append(Struct, frozen=True, kw_only=True, gc=False):
@@ -253,6 +255,10 @@ class Store(Protocol):
 
     async def queue(self, *, limit: int, states: Sequence[str]) -> tuple[int, Sequence[tuple[IncidentId, bytes]]]:
         """How many incidents are in ``states``, and the first by urgency, tenants in turns, each with its snapshot."""
+        ...
+
+    async def alarmed(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
+        """Incidents with alarms that nobody has acknowledged, closed ones too, each with its snapshot."""
         ...
 
     async def tree(self) -> tuple[int, tuple[bytes, ...]]:

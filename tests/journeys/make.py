@@ -21,6 +21,7 @@ from sos.incident.events import Recorded
 from sos.incident.model import (
     Acknowledgement,
     AgencyStatus,
+    Audience,
     ConsentAnswer,
     Disposition,
     Incident,
@@ -30,6 +31,7 @@ from sos.incident.model import (
     RecordingId,
     ResponseHow,
     Rung,
+    TakeoverReason,
     Telling,
     Trigger,
 )
@@ -427,6 +429,50 @@ def unreadable_and_unlocated() -> Story:
     return told
 
 
+def alarmed_and_acknowledged() -> Story:
+    """The car is on the line and hears nobody: a supervisor has heard of it, and later of an overdue hand-off."""
+    told = Story(0x1C)
+    told.do(s.open_incident(), actor="vehicle")
+    told.do(s.file_report(), actor="system:filer", after_s=0.02)
+    told.do(s.plan(), actor="system:planner", after_s=0.03)
+    told.do(s.offer("desk-hanako"), actor="system:acd", after_s=0.05)
+    told.do(s.invite(), actor="system:bridge", after_s=1)
+    told.do(s.join(), actor="provider:embedded", after_s=0.5)
+    told.do(s.take(), actor="operator:hanako", after_s=2)
+    told.do(s.passing("no_voice"), actor="timer", after_s=10)
+    told.do(s.show_alarm("alarm-1", "jiro"), actor="system:alarms", after_s=0.1)
+    told.do(s.acknowledge_alarm("alarm-1"), actor="operator:jiro", after_s=6)
+    told.do(s.join("leg-hanako", Party.OPERATOR, "hanako"), actor="provider:embedded", after_s=1)
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=20)
+    told.do(s.ask_assistance(), actor="operator:hanako", after_s=5)
+    told.do(s.passing("handoff_overdue"), actor="timer", after_s=15)
+    told.do(s.show_alarm("alarm-2", audience=Audience.EVERYBODY), actor="system:alarms", after_s=0.1)
+    return told
+
+
+def taken_over_and_handed_on() -> Story:
+    """A supervisor takes a call from an operator whose voice never came, and hands it to a colleague with a note."""
+    told = Story(0x1D)
+    told.do(s.open_incident(), actor="vehicle")
+    told.do(s.file_report(), actor="system:filer", after_s=0.02)
+    told.do(s.plan(), actor="system:planner", after_s=0.03)
+    told.do(s.offer("desk-hanako"), actor="system:acd", after_s=0.05)
+    told.do(s.take(), actor="operator:hanako", after_s=2)
+    told.do(s.join(), actor="provider:embedded", after_s=0.5)
+    told.do(s.passing("no_voice"), actor="timer", after_s=10)
+    told.do(s.take_over(reason=TakeoverReason.NO_VOICE, supervisor=True), actor="operator:jiro", after_s=3)
+    told.do(s.join("leg-jiro", Party.OPERATOR, "jiro"), actor="provider:embedded", after_s=1)
+    told.do(s.offer_handover("saburo", "jiro"), actor="operator:jiro", after_s=20)
+    told.do(s.answer_handover("saburo", accepted=False), actor="operator:saburo", after_s=4)
+    told.do(s.offer_handover("hanako", "jiro"), actor="operator:jiro", after_s=2)
+    told.do(s.passing("handover_unanswered"), actor="timer", after_s=30)
+    told.do(s.offer_handover("hanako", "jiro"), actor="operator:jiro", after_s=2)
+    told.do(s.answer_handover("hanako"), actor="operator:hanako", after_s=5)
+    told.do(s.offer_handover("jiro"), actor="operator:hanako", after_s=60)
+    told.do(s.answer_handover("hanako", accepted=False), actor="operator:hanako", after_s=3)
+    return told
+
+
 def _answered(told: Story, *, mode: Mode = Mode.LIVE, trigger: Trigger = Trigger.AUTOMATIC) -> Story:
     """From the report to two people talking."""
     told.do(s.open_incident(mode, trigger), actor="vehicle")
@@ -475,6 +521,8 @@ JOURNEYS = (
     nobody_of_ours_anywhere,
     nobody_may_be_told,
     nobody_in_the_car_answers,
+    alarmed_and_acknowledged,
+    taken_over_and_handed_on,
 )
 
 

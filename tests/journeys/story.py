@@ -10,14 +10,17 @@ from routing.categories import Category
 from routing.law.codes import Fact, Path
 from routing.services import Recipient, Service
 from sos.incident import commands as c
-from sos.incident.events import Draft, Recorded
+from sos.incident.events import AlarmAcknowledged, AlarmRaised, Draft, Recorded
 from sos.incident.lifecycle import decide, evolve
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
     AgencyStatus,
+    AlarmId,
+    AlarmKind,
     AnswerAction,
     AnswerId,
+    Audience,
     ConsentAnswer,
     DeskId,
     DisclosureId,
@@ -35,6 +38,7 @@ from sos.incident.model import (
     RequestId,
     ResponseHow,
     Rung,
+    TakeoverReason,
     Telling,
     TenantId,
     Trigger,
@@ -57,12 +61,17 @@ PERSONAL = b'{"invented":"Personal-Data"}'
 """Stands for every part, so that a test can look for it where it must not be."""
 
 
+ALARMS = (AlarmRaised, AlarmAcknowledged)
+
+
 class Story:
     """``incident`` and the ``recorded`` events that made it."""
 
-    def __init__(self, number: int = 1) -> None:
+    def __init__(self, number: int = 1, *, alarms: bool = True) -> None:
+        """``alarms`` false: as it was told when nothing raised any."""
         self.now = START
         self.number = number
+        self.alarms = alarms
         self.incident = Incident(id=IncidentId(self._id(0)), tenant=TenantId("demo"))
         self.recorded: list[Recorded] = []
         self.drafts: list[Draft] = []
@@ -71,6 +80,8 @@ class Story:
         """Decide ``command`` so many seconds later; the kinds of event it led to."""
         self.now += timedelta(seconds=after_s)
         drafts = decide(self.incident, command, now=self.now)
+        if not self.alarms:
+            drafts = tuple(draft for draft in drafts if not isinstance(draft.event, ALARMS))
         for draft in drafts:
             self.incident = evolve(self.incident, draft.event, at=self.now)
             self.drafts.append(draft)
@@ -561,6 +572,50 @@ def ask_back(
     disclosure: str = "d1", agency: AgencyId = FIRE, question: Question = Question.WHERE, text: str = "which lane?"
 ) -> c.AskBack:
     return c.AskBack(disclosure=DisclosureId(disclosure), agency=agency, question=question, text=text)
+
+
+def take_over(
+    operator: str = "jiro",
+    holder: str = "hanako",
+    *,
+    reason: TakeoverReason = TakeoverReason.ASKED,
+    supervisor: bool = False,
+) -> c.TakeOver:
+    return c.TakeOver(
+        operator=OperatorId(operator),
+        desk=DeskId(f"desk-{operator}"),
+        holder=OperatorId(holder),
+        reason=reason,
+        supervisor=supervisor,
+    )
+
+
+def offer_handover(to: str = "jiro", operator: str = "hanako", note: str = "the next shift") -> c.OfferHandover:
+    return c.OfferHandover(operator=OperatorId(operator), to=OperatorId(to), note=note)
+
+
+def answer_handover(operator: str = "jiro", *, accepted: bool = True) -> c.AnswerHandover:
+    return c.AnswerHandover(operator=OperatorId(operator), desk=DeskId(f"desk-{operator}"), accepted=accepted)
+
+
+def raise_alarm(why: AlarmKind = AlarmKind.SET_ASIDE, about: str = "planner") -> c.RaiseAlarm:
+    return c.RaiseAlarm(why=why, about=about)
+
+
+def ask_assistance(text: str = "two callers at once", operator: str = "hanako") -> c.AskAssistance:
+    return c.AskAssistance(operator=OperatorId(operator), text=text)
+
+
+def show_alarm(alarm: str, *supervisors: str, audience: Audience = Audience.SUPERVISORS) -> c.ShowAlarm:
+    return c.ShowAlarm(alarm=AlarmId(alarm), audience=audience, supervisors=tuple(map(OperatorId, supervisors)))
+
+
+def acknowledge_alarm(alarm: str, operator: str = "jiro", *, supervisor: bool = True) -> c.AcknowledgeAlarm:
+    return c.AcknowledgeAlarm(alarm=AlarmId(alarm), operator=OperatorId(operator), supervisor=supervisor)
+
+
+def passing(name: str) -> c.PassDeadline:
+    return c.PassDeadline(name=name)
 
 
 def read_parts(reader: str = "operator:hanako") -> c.ReadParts:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
+from sos.console.orders.alarms import Acknowledge, Assist
 from sos.console.orders.call import (
     Answered,
     CallVehicle,
@@ -21,6 +22,7 @@ from sos.console.orders.call import (
     WaitLonger,
 )
 from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready
+from sos.console.orders.handover import AnswerOffer, EndShift, HandOver, TakeIt
 from sos.console.orders.incident import Close, Match, Move, Note, Place, Reopen, TellVehicle
 from sos.console.orders.order import Number, Order
 from sos.console.orders.telling import AgencySaid, Approve, Consent, Disclose
@@ -35,6 +37,8 @@ AnyOrder: TypeAlias = (
     | Note | Move | Place | Match | TellVehicle | Close | Reopen
     # whom to tell
     | Disclose | Consent | Approve | AgencySaid
+    # whom of ours to call
+    | Acknowledge | Assist | TakeIt | HandOver | AnswerOffer | EndShift
     # the call
     | Mode | Invite | Dial | CallVehicle | GiveNotice | ReadBrief | EndLeg | LeaveCall | Answered | WaitLonger
 )  # fmt: skip

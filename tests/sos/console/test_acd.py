@@ -11,7 +11,8 @@ from sos.errors import Refused
 from sos.incident import attendance
 from sos.incident import commands as c
 from sos.incident.events import DeskOffered, Event, OperatorLost
-from sos.incident.model import DeskId, Incident, IncidentId, LegId, OperatorId, Party, State, TenantId
+from sos.incident.model import AlarmKind, DeskId, Incident, IncidentId, LegId, OperatorId, Party, State, TenantId
+from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
 from tests.journeys import story as s
 
@@ -157,9 +158,9 @@ async def test_a_silent_desk_loses_its_incident_and_a_telephone_that_is_up_does_
 async def test_a_call_whose_operator_never_comes_up_rings_at_the_others(hall: Hall):
     await hall.sits("hanako", "jiro")
     incident = await hall.crash()
-    await hall.do(incident, s.join(), s.take("hanako"), s.invite("leg-hanako"))
+    await hall.do(incident, s.join(), s.take("hanako"), s.invite("leg-hanako", Party.OPERATOR, "hanako"))
 
-    await _time_passes(hall, 19)
+    await _time_passes(hall, 9)
     assert (await hall.journal.state(incident)).operator == "hanako"
     await _time_passes(hall, 1)
 
@@ -167,6 +168,33 @@ async def test_a_call_whose_operator_never_comes_up_rings_at_the_others(hall: Ha
     assert (state.state, state.desks) == (State.RINGING, ())  # everywhere
     (lost,) = await hall.happened(incident, OperatorLost)
     assert (lost.operator, lost.reason) == ("hanako", "no_voice")
+
+
+async def test_the_telephone_of_a_desk_may_ring_twice_as_long_and_others_are_alarmed_all_the_same(hall: Hall):
+    await hall.sits("hanako", "jiro")
+    incident = await hall.crash()
+    await hall.do(incident, s.join(), s.take("hanako"), s.invite("leg-hanako", Party.OPERATOR, "hanako"))
+    await hall.do(incident, c.RingLeg(leg=LegId("leg-hanako")))
+
+    await _time_passes(hall, 19)
+    state = await hall.journal.state(incident)
+    assert state.operator == "hanako"
+    assert [alarm.why for alarm in state.alarms] == [AlarmKind.NO_VOICE]
+    await _time_passes(hall, 1)
+
+    assert (await hall.journal.state(incident)).state is State.RINGING
+
+
+async def test_a_decision_to_tell_somebody_is_no_voice_for_the_car(hall: Hall):
+    await hall.sits("hanako", "jiro")
+    incident = await hall.crash()
+    await hall.do(incident, s.join(), s.take("hanako"), s.disclose())
+
+    await _time_passes(hall, 10)
+
+    state = await hall.journal.state(incident)
+    assert (state.state, state.operator) == (State.HANDING_OVER, None)
+    assert state.unattended_at is not None
 
 
 @pytest.mark.parametrize(
@@ -219,10 +247,12 @@ async def test_nobody_hoards_calls_that_others_could_answer(hall: Hall):
 
 
 async def _time_passes(hall: Hall, seconds: float) -> None:
-    """With every desk still there, and the watch looking."""
+    """With every desk still there, the timers passing what is due, and the watch looking."""
     await hall.clock.advance(timedelta(seconds=seconds))
     for desk in hall.desks:
         hall.desks.beat(desk.id)
+    await Deadlines(hall.journal).round()
+    await hall.follow()
     await hall.distribution.release_voiceless()
     await hall.follow()
 

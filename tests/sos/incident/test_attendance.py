@@ -276,7 +276,7 @@ def test_the_house_decides_only_once_nobody_could_be_found():
 
     wait_for(made, attendance.NOBODY)
 
-    assert made.do(s.disclose(unattended=True)) == ("DisclosureDecided",)
+    assert made.do(s.disclose(unattended=True)) == ("DisclosureDecided", "AlarmRaised")
     assert made.incident.state is State.HANDING_OVER
     assert made.incident.operator is None
     assert made.incident.disclosures[0].unattended
@@ -323,7 +323,7 @@ def test_the_house_tells_once_for_an_incident_and_never_beside_an_agency_that_wa
     with pytest.raises(Refused, match="told already"):
         other.do(s.disclose("d2", s.POLICE, unattended=True))
     other.do(s.reject())
-    assert other.do(s.disclose("d2", s.POLICE, unattended=True)) == ("DisclosureDecided",)
+    assert other.do(s.disclose("d2", s.POLICE, unattended=True)) == ("DisclosureDecided", "AlarmRaised")
 
 
 def test_a_drill_tells_exercise_partners_only_also_without_a_person():
@@ -331,7 +331,7 @@ def test_a_drill_tells_exercise_partners_only_also_without_a_person():
 
     with pytest.raises(Refused, match="takes no part in drills"):
         made.do(s.disclose(unattended=True))
-    assert made.do(s.disclose(unattended=True, partner=True)) == ("DisclosureDecided",)
+    assert made.do(s.disclose(unattended=True, partner=True)) == ("DisclosureDecided", "AlarmRaised")
 
 
 def test_whoever_answers_takes_over_the_hand_off_that_is_under_way():
@@ -360,7 +360,7 @@ def test_the_hand_off_is_completed_by_a_human_there_and_closed_by_a_person_here(
 def test_that_nobody_was_told_stands_there_until_a_person_answers():
     made = unfound()
 
-    assert made.do(s.withhold()) == ("TellingWithheld",)
+    assert made.do(s.withhold()) == ("TellingWithheld", "AlarmRaised")
     assert made.do(s.withhold()) == ()
     assert "untold" in made.incident.flags
     made.do(s.take())

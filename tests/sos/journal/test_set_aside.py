@@ -73,7 +73,7 @@ async def test_set_aside_it_outlives_a_restart_and_can_be_done_again(
     poisoned = all_of_it[1]
     sick = Sick()
     sick.poison = {poisoned.id}
-    reader = Reader(name="sick", handle=sick.handle, by_incident=by_incident)
+    reader = Reader(name="sick", handle=sick.handle, wants=(IncidentOpened,), by_incident=by_incident)
     first = Follower(reader, store, clock=clock)
 
     await running([first.run()], lambda: first.position == 4 and first.set_aside == 1, clock)

@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 
 def samples() -> Mapping[str, bytes]:
     """File name -> header bytes."""
-    told = s.Story(0xE)
+    told = s.Story(0xE, alarms=False)  # the samples of these kinds are older than alarms
     for command in (
         s.open_incident(readable=False),
         s.file_report(),
@@ -87,7 +87,7 @@ def samples() -> Mapping[str, bytes]:
         s.confirm_answer(),
     ):
         tested.do(command, actor="vehicle", after_s=1)
-    sought = s.Story(0x10)  # of its own, as every newer kind should be: the samples above stay as they are
+    sought = s.Story(0x10, alarms=False)  # of its own, as every newer kind should be: the others stay as they are
     for command in (
         s.open_incident(),
         s.offer("desk-a"),
@@ -104,7 +104,7 @@ def samples() -> Mapping[str, bytes]:
     moved = s.Story(0x12)
     for command in (s.open_incident(), s.take(), s.notice_move(), s.settle_move(), s.state_place()):
         moved.do(command, actor="operator:hanako", after_s=20)
-    helped = s.Story(0x13)
+    helped = s.Story(0x13, alarms=False)
     owed = ("necessity", "review_within_a_day")
     for command in (
         s.open_incident(),
@@ -122,6 +122,18 @@ def samples() -> Mapping[str, bytes]:
         s.answer_request(obligations=("document",)),
     ):
         helped.do(command, actor="operator:hanako", after_s=90_000 if isinstance(command, c.PassDeadline) else 1)
+    alarmed = s.Story(0x14)
+    for command in (
+        s.open_incident(),
+        s.raise_alarm(),
+        s.show_alarm("alarm-1", "jiro"),
+        s.acknowledge_alarm("alarm-1"),
+    ):
+        alarmed.do(command, actor="operator:jiro", after_s=2)
+    passed_on = s.Story(0x15)
+    for command in (s.open_incident(), s.take(), s.offer_handover(), s.answer_handover(accepted=False)):
+        passed_on.do(command, actor="operator:hanako", after_s=2)
+    told.recorded += alarmed.recorded[1:] + passed_on.recorded[1:]
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += helped.recorded[1:]
     told.recorded += _of_the_registry(told)

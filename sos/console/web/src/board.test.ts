@@ -100,6 +100,7 @@ const HELLO: FromServer = {
   agencies: {},
   languages: [],
   brands: {},
+  colleagues: {},
   dials: false,
   voice: "webrtc",
 };

@@ -38,7 +38,7 @@ export interface History {
 }
 
 /** Kinds that bring an incident beyond the end of the snapshot, or one closed long ago, before an operator. */
-const MATTER: ReadonlySet<string> = new Set(["OperatorAssigned", "OperatorLost", "IncidentReopened"]);
+const MATTER: ReadonlySet<string> = new Set(["OperatorAssigned", "OperatorLost", "IncidentReopened", "AlarmRaised"]);
 
 /** `board` after several frames at once: maps are copied once per batch, not once per event. */
 export function apply(board: Board, frames: readonly (FromServer | History)[]): Board {

@@ -3,6 +3,7 @@
  * of this screen (what is selected, which dialog is open) live here; views only draw and call.
  */
 
+import { alarms, louder, sound, type Row } from "./alarms";
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { alone, consulting, legUp, shown } from "./calls";
 import { everyWord, t, word, type Key } from "./i18n.svelte";
@@ -22,11 +23,12 @@ import type {
   Match,
   Order,
   Service,
+  TakeoverReason,
   WaitReason,
   Welcome,
 } from "./protocol";
 import { Ringer } from "./ringer";
-import { QUESTIONS, alarms, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
+import { QUESTIONS, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
 import { answerable, talking } from "./state";
 import { DeskSocket, OrderRefused } from "./socket";
 import { Sound } from "./sound.svelte";
@@ -84,7 +86,7 @@ class Desk {
   now = $state(Date.now());
 
   sections = $derived(sections(this.board.incidents.values(), this.me?.operator.id ?? ""));
-  alarms = $derived(alarms(this.board.incidents.values(), this.me?.operator.supervisor ?? false));
+  alarms = $derived(alarms(this.board.incidents.values(), this.me?.operator.supervisor ?? false, this.me?.operator.id));
   unrecorded = $derived(unrecorded(this.board.degraded.values()));
   incident = $derived<Incident | null>(this.board.incidents.get(this.selected ?? "") ?? null);
   known = $derived(known(this.board.parts.get(this.selected ?? "") ?? []));
@@ -113,6 +115,7 @@ class Desk {
   #staleAt = 0;
   #asked: Set<string> = new Set();
   #heard: ReadonlySet<string> = new Set();
+  #alarmed: ReadonlySet<string> = new Set();
   #refresh: ReturnType<typeof setTimeout> | undefined;
   readonly #ringer = new Ringer();
   #way: Way = "webrtc";
@@ -307,6 +310,38 @@ class Desk {
   async approve(referral: string, approved: boolean, facts: readonly Fact[], reason: string): Promise<void> {
     if (this.selected === null) return;
     await this.#ask({ do: "approve", incident: this.selected, referral, approved, facts, reason });
+  }
+
+  /** Say by name that somebody has heard of it: of this one, by key of the first that can be acknowledged. */
+  acknowledge(row?: Row): void {
+    const chosen = row ?? this.alarms.find((one) => one.alarm !== null);
+    if (chosen?.alarm) void this.#ask({ do: "acknowledge", incident: chosen.incident.id, alarm: chosen.alarm.alarm });
+  }
+
+  /** Take the selected incident from the operator who has it. */
+  takeOver(reason: TakeoverReason): void {
+    const holder = this.incident?.operator;
+    if (this.selected !== null && holder) void this.#ask({ do: "take_over", incident: this.selected, holder, reason });
+  }
+
+  handOver(to: string, note: string): void {
+    if (this.selected !== null && this.mine) void this.#ask({ do: "hand_over", incident: this.selected, to, note });
+  }
+
+  answerHandover(incident: string, accepted: boolean): void {
+    if (accepted) this.select(incident);
+    void this.#ask({ do: "answer_handover", incident, accepted });
+  }
+
+  /** Offer all that is open to a colleague and take no further calls. */
+  endShift(to: string, note: string): void {
+    this.ready = false;
+    void this.#ask({ do: "end_shift", to, note });
+  }
+
+  /** Ask for somebody to help. */
+  assist(): void {
+    if (this.selected !== null && this.mine) void this.#ask({ do: "assist", incident: this.selected });
   }
 
   async close(disposition: Disposition): Promise<void> {
@@ -515,6 +550,7 @@ class Desk {
       } else if (frame.t === "history" && this.#concerns(frame)) this.#resume();
     }
     window.__sos.state = this.board;
+    window.__sos.sounded = () => this.#ringer.played;
     for (const id of this.board.unknown) this.#learn(id);
     this.#refill();
     this.#ringing();
@@ -652,6 +688,16 @@ class Desk {
     this.#refresh = setTimeout(() => void this.#ask({ do: "open", incident: id }), 120);
   }
 
+  /** Say what has been raised since; whoever had silenced the desk hears it again. */
+  #raised(): void {
+    const rows = this.alarms.flatMap((row) => (row.alarm === null ? [] : [{ id: `${row.incident.id} ${row.alarm.alarm}`, row }]));
+    const fresh = rows.find(({ id }) => !this.#alarmed.has(id));
+    this.#alarmed = new Set(rows.map(({ id }) => id));
+    if (fresh === undefined) return;
+    this.#ringer.wake();
+    this.announced = t("alarm.new", { what: word("alarm_kind", fresh.row.why) });
+  }
+
   /** Sound and announce what waits; during a call only a soft tick in the ear. */
   #ringing(): void {
     const ringing = this.sections.waiting.filter((one) => one.unattended_at !== null && one.state !== "reopened");
@@ -661,9 +707,10 @@ class Desk {
     this.#heard = ids;
     const inCall = this.#voice.incident !== null;
     if (this.phase !== "work") return;
-    const alarmed = this.alarms.length > 0; // nobody is away while a caller has nobody
+    const alarmed = sound(this.alarms); // nobody is away while a caller has nobody
     const called = this.ready && !this.elsewhere ? ring(here, this.me?.desk ?? "") : null;
-    this.#ringer.ring(inCall ? null : alarmed ? "high" : called);
+    this.#ringer.ring(inCall ? alarmed && "soft" : louder(alarmed, called));
+    this.#raised();
     const [first] = fresh;
     if (first === undefined) return;
     this.#ringer.wake();
@@ -749,7 +796,7 @@ function answered(notes: readonly { text: string }[]): Answers {
 
 declare global {
   interface Window {
-    __sos: { pc: RTCPeerConnection | null; state: Board; leg: (incident: string) => string };
+    __sos: { pc: RTCPeerConnection | null; state: Board; leg: (incident: string) => string; sounded?: () => number };
   }
 }
 window.__sos = { pc: null, state: EMPTY, leg: legOf };

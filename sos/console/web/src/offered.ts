@@ -1,6 +1,6 @@
 /** What the page offers an operator to choose from: less than the service understands, in the order in which it is shown. */
 
-import type { Fact } from "./protocol";
+import type { AlarmKind, Fact, TakeoverReason } from "./protocol";
 
 /** What an operator takes as the reason; the law knows more, each with a workflow of its own. */
 export const PATHS = ["life_protection", "agreed", "refused", "third_party"] as const;
@@ -32,3 +32,25 @@ export interface DisclosureRequest {
 /** What an operator can record that an agency said on the telephone. */
 export const AGENCY_SAID = ["heard", "taken_over", "dispatched", "not_our_area", "no_unit_free", "withdrawn"] as const;
 export type AgencySaid = (typeof AGENCY_SAID)[number];
+
+/** Why an operator takes an incident from another. */
+export const TAKEOVER_REASONS = ["no_voice", "asked", "language", "supervision"] as const satisfies readonly TakeoverReason[];
+
+/** Alarms in the order in which they are shown: first behind what somebody may be waiting for help. */
+export const ALARM_KINDS = [
+  "no_voice",
+  "unanswered",
+  "assist",
+  "handover",
+  "no_response",
+  "untold",
+  "told_unattended",
+  "ladder",
+  "handoff_overdue",
+  "referral",
+  "place_unknown",
+  "undecided",
+  "recording",
+  "set_aside",
+  "unclosed",
+] as const satisfies readonly AlarmKind[];

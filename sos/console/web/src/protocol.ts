@@ -22,6 +22,8 @@ export interface Welcome {
   languages: readonly string[];
   /** By tenant; a brand without a pack is missing. */
   brands: Readonly<Record<string, Brand>>;
+  /** Names of the other operators. */
+  colleagues: Readonly<Record<string, string>>;
   /** Whether the house reaches telephone numbers; otherwise the operator dials by hand. */
   dials: boolean;
   /** How this desk takes part in calls. */
@@ -76,6 +78,7 @@ export interface Incident {
   /** Desks ringing now; empty means every desk. */
   desks: readonly string[];
   operator: string | null;
+  handover: Handover | null;
   /** Since when a person of ours is missing; null while somebody has the incident or nobody is needed. */
   unattended_at: string | null;
   /** What has been done since then to find somebody (`attendance.STEPS`). */
@@ -94,12 +97,16 @@ export interface Incident {
   tested: boolean | null;
   /** The place has moved and nobody has looked at it yet. */
   move: Move | null;
+  /** A person has said where it is, at least in words. */
+  place_asked: boolean;
   /** ISO 3166-2 code such as `JP-13`; null while unknown. */
   prefecture: string | null;
   agencies: readonly string[];
   disclosures: readonly Disclosure[];
   consent: ConsentGiven | null;
   referrals: readonly Referral[];
+  /** Those that stand, and the newest of those that were acknowledged, in the order they were raised. */
+  alarms: readonly Alarm[];
   legs: readonly Leg[];
   recordings: readonly Recording[];
   flags: readonly string[];
@@ -125,6 +132,12 @@ export type State = "received" | "ringing" | "in_call" | "handing_over" | "hande
 export type Mode = "live" | "test" | "drill";
 
 export type Trigger = "automatic" | "manual" | "unknown";
+
+/** The operator has offered the incident to a colleague, who has not answered yet. */
+export interface Handover {
+  to: string;
+  at: string;
+}
 
 /** How long the people in the vehicle have been spoken to. */
 export interface ResponseClock {
@@ -244,6 +257,27 @@ export interface Referral {
   /** What the supervisor takes to be so (`routing.law.Fact`). */
   facts: readonly string[];
 }
+
+export interface Alarm {
+  alarm: string;
+  why: AlarmKind;
+  /** The disclosure, referral, recording, reader or operator that it is about; or a reason code. */
+  about: string;
+  raised_at: string;
+  /** null: it has reached no desk yet. */
+  audience: Audience | null;
+  /** Who of them had a desk when it went out. */
+  supervisors: readonly string[];
+  /** Who has acknowledged it; null while it stands. */
+  operator: string | null;
+  acknowledged_at: string | null;
+}
+
+/** What somebody of ours must hear of. */
+export type AlarmKind = "unanswered" | "no_voice" | "no_response" | "undecided" | "place_unknown" | "handoff_overdue" | "ladder" | "unclosed" | "referral" | "untold" | "told_unattended" | "recording" | "set_aside" | "assist" | "handover";
+
+/** At which desks an alarm stands. */
+export type Audience = "supervisors" | "everybody";
 
 export interface Leg {
   leg: string;
@@ -489,6 +523,9 @@ export type Path = "agreed" | "life_protection" | "third_party" | "mass_event" |
 /** What must hold, or must not, beside the two limbs. Each is a tick that somebody answers for. */
 export type Fact = "person_agrees" | "capacity_in_doubt" | "incapable_of_consent" | "third_party_in_danger" | "traffic_in_danger" | "customer_data_needed" | "mass_event" | "asking_all_unreasonable" | "medically_useful" | "needed_to_identify" | "plate_needed" | "supervisor_approved" | "reason_written" | "public_body_asks" | "statutory_task_stated" | "asking_obstructs_task" | "call_back_verified" | "consent_attempted" | "document_on_file" | "two_person_approval" | "legal_sign_off" | "relation_plausible" | "consent_on_file" | "entrusted" | "carrier_data" | "rescue_body_requests" | "grave_danger_imminent" | "location_indispensable" | "recipient_abroad" | "country_whitelisted" | "equivalent_measures" | "told_of_country" | "no_other_basis" | "adequacy_decision" | "user_call" | "acn_trigger" | "good_faith" | "risk_of_death" | "express_authorisation";
 
+/** Why an incident goes from one operator to another. */
+export type TakeoverReason = "no_voice" | "asked" | "language" | "supervision" | "handover";
+
 /** What an operator may have a leg told. */
 export type Notice = "silent" | "joining" | "hold" | "wait";
 
@@ -554,6 +591,12 @@ export type Order =
   | { do: "consent"; incident: string; answer: ConsentAnswer; categories?: readonly Category[]; agency?: string | null }
   | { do: "approve"; incident: string; referral: string; approved: boolean; facts?: readonly Fact[]; reason?: string }
   | { do: "agency_said"; incident: string; disclosure: string; said: string; text?: string }
+  | { do: "acknowledge"; incident: string; alarm: string }
+  | { do: "assist"; incident: string; text?: string }
+  | { do: "take_over"; incident: string; holder: string; reason: TakeoverReason }
+  | { do: "hand_over"; incident: string; to: string; note?: string }
+  | { do: "answer_handover"; incident: string; accepted: boolean }
+  | { do: "end_shift"; to: string; note?: string }
   | { do: "mode"; incident: string; leg: string; held: boolean; muted: boolean; coaching?: string | null }
   | { do: "invite"; incident: string; agency: string }
   | { do: "dial"; incident: string; agency: string; line: string }
@@ -583,8 +626,10 @@ export interface Events {
   PlaceStated: { how: string; located: boolean };
   PlaceDescribed: { source: string; distance_m: number };
   DeskOffered: { desks: readonly string[]; round: number };
-  OperatorAssigned: { operator: string; desk: string };
+  OperatorAssigned: { operator: string; desk: string; taken_from?: string; reason?: TakeoverReason };
   OperatorLost: { operator: string; reason: string };
+  HandoverOffered: { operator: string; to: string };
+  HandoverEnded: { operator: string };
   LegInvited: { leg: string; party: Party; who: string };
   LegDialled: { leg: string; party: Party; who: string; line: string; held?: boolean };
   LegRinging: { leg: string };
@@ -631,6 +676,9 @@ export interface Events {
   AgencyReported: { disclosure: string; status: AgencyStatus };
   PartsRead: { reader: string; categories: readonly Category[]; purpose: string };
   HelpEscalated: { rung: string };
+  AlarmRaised: { alarm: string; why: AlarmKind; about?: string };
+  AlarmShown: { alarm: string; audience: Audience; supervisors?: readonly string[] };
+  AlarmAcknowledged: { alarm: string; operator: string };
   IncidentClosed: { disposition: Disposition; retention: readonly (readonly [Category, string])[] };
   IncidentReopened: object;
   ExportMade: { export: string; categories: readonly Category[] };

@@ -24,6 +24,8 @@ const PATTERNS: Readonly<Record<Exclude<Ring, null>, Pattern>> = {
     every_ms: 2500,
   },
   medium: { pulses: [C4 * 1.5, C4 * 1.25, C4], gaps_s: [0, 0.25, 0.5], length_s: 0.18, level: 0.22, every_ms: 4000 },
+  /** In the ear of somebody who talks. */
+  soft: { pulses: [C4 * 1.5], gaps_s: [0], length_s: 0.2, level: 0.05, every_ms: 8000 },
   low: { pulses: [C4], gaps_s: [0], length_s: 0.2, level: 0.12, every_ms: 16000 },
 };
 const HARMONICS = [1, 0.6, 0.5, 0.4, 0.3] as const;
@@ -33,6 +35,8 @@ export class Ringer {
   #playing: Ring = null;
   #timer: ReturnType<typeof setInterval> | undefined;
   #silentUntil = 0;
+  /** How often anything has sounded. */
+  played = 0;
 
   /** Call inside a click: makes the sound path and plays one test tone. */
   async start(): Promise<void> {
@@ -63,7 +67,7 @@ export class Ringer {
 
   /** A short soft tick in the ear: something happened while the operator talks. */
   tick(): void {
-    this.#play({ pulses: [C4 * 1.5], gaps_s: [0], length_s: 0.2, level: 0.05, every_ms: 0 });
+    this.#play(PATTERNS.soft);
   }
 
   /** Quiet for 30 s; a new call sounds again. */
@@ -79,6 +83,7 @@ export class Ringer {
     const context = this.#context;
     if (context === null) return;
     void context.resume();
+    this.played += 1;
     pattern.pulses.forEach((hertz, index) => {
       const begin = context.currentTime + 0.02 + (pattern.gaps_s[index] ?? 0);
       const envelope = new GainNode(context, { gain: 0 });

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import type { Agency, Degraded, Disclosure, Incident, PartsItem } from "./protocol";
 import {
-  alarms,
   assumed,
   barred,
   byUrgency,
@@ -101,21 +100,6 @@ test("a report that came in while the database is away rings at every desk", () 
   const told: Degraded = { t: "degraded", incident: "i", received_at: "2026-01-01T00:00:00Z", trigger: "automatic", mode: "live", report };
   expect(ring(unrecorded([told]), "d1")).toBe("high");
   expect(ring(unrecorded([{ ...told, mode: "test" }]), "d1")).toBe("low");
-});
-
-test("a supervisor hears of what nobody took in time, every desk of what nobody was found for", () => {
-  const since = { unattended_at: "2026-01-01T00:00:00Z" };
-  const late = incident({ id: "late", ...since, sought: ["ring_all", "unanswered"] });
-  const told = incident({ id: "told", ...since, state: "handing_over", sought: ["nobody"], disclosures: [disclosure({ unattended: true })] });
-  const untold = incident({ id: "untold", ...since, sought: ["nobody"], flags: ["untold"] });
-  const refused = incident({ id: "refused", ...since, sought: ["nobody"], disclosures: [disclosure({ unattended: true, rejected: "no_unit_free" })] });
-  const answered = incident({ id: "answered", operator: "hanako", sought: [] });
-  const all = [answered, late, told, untold, refused];
-
-  const why = (supervisor: boolean): string[] => alarms(all, supervisor).map((one) => `${one.incident.id} ${one.why}`);
-
-  expect(why(false)).toEqual(["refused nobody", "told told", "untold untold"]);
-  expect(why(true)).toEqual([...why(false), "late unanswered"]);
 });
 
 test("suggested agencies stand first, those outside the plan last", () => {
@@ -245,12 +229,9 @@ test("the no-response clock counts down, stands while nobody is spoken to, and i
   expect(assumed({ ...over, response: { ...over.response!, heard: true } })).toBe(false);
 });
 
-test("who does not answer after a crash is told of as silent, and supervisors hear of it when nobody was told", () => {
+test("who does not answer after a crash is told of as silent", () => {
   const response = { limit_ms: 30_000, began_at: null, heard: false, assumed_at: "2026-01-01T00:00:40Z" };
   const silent = incident({ trigger: "automatic", response, passed: ["no_response", "no_response_alarm"] });
 
   expect(likelyNecessity(silent, null, {})).toBe("silence_after_crash");
-  expect(alarms([silent], true).map(({ why }) => why)).toEqual(["unresponsive"]);
-  expect(alarms([silent], false)).toEqual([]);
-  expect(alarms([{ ...silent, response: { ...response, heard: true } }], true)).toEqual([]);
 });

@@ -81,7 +81,7 @@ export function frozen(shown: readonly string[], wanted: readonly Incident[]): I
   return [...wanted].sort((a, b) => (place.get(a.id) ?? shown.length) - (place.get(b.id) ?? shown.length));
 }
 
-export type Ring = "high" | "medium" | "low" | null;
+export type Ring = "high" | "medium" | "low" | "soft" | null;
 
 /** The loudest pattern that anything ringing at this desk asks for. */
 export function ring(waitingIncidents: readonly Incident[], desk: string): Ring {
@@ -90,30 +90,6 @@ export function ring(waitingIncidents: readonly Incident[], desk: string): Ring 
   if (loudest.includes("automatic") || loudest.includes("unknown")) return "high";
   if (loudest.includes("manual")) return "medium";
   return loudest.length > 0 ? "low" : null;
-}
-
-export interface Alarm {
-  incident: Incident;
-  /** `unanswered`: nobody took it in time; `told`: nobody was found, and the house has told an agency; `untold`: nobody
-   * was found and nobody was told; `nobody`: nobody was found, and who was told before has not refused; `unresponsive`:
-   * nobody in the vehicle answers, and no agency has been told. */
-  why: "unanswered" | "told" | "untold" | "nobody" | "unresponsive";
-}
-
-/** What must not be missed at this desk: a supervisor hears of what nobody took in time, everybody of nobody at all. */
-export function alarms(incidents: Iterable<Incident>, supervisor: boolean): Alarm[] {
-  const found: Alarm[] = [];
-  for (const incident of incidents) {
-    if (supervisor && incident.passed.includes("no_response_alarm") && assumed(incident) && !incident.disclosures.length)
-      found.push({ incident, why: "unresponsive" });
-    if (incident.unattended_at === null) continue;
-    if (incident.sought.includes("nobody")) {
-      const told = incident.disclosures.some((one) => one.unattended && pending(one));
-      found.push({ incident, why: told ? "told" : incident.flags.includes("untold") ? "untold" : "nobody" });
-    } else if (supervisor && incident.sought.includes("unanswered")) found.push({ incident, why: "unanswered" });
-  }
-  const last = (one: Alarm): number => (one.why === "unanswered" || one.why === "unresponsive" ? 1 : 0);
-  return found.sort((a, b) => last(a) - last(b) || byUrgency(a.incident, b.incident));
 }
 
 export interface Known {

@@ -9,6 +9,7 @@
 import {
   ACKNOWLEDGEMENTS,
   type Acknowledgement,
+  type Alarm,
   type AnswerAction,
   type Category,
   type ConsentGiven,
@@ -31,7 +32,7 @@ export const TRANSITIONS: Readonly<Record<State | "none", Readonly<Record<string
   none: { IncidentOpened: "received" },
   received: { DeskOffered: "ringing", OperatorAssigned: "in_call" },
   ringing: { DeskOffered: "ringing", OperatorAssigned: "in_call", DisclosureDecided: "handing_over" },
-  in_call: { OperatorLost: "ringing", DisclosureDecided: "handing_over", IncidentClosed: "closed" },
+  in_call: { OperatorAssigned: "in_call", OperatorLost: "ringing", DisclosureDecided: "handing_over", IncidentClosed: "closed" },
   handing_over: {
     OperatorLost: "handing_over",
     OperatorAssigned: "handing_over",
@@ -68,12 +69,15 @@ export function fresh(id: string, tenant: string): Incident {
     planned: false,
     plan_flags: [],
     move: null,
+    place_asked: false,
     located: null,
     prefecture: null,
     agencies: [],
     disclosures: [],
     consent: null,
     referrals: [],
+    alarms: [],
+    handover: null,
     legs: [],
     recordings: [],
     flags: [],
@@ -101,7 +105,7 @@ export function evolve(incident: Incident, event: Happened): Incident {
     after !== undefined && after !== before ? { state: after, changed_at: event.at, passed: [] } : {};
   const opened: Partial<Incident> = before === "none" ? { opened_at: event.at } : {};
   const now = { ...incident, version: incident.version + 1, ...changes, ...moved, ...opened };
-  return { ...now, ...followed(now, event.at), ...answering(now, event) };
+  return { ...now, ...followed(now, event.at), ...answering(now, event), ...alarmed(now, event), ...offered(now, event) };
 }
 
 /** Steps of the search for a person of ours, as `sos/incident/attendance.py` has them. */
@@ -109,6 +113,8 @@ const SEARCH = new Set(["next_desk", "ring_all", "unanswered", "on_call", "nobod
 
 /** Services told beside those who go to the place (`routing/services.py`). */
 const BESIDE = new Set(["hospital", "helicopter"]);
+/** Deadlines that come again in the same state. */
+const AGAIN = new Set(["next_person", "no_voice", "alarm_again", "handover_unanswered"]);
 
 /** Whether somebody of an agency that has taken over is in the conference. */
 const accompanied = (incident: Incident): boolean =>
@@ -160,6 +166,41 @@ const voiceUp = (incident: Incident): boolean =>
 
 const answered = ({ response }: Incident): Partial<Incident> =>
   response === null || response.heard ? {} : { response: { ...response, heard: true } };
+
+/** How `event` changes to whom `incident` is offered (`sos/incident/handover.py`). */
+function offered(incident: Incident, { kind, data, at }: Happened): Partial<Incident> {
+  if (kind === "HandoverOffered") return { handover: { to: text(data, "to"), at } };
+  const ends = ["HandoverEnded", "OperatorAssigned", "OperatorLost", "IncidentClosed"].includes(kind);
+  const over = kind === "HelpEscalated" && data["rung"] === "handover_unanswered";
+  return incident.handover !== null && (ends || over) ? { handover: null } : {};
+}
+
+/** Acknowledged alarms that an incident shows, as in `sos/incident/alarms.py`. */
+const KEPT = 32;
+
+/** What happens to the alarms of `incident` at a time that is shown with it. */
+function alarmed(incident: Incident, { kind, data, at }: Happened): Partial<Incident> {
+  if (kind === "AlarmAcknowledged")
+    return alarmChanged(incident, data, { operator: text(data, "operator"), acknowledged_at: at });
+  if (kind !== "AlarmRaised") return {};
+  const done = incident.alarms.filter((known) => known.operator !== null);
+  const dropped = new Set(done.slice(0, Math.max(0, done.length - KEPT + 1)));
+  const made: Alarm = {
+    alarm: text(data, "alarm"),
+    why: data["why"] as Alarm["why"],
+    about: (data["about"] as string | undefined) ?? "",
+    raised_at: at,
+    audience: null,
+    supervisors: [],
+    operator: null,
+    acknowledged_at: null,
+  };
+  return { alarms: [...incident.alarms.filter((known) => !dropped.has(known)), made] };
+}
+
+function alarmChanged(incident: Incident, data: Data, changes: Partial<Alarm>): Partial<Incident> {
+  return { alarms: incident.alarms.map((known) => (known.alarm === data["alarm"] ? { ...known, ...changes } : known)) };
+}
 
 type Data = Happened["data"];
 type Effect = (incident: Incident, data: Data) => Partial<Incident>;
@@ -231,6 +272,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     registered: (["MED", "FAM"] as const).filter((one) => [...incident.registered, ...categories(data)].includes(one)),
     registered_withheld: categories(data, "withheld"),
   }),
+  PlaceStated: () => ({ place_asked: true }),
   SeverityJudged: (incident, data) => ({
     judged: data["report"] as number,
     urgent: urgent([
@@ -282,6 +324,11 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
       agencies: texts(data, "agencies"),
     },
   }),
+  AlarmShown: (incident, data) =>
+    alarmChanged(incident, data, {
+      audience: data["audience"] as Alarm["audience"],
+      supervisors: texts(data, "supervisors"),
+    }),
   DisclosureReferred: (incident, data) => ({
     referrals: [
       ...incident.referrals,
@@ -376,7 +423,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   }),
   HelpEscalated: (incident, data) => {
     const rung = text(data, "rung");
-    if (rung === "next_person") return {};
+    if (AGAIN.has(rung)) return {};
     const known = SEARCH.has(rung) ? "sought" : "passed";
     return incident[known].includes(rung) ? {} : { [known]: [...incident[known], rung] };
   },

@@ -4,7 +4,7 @@ import en from "./en.json";
 import { age, coordinates, halfWidth, heading, spelt, spoken } from "./format";
 import ja from "./ja.json";
 import { chord } from "./keys";
-import { CONSENTS, NECESSITIES, OTHERS_NECESSITIES, PATHS, TELLABLE } from "./offered";
+import { ALARM_KINDS, CONSENTS, NECESSITIES, OTHERS_NECESSITIES, PATHS, TAKEOVER_REASONS, TELLABLE } from "./offered";
 import { ACKNOWLEDGEMENTS, DISPOSITIONS } from "./protocol";
 import { QUESTIONS } from "./rules";
 import { TRANSITIONS } from "./state";
@@ -29,6 +29,8 @@ test("every code that the service may send has a word", () => {
     ...[...NECESSITIES, ...OTHERS_NECESSITIES].map((code) => `necessity.${code}`),
     ...PATHS.map((code) => `path.${code}`),
     ...TELLABLE.map((code) => `category.${code}`),
+    ...ALARM_KINDS.map((code) => `alarm_kind.${code}`),
+    ...TAKEOVER_REASONS.map((code) => `takeover.${code}`),
     ...QUESTIONS.map((code) => `script.${code}`),
     ...Object.keys(TRANSITIONS).flatMap((code) => (code === "none" ? [] : [`state.${code}`])),
     ...[...kinds].map(([, kind]) => `event.${kind}`),

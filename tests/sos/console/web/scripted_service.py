@@ -305,6 +305,9 @@ class ScriptedService:
                 await self.decide(incident, c.RecordConsent(answer=answer, categories=named), actor=me)
             case "disclose":
                 await self._disclose(incident, order, actor=me)
+            case "acknowledge":
+                heard = c.AcknowledgeAlarm(alarm=order["alarm"], operator="op1", supervisor=self.supervisor)
+                await self.decide(incident, heard, actor=me)
             case "close":
                 closed = c.CloseIncident(disposition=Disposition(order["disposition"]))
                 await self._hang_up_all(incident, closed)
