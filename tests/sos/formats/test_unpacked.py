@@ -127,6 +127,12 @@ async def test_of_a_body_that_unpacks_to_a_gigabyte_no_more_is_read_than_of_any_
         (b"anything", "br"),
         (b"\x00" * 9, "deflate"),
     ],
+    ids=(
+        "not packed",
+        "cut off",
+        "unknown",
+        "nonsense",
+    ),  # what is packed holds the time of day
 )
 async def test_what_cannot_be_unpacked_is_the_senders_fault_at_every_door(service: Service, body: bytes, coding: str):
     headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
