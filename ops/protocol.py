@@ -20,6 +20,8 @@ from msgspec import inspect as shape
 
 from sos.console.frames import NOT_FOLLOWED, AnyFrame, Health, VoiceBy
 from sos.console.orders.contract import AnyOrder
+from sos.console.orders.law import Channel, Due, Revealable, Source
+from sos.console.window import Shown
 from sos.incident.events import OF_THE_REGISTRY, Event
 from sos.incident.model import Acknowledgement, Disposition, Incident
 from sos.incident.report import NamedPlace, StatedPlace
@@ -44,10 +46,18 @@ RENAMED: Mapping[str, str] = MappingProxyType(
 LISTED = (Disposition, Acknowledgement)
 """Enumerations of which the page needs the members and their order."""
 
-BESIDE = (NamedPlace, StatedPlace)
-"""In no frame as types, since parts travel as they are sealed."""
+BESIDE = (NamedPlace, StatedPlace, Due, Shown)
+"""In no frame as types, since parts travel as they are sealed and results as each order has them."""
 
-NAMED: Mapping[str, tuple[object, ...]] = MappingProxyType({"Health": get_args(Health), "VoiceBy": get_args(VoiceBy)})
+NAMED: Mapping[str, tuple[object, ...]] = MappingProxyType(
+    {
+        "Health": get_args(Health),
+        "VoiceBy": get_args(VoiceBy),
+        "Revealable": get_args(Revealable),
+        "MedicalSource": get_args(Source),
+        "AskedBy": get_args(Channel),
+    }
+)
 """Words that have a name and are no enumeration."""
 
 WRITTEN: Mapping[tuple[str, str], str] = MappingProxyType(

@@ -1,9 +1,10 @@
 """What the console needs from the rest of the house; the composition root hands it in."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
+from sos.incident.commands import AnswerRequest
 from sos.incident.disclosure_request import DisclosureRequest
-from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId, Party
+from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId, Party, RequestId
 from sos.journal.journal import Done
 
 
@@ -21,7 +22,33 @@ class Replay(Protocol):
         ...
 
 
+class Medical(Protocol):
+    async def take(
+        self,
+        incident: IncidentId,
+        *,
+        operator: OperatorId,
+        text: str,
+        source: Literal["person", "family", "bystander", "medical_staff"],
+        consent: str = "",
+    ) -> Done:
+        """Write down what somebody says of a person's health."""
+        ...
+
+
+class Requests(Protocol):
+    async def answer(self, incident: IncidentId, request: RequestId, *, operator: OperatorId) -> AnswerRequest:
+        """Ask the law about a request from outside, and record what it says."""
+        ...
+
+
 class Disclose(Protocol):
+    @property
+    def medical(self) -> Medical: ...
+
+    @property
+    def requests(self) -> Requests: ...
+
     async def decide(
         self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, request: DisclosureRequest
     ) -> Done: ...

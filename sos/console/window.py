@@ -4,7 +4,10 @@ Orders act through it: they find the house's parts in ``room``, and what they br
 operator's own.
 """
 
+from collections.abc import Sequence
+
 import msgspec
+from msgspec import Struct
 
 from routing.categories import Category
 from sos.clock import timestamp
@@ -13,7 +16,8 @@ from sos.console.frames import Parts, PartsItem
 from sos.console.hub import Mailbox, message
 from sos.console.room import Room
 from sos.console.sessions import Session
-from sos.errors import Forbidden
+from sos.errors import Forbidden, Refused
+from sos.incident.access import Purpose
 from sos.incident.commands import Command
 from sos.incident.events import (
     AnswerGiven,
@@ -21,16 +25,32 @@ from sos.incident.events import (
     DisclosureDecided,
     ExportMade,
     IncidentReopened,
+    MedicalTaken,
     NoteAdded,
     Recorded,
+    RegisteredDataCopied,
 )
-from sos.incident.model import DeskId, Incident, IncidentId, new_id
+from sos.incident.model import DeskId, Incident, IncidentId, State, new_id
+from sos.journal.sealing import Contents, Part
 
 SHOWN = (Category.LOC, Category.VEH, Category.SEV, Category.TEL, Category.PER, Category.OBS, Category.OWN)
 """What an operator sees of an incident in work."""
 
-WORDS = (NoteAdded, CancelReceived, AnswerGiven, IncidentReopened, ExportMade)
+WORDS = (NoteAdded, MedicalTaken, CancelReceived, AnswerGiven, IncidentReopened, ExportMade)
 """Kinds whose part is somebody's own words, and nothing else."""
+
+
+REVEALED = (NoteAdded, MedicalTaken, RegisteredDataCopied)
+"""Kinds that hold what is shown only to who asks for it."""
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """Something that was revealed, with when it came and from whom."""
+
+    at: str
+    actor: str
+    text: str
+    fields: dict[str, str]
 
 
 class Window:
@@ -62,10 +82,51 @@ class Window:
             raise Forbidden("another operator has this incident", rule="not-yours")
         return state
 
+    async def open(self, incident: IncidentId, *, purpose: Purpose, reason: str = "") -> None:
+        """Serve what is known of the people and the place; that it was opened, and what for, is in the journal first,
+        each time."""
+        read = self.room.journal.read
+        contents = await read(incident, SHOWN, reader=self._actor, purpose=purpose, reason=reason, each_time=True)
+        await self._serve(incident, contents)
+
     async def show(self, incident: IncidentId) -> None:
-        """Serve what is known of the people and the place; the access is in the journal first."""
-        room = self.room
-        contents = await room.journal.read(incident, SHOWN, reader=self._actor, purpose="emergency_handling")
+        """Serve it again, as the one who has it or has opened it: something has come in."""
+        state = await self.state(incident)
+        mine = state.operator == self.operator.id and state.state is not State.CLOSED
+        if not mine and not set(SHOWN) <= state.opened_by(self._actor):
+            raise Refused("open it first")
+        read = self.room.journal.read
+        contents = await read(incident, SHOWN, reader=self._actor, purpose=Purpose.EMERGENCY)
+        await self._serve(incident, contents)
+
+    async def reveal(self, incident: IncidentId, category: Category, *, purpose: Purpose, reason: str) -> list[Shown]:
+        """What lies in one category that is not shown unasked; on the record each time, before it is served."""
+        parts = [
+            part
+            for part in await self.opened(incident, category, purpose=purpose, reason=reason)
+            if isinstance(part.recorded.event, REVEALED)
+        ]
+        return [
+            Shown(
+                at=timestamp(part.recorded.at),
+                actor=part.recorded.actor,
+                text=part.payload.decode() if isinstance(part.recorded.event, WORDS) else "",
+                fields={}
+                if isinstance(part.recorded.event, WORDS)
+                else msgspec.json.decode(part.payload, type=dict[str, str]),
+            )
+            for part in parts
+        ]
+
+    async def opened(
+        self, incident: IncidentId, category: Category, *, purpose: Purpose, reason: str
+    ) -> Sequence[Part]:
+        """The parts of one category; that they were opened, and what for, is in the journal first, each time."""
+        read = self.room.journal.read
+        contents = await read(incident, (category,), reader=self._actor, purpose=purpose, reason=reason, each_time=True)
+        return contents.parts
+
+    async def _serve(self, incident: IncidentId, contents: Contents) -> None:
         items: dict[str, PartsItem] = {}
         for part in contents.parts:
             if isinstance(part.recorded.event, DisclosureDecided):
@@ -76,7 +137,7 @@ class Window:
         told = Parts(incident=incident, items=tuple(items.values()), unreadable=contents.missing)
         self.mailbox.put(message(told))
         self._shown.add(incident)
-        await room.transcript.show(await self.state(incident), self.operator.id, self.mailbox)
+        await self.room.transcript.show(await self.state(incident), self.operator.id, self.mailbox)
 
     @property
     def _actor(self) -> str:

@@ -29,11 +29,12 @@ from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel
 from sos.dispatch.addresses import Addresses
 from sos.dispatch.corrections import Corrections
-from sos.dispatch.disclosure import Disclosures, Policy
+from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.endings import Lasting
 from sos.dispatch.handoff import Handoff, all_forms
 from sos.dispatch.ladder import Times, numbers
 from sos.dispatch.planner import Planner
+from sos.dispatch.policy import Policy
 from sos.dispatch.port import AgencyChannel
 from sos.dispatch.replies import Replies
 from sos.dispatch.signing import public_key, public_text

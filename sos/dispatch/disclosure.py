@@ -19,6 +19,9 @@ from routing.directory import Agency, Directory
 from routing.law import Case, Fact, Obligation, Outcome, Path, RuleBook, Verdict, evaluate
 from routing.services import RECIPIENT, Service
 from sos.dispatch.forms import JSON, digests, forms_for, forms_of, prepare
+from sos.dispatch.medical import MedicalNotes
+from sos.dispatch.policy import Policy
+from sos.dispatch.requests import Requests
 from sos.dispatch.sections import HELD, sections
 from sos.errors import Refused, Unknown
 from sos.incident import requests
@@ -57,21 +60,6 @@ FORMS_WITHIN_S = 3.0
 """How long a decision waits for its forms; a page takes a tenth of a second, and rescue does not wait for a printer."""
 
 
-class Policy(Struct, frozen=True, kw_only=True):
-    """What a brand has promised, and what this customer has asked for."""
-
-    terms: str = ""
-    """Name of the terms in the rule book; empty: the law alone decides."""
-    opt_out: bool | None = False
-    """The customer wants nothing shared; None while nobody can say: then commerce is told nothing."""
-    clauses: Mapping[str, str] = MappingProxyType({})
-    """References that the brand's own pack gives for a path or for ``opt_out_override``: where there are no terms."""
-
-    def keeps_from(self, path: Path) -> bool:
-        """Whether the customer's wish counts on ``path``; where nobody knows it, only commerce loses by caution."""
-        return path is Path.COMMERCIAL if self.opt_out is None else self.opt_out
-
-
 class Disclosures:
     """Decides what agencies are told."""
 
@@ -91,6 +79,9 @@ class Disclosures:
         self._domains = domains
         self._policies = policies
         self._senders = senders
+        self.medical = MedicalNotes(journal, directory=directory, rules=rules)
+        """What comes in, instead of going out."""
+        self.requests = Requests(journal, directory=directory, rules=rules, domains=domains, policy=self.policy)
 
     async def decide(
         self,
@@ -204,7 +195,7 @@ class Disclosures:
         referral: Referral | None = None,
     ) -> "_Judged":
         path = request.path or _ordinary_path(agency.service)
-        policy = await self._policy(state)
+        policy = await self.policy(state)
         case = Case(
             jurisdiction=agency.country,
             path=path,
@@ -224,7 +215,7 @@ class Disclosures:
         verdict = evaluate(case, rules=self.rules, as_of=today)
         return _Judged(agency=agency, case=case, policy=policy, verdict=verdict, referral=referral)
 
-    async def _policy(self, state: Incident) -> Policy:
+    async def policy(self, state: Incident) -> Policy:
         """The tenant's, with what the registry has said of this vehicle over it."""
         policy = self._policies.get(state.tenant, Policy())
         said = recognised(await self._journal.store.stream(state.id))

@@ -667,6 +667,8 @@ class ReadParts(Command, frozen=True, kw_only=True, gc=False):
     reader: str
     categories: tuple[Category, ...]
     purpose: str
+    reason: str = ""
+    """In the reader's own words."""
     each_time: bool = False
     """Written down although this reader has opened these categories before: of sound, something else is heard each
     time."""

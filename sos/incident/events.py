@@ -706,7 +706,10 @@ class AgencyReported(Event, frozen=True, kw_only=True, gc=False):
 
 
 class PartsRead(Event, frozen=True, kw_only=True, gc=False):
-    """Somebody is about to be shown personal data; written before the first byte is served."""
+    """Somebody is about to be shown personal data; written before the first byte is served.
+
+    Parts: OBS, why, in the reader's own words, where they were asked.
+    """
 
     reader: str
     categories: tuple[Category, ...]

@@ -41,6 +41,7 @@ from msgspec.structs import replace
 from routing.categories import Category
 from sos.errors import Refused
 from sos.incident import (
+    access,
     alarms,
     attendance,
     consent,
@@ -827,12 +828,6 @@ def _report_status(incident: Incident, command: c.ReportStatus, now: datetime) -
     return (*_complete(incident, taken, now), *reported)
 
 
-def _read_parts(incident: Incident, command: c.ReadParts, _: datetime) -> Decision:
-    if not command.each_time and set(command.categories) <= incident.opened_by(command.reader):
-        return ()
-    return _facts(e.PartsRead(reader=command.reader, categories=command.categories, purpose=command.purpose))
-
-
 _REAL = (Disposition.HANDED_OVER, Disposition.NO_HELP_NEEDED, Disposition.ABANDONED, Disposition.DUPLICATE)
 
 
@@ -925,7 +920,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         **response.DECIDERS,
         **alarms.DECIDERS,
         **handover.DECIDERS,
-        c.ReadParts: _read_parts,
+        c.ReadParts: access.read,
         c.CloseIncident: _close,
         c.ReopenIncident: _reopen,
         c.RecordExport: _record_export,

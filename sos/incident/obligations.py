@@ -172,8 +172,8 @@ def outcomes(obligation: str) -> frozenset[str]:
 def chased(obligations: tuple[str, ...]) -> Iterator[tuple[Obligation, Chased]]:
     """Those that a person has to meet."""
     for code in obligations:
-        if code in set(Obligation) and isinstance(doer := DOERS[Obligation(code)], Chased):
-            yield Obligation(code), doer
+        if code in set(Obligation) and isinstance(found := DOERS[Obligation(code)], Chased):
+            yield Obligation(code), found
 
 
 def _name(owed: Owed) -> str:
@@ -204,11 +204,11 @@ def _incur(
     if incident.mode is not Mode.LIVE:
         return {}
     owed = {(each.obligation, each.about): each for each in incident.owed}
-    for code, doer in chased(codes):
+    for code, who in chased(codes):
         key = (str(code), PERSON if code in _TO_THE_PERSON else about)
         before = owed.pop((str(code), instead), None) if instead else None
         if key not in owed:
-            fresh = Owed(obligation=str(code), about=key[1], since=at, due_at=at + doer.within, by=by)
+            fresh = Owed(obligation=str(code), about=key[1], since=at, due_at=at + who.within, by=by)
             owed[key] = replace(before, about=key[1], by=by) if before else fresh
     return {"owed": tuple(owed.values())}
 
@@ -221,7 +221,7 @@ def _meet(incident: Incident, about: str, *codes: str) -> dict[str, Any]:
 def _fell_due(incident: Incident, event: e.ObligationDue, at: datetime) -> dict[str, Any]:
     return {
         "owed": tuple(
-            replace(each, late=event.late, due_at=at + _chased(each).again)
+            replace(each, late=event.late, due_at=at + doer(each).again)
             if (each.obligation, each.about) == (event.obligation, event.about)
             else each
             for each in incident.owed
@@ -229,10 +229,11 @@ def _fell_due(incident: Incident, event: e.ObligationDue, at: datetime) -> dict[
     }
 
 
-def _chased(owed: Owed) -> Chased:
-    doer = DOERS[Obligation(owed.obligation)]
-    assert isinstance(doer, Chased)
-    return doer
+def doer(owed: Owed) -> Chased:
+    """Who has to meet it."""
+    found = DOERS[Obligation(owed.obligation)]
+    assert isinstance(found, Chased)
+    return found
 
 
 def followed(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
@@ -273,9 +274,9 @@ def _meet_obligation(incident: Incident, command: c.MeetObligation, _: datetime)
     if owed is None:
         raise Refused("nothing of the kind is owed; somebody has done it already")
     code = Obligation(owed.obligation)
-    if code in NOT_FOR_PEOPLE:
+    if code in NOT_FOR_PEOPLE and incident.referral(owed.about) is not None:
         raise Refused("this is met by a supervisor's answer to the question")
-    if _chased(owed).who is not Who.OPERATOR and not command.supervises:
+    if doer(owed).who is not Who.OPERATOR and not command.supervises:
         raise Forbidden("only a supervisor can say that this was done")
     if code is Obligation.REVIEW_WITHIN_A_DAY and owed.by == command.operator:
         raise Refused("nobody reviews their own decision: another supervisor has to")

@@ -246,13 +246,23 @@ class Journal:
         return replay(Incident(id=incident, tenant=recorded[0].tenant), tuple(recorded))
 
     async def read(
-        self, incident: IncidentId, categories: Sequence[Category], *, reader: str, purpose: str
+        self,
+        incident: IncidentId,
+        categories: Sequence[Category],
+        *,
+        reader: str,
+        purpose: str,
+        reason: str = "",
+        each_time: bool = False,
     ) -> Contents:
         """Show personal data to somebody: the access is in the journal before the first byte is given.
 
+        What was opened by ``reader`` before is not written down again, unless ``each_time``.
         What cannot be opened is named in it, with the reason.
         """
-        command = ReadParts(reader=reader, categories=tuple(sorted(categories)), purpose=purpose)
+        command = ReadParts(
+            reader=reader, categories=tuple(sorted(categories)), purpose=purpose, reason=reason, each_time=each_time
+        )
         await self.execute(incident, command, actor=reader)
         return await self._sealer.unseal(incident, categories)
 

@@ -162,6 +162,17 @@ class Queries:
         async with self._connect() as connection:
             return [(IncidentId(row.stream), row.name) for row in await connection.execute(query)]
 
+    async def waiting(self, prefix: str, *, limit: int) -> Sequence[tuple[IncidentId, str, int]]:
+        """Which deadlines have names that begin so?  The first due first, with the instant in milliseconds."""
+        query = (
+            select(deadlines.c.stream, deadlines.c.name, deadlines.c.due_ms)
+            .where(deadlines.c.name.startswith(prefix, autoescape=True))
+            .order_by(deadlines.c.due_ms)
+            .limit(limit)
+        )
+        async with self._connect() as connection:
+            return [(IncidentId(row.stream), row.name, row.due_ms) for row in await connection.execute(query)]
+
     async def drop_deadline(self, stream: StreamId, name: str, *, due_ms: int) -> None:
         """This one asks for nothing any more; unless it has been set anew meanwhile, to later than ``due_ms``."""
         gone = delete(deadlines).where(

@@ -618,8 +618,8 @@ def passing(name: str) -> c.PassDeadline:
     return c.PassDeadline(name=name)
 
 
-def read_parts(reader: str = "operator:hanako") -> c.ReadParts:
-    return c.ReadParts(reader=reader, categories=(Category.LOC, Category.TEL), purpose="rescue")
+def read_parts(reader: str = "operator:hanako", *, purpose: str = "rescue", reason: str = "") -> c.ReadParts:
+    return c.ReadParts(reader=reader, categories=(Category.LOC, Category.TEL), purpose=purpose, reason=reason)
 
 
 def export() -> c.RecordExport:

@@ -21,9 +21,20 @@ from sos.console.orders.call import (
     ReadBrief,
     WaitLonger,
 )
-from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready
+from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready, Refresh
 from sos.console.orders.handover import AnswerOffer, EndShift, HandOver, TakeIt
 from sos.console.orders.incident import Close, Match, Move, Note, Place, Reopen, TellVehicle
+from sos.console.orders.law import (
+    AnswerToRequest,
+    ApprovalOfRequest,
+    CheckOfRequest,
+    Medical,
+    Meet,
+    Owed,
+    Release,
+    Request,
+    Reveal,
+)
 from sos.console.orders.order import Number, Order
 from sos.console.orders.telling import AgencySaid, Approve, Consent, Disclose
 from sos.console.window import Window
@@ -32,13 +43,15 @@ from sos.formats.body import read
 
 AnyOrder: TypeAlias = (
     # the desk's own
-    Ready | Away | Beat | Answer | Open | History
+    Ready | Away | Beat | Answer | Open | Refresh | History
     # the incident
     | Note | Move | Place | Match | TellVehicle | Close | Reopen
     # whom to tell
     | Disclose | Consent | Approve | AgencySaid
     # whom of ours to call
     | Acknowledge | Assist | TakeIt | HandOver | AnswerOffer | EndShift
+    # what the law asks beside that
+    | Reveal | Medical | Owed | Meet | Request | CheckOfRequest | ApprovalOfRequest | AnswerToRequest | Release
     # the call
     | Mode | Invite | Dial | CallVehicle | GiveNotice | ReadBrief | EndLeg | LeaveCall | Answered | WaitLonger
 )  # fmt: skip

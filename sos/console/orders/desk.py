@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from sos.console.hub import event_message
-from sos.console.orders.order import Id, May, OfIncident, Order
+from sos.console.orders.order import Id, May, OfIncident, Order, Reason
 from sos.console.window import Window
-from sos.errors import Refused
+from sos.errors import Forbidden, Refused
+from sos.incident.access import Purpose
 from sos.incident.commands import TakeIncident
 from sos.incident.model import IncidentId, State
 
@@ -58,12 +59,27 @@ class Answer(Order, frozen=True, kw_only=True, tag="answer"):
         incident = self.incident or await _next(window)
         await window.room.distribution.check_hoard(window.operator.id)
         await window.execute(incident, TakeIncident(operator=window.operator.id, desk=window.desk))
-        await window.show(incident)
+        await window.open(incident, purpose=Purpose.EMERGENCY)
         return {"incident": incident}
 
 
-class Open(OfIncident, frozen=True, tag="open"):
-    """Show what is known of the people and the place."""
+class Open(OfIncident, frozen=True, kw_only=True, tag="open"):
+    """Show what is known of the people and the place.  Each time is on the record, with what it is for."""
+
+    may: ClassVar = May.ANY_DESK
+    works: ClassVar = False
+    purpose: Purpose
+    reason: Reason = ""
+    """Needed where the incident is closed."""
+
+    async def obey(self, window: Window) -> None:
+        if self.purpose is Purpose.SUPERVISION and not window.operator.supervisor:
+            raise Forbidden("only a supervisor supervises")
+        await window.open(self.incident, purpose=self.purpose, reason=self.reason)
+
+
+class Refresh(OfIncident, frozen=True, tag="refresh"):
+    """Show again what was opened: something has come in."""
 
     may: ClassVar = May.ANY_DESK
     works: ClassVar = False

@@ -35,6 +35,7 @@ class May(Enum):
     ANY_DESK = "any desk"
     WHO_HAS_IT = "the operator who has the incident"
     SUPERVISOR = "a supervisor"
+    EITHER = "the operator who has the incident, or a supervisor"
 
 
 class Order(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True):
@@ -61,5 +62,5 @@ class OfIncident(Order, frozen=True, kw_only=True):
 
     async def permit(self, window: Window) -> None:
         await super().permit(window)
-        if self.may is May.WHO_HAS_IT:
+        if self.may is May.WHO_HAS_IT or (self.may is May.EITHER and not window.operator.supervisor):
             await window.own(self.incident)

@@ -21,7 +21,8 @@ WHOLE: dict[str, dict[str, Any]] = {
     "away": {},
     "beat": {},
     "answer": {},
-    "open": {},
+    "open": {"purpose": "emergency_handling"},
+    "refresh": {},
     "history": {},
     "note": {"text": "two are hurt"},
     "move": {"adopted": True},
@@ -40,6 +41,23 @@ WHOLE: dict[str, dict[str, Any]] = {
     "hand_over": {"to": "jiro"},
     "answer_handover": {"accepted": True},
     "end_shift": {"to": "jiro"},
+    "reveal": {"category": "MED", "purpose": "emergency_handling"},
+    "medical": {"text": "diabetic", "source": "family"},
+    "owed": {},
+    "meet": {"obligation": "protected_person", "about": "d-1", "outcome": "done", "words": "the cyclist"},
+    "request": {
+        "recipient": "INV",
+        "path": "inquiry",
+        "scope": ["LOC"],
+        "issuer": "invented station",
+        "person": "invented sergeant",
+        "call_back": "+81300000110",
+        "channel": "letter",
+    },
+    "check_request": {"request": "q-1", "fact": "document_on_file", "words": "read it"},
+    "approve_request": {"request": "q-1"},
+    "answer_request": {"request": "q-1"},
+    "release": {"request": "q-1", "purpose": "review", "reason": "asked about it"},
     "mode": {"leg": "leg-vehicle", "held": True, "muted": False},
     "invite": {"agency": "jp-13-fire"},
     "dial": {"agency": "jp-13-fire", "line": "first"},
@@ -54,7 +72,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 """Each order with all that it must say besides its incident, and nothing else."""
 
 KINDS: dict[str, type[Order]] = {kind.__struct_config__.tag: kind for kind in get_args(contract.AnyOrder)}
-ANYBODY = ("ready", "away", "beat", "answer", "end_shift")
+ANYBODY = ("ready", "away", "beat", "answer", "end_shift", "owed")
 
 
 def sent(do: str, **fields: Any) -> Order:
@@ -155,5 +173,6 @@ async def test_an_order_is_for_those_whom_it_names(do: str, journal: Journal, in
             May.ANY_DESK: set(),
             May.WHO_HAS_IT: {"taro", "jiro"},
             May.SUPERVISOR: {"hanako", "taro"},
+            May.EITHER: {"taro"},
         }[KINDS[do].may]
     )

@@ -16,8 +16,9 @@ from sos.console.room import LanguageOf, Room, no_voice
 from sos.console.sessions import Session
 from sos.console.transcript import Transcript
 from sos.console.window import Window
+from sos.incident.commands import AnswerRequest
 from sos.incident.disclosure_request import DisclosureRequest
-from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId
+from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId, RequestId
 from sos.journal.journal import Done, Journal
 
 
@@ -25,13 +26,27 @@ class Elsewhere:
     """What other rooms do for a desk; here they do nothing and remember what they were asked."""
 
     def __init__(self) -> None:
-        self.requests: list[DisclosureRequest] = []
+        self.wanted: list[DisclosureRequest] = []
         self.heard: list[str] = []
 
     async def decide(
         self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, request: DisclosureRequest
     ) -> Done:
-        self.requests.append(request)
+        self.wanted.append(request)
+        raise NotImplementedError
+
+    @property
+    def medical(self) -> "Elsewhere":
+        return self
+
+    @property
+    def requests(self) -> "Elsewhere":
+        return self
+
+    async def take(self, incident: IncidentId, **_: Any) -> Done:
+        raise NotImplementedError
+
+    async def answer(self, incident: IncidentId, request: RequestId, *, operator: OperatorId) -> AnswerRequest:
         raise NotImplementedError
 
     async def record_spoken(

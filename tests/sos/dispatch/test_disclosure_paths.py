@@ -7,8 +7,9 @@ from routing.brief import Sender, read
 from routing.brief.eido import write_eido
 from routing.categories import Category
 from routing.law import Fact, Path, RuleBook
-from sos.dispatch.disclosure import Disclosures, Policy
+from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.forms import digests, prepare
+from sos.dispatch.policy import Policy
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident.disclosure_request import DisclosureRequest

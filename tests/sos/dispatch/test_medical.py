@@ -6,8 +6,9 @@ import pytest
 from routing.brief import read
 from routing.categories import Category
 from routing.law import Fact, RuleBook
-from sos.dispatch.disclosure import Disclosures, Policy
+from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.medical import MedicalNotes
+from sos.dispatch.policy import Policy
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident.disclosure_request import DisclosureRequest

@@ -7,12 +7,13 @@ import { alarms, louder, sound, type Row } from "./alarms";
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { alone, consulting, legUp, shown } from "./calls";
 import { everyWord, t, word, type Key } from "./i18n.svelte";
-import type { AgencySaid, DisclosureRequest } from "./offered";
+import type { AgencySaid, DisclosureRequest, NoteCategory } from "./offered";
 import type {
   Agency,
   Category,
   AnswerAction,
   Disposition,
+  Due,
   EventFrame,
   Fact,
   FromServer,
@@ -21,9 +22,12 @@ import type {
   Incident,
   Leg,
   Match,
+  MedicalSource,
   Order,
+  Purpose,
   Service,
   TakeoverReason,
+  Shown,
   WaitReason,
   Welcome,
 } from "./protocol";
@@ -40,6 +44,8 @@ export type Dialog =
   | { of: "forward"; agency: string; update?: boolean }
   | { of: "close" }
   | { of: "reopen" }
+  | { of: "open" }
+  | { of: "owed" }
   | { of: "keys" }
   | { of: "logout" }
   | { of: "agencies" }
@@ -239,8 +245,39 @@ class Desk {
     if (given !== undefined) this.#taken(given);
   }
 
+  /** Open the selected incident: to help while it is open; a closed one is asked for with a purpose and a reason. */
   open(): void {
-    if (this.selected !== null) void this.#ask({ do: "open", incident: this.selected });
+    if (this.incident?.state === "closed") this.dialog = { of: "open" };
+    else if (this.selected !== null) void this.#ask({ do: "open", incident: this.selected, purpose: "emergency_handling" });
+  }
+
+  async openFor(purpose: Purpose, reason: string): Promise<void> {
+    if (this.selected === null) return;
+    this.dialog = null;
+    await this.#ask({ do: "open", incident: this.selected, purpose, reason });
+  }
+
+  /** What was registered or said of the person's health or family: shown to who asks, and each time is recorded. */
+  async reveal(category: "MED" | "FAM"): Promise<readonly Shown[]> {
+    if (this.selected === null) return [];
+    const answer = await this.#ask({ do: "reveal", incident: this.selected, category, purpose: "emergency_handling" });
+    return (answer?.result as readonly Shown[] | undefined) ?? [];
+  }
+
+  async medical(text: string, source: MedicalSource): Promise<boolean> {
+    if (this.selected === null || text.trim() === "") return false;
+    return (await this.#ask({ do: "medical", incident: this.selected, text: text.trim(), source })) !== null;
+  }
+
+  /** What the law wants done and nobody has said to be done, the first due first. */
+  async owed(): Promise<readonly Due[]> {
+    const answer = await this.#ask({ do: "owed" });
+    return (answer?.result as readonly Due[] | undefined) ?? [];
+  }
+
+  async meet(owed: Due, outcome: string, words: string): Promise<boolean> {
+    const { incident, obligation, about } = owed;
+    return (await this.#ask({ do: "meet", incident, obligation, about, outcome, words: words.trim() })) !== null;
   }
 
   /** The vehicle's newest place holds, or the one before it. */
@@ -258,9 +295,9 @@ class Desk {
     return (await this.#ask({ do: "place", incident: this.selected, text: at === null ? text : "", latitude, longitude })) !== null;
   }
 
-  async note(text: string): Promise<boolean> {
+  async note(text: string, category: NoteCategory = "OBS"): Promise<boolean> {
     if (this.selected === null || text.trim() === "") return false;
-    const saved = await this.#ask({ do: "note", incident: this.selected, category: "OBS", text: text.trim() });
+    const saved = await this.#ask({ do: "note", incident: this.selected, category, text: text.trim() });
     if (saved !== null) this.said = t("notes.saved");
     return saved !== null;
   }
@@ -685,7 +722,7 @@ class Desk {
   /** Ask again for the contents, once for a burst of events.  The server records the first time only. */
   #refreshed(id: string): void {
     clearTimeout(this.#refresh);
-    this.#refresh = setTimeout(() => void this.#ask({ do: "open", incident: id }), 120);
+    this.#refresh = setTimeout(() => void this.#ask({ do: "refresh", incident: id }), 120);
   }
 
   /** Say what has been raised since; whoever had silenced the desk hears it again. */

@@ -1,6 +1,6 @@
 /** What the page offers an operator to choose from: less than the service understands, in the order in which it is shown. */
 
-import type { AlarmKind, Fact, TakeoverReason } from "./protocol";
+import type { AlarmKind, Category, Fact, MedicalSource, Purpose, TakeoverReason } from "./protocol";
 
 /** What an operator takes as the reason; the law knows more, each with a workflow of its own. */
 export const PATHS = ["life_protection", "agreed", "refused", "third_party"] as const;
@@ -54,3 +54,10 @@ export const ALARM_KINDS = [
   "set_aside",
   "unclosed",
 ] as const satisfies readonly AlarmKind[];
+/** What a closed incident is opened for (`sos/incident/access.py`). */
+export const PURPOSES = ["review", "request", "person", "fault"] as const satisfies readonly Purpose[];
+
+/** What a person hears or sees and writes down; of somebody's health it is written down who says so. */
+export const NOTE_CATEGORIES = ["OBS", "PER", "TEL", "FAM", "VEH", "LOC", "SEV", "OWN"] as const satisfies readonly Category[];
+export type NoteCategory = (typeof NOTE_CATEGORIES)[number];
+export const MEDICAL_SOURCES = ["person", "family", "bystander", "medical_staff"] as const satisfies readonly MedicalSource[];

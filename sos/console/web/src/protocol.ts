@@ -517,6 +517,9 @@ export interface Beat {
   t: "beat";
 }
 
+/** What somebody of ours opens an incident for. */
+export type Purpose = "emergency_handling" | "supervision" | "review" | "request" | "person" | "fault";
+
 /** What the one who asks takes as the reason. Each is a workflow of its own: rows of one never serve another. */
 export type Path = "agreed" | "life_protection" | "third_party" | "mass_event" | "refused" | "public_task" | "property" | "inquiry" | "court_order" | "oral_request" | "family_enquiry" | "hazard_removal" | "commercial" | "carrier_request" | "emergency_use" | "acquire_medical" | "transfer";
 
@@ -525,6 +528,15 @@ export type Fact = "person_agrees" | "capacity_in_doubt" | "incapable_of_consent
 
 /** Why an incident goes from one operator to another. */
 export type TakeoverReason = "no_voice" | "asked" | "language" | "supervision" | "handover";
+
+export type Revealable = "MED" | "FAM";
+
+export type MedicalSource = "person" | "family" | "bystander" | "medical_staff";
+
+/** Recipient classes of the rule table: what a law says about a body depends on what it is, not on its name. */
+export type Recipient = "FIRE" | "POL" | "MED" | "HOSP" | "HELI" | "JCG" | "DHQ" | "FAM" | "RSA" | "INS" | "OEM" | "INV" | "CRT" | "CTR" | "ROAD";
+
+export type AskedBy = "telephone" | "letter" | "mail" | "in_person";
 
 /** What an operator may have a leg told. */
 export type Notice = "silent" | "joining" | "hold" | "wait";
@@ -550,11 +562,27 @@ export interface StatedPlace {
   stated?: string;
 }
 
+/** Something that is owed, as a desk's queue shows it. */
+export interface Due {
+  incident: string;
+  obligation: string;
+  about: string;
+  due_at: string;
+  late: number;
+  who: string;
+  outcomes: readonly string[];
+}
+
+/** Something that was revealed, with when it came and from whom. */
+export interface Shown {
+  at: string;
+  actor: string;
+  text: string;
+  fields: Readonly<Record<string, string>>;
+}
+
 /** Why a brief is read to an agency by machine. */
 export type Telling = "alone" | "asked" | "again";
-
-/** Recipient classes of the rule table: what a law says about a body depends on what it is, not on its name. */
-export type Recipient = "FIRE" | "POL" | "MED" | "HOSP" | "HELI" | "JCG" | "DHQ" | "FAM" | "RSA" | "INS" | "OEM" | "INV" | "CRT" | "CTR" | "ROAD";
 
 /** What the service tells. */
 export type FromServer =
@@ -578,7 +606,8 @@ export type Order =
   | { do: "away" }
   | { do: "beat"; touched?: boolean | null }
   | { do: "answer"; incident?: string | null }
-  | { do: "open"; incident: string }
+  | { do: "open"; incident: string; purpose: Purpose; reason?: string }
+  | { do: "refresh"; incident: string }
   | { do: "history"; incident: string }
   | { do: "note"; incident: string; category?: Category; text: string }
   | { do: "move"; incident: string; adopted: boolean }
@@ -597,6 +626,15 @@ export type Order =
   | { do: "hand_over"; incident: string; to: string; note?: string }
   | { do: "answer_handover"; incident: string; accepted: boolean }
   | { do: "end_shift"; to: string; note?: string }
+  | { do: "reveal"; incident: string; category: Revealable; purpose: Purpose; reason?: string }
+  | { do: "medical"; incident: string; text: string; source: MedicalSource; consent?: string }
+  | { do: "owed" }
+  | { do: "meet"; incident: string; obligation: string; about: string; outcome: string; words: string }
+  | { do: "request"; incident: string; recipient: Recipient; path: Path; scope: readonly Category[]; issuer: string; person: string; call_back: string; provision?: string; reference?: string; document?: string; country?: string; channel: AskedBy; words?: string }
+  | { do: "check_request"; incident: string; request: string; fact: Fact; words: string }
+  | { do: "approve_request"; incident: string; request: string }
+  | { do: "answer_request"; incident: string; request: string }
+  | { do: "release"; incident: string; request: string; purpose: Purpose; reason: string }
   | { do: "mode"; incident: string; leg: string; held: boolean; muted: boolean; coaching?: string | null }
   | { do: "invite"; incident: string; agency: string }
   | { do: "dial"; incident: string; agency: string; line: string }

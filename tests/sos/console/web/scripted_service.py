@@ -291,7 +291,7 @@ class ScriptedService:
                 taken = c.TakeIncident(operator="op1", desk="desk-1")
                 await self.decide(incident, taken, actor=me)
                 return {"incident": incident}
-            case "open":
+            case "open" | "refresh":
                 await self.happen(
                     incident, e.PartsRead(reader=me, categories=(Category.LOC,), purpose="answer"), actor=me
                 )

@@ -1,0 +1,170 @@
+"""Opening is on the record each time; what is owed stands in a queue; what is shown to nobody unasked is revealed."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from routing.categories import Category
+from sos.clock import ManualClock
+from sos.errors import Forbidden, Refused
+from sos.incident import commands as c
+from sos.incident.events import PartsRead
+from sos.incident.model import Disposition, IncidentId, TenantId
+from sos.journal.deadlines import Deadlines
+from sos.journal.journal import Journal
+from tests.journeys import story as s
+from tests.sos.console.test_call_orders import Ears
+from tests.sos.console.window import order, room, window
+
+MEDICAL = b'{"medical":"Mark-MED"}'
+
+
+@pytest.fixture
+async def incident(journal: Journal, clock: ManualClock) -> IncidentId:
+    opened = await journal.open(s.open_incident(), tenant=TenantId("acme"), receipt=b"r" * 32, received_at=clock.now())
+    copied = msgspec.structs.replace(s.copy_registered(), parts={Category.MED: MEDICAL})
+    for command in (copied, s.take("hanako")):
+        await journal.execute(opened.incident, command, actor="system:test")
+    return opened.incident
+
+
+@pytest.fixture
+def desk(journal: Journal):
+    return window(room(journal, Ears()), "hanako", supervisor=False)
+
+
+@pytest.fixture
+def supervisor(journal: Journal):
+    return window(room(journal, Ears()), "jiro", supervisor=True)
+
+
+async def _reads(journal: Journal, incident: IncidentId) -> list[PartsRead]:
+    events = [recorded.event for recorded in await journal.store.stream(incident)]
+    return [event for event in events if isinstance(event, PartsRead)]
+
+
+async def _close(journal: Journal, incident: IncidentId) -> None:
+    await journal.execute(incident, c.CloseIncident(disposition=Disposition.FALSE_ALARM), actor="operator:hanako")
+
+
+async def test_each_opening_is_written_down_with_what_it_is_for_and_a_refresh_is_none(desk, journal, incident):
+    for _ in range(3):
+        await order(desk, "open", incident=incident, purpose="emergency_handling")
+    await order(desk, "refresh", incident=incident)
+
+    reads = await _reads(journal, incident)
+    assert [read.purpose for read in reads] == ["emergency_handling"] * 3
+    assert not {category for read in reads for category in read.categories} & {Category.MED, Category.FAM}
+
+
+async def test_nothing_is_shown_again_to_whom_it_was_not_opened(supervisor, journal, incident):
+    with pytest.raises(Refused, match="open it first"):
+        await order(supervisor, "refresh", incident=incident)
+    await order(supervisor, "open", incident=incident, purpose="supervision")
+    await order(supervisor, "refresh", incident=incident)
+
+    assert [read.purpose for read in await _reads(journal, incident)] == ["supervision"]
+
+
+async def test_an_operator_does_not_supervise(desk, incident):
+    with pytest.raises(Forbidden, match="supervises"):
+        await order(desk, "open", incident=incident, purpose="supervision")
+
+
+async def test_a_closed_incident_is_opened_for_a_purpose_that_outlives_it_and_with_a_reason(desk, journal, incident):
+    await order(desk, "open", incident=incident, purpose="emergency_handling")
+    await _close(journal, incident)
+
+    with pytest.raises(Refused, match="say what it is opened for"):
+        await order(desk, "open", incident=incident, purpose="emergency_handling", reason="to help")
+    with pytest.raises(Refused, match="say why"):
+        await order(desk, "open", incident=incident, purpose="review")
+    with pytest.raises(Refused, match="open it first"):
+        await order(desk, "refresh", incident=incident)
+    await order(desk, "open", incident=incident, purpose="review", reason="Mark-REASON")
+    await order(desk, "open", incident=incident, purpose="person", reason="Mark-REASON")
+
+    assert [read.purpose for read in await _reads(journal, incident)] == ["emergency_handling", "review", "person"]
+    headers = msgspec.json.encode(await journal.store.stream(incident))
+    assert b"Mark-REASON" not in headers
+    words = [part.payload for part in await journal.unseal(incident, (Category.OBS,))]
+    assert len([each for each in words if b"Mark-REASON" in each]) == 2
+
+
+async def test_what_was_registered_is_revealed_to_who_has_it_and_each_time_is_on_the_record(desk, journal, incident):
+    for _ in range(2):
+        shown = await order(desk, "reveal", incident=incident, category="MED", purpose="emergency_handling")
+
+    assert [each.fields for each in shown] == [{"medical": "Mark-MED"}]
+    reads = [(read.reader, read.categories, read.purpose) for read in await _reads(journal, incident)]
+    assert reads == [("operator:hanako", (Category.MED,), "emergency_handling")] * 2
+
+
+async def test_another_operator_reveals_nothing_and_a_supervisor_says_why_once_it_is_over(
+    supervisor, journal, incident
+):
+    other = window(room(journal, Ears()), "taro", supervisor=False)
+    with pytest.raises(Forbidden):
+        await order(other, "reveal", incident=incident, category="MED", purpose="emergency_handling")
+    await _close(journal, incident)
+    with pytest.raises(Refused, match="say why"):
+        await order(supervisor, "reveal", incident=incident, category="MED", purpose="review")
+
+    shown = await order(supervisor, "reveal", incident=incident, category="MED", purpose="review", reason="a complaint")
+
+    assert len(shown) == 1
+
+
+async def test_what_is_owed_stands_in_the_queue_of_every_desk_closed_or_not_until_somebody_has_done_it(
+    desk, supervisor, journal, incident, clock: ManualClock
+):
+    owed = ("review_within_a_day", "protected_person")
+    for command in (s.disclose("d1", obligations=owed), s.acknowledge()):
+        await journal.execute(incident, command, actor="operator:hanako")
+    closed = c.CloseIncident(disposition=Disposition.HANDED_OVER)
+    await journal.execute(incident, closed, actor="operator:hanako")
+
+    listed = await order(desk, "owed")
+    assert [(each.obligation, each.about, each.who, each.late) for each in listed] == [
+        ("protected_person", "d1", "operator", 0),
+        ("review_within_a_day", "d1", "supervisor", 0),
+    ]
+    await clock.advance(timedelta(days=1))
+    await Deadlines(journal).round()
+    assert {(each.obligation, each.late) for each in await order(desk, "owed")} == {
+        ("protected_person", 1),
+        ("review_within_a_day", 1),
+    }
+
+    done = {"incident": incident, "about": "d1"}
+    await order(desk, "meet", **done, obligation="protected_person", outcome="done", words="the cyclist")
+    with pytest.raises(Forbidden):
+        await order(desk, "meet", **done, obligation="review_within_a_day", outcome="in_order", words="fine")
+    await order(supervisor, "meet", **done, obligation="review_within_a_day", outcome="in_order", words="fine")
+
+    assert await order(desk, "owed") == []
+
+
+async def test_a_request_is_taken_down_checked_and_agreed_to_at_the_desk(desk, supervisor, journal, incident):
+    told = await order(
+        desk,
+        "request",
+        incident=incident,
+        recipient="INV",
+        path="inquiry",
+        scope=["LOC"],
+        issuer="invented station",
+        person="invented sergeant",
+        call_back="+81300000110",
+        reference="no. 17",
+        document="ab" * 32,
+        channel="letter",
+    )
+    of = {"incident": incident, "request": told["request"]}
+    await order(desk, "check_request", **of, fact="document_on_file", words="read it")
+    await order(desk, "approve_request", **of)
+    await order(supervisor, "approve_request", **of)
+
+    (asked,) = (await journal.state(incident)).asked
+    assert (asked.approved, asked.supervised, asked.checked) == (("hanako", "jiro"), True, ("document_on_file",))
