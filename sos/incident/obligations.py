@@ -298,3 +298,27 @@ def said(words: str) -> Mapping[Category, bytes]:
 DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(
     {c.MeetObligation: _meet_obligation}
 )
+
+
+# --- the page ----------------------------------------------------------------------------------------------------
+
+
+def table() -> str:
+    """Obligation, who does it, by when, and what or where, for ops/docs/law.md."""
+    lines = ["| obligation | who | by when | what is done, or where it is kept |", "| --- | --- | --- | --- |"]
+    for obligation, doer in DOERS.items():
+        match doer:
+            case Kept(where=where):
+                lines.append(
+                    f"| `{obligation}` | the record | at once | {', '.join(f'`{place}`' for place in where)} |"
+                )
+            case Chased(who=who, within=within, again=again, what=what):
+                times = f"{_short(within)}, then every {_short(again)}"
+                lines.append(f"| `{obligation}` | {who} | {times} | {what} |")
+    return "\n".join(lines)
+
+
+def _short(time: timedelta) -> str:
+    if time.days:
+        return f"{time.days} d"
+    return f"{time // timedelta(hours=1)} h" if time >= timedelta(hours=1) else f"{time // timedelta(minutes=1)} min"
