@@ -171,7 +171,7 @@ def _report(media_type: str) -> Callable[[bytes], object]:
     def decode(data: bytes) -> object:
         found = formats.recognise(data, media_type)
         seen = arrival.judged(found.format.peek(found.content, None), at=NOW)
-        return seen, judged(cleaned(found.format.decode(found.content, NOW)), at=NOW)
+        return seen, judged(cleaned(found.format.decode(found.content)), at=NOW)
 
     return decode
 

@@ -15,7 +15,7 @@ interface Journey {
 
 /** Instants are equal when they are the same moment, however they are written. */
 function comparable(value: unknown, key = ""): unknown {
-  if (typeof value === "string" && key.endsWith("_at")) return Date.parse(value);
+  if (typeof value === "string" && (key === "at" || key.endsWith("_at"))) return Date.parse(value);
   if (Array.isArray(value)) return value.map((one) => comparable(one));
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, comparable(one, name)]));
