@@ -59,6 +59,9 @@ class _Told(msgspec.Struct):
 
 _told = msgspec.json.Decoder(_Told)
 
+_SESSION = "/console/session"
+_LOG_OUT = f"DELETE {_SESSION}"
+
 
 @dataclass
 class House:
@@ -72,6 +75,11 @@ class House:
     cookie: str = ""
     known: dict[str, str] = field(default_factory=dict)
     """What stands for a name in a path, now and then: an incident of ours, an agency, its token."""
+
+    async def log_in(self) -> None:
+        """The operator comes in; what was sent may have been a log-out."""
+        async with aiohttp.request("POST", f"{self.url}{_SESSION}", json={"token": self.keys["operator"]}) as answer:
+            self.cookie = answer.headers["Set-Cookie"].partition(";")[0]
 
 
 @asynccontextmanager
@@ -96,9 +104,7 @@ async def house(data: Path) -> AsyncIterator[House]:
     )
     async with running(settings) as service:
         opened = House(service, keys, _routes(), service.url, port)
-        log_in = f"{service.url}/console/session"
-        async with aiohttp.request("POST", log_in, json={"token": keys["operator"]}) as answer:
-            opened.cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        await opened.log_in()
         agency = AgencyId(next(iter(service.directory.agencies)))
         opened.known["token"] = service.links.inbox(agency).rpartition("/")[2]
         opened.known["eido"] = service.links.eido(agency).rpartition("/")[2]
@@ -178,6 +184,8 @@ class Doors:
             self._figures.fault(target, "no answer", "-", sent)
             return
         self._count(target, status, answer, sent)
+        if target == _LOG_OUT and status < 400:
+            await self._house.log_in()
 
     def _count(self, target: str, status: int, answer: bytes, sent: bytes) -> None:
         figures = self._figures.of(target)

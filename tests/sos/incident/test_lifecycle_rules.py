@@ -281,7 +281,9 @@ def test_closing_ends_the_ground_for_reading_without_a_new_access_event():
 
     made.do(c.CloseIncident(disposition=Disposition.FALSE_ALARM))
 
-    assert made.do(s.read_parts()) == ("PartsRead",)
+    with pytest.raises(Refused, match="say why it is opened"):
+        made.do(s.read_parts())
+    assert made.do(s.read_parts(purpose="review", reason="a complaint")) == ("PartsRead",)
 
 
 @pytest.mark.parametrize("disposition", Disposition)
