@@ -163,7 +163,7 @@ class Desk {
     await this.#enter(factor === "" ? shown : { ...shown, second_factor: factor });
   }
 
-  async #enter(shown: Shown): Promise<void> {
+  async #enter(shown: Credential): Promise<void> {
     this.loginFault = null;
     const accepted = await entered(shown);
     if (accepted === "ok") {
@@ -788,7 +788,7 @@ const WORTH_SAYING: ReadonlySet<string> = new Set([
 ]);
 
 /** What somebody shows to come in. */
-interface Shown {
+interface Credential {
   token?: string;
   code?: string;
   second_factor?: string;
@@ -800,7 +800,7 @@ const REFUSALS = {
   unreachable: "login.failed",
 } as const;
 
-async function entered(shown: Shown): Promise<"ok" | keyof typeof REFUSALS> {
+async function entered(shown: Credential): Promise<"ok" | keyof typeof REFUSALS> {
   const answer = await fetch("/console/session", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
