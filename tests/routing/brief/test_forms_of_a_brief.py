@@ -14,7 +14,7 @@ from lxml import etree
 
 from routing.brief import render_text
 from routing.brief.eido import write_eido
-from routing.brief.fax import _page, japanese, write_fax
+from routing.brief.fax import FACTS, _page, _shown, japanese, write_fax
 from routing.brief.pidf import write_pidf
 from routing.brief.spoken import AT_MOST_S, aloud, digits, grid, seconds, speak, telephone
 from routing.categories import DISCLOSABLE, Category
@@ -321,6 +321,18 @@ def test_the_longest_values_stay_in_their_cells_and_leave_room_for_number_and_wo
     facts = _page(brief)["facts"]
     for name, value in facts:
         assert all(len(run) <= 20 for run in re.findall(r"[!-~]+", name + "\u200b" + value)), value
+
+
+def test_the_table_of_the_sheet_has_room_for_whole_rows_and_no_more():
+    short, long = ("名称", "値"), ("名称", "鹿児島県薩摩川内市上甑町" * 20)
+
+    room = _shown([long] * FACTS)
+
+    assert _shown([short] * FACTS) == FACTS
+    assert room % 2 == 0
+    assert 0 < room < FACTS
+    assert _shown([long] * room) == FACTS
+    assert _shown([*[long] * room, long, short]) == room
 
 
 def test_the_same_brief_gives_the_same_bytes_so_that_its_digest_can_be_checked(made):

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 
 from sos.clock import ManualClock, SystemClock
 from sos.incident.model import TenantId
@@ -25,6 +26,7 @@ from sos.journal.field_log import MOST_ROWS, TOGETHER, FieldLogTable, Oddity
 from sos.journal.journal import Journal
 from sos.journal.store import Store
 from sos.settings import OperatorSettings, RegistrarSettings
+from tests.journeys.story import open_incident
 from tests.sos.intake.field import sample
 from tests.sos.intake.test_doors import bearer, house
 
@@ -105,6 +107,25 @@ async def test_what_comes_again_after_a_crash_or_from_another_process_counts_onc
     await counting.follow(limit=3)
 
     assert [row.reports for row in await counting.rows()] == [5]
+
+
+async def test_of_two_batches_that_overlap_only_what_is_new_is_counted(counting: Counting) -> None:
+    await counting.table.count([(0, odd("acme", "1")), (1, odd("acme", "1"))], through=2)
+    await counting.table.count([(1, odd("acme", "1")), (2, odd("acme", "1"))], through=3)
+
+    assert [row.reports for row in await counting.rows("acme")] == [3]
+
+
+async def test_a_path_that_is_no_path_of_names_is_counted_without_it(counting: Counting) -> None:
+    report = replace(open_incident(), findings=("bad_time:$.Jane Roe 1970", "bad_time:$.location.timestamp"))
+    await counting.journal.open(
+        report, tenant=ACME.id, receipt=sha256(b"odd").digest(), received_at=counting.clock.now()
+    )
+    await written(counting, 1)
+
+    await counting.follow()
+
+    assert sorted(row.field for row in await counting.rows()) == sorted([OTHER, "$.location.timestamp"])
 
 
 async def test_a_sender_that_names_itself_anew_each_time_fills_nothing_but_its_own_bound(counting: Counting) -> None:
