@@ -35,6 +35,7 @@ from sos.calls.on_call import OnCall, Person, with_people
 from sos.calls.port import LegDown, LegUp
 from sos.clock import ManualClock
 from sos.console.acd import Distribution
+from sos.console.alarms import Alarms
 from sos.console.desks import SILENT, Desks
 from sos.dispatch.adapters.simulated import SimulatedChannel
 from sos.dispatch.disclosure import Disclosures
@@ -43,13 +44,15 @@ from sos.dispatch.ladder import number
 from sos.dispatch.planner import Planner
 from sos.dispatch.unattended import Practice, Unattended
 from sos.errors import Refused
-from sos.incident import attendance
+from sos.incident import alarms, attendance, voiceless
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.escalation import called_for
 from sos.incident.lifecycle import deadlines, evolve, propose
 from sos.incident.model import (
     Acknowledgement,
+    AlarmId,
+    Audience,
     ConsentAnswer,
     DeskId,
     EventId,
@@ -75,6 +78,13 @@ COMPARES = timedelta(seconds=5)
 ALONE_FOR = timedelta(seconds=60)
 """The promise: nobody who is up is left without anybody for longer, while a service runs.  What is left out is the time
 without a process, and the ten seconds in which a new one cannot know yet whose desk is dead."""
+
+UNHEARD_FOR = timedelta(seconds=15)
+"""The promise: whoever hears nobody, although somebody has the incident by name, has had others alarmed by then."""
+
+REACHES_A_DESK = timedelta(seconds=5)
+REACHES_EVERY_DESK = timedelta(seconds=40)
+"""The promises of an alarm that nobody acknowledges, while there is a desk: supervisors have thirty seconds."""
 
 CAR = "+81300000001"
 PEOPLE = tuple(Person(id=OperatorId(f"person-{n}"), number=f"+8130000004{n}") for n in range(3))
@@ -116,6 +126,9 @@ class MemoryJournal:
     async def queue(self, *, limit: int, states: Sequence[State]) -> tuple[int, Sequence[Incident]]:
         found = [self.incident] if self.incident.version and self.incident.state in states else []
         return len(found), found[:limit]
+
+    async def alarmed(self, *, limit: int) -> Sequence[Incident]:
+        return [self.incident][:limit] if alarms.standing(self.incident) else []
 
     async def parts_of(self, recorded: e.Recorded) -> Mapping[Category, bytes]:
         return self._parts[recorded.id]
@@ -166,6 +179,9 @@ class Found(Struct, frozen=True, kw_only=True):
     seed: int
     broken: tuple[str, ...]
     kills: int
+    unheard_s: float
+    """The longest that a car heard nobody although somebody had the incident by name."""
+    alarms: int
     longest_s: float
     """The longest that a car that was up had nobody, while a service ran."""
     outcome: str
@@ -200,6 +216,11 @@ class World:
         self.kills = 0
         self.broken: list[str] = []
         self.missed: set[LegId] = set()
+        self.moods = Random(seed + 1_000_003)
+        """Of its own: whose voice comes, and which supervisor answers."""
+        self.unheard = timedelta(0)
+        self.longest_unheard = timedelta(0)
+        self.standing: Counter[AlarmId] = Counter()
 
     # --- the house ---
 
@@ -212,8 +233,10 @@ class World:
         self.handoff = Handoff(journal, directory=DIRECTORY, channels={"portal": self.channel}, dials=True)
         on_call = OnCall(journal, self.people, hang_up=self.provider.end)  # type: ignore[arg-type]
         unattended = Unattended(journal, self.disclosures, DIRECTORY, practice=self.practice)  # type: ignore[arg-type]
+        self.alarms = Alarms(journal, self.desks, supervisors=(OperatorId("hanako"),))  # type: ignore[arg-type]
         self.readers = {
             "distribution": self.distribution.handle,
+            "alarms": self._alarm,
             "on-call": on_call.handle,
             "unattended": unattended.handle,
             "handoff": self.handoff.handle,
@@ -223,6 +246,10 @@ class World:
         for operator, alive in self.alive.items():
             if alive:
                 self.come(operator)
+
+    async def _alarm(self, batch: Sequence[e.Recorded]) -> None:
+        if wanted := [each for each in batch if isinstance(each.event, Alarms.WANTS)]:
+            await self.alarms.handle(wanted)
 
     def come(self, operator: str) -> None:
         desk = DeskId(f"desk-{operator}")
@@ -289,6 +316,8 @@ class World:
         since = self.clock.now() - START
         if since % timedelta(seconds=2) < STEP:
             await self._as_the_house(self.distribution.release_silent)
+            await self._as_the_house(self.distribution.release_voiceless)
+            await self._as_the_house(self.alarms.look)
             await self._as_the_house(self.distribution.distribute)
         if since % COMPARES < STEP:
             await self._as_the_house(self._compare)
@@ -393,6 +422,28 @@ class World:
                     if alive and self.dice.random() < self.keen:
                         self.later(self.dice.uniform(1, 12), lambda operator=operator: self.answers(operator))
 
+    def speak_or_not(self, recorded: e.Recorded) -> None:
+        """Whose voice comes, and who says that an alarm was heard."""
+        match recorded.event:
+            case e.OperatorAssigned(operator=operator) if operator in self.alive and self.moods.random() < 0.6:
+                leg = LegId(f"desk-{operator}-{recorded.n}")
+                self.later(self.moods.uniform(0.5, 14), lambda: self._speaks(leg, operator))
+            case e.OperatorLost(operator=operator):
+                for leg in self.journal.incident.legs:
+                    if leg.party is Party.OPERATOR and leg.who == operator and leg.up:
+                        self.provider.drop(leg.leg)
+            case e.AlarmShown(alarm=alarm, supervisors=supervisors) if supervisors and self.moods.random() < 0.5:
+                heard = c.AcknowledgeAlarm(alarm=alarm, operator=supervisors[0], supervisor=True)
+                actor = f"operator:{supervisors[0]}"
+                self.later(self.moods.uniform(3, 20), lambda: self.outside(heard, actor=actor))
+
+    async def _speaks(self, leg: LegId, operator: str) -> None:
+        if self.journal.incident.operator != operator or not self.alive[operator]:
+            return
+        self.outside(c.InviteLeg(leg=leg, party=Party.OPERATOR, who=operator), actor=f"operator:{operator}")
+        await self.provider.accept(incident=ME, leg=leg, party=Party.OPERATOR, who=operator, offer="v=0", key=bytes(32))
+        self.provider.bring_up(leg)
+
     def telephones(self) -> None:
         """Who has just been dialled, and what they do."""
         for leg, called in tuple(self.provider.dialled.items()):
@@ -460,6 +511,8 @@ class World:
             seed=self.seed,
             broken=tuple(self.broken),
             kills=self.kills,
+            unheard_s=self.longest_unheard.total_seconds(),
+            alarms=self.journal.incident.alarms_raised,
             longest_s=self.longest.total_seconds(),
             outcome=self._outcome(),
             on_call=sum(
@@ -484,8 +537,11 @@ class World:
         self.telephones()
         while self.seen < len(self.journal.events):
             self.react(self.journal.events[self.seen])
+            self.speak_or_not(self.journal.events[self.seen])
             self.seen += 1
-        await self._check(up=up and self.clock.now() >= self.watched_since)
+        watched = up and self.clock.now() >= self.watched_since
+        await self._check(up=watched)
+        self._check_alarms(up=watched)
         await self.clock.advance(STEP)
 
     async def _check(self, *, up: bool) -> None:
@@ -503,6 +559,27 @@ class World:
             self.longest = max(self.longest, self.alone)
             if self.alone == ALONE_FOR + STEP:
                 self.broken.append(f"alone for {self.alone.total_seconds()} s")
+
+    def _check_alarms(self, *, up: bool) -> None:
+        state = self.journal.incident
+        if not voiceless.alone(state):
+            self.unheard = timedelta(0)
+        elif up:
+            self.unheard += STEP
+            self.longest_unheard = max(self.longest_unheard, self.unheard)
+            alarmed = state.voiceless is not None and state.voiceless.alarmed
+            if self.unheard == UNHEARD_FOR + STEP and not alarmed:
+                self.broken.append("heard nobody, and nobody was alarmed")
+        stands = {alarm.alarm: alarm for alarm in alarms.standing(state)}
+        self.standing = Counter({alarm: steps for alarm, steps in self.standing.items() if alarm in stands})
+        if not (up and any(self.alive.values())):
+            return
+        for alarm, known in stands.items():
+            self.standing[alarm] += 1
+            if self.standing[alarm] == REACHES_A_DESK // STEP and known.audience is None:
+                self.broken.append(f"{known.why} reached no desk")
+            if self.standing[alarm] == REACHES_EVERY_DESK // STEP and known.audience is not Audience.EVERYBODY:
+                self.broken.append(f"{known.why}: supervisors said nothing, and nobody else heard")
 
     def _ever_had(self, who: str) -> bool:
         return any(
@@ -568,6 +645,9 @@ def main() -> int:
     print(f"kills {sum(each.kills for each in found)}, calls to people on call {sum(each.on_call for each in found)}")
     longest = sorted(each.longest_s for each in found)
     print(f"longest without anybody: p50 {longest[len(longest) // 2]} s, max {longest[-1]} s")
+    unheard = sorted(each.unheard_s for each in found)
+    print(f"longest behind a name: p50 {unheard[len(unheard) // 2]} s, max {unheard[-1]} s")
+    print(f"alarms {sum(each.alarms for each in found)}")
     for outcome, times in Counter(each.outcome for each in found).most_common():
         print(f"  {outcome:26} {times}")
     broken = [each for each in found if each.broken]

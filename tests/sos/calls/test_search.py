@@ -7,8 +7,11 @@ import pytest
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.port import TALKING
 from sos.incident import attendance
+from sos.incident.commands import PassDeadline
+from sos.incident.deadline import DeadlineName
 from sos.incident.events import HelpEscalated
-from tests.sos.calls.search_world import ALONE_FOR, World
+from sos.incident.lifecycle import deadlines
+from tests.sos.calls.search_world import ALONE_FOR, ME, World
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -50,8 +53,29 @@ class Credulous(World):
         self.provider.place = place_talking  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("house", [Deaf, Credulous])
-async def test_the_promises_are_seen_to_be_broken_by_a_house_that_breaks_them(house: type[World]):
+class Trusting(World):
+    """A house that takes a name for a voice."""
+
+    async def _timers(self) -> None:
+        for name, due in deadlines(self.journal.incident):
+            if due <= self.clock.now() and name != DeadlineName.NO_VOICE:
+                await self.journal.execute(ME, PassDeadline(name=name), actor="timer")
+
+
+class Quiet(World):
+    """A house whose alarms stay with supervisors who say nothing."""
+
+    def build(self) -> None:
+        super().build()
+
+        async def once() -> None:
+            return None
+
+        self.alarms.look = once  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("house", "seen"), [(Deaf, 8), (Credulous, 8), (Trusting, 2), (Quiet, 5)])
+async def test_the_promises_are_seen_to_be_broken_by_a_house_that_breaks_them(house: type[World], seen: int):
     found = [await house(seed).run() for seed in range(30)]
 
-    assert sum(bool(each.broken) for each in found) >= 8
+    assert sum(bool(each.broken) for each in found) >= seen
