@@ -91,13 +91,21 @@ class Window:
 
     async def show(self, incident: IncidentId) -> None:
         """Serve it again, as the one who has it or has opened it: something has come in."""
-        state = await self.state(incident)
-        mine = state.operator == self.operator.id and state.state is not State.CLOSED
-        if not mine and not set(SHOWN) <= state.opened_by(self._actor):
+        if not await self._sees(incident):
             raise Refused("open it first")
         read = self.room.journal.read
         contents = await read(incident, SHOWN, reader=self._actor, purpose=Purpose.EMERGENCY)
         await self._serve(incident, contents)
+
+    async def show_done(self, incident: IncidentId) -> None:
+        """As ``show``, after something was done; nothing for whom it was taken from meanwhile, since that is done."""
+        if await self._sees(incident):
+            await self.show(incident)
+
+    async def _sees(self, incident: IncidentId) -> bool:
+        state = await self.state(incident)
+        mine = state.operator == self.operator.id and state.state is not State.CLOSED
+        return mine or set(SHOWN) <= state.opened_by(self._actor)
 
     async def reveal(self, incident: IncidentId, category: Category, *, purpose: Purpose, reason: str) -> list[Shown]:
         """What lies in one category that is not shown unasked; on the record each time, before it is served."""

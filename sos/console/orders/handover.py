@@ -27,7 +27,7 @@ class TakeIt(OfIncident, frozen=True, kw_only=True, tag="take_over"):
             supervisor=window.operator.supervisor,
         )
         await window.execute(self.incident, command)
-        await window.show(self.incident)
+        await window.show_done(self.incident)
 
 
 class HandOver(OfIncident, frozen=True, kw_only=True, tag="hand_over"):
@@ -51,7 +51,7 @@ class AnswerOffer(OfIncident, frozen=True, kw_only=True, tag="answer_handover"):
         command = AnswerHandover(operator=window.operator.id, desk=window.desk, accepted=self.accepted)
         await window.execute(self.incident, command)
         if self.accepted:
-            await window.show(self.incident)
+            await window.show_done(self.incident)
 
 
 class EndShift(Order, frozen=True, kw_only=True, tag="end_shift"):

@@ -37,7 +37,7 @@ class Note(OfIncident, frozen=True, kw_only=True, tag="note"):
 
     async def obey(self, window: Window) -> None:
         await window.execute(self.incident, AddNote(category=self.category, text=self.text))
-        await window.show(self.incident)
+        await window.show_done(self.incident)
 
 
 class Move(OfIncident, frozen=True, kw_only=True, tag="move"):
@@ -77,7 +77,7 @@ class Place(OfIncident, frozen=True, kw_only=True, tag="place"):
             place=canonical(place),
         )
         await window.execute(self.incident, command)
-        await window.show(self.incident)
+        await window.show_done(self.incident)
 
 
 class Match(OfIncident, frozen=True, kw_only=True, tag="match"):
