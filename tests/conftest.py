@@ -53,6 +53,7 @@ these are marked ``paced``, and ops/test runs one on each core after all that co
 
 ALONE = (
     "tests/sos/assist/test_brief_by_browser.py",
+    "tests/sos/calls/test_media_server.py::test_four_parties",
     "tests/sos/calls/test_two_parties.py",
 )
 """Of real sound, what failed beside other work: no tenth of a second may be missing.  Marked ``alone``, and run one by
@@ -80,7 +81,8 @@ SLOW = (
 """Of the rooms that only compute, what took most of their time: whole countries and every byte.  Marked ``slow``, and
 left by ops/check to ops/test."""
 
-_KEEPING_TIME = {"paced": PACED, "alone": ALONE}
+_KEEPING_TIME = {"alone": ALONE, "paced": PACED}
+"""Marker -> what bears it; what is in both is ``alone``."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -88,7 +90,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     wanted = _KEEPING_TIME.get(config.option.markexpr)
     if wanted is None or not collection_path.is_file():
         return None
-    return None if collection_path.relative_to(ROOT).as_posix().startswith(wanted) else True
+    files = {place.partition("::")[0] for place in wanted}
+    return None if collection_path.relative_to(ROOT).as_posix().startswith(tuple(files)) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,9 +101,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if not iscoroutinefunction(getattr(item, "function", None)):
             continue  # it only computes
-        for name, places in _KEEPING_TIME.items():
-            if place.startswith(places):
-                item.add_marker(getattr(pytest.mark, name))
+        name = next((name for name, places in _KEEPING_TIME.items() if place.startswith(places)), None)
+        if name is not None:
+            item.add_marker(getattr(pytest.mark, name))
 
 
 @pytest.fixture
