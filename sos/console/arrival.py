@@ -22,6 +22,9 @@ MOST_DIGITS = 15
 OPEN = tuple(state for state in State if state is not State.CLOSED)
 
 
+NO_POSITION = f"after is a position of the journal, of at most {MOST_DIGITS} digits: everything is told afresh"
+
+
 def position_of(sent: str) -> int | None:
     """A position of the journal; None asks for a snapshot, and so does what cannot be one."""
     return int(sent) if sent.isascii() and sent.isdecimal() and len(sent) <= MOST_DIGITS else None

@@ -42,10 +42,13 @@ class DeskSocket:
         window = Window(room, self._operator, room.hub.join(), self._session)
         self._session.windows[window.seat] = lambda why: _ended(window, why)
         active = room.desks.arrive(window.desk, name, seat=window.seat, tell=lambda here: _moved(window, here))
-        after = arrival.position_of(request.query.get("after", ""))
+        sent = request.query.get("after", "")
+        after = arrival.position_of(sent)
         tasks = [asyncio.create_task(_send(socket, window.mailbox), name=f"desk-{name}")]
         try:
             arrival.welcome(window, active=active)
+            if sent and after is None:
+                window.mailbox.put(_reply(0, error=Malformed(arrival.NO_POSITION, field="after")))
             if not await _arrive(window, after):
                 tasks.append(asyncio.create_task(_arrive_later(window), name=f"late-{name}"))
             await _listen(socket, window, request)

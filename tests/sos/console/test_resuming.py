@@ -47,3 +47,23 @@ async def test_a_position_that_this_journal_does_not_have_gives_a_fresh_snapshot
 
     assert resumed["incident"] == incident
     assert [each["id"] for each in fresh["incidents"]] == [incident]
+
+
+@pytest.mark.parametrize("after", ["9" * 31, "9" * 5000, "-1", "x"])
+async def test_what_can_be_no_position_is_refused_in_words_and_the_desk_is_told_all_the_same(
+    tmp_path: Path, after: str
+) -> None:
+    settings = Settings(
+        data_dir=str(tmp_path / "house"),
+        port=free_port(),
+        operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=DIGEST),),
+    )
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with running(settings) as service, aiohttp.ClientSession(base_url=service.url, cookie_jar=jar) as desk:
+        await desk.post("/console/session", json={"token": KEY})
+        refused = await heard(service, desk, after, t="reply", id=0)
+        fresh = await heard(service, desk, after, t="snapshot")
+
+    assert (refused["ok"], refused["error"]["type"]) == (False, "Malformed")
+    assert "at most 15 digits" in refused["error"]["detail"]
+    assert fresh["incidents"] == []
