@@ -2,8 +2,8 @@
 
 It is known by the number it calls from, which is a line of it in the directory.  Networks let a caller show any number
 (RFC 8224 says why), so the number alone opens nothing: it leads into the newest open incident of which this agency was
-told and to a person of ours who talks with it, as a leg on the record.  A number of no agency, or of one that was told
-of nothing that is still open, is a vehicle's like any other.
+told and in which a person of ours talks with whoever comes, and no machine reads anything to it (``Leg.called_in``).  A
+number of no agency, or of one that was told of nothing that somebody has, is a vehicle's like any other, and rings.
 """
 
 from collections.abc import Callable, Collection
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from sos.errors import SosError
 from sos.incident.model import AgencyId, Incident, IncidentId, State
+from sos.incident.voice import attended
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()
@@ -50,17 +51,12 @@ class AgencyCallers:
         except SosError as away:  # then the call opens an incident of its own: a person answers all the same
             log.error("agency_caller_unknown", reason=str(away))
             return None
-        found = [(state, agency) for state in told if (agency := _told(state, agencies)) is not None]
+        found = [(state, agency) for state in told if attended(state) and (agency := _told(state, agencies))]
         if not found:
             return None
         state, agency = max(found, key=lambda each: each[0].tried_at or _NEVER)
         log.info("agency_calls_back", incident=state.id, agency=agency, among=len(found))
         return CallsBack(state.id, agency)
-
-
-def nobody(_: str) -> Collection[AgencyId]:
-    """No number is an agency's."""
-    return ()
 
 
 def _told(state: Incident, agencies: Collection[AgencyId]) -> AgencyId | None:

@@ -128,15 +128,19 @@ class Bridge:
         key = await self.expect(incident, leg=leg, party=party, who=who)
         return await self._provider.accept(incident=incident, leg=leg, party=party, who=who, offer=offer, key=key)
 
-    async def expect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> bytes:
+    async def expect(
+        self, incident: IncidentId, *, leg: LegId, party: Party, who: str, called_in: bool = False
+    ) -> bytes:
         """Put on the record that a party is about to be taken in; the data key of what it will say.
 
-        Raises as ``connect``.
+        ``called_in``: it telephoned us, and only its number says who it is.  Raises as ``connect``.
         """
         state = await self._journal.state(incident)
         _may_join(state, leg, party, who)
         actor = party.value if party is Party.VEHICLE else f"{party}:{who}"
-        await self._journal.execute(incident, InviteLeg(leg=leg, party=party, who=who), actor=actor)
+        await self._journal.execute(
+            incident, InviteLeg(leg=leg, party=party, who=who, called_in=called_in), actor=actor
+        )
         return await self._journal.data_key(incident, Category.AUD)
 
     async def trickle(self, leg: LegId, *, ufrag: str, candidates: tuple[str, ...]) -> None:

@@ -259,6 +259,7 @@ class InviteLeg(Command, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
+    called_in: bool = False
 
 
 AUDIO = (Category.AUD,)

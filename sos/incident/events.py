@@ -253,6 +253,8 @@ class LegInvited(Event, frozen=True, kw_only=True, gc=False):
     leg: LegId
     party: Party
     who: str
+    called_in: bool = False
+    """It telephoned us: who it is, only the number says that it shows."""
 
 
 class LegDialled(Event, frozen=True, kw_only=True, gc=False):

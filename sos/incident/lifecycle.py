@@ -609,7 +609,7 @@ def _release(incident: Incident, command: c.ReleaseOperator, _: datetime) -> Dec
 def _invite(incident: Incident, command: c.InviteLeg, _: datetime) -> Decision:
     if incident.leg(command.leg) is not None:
         return ()
-    invited = e.LegInvited(leg=command.leg, party=command.party, who=command.who)
+    invited = e.LegInvited(leg=command.leg, party=command.party, who=command.who, called_in=command.called_in)
     return (e.Draft(event=invited, seals=(Category.AUD,)),)
 
 

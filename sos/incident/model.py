@@ -206,6 +206,8 @@ class Leg(Struct, frozen=True, kw_only=True, gc=False):
     muted: bool = False
     coaching: LegId | None = None
     """The one leg that hears this one."""
+    called_in: bool = False
+    """It telephoned us, known by the number it shows alone: a person may tell it something, no machine."""
     held_for: LegId | None = None
     """Held while this outside party is called, and let go by itself when that leg ends."""
     left: str | None = None

@@ -176,6 +176,8 @@ def _speak_brief(incident: Incident, command: c.SpeakBrief, _: datetime) -> Deci
     elif not known.up or told.rejected is not None or incident.state is State.CLOSED:
         return ()
     if command.why is Telling.ALONE:
+        if known.called_in:  # any caller may show an agency's number
+            return ()
         heard = told.reached is not None and told.reached.rank >= Acknowledgement.HEARD.rank
         if heard or command.disclosure in known.briefs or attended(incident):
             return ()
@@ -242,7 +244,7 @@ def _briefed(incident: Incident, event: e.BriefSpoken) -> dict[str, Any]:
 
 EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
     {
-        e.LegInvited: lambda i, event: _known(i, event, up=False),
+        e.LegInvited: lambda i, event: _known(i, event, up=False, called_in=event.called_in),
         e.LegDialled: lambda i, event: _known(i, event, up=False, held=event.held),
         e.LegRinging: lambda i, event: _changed(i, event.leg, ringing=True),
         e.LegJoined: _joined,

@@ -7,9 +7,9 @@ import pytest
 from sos.calls.agency_callers import AgencyCallers, CallsBack
 from sos.clock import ManualClock
 from sos.incident.commands import CloseIncident, TakeIncident
-from sos.incident.model import AgencyId, DeskId, Disposition, IncidentId, OperatorId
+from sos.incident.model import AgencyId, DeskId, Disposition, IncidentId, OperatorId, Party
 from sos.journal.journal import Journal
-from tests.journeys.story import disclose, reject
+from tests.journeys.story import disclose, join, leave, reject
 from tests.sos.journal.reports import incident
 
 FIRE, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-13-police")
@@ -26,6 +26,7 @@ async def told(journal: Journal, number: int, *agencies: AgencyId) -> IncidentId
     made = await incident(journal, number)
     take = TakeIncident(operator=OperatorId("hanako"), desk=DeskId("desk-1"))
     await journal.execute(made, take, actor="operator:hanako")
+    await journal.execute(made, join("leg-op", Party.OPERATOR, "hanako"), actor="provider:test")
     for place, agency in enumerate(agencies):
         await journal.execute(made, disclose(f"d{number}{place}", agency), actor="operator:hanako")
     return made
@@ -56,3 +57,14 @@ async def test_the_newest_open_incident_that_it_was_told_of(
         await journal.execute(second, reject(each, FIRE if each == "d20" else POLICE), actor="agency")
     await journal.execute(second, CloseIncident(disposition=Disposition.FALSE_ALARM), actor="operator:hanako")
     assert await callers.find(CENTRE) == CallsBack(first, FIRE)
+
+
+async def test_where_no_person_of_ours_is_in_the_call_nobody_is_taken_in_by_the_number_that_is_shown(
+    journal: Journal, callers: AgencyCallers
+):
+    made = await told(journal, 1, FIRE)
+    assert await callers.find(CENTRE) == CallsBack(made, FIRE)
+
+    await journal.execute(made, leave("leg-op"), actor="provider:test")
+
+    assert await callers.find(CENTRE) is None

@@ -138,6 +138,7 @@ async def test_an_agency_that_calls_back_comes_into_what_it_was_told_of(tmp_path
         take = TakeIncident(operator=OperatorId("hanako"), desk=DeskId("desk-1"))
         await journal.execute(incident, take, actor="operator:hanako")
 
+        await story.until(incident, e.LegJoined, party=Party.OPERATOR)
         await emulator.call_in(TOKYO_FIRE, to=VEHICLES)  # told of nothing yet: a caller like any other
         await met(lambda: len(emulator.world.conferences) == 2)
         await journal.execute(incident, disclose("d1", AgencyId("jp-13-fire")), actor="operator:hanako")
@@ -145,6 +146,7 @@ async def test_an_agency_that_calls_back_comes_into_what_it_was_told_of(tmp_path
         leg = LegId(str(uuid5(NAMESPACE_URL, f"twilio:{(await emulator.call_in(TOKYO_FIRE, to=VEHICLES)).sid}")))
 
         recorded = await story.until(incident, e.LegJoined, leg=leg, party=Party.AGENCY, who="jp-13-fire")
+        assert [each.event.called_in for each in recorded if isinstance(each.event, e.LegInvited)][-1]
         assert (await journal.queue(limit=10, states=tuple(State)))[0] == before == 2
         assert not [each for each in recorded if b"+815" in write_header(each)]
     assert emulator.faults == []

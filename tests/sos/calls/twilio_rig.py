@@ -52,7 +52,9 @@ class Switchboard:
         """Clear: the journal writes nothing."""
         self.writes.set()
 
-    async def expect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> bytes:
+    async def expect(
+        self, incident: IncidentId, *, leg: LegId, party: Party, who: str, called_in: bool = False
+    ) -> bytes:
         if self.down is not None:
             raise self.down
         if party is Party.OPERATOR and who != "hanako":

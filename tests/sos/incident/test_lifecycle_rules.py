@@ -12,7 +12,19 @@ from sos.incident import alarms, attendance, place, voice, voiceless
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, decide, diagram, retention
-from sos.incident.model import Acknowledgement, AgencyId, Disposition, Leg, LegId, Mode, Party, Rung, State
+from sos.incident.model import (
+    Acknowledgement,
+    AgencyId,
+    DisclosureId,
+    Disposition,
+    Leg,
+    LegId,
+    Mode,
+    Party,
+    Rung,
+    State,
+    Telling,
+)
 from tests.journeys import story as s
 from tests.journeys.story import Story
 
@@ -443,3 +455,14 @@ def test_nobody_is_held_where_no_person_of_ours_could_let_go_and_a_car_that_is_c
 
     beside = told(s.offer("desk-1"), s.take(), s.join("leg-op", Party.OPERATOR, "hanako"))
     assert beside.do(s.dial("leg-car", "vehicle", Party.VEHICLE)) == ("LegDialled",)
+
+
+def test_no_machine_reads_a_brief_to_who_is_known_by_a_number_alone():
+    for called_in in (False, True):
+        made = told(s.offer("desk-1"), s.take(), s.disclose())
+        made.do(c.InviteLeg(leg=LegId("leg-a"), party=Party.AGENCY, who=s.FIRE, called_in=called_in))
+        made.do(s.join("leg-a", Party.AGENCY, s.FIRE))
+
+        read = c.SpeakBrief(leg=LegId("leg-a"), disclosure=DisclosureId("d1"), language="ja", why=Telling.ALONE)
+
+        assert made.do(read) == (() if called_in else ("BriefSpoken",))

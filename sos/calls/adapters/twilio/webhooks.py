@@ -48,7 +48,9 @@ MOST_FRAME = 64 * 1024
 class Expects(Protocol):
     """Puts on the record that somebody is about to be taken in (``sos.calls.bridge``)."""
 
-    def expect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str) -> Coroutine[Any, Any, bytes]: ...
+    def expect(
+        self, incident: IncidentId, *, leg: LegId, party: Party, who: str, called_in: bool = False
+    ) -> Coroutine[Any, Any, bytes]: ...
 
 
 class Finds(Protocol):
@@ -242,8 +244,12 @@ class TwilioEndpoint:
         leg = _leg_of(call)
         try:
             incident, party, who = await self._about(form, leg)
-            self._write(incident, self._bridge.expect(incident, leg=leg, party=party, who=who))
-            answer = await self._exchange.admit(incident=incident, leg=leg, party=party, who=who, call=call, key=None)
+            key = None
+            if party is Party.VEHICLE:  # no slow journal holds a car up
+                self._write(incident, self._bridge.expect(incident, leg=leg, party=party, who=who))
+            else:  # that it is known by its number alone stands in the journal before it is in the call
+                key = await self._bridge.expect(incident, leg=leg, party=party, who=who, called_in=True)
+            answer = await self._exchange.admit(incident=incident, leg=leg, party=party, who=who, call=call, key=key)
             return _twiml(answer)
         except SosError as away:  # rescue is never blocked: people are reached without us
             log.error("twilio_call_to_people", leg=leg, reason=str(away))

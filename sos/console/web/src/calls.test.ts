@@ -4,7 +4,7 @@ import type { Disclosure, Happened, Incident, Leg, Party } from "./protocol";
 import { fresh } from "./state";
 
 function leg(party: Party, changes: Partial<Leg> = {}): Leg {
-  const known = { leg: `l-${party}`, party, who: party, up: true, ringing: false, held: false, held_for: null, muted: false };
+  const known = { leg: `l-${party}`, party, who: party, up: true, ringing: false, held: false, called_in: false, held_for: null, muted: false };
   return { ...known, coaching: null, left: null, notices: [], briefs: [], ...changes };
 }
 

@@ -290,6 +290,8 @@ export interface Leg {
   muted: boolean;
   /** The one leg that hears this one. */
   coaching: string | null;
+  /** It telephoned us, known by the number it shows alone: a person may tell it something, no machine. */
+  called_in: boolean;
   /** Held while this outside party is called, and let go by itself when that leg ends. */
   held_for: string | null;
   /** Why it is gone; null while it is up or on its way. */
@@ -668,7 +670,7 @@ export interface Events {
   OperatorLost: { operator: string; reason: string };
   HandoverOffered: { operator: string; to: string };
   HandoverEnded: { operator: string };
-  LegInvited: { leg: string; party: Party; who: string };
+  LegInvited: { leg: string; party: Party; who: string; called_in?: boolean };
   LegDialled: { leg: string; party: Party; who: string; line: string; held?: boolean };
   LegRinging: { leg: string };
   LegModeSet: { leg: string; held: boolean; muted: boolean; coaching?: string; while_called?: string };

@@ -293,7 +293,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     flags: incident.flags.filter((flag) => flag !== "untold"),
   }),
   OperatorLost: () => ({ operator: null, desks: [], offers: 0 }),
-  LegInvited: (incident, data) => legKnown(incident, data, { up: false }),
+  LegInvited: (incident, data) => legKnown(incident, data, { up: false, called_in: data["called_in"] === true }),
   LegDialled: (incident, data) => legKnown(incident, data, { up: false, held: data["held"] === true }),
   LegJoined: (incident, data) => legKnown(incident, data, { up: true, ringing: false }),
   LegRinging: (incident, data) => legChanged(incident, data, { ringing: true }),
@@ -481,7 +481,7 @@ function matched(incident: Incident, data: Data, standing: Match["standing"]): P
   return { matches: [...others, made] };
 }
 
-const FRESH_LEG = { up: false, ringing: false, held: false, muted: false, coaching: null, held_for: null, left: null, notices: [], briefs: [] };
+const FRESH_LEG = { up: false, ringing: false, held: false, muted: false, coaching: null, called_in: false, held_for: null, left: null, notices: [], briefs: [] };
 
 function legKnown(incident: Incident, data: Data, changes: Partial<Leg>): Partial<Incident> {
   const leg = text(data, "leg");
