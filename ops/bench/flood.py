@@ -162,6 +162,20 @@ def _show(sent: Sequence[Sent], streams: Mapping[str, Sequence[Recorded]], name:
     print(_line(f"{name} plan", waits(PlanMade)))
 
 
+def _hops(sent: Sequence[Sent], streams: Mapping[str, Sequence[Recorded]]) -> None:
+    """When each kind of event came, after the crash was sent: where the time goes."""
+    after: dict[str, list[float]] = {}
+    for each in sent:
+        seen: set[str] = set()
+        for recorded in streams.get(each.incident or "", ()):
+            kind = type(recorded.event).__name__
+            if kind not in seen:
+                seen.add(kind)
+                after.setdefault(kind, []).append(recorded.at.timestamp() - each.at)
+    hops = sorted((statistics.median(waits), kind, max(waits)) for kind, waits in after.items())
+    print("    hops: " + ", ".join(f"{kind} {median:.2f}/{worst:.2f}" for median, kind, worst in hops))
+
+
 def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -208,6 +222,7 @@ async def measure(name: str, database: str, data: Path, *, times: int, seconds: 
                 streams = await _settled(store, run.neighbour)
                 print(f"{name} {times}x: {len(run.loud)} reports in {sent_in:.1f} s")
                 _show(run.neighbour, streams, "neighbour")
+                _hops(run.neighbour, streams)
                 await asyncio.sleep(max(0.0, began + after_s - time.monotonic()))
                 events = (await store.tree())[0] - before[0]
                 used = _cpu_seconds(process.pid) - cpu
