@@ -113,6 +113,8 @@ class _Arrived(Struct, frozen=True, kw_only=True, gc=False):
     event: str
     receipt: bytes
     at: datetime
+    sender: str = ""
+    """The vehicle as a keyed digest; empty when neither the door nor the report names one."""
 
     @property
     def named_by_crash(self) -> bool:
@@ -262,7 +264,14 @@ class Acceptance:
             event=event,
             receipt=self._receipts.receipt(tenant.id, source, event),
             at=received_at,
+            sender=self._sender(tenant, seen, by),
         )
+
+    def _sender(self, tenant: Tenant, seen: Peek, by: Came) -> str:
+        if by.vehicle is not None:
+            return self._receipts.sender(tenant.id, f"{by.vehicle.id_scheme}:{by.vehicle.id_value}")
+        named = seen.about.vehicle
+        return "" if named is None else self._receipts.sender(tenant.id, f"{named[0]}:{named[1]}")
 
     # --- rule 3 and 4 ---
 
@@ -353,7 +362,11 @@ class Acceptance:
         if arrived.seen.kind is not Kind.REPORT and arrived.receipt not in self._digests:
             arrived = _with_finding(arrived, f"{arrived.seen.kind}:$.type")
         received = await self._reception.open(
-            arrived.command, tenant=arrived.tenant.id, receipt=arrived.receipt, received_at=arrived.at
+            arrived.command,
+            tenant=arrived.tenant.id,
+            receipt=arrived.receipt,
+            received_at=arrived.at,
+            sender=arrived.sender,
         )
         if received.repeat and not await self._same_bytes(arrived, received.incident):
             return await self._changed(arrived, received.incident)
@@ -406,7 +419,11 @@ class Acceptance:
             receipt = self._receipts.receipt(arrived.tenant.id, arrived.source, f"{event}\0after\0{after}")
             own = replace(anew, receipt=receipt)
             received = await self._reception.open(
-                own.command, tenant=own.tenant.id, receipt=own.receipt, received_at=own.at
+                own.command,
+                tenant=own.tenant.id,
+                receipt=own.receipt,
+                received_at=own.at,
+                sender=own.sender,
             )
             if not received.repeat or not await self._over(own, received.incident):
                 break
@@ -430,7 +447,7 @@ class Acceptance:
         else:
             own = _with_finding(own, "id_reused:$.id")
         received = await self._reception.open(
-            own.command, tenant=own.tenant.id, receipt=own.receipt, received_at=own.at
+            own.command, tenant=own.tenant.id, receipt=own.receipt, received_at=own.at, sender=own.sender
         )
         if received.repeat and await self._over(own, received.incident):
             return await self._again(own, received.incident)

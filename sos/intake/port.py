@@ -11,11 +11,14 @@ from sos.journal.journal import Done, Received
 class Reception(Protocol):
     """``Journal`` is one; ``simulated.MemoryReception`` is its twin in memory."""
 
-    async def open(self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime) -> Received:
+    async def open(
+        self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime, sender: str = ""
+    ) -> Received:
         """Open the incident, or find the one ``receipt`` (32 bytes, keyed digest of tenant, source and id) opened.
 
         Returns only when it is durable.  ``Unavailable`` when neither the database nor the spool can keep it: the
-        sender must try again; nothing has been acknowledged.
+        sender must try again; nothing has been acknowledged.  ``sender`` is the vehicle as a keyed digest, empty when
+        nobody knows it.
         """
         ...
 

@@ -39,7 +39,9 @@ class MemoryReception:
         self._by_receipt: dict[bytes, asyncio.Future[IncidentId]] = {}
         self._states: dict[IncidentId, Incident] = {}
 
-    async def open(self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime) -> Received:
+    async def open(
+        self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime, sender: str = ""
+    ) -> Received:
         if self.failing:
             raise self.failing.pop(0)
         known = self._by_receipt.get(receipt)

@@ -1,14 +1,15 @@
 """Incidents beside each other: what waits, fails or floods in one of them holds up no other one.
 
-Within an incident the order of the journal holds; between incidents tenants take turns (``turns``), so a tenant with a
-thousand crashes delays another one's by the few that are under way.  What is under way is known here alone, so the
-cursor of a reader with queues may pass no event that is not done: after a crash everything from the oldest that was
+Within an incident the order of the journal holds; between incidents tenants take turns, and a tenant's vehicles
+(``turns``), so a tenant with a thousand crashes delays another one's by the few that are under way, and a vehicle that
+reports a thousand delays no other of its tenant.  What is under way is known here alone, so the cursor of a reader
+with queues may pass no event that is not done: after a crash everything from the oldest that was
 under way comes again, and whoever acts on the world asks what it did before it does it again.
 """
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
 
 from msgspec import Struct
@@ -41,12 +42,16 @@ class IncidentQueues:
         clock: Clock,
         at_once: int | None = None,
         ahead: int = AHEAD,
+        sender_of: Callable[[IncidentId], Hashable] = lambda incident: incident,
     ) -> None:
-        """``at_once``: events under way at most, of which one tenant has three quarters; None: all that can be.
+        """``sender_of``: the vehicle of an incident, of which a tenant's take turns.
+
+        ``at_once``: events under way at most, of which one tenant has three quarters; None: all that can be.
 
         An incident that rests until its next try is not under way.
         """
         self._handle = handle
+        self._sender_of = sender_of
         self._clock = clock
         self._at_once = at_once
         self._share = None if at_once is None else max(1, at_once * 3 // 4)
@@ -75,7 +80,7 @@ class IncidentQueues:
             return
         queue = _Queue(incident=event.incident, tenant=event.tenant, events=deque([(position, event)]))
         self._queues[event.incident] = queue
-        self._turns.put(queue.tenant, queue)
+        self._turns.put(queue.tenant, queue, of=self._sender_of(queue.incident))
         self._begin()
 
     async def stop(self) -> None:
@@ -115,7 +120,7 @@ class IncidentQueues:
             del self._undone[position]
             self._moved.set()
         if queue.events:
-            self._turns.put(queue.tenant, queue)
+            self._turns.put(queue.tenant, queue, of=self._sender_of(queue.incident))
         else:
             del self._queues[queue.incident]
         self._begin()

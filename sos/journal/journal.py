@@ -15,6 +15,7 @@ from typing import Literal, assert_never
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from recording.keys import KeyStore
 from routing.categories import Category
@@ -30,7 +31,7 @@ from sos.journal.keyring import Keyring, Keys, Shut
 from sos.journal.losses import Losses
 from sos.journal.sealing import Contents, Part, Sealed, Sealer, Stamp, milliseconds
 from sos.journal.spool import Spool, Spooled
-from sos.journal.store import PRACTICE, Append, Appended, Outcome, Overdue, QueueRow, Repeated, Store
+from sos.journal.store import PRACTICE, Append, Appended, Outcome, Overdue, QueueRow, Repeated, Store, Turn
 from sos.journal.stranded import Stranded
 from sos.journal.turns import Turns
 
@@ -163,17 +164,27 @@ class Journal:
             return Done(incident=after, recorded=tuple(recorded))
         raise Conflict(f"{incident} changes faster than a decision can be written")
 
-    async def open(self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime) -> Received:
+    async def open(
+        self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime, sender: str = ""
+    ) -> Received:
         """Make a report durable: in the database, or in the spool when that takes too long.
 
+        ``sender`` is the vehicle as a keyed digest, empty when nobody knows it: a tenant's take turns.
         ``Unavailable`` when neither can keep it.
         """
         if (waiting := self._spool.holds(receipt)) is not None:
             return Received(incident=waiting, repeat=True, durability="spooled")
         incident = IncidentId(new_id())
-        spooled = Spooled(incident=incident, tenant=tenant, receipt=receipt, received_at=received_at, command=command)
+        spooled = Spooled(
+            incident=incident,
+            tenant=tenant,
+            receipt=receipt,
+            received_at=received_at,
+            command=command,
+            sender=sender,
+        )
         opening = _Opening(self, spooled)
-        committed = self._sealer.queue(opening)
+        committed = self._sealer.queue(opening, opening.turn)
         self._waiting[committed] = spooled
         try:
             outcome = await committed
@@ -308,7 +319,7 @@ class Journal:
             reports = await self._spool.waiting()
             turns: Turns[Spooled] = Turns()
             for spooled in reports:
-                turns.put(spooled.tenant, spooled)
+                turns.put(spooled.tenant, spooled, of=spooled.sender or spooled.incident)
             fair, done = list(turns), set[bytes]()
             for start in range(0, len(fair), DRAINED_AT_ONCE):
                 piece = fair[start : start + DRAINED_AT_ONCE]
@@ -330,7 +341,7 @@ class Journal:
 
     async def _write_spooled(self, spooled: Spooled) -> None:
         opening = _Opening(self, spooled)
-        if isinstance(await self._sealer.queue(opening), Appended):
+        if isinstance(await self._sealer.queue(opening, opening.turn), Appended):
             opening.keep()
 
     async def _watch_waiting(self) -> None:
@@ -378,7 +389,8 @@ class Journal:
         drafts = propose(new, spooled.command, now=at)
         after = _after(new, drafts, at=at)
         stamp = _stamp(new, at=at, actor="vehicle", receipt=spooled.receipt)
-        sealed = self._sealer.seal(stamp, drafts, keys=Keys(), row=_row(after), deadlines=_deadlines(after))
+        row = replace(_row(after), sender=spooled.sender)
+        sealed = self._sealer.seal(stamp, drafts, keys=Keys(), row=row, deadlines=_deadlines(after))
         return sealed, after, drafts
 
     def _keep(self, after: Incident, recorded: Sequence[Recorded], drafts: Sequence[Draft]) -> None:
@@ -417,11 +429,13 @@ class Journal:
 class _Opening:
     """A report on its way to the database: sealed when its batch is written, remembered when it is durable."""
 
-    __slots__ = ("_after", "_drafts", "_journal", "_sealed", "_spooled")
+    __slots__ = ("_after", "_drafts", "_journal", "_sealed", "_spooled", "turn")
 
     def __init__(self, journal: Journal, spooled: Spooled) -> None:
         self._journal = journal
         self._spooled = spooled
+        journal.store.senders.note(spooled.incident, spooled.sender)
+        self.turn: Turn = (spooled.tenant, spooled.sender or spooled.incident)
 
     def __call__(self) -> Append:
         self._sealed, self._after, self._drafts = self._journal._seal_opening(self._spooled)

@@ -24,6 +24,7 @@ from sos.incident.model import StreamId
 from sos.journal.connections import given_back
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
+    NOBODY,
     SEQUENCE_BATCH,
     Append,
     Appended,
@@ -33,6 +34,7 @@ from sos.journal.store import (
     Repeated,
     Settled,
     Tail,
+    Turn,
     Waiting,
     conflict,
     settle,
@@ -75,9 +77,10 @@ INSERT INTO data_keys (stream, category, kek, wrapped, first)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::int[])
 """
 _INCIDENTS = """
-INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms)
+INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender)
 SELECT * FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[], $8::smallint[])
+    $1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[], $8::smallint[],
+    $9::text[])
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority, opened_ms = excluded.opened_ms,
     version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms
 """
@@ -144,10 +147,10 @@ class PostgresStore(Queries):
         await given_back(self.engine)
         await self.engine.dispose()
 
-    def append(self, make: Make) -> "asyncio.Future[Outcome]":
+    def append(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
         """Queue the append for the next commit; the future settles when that commit is on disk."""
         self._arrived.set()
-        return self._waiting.put(make)
+        return self._waiting.put(make, turn)
 
     async def news(self, beyond: int) -> None:
         await self._tail.wait(beyond)
@@ -251,6 +254,7 @@ class PostgresStore(Queries):
     async def _insert(self, connection: asyncpg.Connection, accepted: Sequence[Append]) -> None:
         headers = [(a.stream, a.expected + k, header) for a in accepted for k, header in enumerate(a.headers, 1)]
         last = {append.stream: append for append in accepted}
+        first = {append.stream: append.row.sender for append in reversed(accepted)}
         older = [append.stream for append in accepted if append.expected]
         await connection.execute(_INCOMING, *_columns(headers, 3))
         rows = [(a.stream, *part) for a in accepted for part in a.parts]
@@ -269,10 +273,11 @@ class PostgresStore(Queries):
                 a.version,
                 a.row.snapshot,
                 a.row.alarms,
+                first[stream],
             )
             for stream, a in sorted(last.items())
         ]
-        await connection.execute(_INCIDENTS, *_columns(projected, 8))
+        await connection.execute(_INCIDENTS, *_columns(projected, 9))
         if older:
             await connection.execute("DELETE FROM deadlines WHERE stream = ANY($1::text[])", older)
         waits = [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Update, delete, func, null, or_, select, text, union_all, update
+from sqlalchemy import Update, case, delete, func, null, or_, select, text, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -33,7 +33,11 @@ from sos.journal.schema import (
     set_aside,
     tree,
 )
+from sos.journal.senders import Senders
 from sos.journal.store import PRACTICE, Aside, KeyRow, See, Sequenced, Stored
+
+_VEHICLE = case((incidents.c.sender == "", incidents.c.id), else_=incidents.c.sender)
+"""Whose incident it is within its tenant; one that nobody knows is a vehicle of its own."""
 
 OVERTAKES = 4
 """So many calls of another tenant a pressed button may overtake for each step that theirs is more urgent."""
@@ -44,6 +48,7 @@ class Queries:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.senders = Senders()
         self._see: list[See] = []
         self._dialect_insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
@@ -150,15 +155,17 @@ class Queries:
             return frozenset((await connection.execute(select(data_keys.c.kek).distinct())).scalars())
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
-        """Which deadlines have passed?  The oldest of each tenant first, then the second of each."""
-        turn = func.row_number().over(partition_by=incidents.c.tenant, order_by=deadlines.c.due_ms)
+        """Which deadlines have passed?  The oldest of each tenant first, then the second of each; within a tenant its
+        vehicles take turns in the same way."""
+        of_it = func.row_number().over(partition_by=(incidents.c.tenant, _VEHICLE), order_by=deadlines.c.due_ms)
         passed = (
-            select(deadlines.c.stream, deadlines.c.name, deadlines.c.due_ms, turn.label("turn"))
+            select(deadlines.c.stream, deadlines.c.name, deadlines.c.due_ms, incidents.c.tenant, of_it.label("of_it"))
             .join_from(deadlines, incidents, incidents.c.id == deadlines.c.stream, isouter=True)
             .where(deadlines.c.due_ms <= now_ms)
             .subquery()
         )
-        query = select(passed.c.stream, passed.c.name).order_by(passed.c.turn, passed.c.due_ms).limit(limit)
+        turn = func.row_number().over(partition_by=passed.c.tenant, order_by=(passed.c.of_it, passed.c.due_ms))
+        query = select(passed.c.stream, passed.c.name).order_by(turn, passed.c.due_ms).limit(limit)
         async with self._connect() as connection:
             return [(IncidentId(row.stream), row.name) for row in await connection.execute(query)]
 
@@ -242,18 +249,19 @@ class Queries:
         """Which incidents are in these states, the most urgent first?
 
         Tenants take turns: the second crash of one waits behind the first of another, and each step of urgency is
-        worth ``OVERTAKES`` turns.  What is a test or a drill stands behind all that is live.
+        worth ``OVERTAKES`` turns.  Within a tenant its vehicles take turns in the same way: the hundredth crash that
+        one reports stands before no other's.  What is a test or a drill stands behind all that is live.
         """
         among = incidents.c.state.in_(states)
-        urgency = (incidents.c.priority, incidents.c.opened_ms)
-        turn = func.row_number().over(partition_by=incidents.c.tenant, order_by=urgency)
-        ranked = (
-            select(
-                incidents.c.id, incidents.c.snapshot, *urgency, (turn + OVERTAKES * incidents.c.priority).label("rank")
-            )
-            .where(among)
-            .subquery()
+        of_it = func.row_number().over(
+            partition_by=(incidents.c.tenant, _VEHICLE), order_by=(incidents.c.priority, incidents.c.opened_ms)
         )
+        known = (incidents.c.id, incidents.c.tenant, incidents.c.snapshot, incidents.c.priority, incidents.c.opened_ms)
+        nth = select(*known, of_it.label("nth")).where(among).subquery()
+        turn = func.row_number().over(partition_by=nth.c.tenant, order_by=(nth.c.nth, nth.c.priority, nth.c.opened_ms))
+        ranked = select(
+            nth.c.id, nth.c.snapshot, nth.c.priority, nth.c.opened_ms, (turn + OVERTAKES * nth.c.priority).label("rank")
+        ).subquery()
         practice = ranked.c.priority >= PRACTICE
         query = select(ranked.c.id, ranked.c.snapshot)
         query = query.order_by(practice, ranked.c.rank, ranked.c.priority, ranked.c.opened_ms)

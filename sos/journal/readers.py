@@ -100,10 +100,11 @@ class Follower:
         self._saved_at = clock.now()
         self._tried: Counter[EventId] = Counter()
         self._failed_at: dict[TenantId, datetime] = {}
-        queues = (
-            IncidentQueues(self._handle_in_queue, clock=clock, at_once=reader.at_once) if reader.by_incident else None
+        self._queues = (
+            IncidentQueues(self._handle_in_queue, clock=clock, at_once=reader.at_once, sender_of=store.senders.of)
+            if reader.by_incident
+            else None
         )
-        self._queues = queues
         self.running = False
         self.set_aside = 0
         """Events set aside since the start; what still lies there, of earlier runs too, is for ``Asides`` to say."""

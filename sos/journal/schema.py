@@ -121,6 +121,7 @@ incidents = Table(
     Column("version", Integer, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
     Column("alarms", SmallInteger, nullable=False, server_default="0"),
+    Column("sender", Text, nullable=False, server_default=""),
     Index("ix_incidents_queue", "state", "priority", "opened_ms"),
     Index("ix_incidents_alarms", "alarms", sqlite_where=text("alarms > 0"), postgresql_where=text("alarms > 0")),
     sqlite_with_rowid=False,
@@ -128,7 +129,8 @@ incidents = Table(
 """The state ``evolve`` computed, as JSON in ``snapshot``: equal to a replay of the stream, by test.
 
 ``opened_ms`` orders within the priority: the opening, less the head start of whoever is in danger there
-(``sos.incident.urgency``).
+(``sos.incident.urgency``).  ``sender`` is the vehicle that opened it as a keyed digest, empty when none was named: a
+tenant's vehicles take turns.
 """
 
 deadlines = Table(

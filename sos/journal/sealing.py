@@ -21,7 +21,7 @@ from sos.incident.events import Draft, Recorded
 from sos.incident.model import EventId, StreamId, TenantId, new_id
 from sos.journal.keyring import HeldKey, Keyring, Keys, Shut, part_context
 from sos.journal.losses import Losses
-from sos.journal.store import Append, Appended, KeyRow, Make, Outcome, QueueRow, Store
+from sos.journal.store import Append, Appended, KeyRow, Make, Outcome, QueueRow, Store, Turn
 
 
 class Stamp(Struct, frozen=True, kw_only=True, gc=False):
@@ -168,7 +168,8 @@ class Sealer:
         keys = await self.keys(stamp.stream) if needs else Keys()
         sealed = self.seal(stamp, drafts, keys=keys, row=row, deadlines=deadlines)
         try:
-            outcome = await self._store.append(sealed.append)
+            turn = (stamp.tenant, self._store.senders.of(stamp.stream))
+            outcome = await self._store.append(sealed.append, turn)
         except SosError:
             self._keyring.forget(stamp.stream)
             raise
@@ -177,9 +178,9 @@ class Sealer:
             self._keyring.remember(stamp.stream, sealed.keys)
         return sealed.append.recorded, outcome
 
-    def queue(self, make: Make) -> "asyncio.Future[Outcome]":
+    def queue(self, make: Make, turn: Turn) -> "asyncio.Future[Outcome]":
         """Have an append sealed when its batch is written; ``kept`` says later that it is durable."""
-        return self._store.append(make)
+        return self._store.append(make, turn)
 
     def kept(self, sealed: Sealed) -> None:
         """``sealed`` is durable: remember its keys, unless a reader right behind has added to them already."""

@@ -37,6 +37,8 @@ class Spooled(Struct, frozen=True, kw_only=True):
     receipt: bytes
     received_at: datetime
     command: OpenIncident
+    sender: str = ""
+    """The vehicle, as a keyed digest."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -28,6 +28,7 @@ from sos.journal.connections import given_back
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
     BATCH,
+    NOBODY,
     Append,
     Appended,
     Make,
@@ -36,6 +37,7 @@ from sos.journal.store import (
     Repeated,
     Settled,
     Tail,
+    Turn,
     Waiting,
     conflict,
     settle,
@@ -73,8 +75,8 @@ _PARTS = _Insert("parts (stream, n, category, sealed)", 4)
 _KEYS = _Insert("data_keys (stream, category, kek, wrapped, first)", 5)
 _RECEIPTS = _Insert("receipts (receipt, stream)", 2)
 _INCIDENTS = _Insert(
-    "incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms)",
-    8,
+    "incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender)",
+    9,
     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority,"
     " opened_ms = excluded.opened_ms,"
     " version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms",
@@ -120,9 +122,9 @@ class SqliteStore(Queries):
         await given_back(self.engine)
         await self.engine.dispose()
 
-    def append(self, make: Make) -> "asyncio.Future[Outcome]":
+    def append(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
         """Queue the append for the next commit; the future settles when that commit is on disk."""
-        settled = self._waiting.put(make)
+        settled = self._waiting.put(make, turn)
         if self._idle.is_set():
             self._idle.clear()
             asyncio.get_running_loop().call_soon(self._commit_waiting)  # after all that this turn still brings
@@ -293,8 +295,19 @@ class _Writer:
     def _project(self, accepted: Sequence[Append]) -> None:
         """The read-model rows: the last append of a stream in the batch has the last word."""
         last = {append.stream: append for append in accepted}
+        first = {append.stream: append.row.sender for append in reversed(accepted)}
         rows = [
-            (id_, a.row.tenant, a.row.state, a.row.priority, a.row.ranked_ms, a.version, a.row.snapshot, a.row.alarms)
+            (
+                id_,
+                a.row.tenant,
+                a.row.state,
+                a.row.priority,
+                a.row.ranked_ms,
+                a.version,
+                a.row.snapshot,
+                a.row.alarms,
+                first[id_],
+            )
             for id_, a in last.items()
         ]
         self._many(_INCIDENTS, rows)

@@ -7,6 +7,7 @@ Reading goes through SQLAlchemy Core in ``queries``, shared by both.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from routing.categories import Category
 from sos.errors import Conflict, SosError
 from sos.incident.events import Recorded
 from sos.incident.model import EventId, IncidentId, StreamId, TenantId
+from sos.journal.senders import Senders
+from sos.journal.turns import Turns
 
 BATCH = 64
 """Appends per commit at most: `ops/bench/accept` shows no gain beyond, and the last one in line waits longer."""
@@ -46,6 +49,8 @@ class QueueRow(Struct, frozen=True, gc=False):
     snapshot: bytes
     alarms: int = 0
     """How many of its alarms nobody has acknowledged."""
+    sender: str = ""
+    """The vehicle that opened it, as a keyed digest, while it is opened; later rows leave what stands there."""
 
 
 class Append(Struct, frozen=True, kw_only=True, gc=False):
@@ -90,6 +95,9 @@ class Overdue(Struct, frozen=True):
 
 Outcome = Appended | Repeated | Overdue
 
+Turn = tuple[str, str]
+"""Whose an append is: the tenant, and within it the vehicle or the stream."""
+
 Make = Callable[[], Append]
 """Makes an append just before its batch is written: sealing many in one go costs half of sealing each as it comes."""
 
@@ -97,25 +105,28 @@ Waiting = tuple[Append, "asyncio.Future[Outcome]"]
 Settled = tuple["asyncio.Future[Outcome]", Outcome | SosError]
 
 
+NOBODY: Turn = ("", "")
+
+
 class Queue:
-    """What waits for the next commit."""
+    """What waits for the next commit: tenants in turns, and within a tenant its vehicles."""
 
     def __init__(self) -> None:
-        self._made: list[tuple[Make, asyncio.Future[Outcome]]] = []
+        self._made: Turns[tuple[Make, asyncio.Future[Outcome]]] = Turns()
 
     def __bool__(self) -> bool:
         return bool(self._made)
 
-    def put(self, make: Make) -> "asyncio.Future[Outcome]":
+    def put(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
         settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._made.append((make, settled))
+        whose, of = turn
+        self._made.put(whose, (make, settled), of=of)
         return settled
 
     def batch(self) -> list[Waiting]:
         """The next appends, made now.  Those that nobody waits for any more are left out: the spool has them."""
-        taken, self._made = self._made[:BATCH], self._made[BATCH:]
         batch: list[Waiting] = []
-        for make, settled in taken:
+        for make, settled in islice(self._made, BATCH):
             if settled.done():
                 continue
             try:
@@ -177,8 +188,13 @@ class Store(Protocol):
     shared: bool
     """Whether other processes may write to it too, so that a remembered state may be out of date."""
 
-    def append(self, make: Make) -> "asyncio.Future[Outcome]":
-        """Write it durably; the future fails with ``Conflict`` when nothing of it was written.
+    @property
+    def senders(self) -> Senders:
+        """Which vehicle opened which incident, as far as this process knows."""
+        ...
+
+    def append(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
+        """Write it durably when ``turn`` comes; the future fails with ``Conflict`` when nothing of it was written.
 
         The caller may settle the future itself when it will not wait any longer.
         """

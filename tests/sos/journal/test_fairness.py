@@ -159,7 +159,7 @@ async def test_a_crowd_of_deadlines_passes_many_at_once_and_its_neighbours_first
 
     assert await deadlines.round() == AT_ONCE
     assert (await journal.state(last)).state is State.RINGING
-    assert len(await waiting(store)) > AT_ONCE / 2
+    assert len(await waiting(store)) >= 8  # the others' first ones are for the next round, and nobody's second
 
 
 def spooled(number: int, tenant: TenantId, journal: Journal) -> Spooled:
