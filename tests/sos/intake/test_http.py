@@ -327,8 +327,19 @@ async def test_when_nothing_can_be_kept_nothing_is_acknowledged(client: Client, 
     assert status == 202
 
 
+async def test_an_unexpected_failure_on_the_way_is_taken_as_a_report_that_nobody_could_read(
+    client: Client, reception: MemoryReception
+) -> None:
+    reception.failing.append(RuntimeError("secret detail of the inside"))
+
+    status, answer = await post(client, CRASH)
+
+    assert (status, reception.last.readable, reception.last.report) == (202, False, CRASH)
+    assert "secret" not in json.dumps(answer)
+
+
 async def test_an_unexpected_failure_shows_only_its_id(client: Client, reception: MemoryReception) -> None:
-    reception.failing.extend([RuntimeError("secret detail of the inside")] * 2)  # once more where it is kept unread
+    reception.failing += [RuntimeError("secret detail of the inside")] * 2  # and it cannot be kept unread either
 
     status, answer = await post(client, CRASH)
 
