@@ -22,7 +22,7 @@ from sos.console.frames import NOT_FOLLOWED, AnyFrame, Health, VoiceBy
 from sos.console.orders.contract import AnyOrder
 from sos.console.orders.law import Channel, Due, Revealable, Source
 from sos.console.window import Shown
-from sos.incident.events import OF_THE_REGISTRY, Event
+from sos.incident.events import OF_NO_INCIDENT, Event
 from sos.incident.model import Acknowledgement, Disposition, Incident
 from sos.incident.report import NamedPlace, StatedPlace
 
@@ -77,7 +77,7 @@ def page() -> str:
     orders = [writer.order(each) for each in get_args(AnyOrder)]
     for each in BESIDE:
         writer.name(each)
-    kinds = [kind for kind in Event.__subclasses__() if kind not in OF_THE_REGISTRY]
+    kinds = [kind for kind in Event.__subclasses__() if kind not in OF_NO_INCIDENT]
     events = [
         f"  {kind.__name__}: {{ {writer.members(kind, within='; ')} }};".replace("{  }", "object") for kind in kinds
     ]

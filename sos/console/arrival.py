@@ -7,7 +7,7 @@ from sos.console.acd import OWNED
 from sos.console.frames import Agency, Sitting, Welcome
 from sos.console.hub import IN_ONE_GO, event_message, message, snapshot_message
 from sos.console.window import Window
-from sos.incident.events import OF_THE_REGISTRY
+from sos.incident.events import OF_NO_INCIDENT
 from sos.incident.model import AgencyId, State
 
 SNAPSHOT = 500
@@ -82,7 +82,7 @@ async def _resume(window: Window, after: int) -> bool:
         return False
     while missed := await store.follow(after + 1, limit=IN_ONE_GO):
         for recorded in missed:
-            if type(recorded.event) not in OF_THE_REGISTRY:
+            if type(recorded.event) not in OF_NO_INCIDENT:
                 window.mailbox.put(event_message(recorded))
         after += len(missed)
         await asyncio.sleep(0)

@@ -11,7 +11,7 @@ import msgspec
 
 from sos.clock import timestamp
 from sos.console.frames import EventFrame, Frame, Levels, Snapshot
-from sos.incident.events import OF_THE_REGISTRY, Recorded
+from sos.incident.events import OF_NO_INCIDENT, Recorded
 from sos.incident.model import Incident, IncidentId, LegId, OperatorId
 
 MAILBOX = 4096
@@ -77,7 +77,7 @@ class Hub:
         """As a reader: tell every desk."""
         for recorded in batch:
             self.seen = recorded.position if recorded.position is not None else self.seen
-            if self._mailboxes and type(recorded.event) not in OF_THE_REGISTRY:
+            if self._mailboxes and type(recorded.event) not in OF_NO_INCIDENT:
                 self.tell(event_message(recorded))
 
     def of(self, operator: OperatorId, incident: IncidentId) -> Iterator[Mailbox]:

@@ -23,14 +23,17 @@ from sos.incident.model import (
     AlarmKind,
     AnswerAction,
     AnswerId,
+    Area,
     Audience,
     ConsentAnswer,
     DeskId,
     DisclosureId,
     Disposition,
     EventId,
+    HowToTell,
     IncidentId,
     LegId,
+    MassEventId,
     Mode,
     OperatorId,
     Party,
@@ -860,7 +863,98 @@ class RegistryRead(Event, frozen=True, kw_only=True, gc=False):
     """A code of the house, or ``stated``: then it is a part.  (Version 1 had the words here.)"""
 
 
+class MassEventProposed(Event, frozen=True, kw_only=True, gc=False):
+    """More emergencies came in around one place than the house is used to; a supervisor says what it is.
+
+    This kind and the next ones stand in the one stream of mass events, never in an incident's.
+    """
+
+    mass_event: MassEventId
+    area: Area
+    emergencies: int
+    """So many within ``within_s``."""
+    tenants: int
+    """Of so many brands: one alone may be a fault of its firmware."""
+    within_s: int
+
+
+class MassEventDismissed(Event, frozen=True, kw_only=True, gc=False):
+    """A supervisor has looked at what was proposed, and it is none.  Parts: OBS, why, in their own words."""
+
+    mass_event: MassEventId
+    operator: OperatorId
+
+
+class MassEventDeclared(Event, frozen=True, kw_only=True, gc=False):
+    """From now on fairness is by place in ``area``.  Parts: OBS, its name and words about it."""
+
+    mass_event: MassEventId
+    operator: OperatorId
+    area: Area
+    until: datetime
+    """By when somebody has to say whether it goes on."""
+
+
+class MassEventChanged(Event, frozen=True, kw_only=True, gc=False):
+    """It goes on, as it now stands here, complete.  Parts: OBS, its name and words about it."""
+
+    mass_event: MassEventId
+    operator: OperatorId
+    area: Area
+    until: datetime
+
+
+class MassEventEnded(Event, frozen=True, kw_only=True, gc=False):
+    """Parts: OBS, why, in the supervisor's own words."""
+
+    mass_event: MassEventId
+    operator: OperatorId
+
+
+class MassEventOverdue(Event, frozen=True, kw_only=True, gc=False):
+    """Its time has run out and nobody has said whether it goes on; it does, and people are alarmed."""
+
+    mass_event: MassEventId
+
+
+class MassTellingAsked(Event, frozen=True, kw_only=True, gc=False):
+    """One agency has been told much of one place without a person: a supervisor says how it goes on, once."""
+
+    mass_event: MassEventId
+    agency: AgencyId
+    place: str
+    incident: IncidentId
+    """The first that is held."""
+
+
+class MassTellingAnswered(Event, frozen=True, kw_only=True, gc=False):
+    """How the house tells this agency of this place from now on."""
+
+    mass_event: MassEventId
+    agency: AgencyId
+    place: str
+    operator: OperatorId
+    how: HowToTell
+    every_min: int = 0
+    """Between two lists."""
+
+
 OF_THE_REGISTRY: frozenset[type[Event]] = frozenset({RegistryChanged, RegistryRead})
+
+OF_MASS_EVENTS: frozenset[type[Event]] = frozenset(
+    {
+        MassEventProposed,
+        MassEventDismissed,
+        MassEventDeclared,
+        MassEventChanged,
+        MassEventEnded,
+        MassEventOverdue,
+        MassTellingAsked,
+        MassTellingAnswered,
+    }
+)
+
+OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS
 """Kinds that no incident has: whoever follows incidents passes them over."""
 
 KINDS: Mapping[str, type[Event]] = MappingProxyType({kind.__name__: kind for kind in Event.__subclasses__()})

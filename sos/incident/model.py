@@ -34,6 +34,7 @@ RequestId = NewType("RequestId", str)
 TenantId = NewType("TenantId", str)
 AnswerId = NewType("AnswerId", str)
 AlarmId = NewType("AlarmId", str)
+MassEventId = NewType("MassEventId", str)
 
 
 def new_id() -> str:
@@ -397,6 +398,24 @@ class TakeoverReason(StrEnum):
     """A supervisor thinks it right."""
     HANDOVER = "handover"
     """It was offered with a note and accepted."""
+
+
+class HowToTell(StrEnum):
+    """What a supervisor wants done where the house has told one agency much of one place without a person."""
+
+    EACH = "each"
+    LIST = "list"
+    """All that were held, together, every so many minutes."""
+    HOLD = "hold"
+
+
+class Area(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Where a mass event is: within a circle, or in prefectures (ISO 3166-2) and municipalities (five digits)."""
+
+    latitude: float | None = None
+    longitude: float | None = None
+    radius_km: int = 0
+    codes: tuple[str, ...] = ()
 
 
 class Handover(Struct, frozen=True, kw_only=True, gc=False):

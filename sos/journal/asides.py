@@ -14,7 +14,7 @@ import structlog
 from sos.clock import Clock
 from sos.errors import SosError, Unavailable
 from sos.incident.commands import RaiseAlarm
-from sos.incident.events import OF_THE_REGISTRY, AlarmRaised
+from sos.incident.events import OF_NO_INCIDENT, AlarmRaised
 from sos.incident.model import AlarmKind, IncidentId
 from sos.journal.journal import Journal
 from sos.journal.store import Aside, Store
@@ -28,7 +28,7 @@ EVERY = timedelta(seconds=2)
 
 ACTOR = "system:set-aside"
 
-UNALARMED = OF_THE_REGISTRY | {AlarmRaised}
+UNALARMED = OF_NO_INCIDENT | {AlarmRaised}
 """Kinds of which the health strip alone tells: no incident has them, or an alarm about them would lead to the next."""
 
 

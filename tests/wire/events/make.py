@@ -5,6 +5,7 @@ versions stay: what was once in a journal must be readable for ever.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,8 +13,34 @@ from msgspec.structs import replace
 from routing.categories import Category
 from sos.incident import commands as c
 from sos.incident.codec import write_header
-from sos.incident.events import VERSIONS, Recorded, RegistryChanged, RegistryRead
-from sos.incident.model import ConsentAnswer, Disposition, LegId, Mode, Party, RecordingId, Rung
+from sos.incident.events import (
+    VERSIONS,
+    Event,
+    MassEventChanged,
+    MassEventDeclared,
+    MassEventDismissed,
+    MassEventEnded,
+    MassEventOverdue,
+    MassEventProposed,
+    MassTellingAnswered,
+    MassTellingAsked,
+    Recorded,
+    RegistryChanged,
+    RegistryRead,
+)
+from sos.incident.model import (
+    Area,
+    ConsentAnswer,
+    Disposition,
+    HowToTell,
+    LegId,
+    MassEventId,
+    Mode,
+    OperatorId,
+    Party,
+    RecordingId,
+    Rung,
+)
 from tests.journeys import story as s
 
 HERE = Path(__file__).resolve().parent
@@ -136,7 +163,7 @@ def samples() -> Mapping[str, bytes]:
     told.recorded += alarmed.recorded[1:] + passed_on.recorded[1:]
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += helped.recorded[1:]
-    told.recorded += _of_the_registry(told)
+    told.recorded += _of_the_registry(told) + _of_mass_events(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}
 
@@ -149,6 +176,25 @@ def _of_the_registry(told: s.Story) -> list[Recorded]:
         RegistryRead(subject="vehicle", reader="registrar:dealer", categories=(Category.VEH,), purpose="stated"),
     )
     return [replace(told.recorded[0], event=event, actor="registrar:dealer", commitments={}) for event in events]
+
+
+def _of_mass_events(told: s.Story) -> list[Recorded]:
+    """Events of the stream of mass events."""
+    one, by = MassEventId("mass-event-1"), OperatorId("hanako")
+    area = Area(latitude=35.68, longitude=139.77, radius_km=30)
+    until = datetime(2026, 1, 1, 15, tzinfo=UTC)
+    of = {"mass_event": one, "agency": s.FIRE, "place": "13104"}
+    events: tuple[Event, ...] = (
+        MassEventProposed(mass_event=one, area=area, emergencies=12, tenants=3, within_s=600),
+        MassEventDismissed(mass_event=one, operator=by),
+        MassEventDeclared(mass_event=one, operator=by, area=area, until=until),
+        MassEventChanged(mass_event=one, operator=by, area=Area(codes=("JP-13", "14100")), until=until),
+        MassEventEnded(mass_event=one, operator=by),
+        MassEventOverdue(mass_event=one),
+        MassTellingAsked(**of, incident=told.recorded[0].incident),
+        MassTellingAnswered(**of, operator=by, how=HowToTell.LIST, every_min=10),
+    )
+    return [replace(told.recorded[0], event=event, actor="operator:hanako", commitments={}) for event in events]
 
 
 if __name__ == "__main__":
