@@ -13,6 +13,7 @@ __all__ = [
     "note",
     "opus",
     "report",
+    "retention",
     "shown",
     "tail",
     "tiles",

@@ -48,6 +48,7 @@ from sos.incident import (
     correlation,
     escalation,
     handover,
+    keeping,
     obligations,
     place,
     registered,
@@ -453,7 +454,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.AgencyCallEnded: escalation.call_ended,
         e.PartsRead: _read,
         e.HelpEscalated: _escalated,
-        e.IncidentClosed: lambda _, event: {"disposition": event.disposition, "read_by": (), "desks": ()},
+        **keeping.EFFECTS,
         e.IncidentReopened: lambda *_: {"disposition": None, "operator": None, "offers": 0, "desks": ()},
     }
 )
@@ -828,17 +829,6 @@ def _report_status(incident: Incident, command: c.ReportStatus, now: datetime) -
     return (*_complete(incident, taken, now), *reported)
 
 
-_REAL = (Disposition.HANDED_OVER, Disposition.NO_HELP_NEEDED, Disposition.ABANDONED, Disposition.DUPLICATE)
-
-
-def retention(disposition: Disposition) -> tuple[tuple[Category, str], ...]:
-    """The retention tag of each category once an incident is closed with ``disposition``."""
-    if disposition not in _REAL:
-        return tuple((category, "nonincident-4w") for category in Category)
-    tags = {Category.AUD: "incident-audio-1y", Category.RAW: "incident-raw-1y"}
-    return tuple((category, tags.get(category, "incident-case-3y")) for category in Category)
-
-
 def _close(incident: Incident, command: c.CloseIncident, _: datetime) -> Decision:
     if incident.state is State.CLOSED:
         return ()
@@ -852,7 +842,8 @@ def _close(incident: Incident, command: c.CloseIncident, _: datetime) -> Decisio
         raise Refused("a test call is closed as test, and nothing else is")
     if command.disposition is Disposition.DRILL and incident.mode is not Mode.DRILL:
         raise Refused("only a drill is closed as drill")
-    return _facts(e.IncidentClosed(disposition=command.disposition, retention=retention(command.disposition)))
+    classes = keeping.classes(incident, command.disposition)
+    return _facts(e.IncidentClosed(disposition=command.disposition, retention=classes))
 
 
 def _reopen(incident: Incident, command: c.ReopenIncident, _: datetime) -> Decision:

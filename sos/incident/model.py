@@ -578,6 +578,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     tried_at: datetime | None = None
     """When an agency was last decided to be told or a delivery was last tried again: ``redeliver`` counts from here."""
     disposition: Disposition | None = None
+    kept_as: tuple[tuple[Category, str], ...] = ()
+    """The retention class of each category since the last closing, never shorter than an earlier one gave."""
     read_by: tuple[tuple[str, tuple[Category, ...]], ...] = ()
     """Who has opened which categories since the incident was last closed: the ground for serving them again."""
 

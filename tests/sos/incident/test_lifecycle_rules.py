@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
-from sos.incident import alarms, attendance, place, voice, voiceless
+from sos.incident import alarms, attendance, keeping, place, voice, voiceless
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, decide, diagram, retention
+from sos.incident.lifecycle import ANYTIME, DEADLINES, TRANSITIONS, deadlines, decide, diagram
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
@@ -300,7 +300,7 @@ def test_closing_ends_the_ground_for_reading_without_a_new_access_event():
 
 @pytest.mark.parametrize("disposition", Disposition)
 def test_every_category_gets_a_retention_tag_whatever_the_disposition(disposition: Disposition):
-    tags = dict(retention(disposition))
+    tags = dict(keeping.classes(Story().incident, disposition))
 
     assert set(tags) == set(Category)
     real = disposition in (

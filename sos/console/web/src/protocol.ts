@@ -123,6 +123,8 @@ export interface Incident {
   /** Deadlines of the present state that have passed already. */
   passed: readonly string[];
   disposition: Disposition | null;
+  /** The retention class of each category since the last closing, never shorter than an earlier one gave. */
+  kept_as: readonly (readonly [Category, string])[];
   /** Who has opened which categories since the incident was last closed: the ground for serving them again. */
   read_by: readonly (readonly [string, readonly Category[]])[];
 }

@@ -88,6 +88,7 @@ export function fresh(id: string, tenant: string): Incident {
     urgent: [],
     passed: [],
     disposition: null,
+    kept_as: [],
     read_by: [],
     cancelled: null,
     matches: [],
@@ -427,7 +428,12 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     const known = SEARCH.has(rung) ? "sought" : "passed";
     return incident[known].includes(rung) ? {} : { [known]: [...incident[known], rung] };
   },
-  IncidentClosed: (_, data) => ({ disposition: data["disposition"] as Disposition, read_by: [], desks: [] }),
+  IncidentClosed: (_, data) => ({
+    disposition: data["disposition"] as Disposition,
+    read_by: [],
+    desks: [],
+    kept_as: data["retention"] as Incident["kept_as"],
+  }),
   IncidentReopened: () => ({ disposition: null, operator: null, offers: 0, desks: [] }),
 };
 
