@@ -68,7 +68,7 @@ class Window:
 
     async def execute(self, incident: IncidentId, command: Command) -> None:
         """Have it happen, as this operator's doing."""
-        await self.room.journal.execute(incident, command, actor=self._actor)
+        await self.room.journal.execute(incident, command, actor=self.actor)
 
     async def state(self, incident: IncidentId) -> Incident:
         return await self.room.journal.state(incident)
@@ -86,7 +86,7 @@ class Window:
         """Serve what is known of the people and the place; that it was opened, and what for, is in the journal first,
         each time."""
         read = self.room.journal.read
-        contents = await read(incident, SHOWN, reader=self._actor, purpose=purpose, reason=reason, each_time=True)
+        contents = await read(incident, SHOWN, reader=self.actor, purpose=purpose, reason=reason, each_time=True)
         await self._serve(incident, contents)
 
     async def show(self, incident: IncidentId) -> None:
@@ -94,7 +94,7 @@ class Window:
         if not await self._sees(incident):
             raise Refused("open it first")
         read = self.room.journal.read
-        contents = await read(incident, SHOWN, reader=self._actor, purpose=Purpose.EMERGENCY)
+        contents = await read(incident, SHOWN, reader=self.actor, purpose=Purpose.EMERGENCY)
         await self._serve(incident, contents)
 
     async def show_done(self, incident: IncidentId) -> None:
@@ -105,7 +105,7 @@ class Window:
     async def _sees(self, incident: IncidentId) -> bool:
         state = await self.state(incident)
         mine = state.operator == self.operator.id and state.state is not State.CLOSED
-        return mine or set(SHOWN) <= state.opened_by(self._actor)
+        return mine or set(SHOWN) <= state.opened_by(self.actor)
 
     async def reveal(self, incident: IncidentId, category: Category, *, purpose: Purpose, reason: str) -> list[Shown]:
         """What lies in one category that is not shown unasked; on the record each time, before it is served."""
@@ -131,7 +131,7 @@ class Window:
     ) -> Sequence[Part]:
         """The parts of one category; that they were opened, and what for, is in the journal first, each time."""
         read = self.room.journal.read
-        contents = await read(incident, (category,), reader=self._actor, purpose=purpose, reason=reason, each_time=True)
+        contents = await read(incident, (category,), reader=self.actor, purpose=purpose, reason=reason, each_time=True)
         return contents.parts
 
     async def _serve(self, incident: IncidentId, contents: Contents) -> None:
@@ -148,7 +148,7 @@ class Window:
         await self.room.transcript.show(await self.state(incident), self.operator.id, self.mailbox)
 
     @property
-    def _actor(self) -> str:
+    def actor(self) -> str:
         return f"operator:{self.operator.id}"
 
 

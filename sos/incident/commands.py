@@ -21,7 +21,9 @@ from sos.incident.model import (
     AnswerAction,
     AnswerId,
     Audience,
+    Car,
     ConsentAnswer,
+    CrashId,
     DeskId,
     DisclosureId,
     Disposition,
@@ -39,6 +41,7 @@ from sos.incident.model import (
     Rung,
     TakeoverReason,
     Telling,
+    ToldElsewhere,
     Trigger,
     WaitReason,
 )
@@ -111,6 +114,25 @@ class ConfirmMatch(Command, frozen=True, kw_only=True, gc=False):
 class UndoMatch(Command, frozen=True, kw_only=True, gc=False):
     other: IncidentId
     relation: Relation
+
+
+class Link(Command, frozen=True, kw_only=True, gc=False):
+    """Record of which crash it is part.  The fields are those of ``IncidentsLinked``; ``linking`` makes them."""
+
+    crash_id: CrashId
+    number: str
+    cars: tuple[Car, ...]
+    told: tuple[ToldElsewhere, ...] = ()
+
+
+class Unlink(Command, frozen=True, kw_only=True, gc=False):
+    """Record that it is a crash by itself."""
+
+
+class RecordTold(Command, frozen=True, kw_only=True, gc=False):
+    """Record that another incident of the crash has told an agency."""
+
+    told: ToldElsewhere
 
 
 class IssueReceipt(Command, frozen=True, kw_only=True, gc=False):
@@ -456,7 +478,10 @@ class DecideDisclosure(Command, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     """Why, in the operator's own words, where they were asked for."""
     corrected: bool = False
-    """The house brings an agency up to date by itself, since the place it was told of holds no longer."""
+    """The house brings an agency up to date by itself, since the place it was told of holds no longer, or the crash."""
+    joined: tuple[IncidentId, ...] = ()
+    again: tuple[DisclosureId, ...] = ()
+    maybe: tuple[IncidentId, ...] = ()
 
 
 class RefuseDisclosure(Command, frozen=True, kw_only=True, gc=False):

@@ -79,6 +79,7 @@ def told(incident: Incident, event: e.DisclosureDecided) -> dict[str, Any]:
         brief_version=event.brief_version,
         unattended=event.unattended,
         status=before.status if before else None,
+        joined=event.joined,
     )
     others = tuple(
         replace(known, superseded=True) if known.disclosure == event.supersedes else known

@@ -25,7 +25,9 @@ from sos.incident.model import (
     AnswerId,
     Area,
     Audience,
+    Car,
     ConsentAnswer,
+    CrashId,
     DeskId,
     DisclosureId,
     Disposition,
@@ -48,6 +50,7 @@ from sos.incident.model import (
     TakeoverReason,
     Telling,
     TenantId,
+    ToldElsewhere,
     Trigger,
     WaitReason,
 )
@@ -137,6 +140,33 @@ class MatchUndone(Event, frozen=True, kw_only=True, gc=False):
 
     other: IncidentId
     relation: Relation
+
+
+class IncidentsLinked(Event, frozen=True, kw_only=True, gc=False):
+    """This incident and others are one crash: as it stands from now on, in each of them in one append."""
+
+    crash_id: CrashId
+    number: str
+    cars: tuple[Car, ...]
+    told: tuple[ToldElsewhere, ...] = ()
+    """Whom the others have told by now."""
+
+
+class IncidentsUnlinked(Event, frozen=True, kw_only=True, gc=False):
+    """This incident is a crash by itself again.  Nothing else of it changes."""
+
+    crash_id: CrashId
+    number: str
+
+
+class LinkedTold(Event, frozen=True, kw_only=True, gc=False):
+    """Another incident of the same crash has told an agency: in one append with that decision."""
+
+    incident: IncidentId
+    disclosure: DisclosureId
+    agency: AgencyId
+    service: Service
+    version: int = 1
 
 
 class ReceiptIssued(Event, frozen=True, kw_only=True, gc=False):
@@ -471,12 +501,20 @@ class DisclosureDecided(Event, frozen=True, kw_only=True, gc=False):
     """No person decided: nobody of ours could be found, and the law permits it (ops/decisions/0022).  A person looks at
     it afterwards (``review``), and only a human being at the agency can take over."""
     corrected: bool = False
-    """The place it was told of held no longer, and the row that let it be told still fits: sent without a further word
-    of a person."""
+    """The place it was told of held no longer, or the crash, and the row that let it be told still fits: sent without a
+    further word of a person."""
     forms: tuple[tuple[str, str], ...] = ()
     """Each form the brief was prepared in, and the hex SHA-256 of its bytes; ``json`` is the RAW part itself."""
     without: tuple[str, ...] = ()
     """Fields that were left out of what was sent, such as ``VEH.licensePlate``."""
+    joined: tuple[IncidentId, ...] = ()
+    """With which other incidents the brief says that this is one crash."""
+    again: tuple[DisclosureId, ...] = ()
+    """By which disclosures of those the agency had been told of the crash: the brief names them, and who decided knew.
+    """
+    maybe: tuple[IncidentId, ...] = ()
+    """With which incidents, of which it had been told, the brief says that this may be one crash: nobody has said so
+    yet."""
 
 
 class TellingReasoned(Event, frozen=True, kw_only=True, gc=False):

@@ -4,7 +4,8 @@ Part of ``lifecycle``: its deciders and effects for keeping, pure like all of it
 
 **Theory.**  A closing gives each category a class (``recording.retention``), by how the call ended.  The strictest
 closing wins: a class is never exchanged for a shorter one, however often the incident is reopened, and an incident that
-somebody outside was told of is never kept like one that was none, whatever it is closed as.
+somebody outside was told of, from it or from another car of the same crash, is never kept like one that was none,
+whatever it is closed as.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +52,8 @@ def _told(incident: Incident) -> bool:
     if incident.mode is not Mode.LIVE:
         return False
     answered = any(each.outcome in (Outcome.PERMIT, Outcome.PERMIT_REVIEW) for each in incident.asked)
-    return bool(incident.disclosures) or answered
+    of_the_crash = incident.linked is not None and bool(incident.linked.told)
+    return bool(incident.disclosures) or answered or of_the_crash
 
 
 def _closed(incident: Incident, event: e.IncidentClosed) -> dict[str, Any]:

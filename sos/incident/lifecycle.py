@@ -49,6 +49,7 @@ from sos.incident import (
     escalation,
     handover,
     keeping,
+    linking,
     obligations,
     place,
     registered,
@@ -121,6 +122,9 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.MatchProposed,
         e.MatchConfirmed,
         e.MatchUndone,
+        e.IncidentsLinked,
+        e.IncidentsUnlinked,
+        e.LinkedTold,
         e.ReceiptIssued,
         e.AnswerGiven,
         e.AnswerDelivered,
@@ -420,6 +424,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.MatchProposed: lambda i, event: correlation.matched(i, event, Standing.PROPOSED),
         e.MatchConfirmed: lambda i, event: correlation.matched(i, event, Standing.CONFIRMED),
         e.MatchUndone: lambda i, event: correlation.matched(i, event, Standing.UNDONE),
+        **linking.EFFECTS,
         e.ReceiptIssued: lambda _, event: {"tested": event.passed},
         e.AnswerGiven: correlation.given,
         e.AnswerDelivered: correlation.answered,
@@ -715,6 +720,7 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
         raise Refused(f"{command.agency} has been told and has not answered yet")
     consent.check(incident, command)
     escalation.warn_of_second(incident, command)
+    linking.warn_of_second(incident, command)
     decided = e.DisclosureDecided(
         disclosure=command.disclosure,
         agency=command.agency,
@@ -743,6 +749,9 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
         corrected=command.corrected,
         forms=command.forms,
         without=command.without,
+        joined=command.joined,
+        again=command.again,
+        maybe=command.maybe,
     )
     told = e.Draft(event=decided, parts={**command.sections, Category.RAW: command.brief})
     if not (why := obligations.said(command.reason)):
@@ -879,6 +888,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         c.OpenIncident: _open,
         c.FileReport: _file,
         **correlation.DECIDERS,
+        **linking.DECIDERS,
         **place.DECIDERS,
         c.RecogniseVehicle: _recognise,
         **registered.DECIDERS,

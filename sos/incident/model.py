@@ -35,6 +35,7 @@ TenantId = NewType("TenantId", str)
 AnswerId = NewType("AnswerId", str)
 AlarmId = NewType("AlarmId", str)
 MassEventId = NewType("MassEventId", str)
+CrashId = NewType("CrashId", str)
 
 
 def new_id() -> str:
@@ -164,6 +165,56 @@ class Match(Struct, frozen=True, kw_only=True, gc=False):
     other: IncidentId
     relation: Relation
     standing: Standing
+
+
+class Share(StrEnum):
+    """What an incident is of the one crash that it is linked with."""
+
+    VEHICLE = "vehicle"
+    SAME_VEHICLE = "same_vehicle"
+    """A vehicle that another incident of the crash is about already: its voice, or its report once more."""
+    CALLER = "caller"
+    """Somebody who reports the crash and was not in it."""
+
+
+class Car(Struct, frozen=True, kw_only=True, gc=False):
+    """One incident of a crash, with its own call, operator, place and severity."""
+
+    incident: IncidentId
+    tenant: TenantId
+    share: Share = Share.VEHICLE
+    of: IncidentId | None = None
+    """Of ``SAME_VEHICLE``: which incident is about that vehicle."""
+
+
+class ToldElsewhere(Struct, frozen=True, kw_only=True, gc=False):
+    """An agency was told of the same crash from another of its incidents."""
+
+    incident: IncidentId
+    disclosure: DisclosureId
+    agency: AgencyId
+    service: Service
+    version: int = 1
+
+
+class Linked(Struct, frozen=True, kw_only=True, gc=False):
+    """That an incident is one crash with others.  Each keeps its own facts; only what is told is told with the others
+    in view."""
+
+    crash_id: CrashId
+    number: str
+    """Six digits that operators and agencies say to each other: the same for all of them."""
+    cars: tuple[Car, ...]
+    """All of them, this one too."""
+    told: tuple[ToldElsewhere, ...] = ()
+    """By the others."""
+
+    @property
+    def vehicles(self) -> int:
+        return sum(car.share is Share.VEHICLE for car in self.cars)
+
+    def others(self, incident: IncidentId) -> tuple[IncidentId, ...]:
+        return tuple(car.incident for car in self.cars if car.incident != incident)
 
 
 class AnswerAction(StrEnum):
@@ -304,6 +355,8 @@ class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     """No person decided it: nobody of ours was there."""
     elsewhere: bool = False
     """The agency was told of a place that holds no longer, and has not been told of the new one."""
+    joined: tuple[IncidentId, ...] = ()
+    """With which other incidents its brief says that this is one crash."""
 
     @property
     def taken_over(self) -> bool:
@@ -530,6 +583,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     cancelled: str | None = None
     """Reason code of the vehicle's last wish to cancel; only an operator closes."""
     matches: tuple[Match, ...] = ()
+    linked: Linked | None = None
+    """The crash that it shares with other incidents; None while it is one by itself."""
     answers: tuple[Answer, ...] = ()
     tested: bool | None = None
     """Whether a test call has passed; None while it has not been judged or is none."""

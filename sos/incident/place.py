@@ -16,6 +16,7 @@ from routing.categories import Category
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident import linking
 from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Disclosure, Incident, Mode, Move, State
 
@@ -45,8 +46,10 @@ def due(incident: Incident) -> tuple[tuple[str, datetime], ...]:
 def check(incident: Incident, command: c.DecideDisclosure) -> None:
     """``Refused`` where the house may not bring an agency up to date by itself."""
     before = incident.disclosure(command.supersedes) if command.supersedes else None
-    if before is None or before.agency != command.agency or not before.elsewhere or before.superseded:
-        raise Refused(f"{command.agency} was not told of a place that holds no longer")
+    if before is None or before.agency != command.agency or before.superseded:
+        raise Refused(f"{command.agency} was not told, or has a newer brief")
+    if not (before.elsewhere or linking.outdated(incident, before)):
+        raise Refused(f"{command.agency} was not told of a place or a crash that holds no longer")
     if incident.state is State.CLOSED:
         raise Refused("the incident is closed")
     if command.unattended != before.unattended:

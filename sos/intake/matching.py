@@ -35,6 +35,7 @@ from sos.incident.report import CallBack, Crash, EmergencyReport, Location, Vehi
 from sos.incident.telephone import heard
 from sos.intake.arrival import About, about, distance_m, same_vehicle, told_apart
 from sos.intake.recent import DATA_AND_VOICE_WITHIN, JOIN_WITHIN, KEPT, Recent, Seen
+from sos.journal import links
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()
@@ -340,21 +341,34 @@ class Matching:
                     del self._same[same]
 
     async def _propose(self, incident: IncidentId, other: IncidentId, proposal: Proposal, *, causation: str) -> None:
-        order: ProposeMatch | ConfirmMatch
         if proposal.certain:
-            known = (await self._journal.state(incident)).match(other, proposal.relation)
-            if known is not None:  # a person may have undone it
-                return
-            order = ConfirmMatch(other=other, relation=proposal.relation, reasons=proposal.reasons)
-        else:
-            order = ProposeMatch(
-                other=other,
+            await self._confirm(incident, other, proposal, causation=causation)
+            return
+        order = ProposeMatch(
+            other=other,
+            relation=proposal.relation,
+            reasons=proposal.reasons,
+            distance_m=proposal.distance_m,
+            apart_s=proposal.apart_s,
+        )
+        await self._journal.execute(incident, order, actor=ACTOR, causation=causation)
+
+    async def _confirm(self, incident: IncidentId, other: IncidentId, proposal: Proposal, *, causation: str) -> None:
+        """What is certain needs nobody: the two halves of one call are linked, unless a person has undone it."""
+        if (await self._journal.state(incident)).match(other, proposal.relation) is not None:
+            return
+        try:
+            await links.confirm(
+                self._journal,
+                incident,
+                other,
                 relation=proposal.relation,
                 reasons=proposal.reasons,
-                distance_m=proposal.distance_m,
-                apart_s=proposal.apart_s,
+                actor=ACTOR,
+                causation=causation,
             )
-        await self._journal.execute(incident, order, actor=ACTOR, causation=causation)
+        except (Refused, Unknown) as refused:  # one of them was closed meanwhile
+            log.info("not_linked", incident=incident, other=other, reason=str(refused))
 
     async def _mirror(self, recorded: Recorded) -> None:
         """The other incident is told the same; when it already says so, nothing is written and this comes to rest."""

@@ -19,19 +19,19 @@ from msgspec.structs import replace
 
 from recording.keys import KeyStore
 from routing.categories import Category
-from sos.clock import Clock, epoch_ms
+from sos.clock import Clock
 from sos.errors import Conflict, Malformed, Refused, SosError, Unavailable, Unknown
-from sos.incident.alarms import standing
+from sos.incident import linking
 from sos.incident.commands import Command, OpenIncident, ReadParts
 from sos.incident.events import Draft, IncidentOpened, Recorded
-from sos.incident.lifecycle import deadlines, evolve, propose, replay
-from sos.incident.model import EventId, Incident, IncidentId, Mode, State, TenantId, Trigger, new_id
-from sos.incident.urgency import ranked_at
+from sos.incident.lifecycle import propose, replay
+from sos.incident.model import EventId, Incident, IncidentId, State, TenantId, new_id
+from sos.journal.changes import Written, after, deadlines_of, row_of, stamp_of
 from sos.journal.keyring import Keyring, Keys, Shut
 from sos.journal.losses import Losses
-from sos.journal.sealing import Contents, Part, Sealed, Sealer, Stamp, milliseconds
+from sos.journal.sealing import Contents, Part, Sealed, Sealer, milliseconds
 from sos.journal.spool import Spool, Spooled
-from sos.journal.store import PRACTICE, Append, Appended, Outcome, Overdue, QueueRow, Repeated, Store, Turn
+from sos.journal.store import Append, Appended, Outcome, Overdue, Repeated, Store, Turn
 from sos.journal.stranded import Stranded
 from sos.journal.turns import Turns
 
@@ -49,7 +49,6 @@ IN_ONE_GO = 250
 CONFLICTS = 16
 """How often a command decides again before it gives up: more than there are writers to one incident."""
 
-_snapshot = msgspec.json.Encoder()
 _incident = msgspec.json.Decoder(Incident)
 
 DRAINED_AT_ONCE = 32
@@ -147,22 +146,55 @@ class Journal:
                 continue
             if not drafts:
                 return Done(incident=state, recorded=())
-            after = _after(state, drafts, at=now)
-            stamp = _stamp(state, at=now, actor=actor, causation=causation, receipt=receipt)
+            written = [Written.of(state, drafts, at=now)]
             try:
-                recorded, outcome = await self._sealer.write(
-                    stamp, drafts, row=_row(after), deadlines=_deadlines(after)
-                )
-            except SosError as failed:
-                self._forget(incident)
-                if isinstance(failed, Conflict):
-                    continue
-                raise
+                for other, orders in linking.beside(state, drafts).items():
+                    written += await self._beside(other, orders, at=now)
+                outcome = await self._write(written, actor=actor, causation=causation, receipt=receipt)
+            except Conflict:
+                continue
             if isinstance(outcome, Repeated):
                 return Done(incident=await self.state(IncidentId(outcome.stream)), recorded=())
-            self._keep(after, recorded, drafts)
-            return Done(incident=after, recorded=tuple(recorded))
+            return _done(written[0])
         raise Conflict(f"{incident} changes faster than a decision can be written")
+
+    async def execute_together(
+        self,
+        incidents: Sequence[IncidentId],
+        decide: Callable[[linking.States], linking.Orders],
+        *,
+        actor: str,
+        causation: str | None = None,
+    ) -> Mapping[IncidentId, Done]:
+        """Have several incidents record something in one append: all of them or none.
+
+        ``decide`` is shown ``incidents`` and those of the same crashes as they stand, and asked again when somebody
+        else was quicker.  Errors as of ``execute``; a ``Refused`` of any of them is one of all.
+        """
+        for _ in range(CONFLICTS):
+            remembered = self.store.shared and any(incident in self._states for incident in incidents)
+            states = await self._of_the_crash(incidents)
+            now = self._now()
+            try:
+                found = [
+                    each
+                    for incident, orders in decide(states).items()
+                    for each in Written.by_orders(states[incident], orders, at=now)
+                ]
+                if found:
+                    await self._write(found, actor=actor, causation=causation)
+            except Conflict:
+                continue
+            except Refused:
+                if not remembered:
+                    raise
+                found = []
+            if not found and remembered:  # another replica may have gone further: look before saying no
+                for incident in states:
+                    self._forget(incident)
+                continue
+            return {each.after.id: _done(each) for each in found}
+        raise Conflict(f"{incidents[0]} changes faster than a decision can be written")
 
     async def open(
         self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime, sender: str = ""
@@ -380,6 +412,47 @@ class Journal:
 
     # --- inside ---
 
+    async def _of_the_crash(self, incidents: Sequence[IncidentId]) -> Mapping[IncidentId, Incident]:
+        """``incidents`` and all that are linked with them.  ``Unknown`` where one of ``incidents`` is none."""
+        states = {incident: await self.state(incident) for incident in incidents}
+        for state in tuple(states.values()):
+            for other in linking.others(state):
+                try:
+                    states.setdefault(other, await self.state(other))
+                except Unknown:  # what cannot be read any more holds up no other
+                    log.error("linked_incident_unknown", incident=state.id, other=other)
+        return states
+
+    async def _beside(self, incident: IncidentId, orders: Sequence[Command], *, at: datetime) -> Sequence[Written]:
+        try:
+            state = await self.state(incident)
+        except Unknown:
+            log.error("linked_incident_unknown", incident=incident)
+            return ()
+        return Written.by_orders(state, orders, at=at)
+
+    async def _write(
+        self,
+        written: Sequence[Written],
+        *,
+        actor: str,
+        causation: str | None = None,
+        receipt: bytes | None = None,
+    ) -> Outcome:
+        """One append of all of ``written``; what is remembered of them is forgotten where it fails."""
+        changes = [each.change(actor=actor, causation=causation, receipt=receipt) for each in written]
+        try:
+            recorded, outcome = await self._sealer.write_together(changes)
+        except SosError:
+            for each in written:
+                self._forget(each.after.id)
+            raise
+        if isinstance(outcome, Appended):
+            for each, events in zip(written, recorded, strict=True):
+                each.recorded = tuple(events)
+                self._keep(each.after, events, each.drafts)
+        return outcome
+
     def _now(self) -> datetime:
         return milliseconds(self.clock.now())
 
@@ -387,11 +460,11 @@ class Journal:
         at = milliseconds(spooled.received_at)
         new = Incident(id=spooled.incident, tenant=spooled.tenant)
         drafts = propose(new, spooled.command, now=at)
-        after = _after(new, drafts, at=at)
-        stamp = _stamp(new, at=at, actor="vehicle", receipt=spooled.receipt)
-        row = replace(_row(after), sender=spooled.sender)
-        sealed = self._sealer.seal(stamp, drafts, keys=Keys(), row=row, deadlines=_deadlines(after))
-        return sealed, after, drafts
+        made = after(new, drafts, at=at)
+        stamp = stamp_of(new, at=at, actor="vehicle", receipt=spooled.receipt)
+        row = replace(row_of(made), sender=spooled.sender)
+        sealed = self._sealer.seal(stamp, drafts, keys=Keys(), row=row, deadlines=deadlines_of(made))
+        return sealed, made, drafts
 
     def _keep(self, after: Incident, recorded: Sequence[Recorded], drafts: Sequence[Draft]) -> None:
         """Remember what was just written for those who come right behind."""
@@ -446,38 +519,8 @@ class _Opening:
         self._journal._keep(self._after, self._sealed.append.recorded, self._drafts)
 
 
-_URGENT = {Trigger.AUTOMATIC: 0, Trigger.UNKNOWN: 1, Trigger.MANUAL: 2}
-
-
-def _after(state: Incident, drafts: Sequence[Draft], *, at: datetime) -> Incident:
-    for draft in drafts:
-        state = evolve(state, draft.event, at=at)
-    return state
-
-
-def _stamp(
-    state: Incident, *, at: datetime, actor: str, causation: str | None = None, receipt: bytes | None = None
-) -> Stamp:
-    return Stamp(
-        stream=state.id,
-        tenant=state.tenant,
-        follows=state.version,
-        at=at,
-        actor=actor,
-        causation=causation,
-        receipt=receipt,
-    )
-
-
-def _deadlines(incident: Incident) -> tuple[tuple[str, int], ...]:
-    return tuple((name, epoch_ms(due)) for name, due in deadlines(incident))
-
-
-def _row(incident: Incident) -> QueueRow:
-    priority = _URGENT[incident.trigger] + (0 if incident.mode is Mode.LIVE else PRACTICE)
-    ranked_ms = epoch_ms(ranked_at(incident.opened_at, incident.urgent)) if incident.opened_at else 0
-    alarms = len(standing(incident))
-    return QueueRow(incident.tenant, incident.state, priority, ranked_ms, _snapshot.encode(incident), alarms)
+def _done(written: Written) -> Done:
+    return Done(incident=written.after, recorded=written.recorded)
 
 
 def digest(data: bytes) -> str:

@@ -212,7 +212,7 @@ class PostgresStore(Queries):
         """Which appends are new, which repeat a receipt, which come too late."""
         first_with = {a.receipt: a for a, _ in reversed(batch) if a.receipt is not None}
         taken = await self._take_receipts(connection, first_with)
-        older = sorted({append.stream for append, _ in batch if append.expected})
+        older = sorted({each.stream for append, _ in batch for each in append.whole if each.expected})
         versions: dict[StreamId, int] = {}
         if older:
             locked = "SELECT id, version FROM incidents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
@@ -226,12 +226,12 @@ class PostgresStore(Queries):
             elif append.receipt is not None and (append.receipt in taken or first_with[append.receipt] is not append):
                 stream = taken.get(append.receipt) or first_with[append.receipt].stream
                 settled.append((future, Repeated(stream)))
-            elif versions.get(append.stream, 0) != append.expected:
+            elif any(versions.get(each.stream, 0) != each.expected for each in append.whole):
                 settled.append((future, conflict(append)))
                 too_late |= {append.receipt} if append.receipt else set()
             else:
-                versions[append.stream] = append.version
-                accepted.append(append)
+                versions |= {each.stream: each.version for each in append.whole}
+                accepted += append.whole
                 settled.append((future, Appended()))
         if too_late:  # what was not written has no receipt, or its next try would be taken for a repeat
             await connection.execute("DELETE FROM receipts WHERE receipt = ANY($1::bytea[])", sorted(too_late))

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from recording.errors import RecordingError
 from recording.vault import Opened, seal, unseal
@@ -43,6 +44,15 @@ class Sealed(Struct, frozen=True, kw_only=True, gc=False):
     append: Append
     keys: Keys
     """Every data key of the stream that is known, the new ones included."""
+
+
+class Change(Struct, frozen=True, kw_only=True, gc=False):
+    """What one stream is to record, with what stands and falls with it."""
+
+    stamp: Stamp
+    drafts: Sequence[Draft]
+    row: QueueRow
+    deadlines: tuple[tuple[str, int], ...] = ()
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -164,19 +174,32 @@ class Sealer:
         Keys are remembered once they are durable, and forgotten when it may have failed.  ``Conflict`` and
         ``Unavailable`` as the store has them.
         """
-        needs = stamp.follows > 0 and any(draft.parts or draft.seals for draft in drafts)
-        keys = await self.keys(stamp.stream) if needs else Keys()
-        sealed = self.seal(stamp, drafts, keys=keys, row=row, deadlines=deadlines)
+        recorded, outcome = await self.write_together(
+            [Change(stamp=stamp, drafts=drafts, row=row, deadlines=deadlines)]
+        )
+        return recorded[0], outcome
+
+    async def write_together(self, changes: Sequence[Change]) -> tuple[Sequence[Sequence[Recorded]], Outcome]:
+        """As ``write``, of several streams in one append: all of them or none."""
+        sealed: list[Sealed] = []
+        for change in changes:
+            stamp, drafts = change.stamp, change.drafts
+            needs = stamp.follows > 0 and any(draft.parts or draft.seals for draft in drafts)
+            keys = await self.keys(stamp.stream) if needs else Keys()
+            sealed.append(self.seal(stamp, drafts, keys=keys, row=change.row, deadlines=change.deadlines))
+        first, *others = (each.append for each in sealed)
         try:
-            turn = (stamp.tenant, self._store.senders.of(stamp.stream))
-            outcome = await self._store.append(sealed.append, turn)
+            turn = (changes[0].stamp.tenant, self._store.senders.of(first.stream))
+            outcome = await self._store.append(replace(first, beside=tuple(others)) if others else first, turn)
         except SosError:
-            self._keyring.forget(stamp.stream)
+            for each in sealed:
+                self._keyring.forget(each.append.stream)
             raise
         # only now: what is sealed under a key that was never kept cannot be opened again
-        if sealed.append.keys and isinstance(outcome, Appended):
-            self._keyring.remember(stamp.stream, sealed.keys)
-        return sealed.append.recorded, outcome
+        for each in sealed:
+            if each.append.keys and isinstance(outcome, Appended):
+                self._keyring.remember(each.append.stream, each.keys)
+        return [each.append.recorded for each in sealed], outcome
 
     def queue(self, make: Make, turn: Turn) -> "asyncio.Future[Outcome]":
         """Have an append sealed when its batch is written; ``kept`` says later that it is durable."""

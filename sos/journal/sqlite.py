@@ -225,7 +225,8 @@ class _Writer:
         self._learn_receipts()
         claimed: dict[bytes, StreamId] = {}
         versions = self._lookup(
-            "SELECT id, version FROM incidents WHERE id IN", [a.stream for a, _ in batch if a.expected]
+            "SELECT id, version FROM incidents WHERE id IN",
+            [each.stream for append, _ in batch for each in append.whole if each.expected],
         )
         accepted: list[Append] = []
         settled: list[Settled] = []
@@ -233,13 +234,13 @@ class _Writer:
             opened = self._opened(append.receipt, claimed)
             if opened is not None:
                 settled.append((future, Repeated(opened)))
-            elif versions.get(append.stream, 0) != append.expected:
+            elif any(versions.get(each.stream, 0) != each.expected for each in append.whole):
                 settled.append((future, conflict(append)))
             else:
                 if append.receipt is not None:
                     claimed[append.receipt] = append.stream
-                versions[append.stream] = append.version
-                accepted.append(append)
+                versions |= {each.stream: each.version for each in append.whole}
+                accepted += append.whole
                 settled.append((future, Appended()))
         return accepted, settled
 

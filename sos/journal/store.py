@@ -54,7 +54,7 @@ class QueueRow(Struct, frozen=True, gc=False):
 
 
 class Append(Struct, frozen=True, kw_only=True, gc=False):
-    """One atomic change to one stream: its next events with all that stands and falls with them."""
+    """One atomic change to a stream: its next events with all that stands and falls with them."""
 
     stream: StreamId
     expected: int
@@ -68,6 +68,13 @@ class Append(Struct, frozen=True, kw_only=True, gc=False):
     deadlines: tuple[tuple[str, int], ...]
     """(name, due in epoch ms): all that the incident waits for from now on."""
     receipt: bytes | None = None
+    beside: tuple["Append", ...] = ()
+    """Changes to other streams that are written with this one, or none of them."""
+
+    @property
+    def whole(self) -> tuple["Append", ...]:
+        """This one and those beside it."""
+        return (self, *self.beside) if self.beside else (self,)
 
     def __call__(self) -> "Append":
         """An append that is made already is its own maker (``Make``)."""

@@ -163,6 +163,33 @@ def moved_and_corrected() -> Story:
     return told
 
 
+def two_cars_one_crash() -> Story:
+    """Another car of the same crash: one number, one update for who was told, a warning for who is told twice.
+
+    The other car's operator tells the police, a third car joins, and in the end it was a crash by itself after all.
+    """
+    told = _answered(Story(1))
+    told.do(s.propose_match(), actor="system:matching", after_s=2)
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=9)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=6)
+    told.do(s.confirm_match(), actor="operator:hanako", after_s=3)
+    told.do(s.link(), actor="operator:hanako")
+    update = s.disclose("d-fire-2", s.FIRE, supersedes="d-fire", confirmed=True)
+    told.do(replace(update, corrected=True, joined=(s.OTHER,)), actor="system:corrections", after_s=0.1)
+    told.do(s.acknowledge("d-fire-2"), actor=f"agency:{s.FIRE}", after_s=20)
+    told.do(c.RecordTold(told=s.told_elsewhere(s.POLICE)), actor="operator:jiro", after_s=5)
+    again = s.disclose("d-police", s.POLICE, confirmed=True)
+    told.do(replace(again, joined=(s.OTHER,), again=("d-other",)), actor="operator:hanako", after_s=8)
+    told.do(s.acknowledge("d-police", s.POLICE), actor=f"agency:{s.POLICE}", after_s=8)
+    known = s.told_elsewhere(s.POLICE, version=2)
+    told.do(s.link(s.OTHER, s.THIRD, told=(known,)), actor="operator:jiro", after_s=30)
+    told.do(s.undo_match(), actor="operator:hanako", after_s=60)
+    told.do(c.Unlink(), actor="operator:hanako")
+    parted = s.disclose("d-fire-3", s.FIRE, supersedes="d-fire-2", confirmed=True)
+    told.do(replace(parted, corrected=True), actor="system:corrections", after_s=0.1)
+    return told
+
+
 def consulted_and_called_back() -> Story:
     """The fire brigade is called, spoken to in private and joined; the car is cut off and called back."""
     told = _answered(Story(0xB))
@@ -511,6 +538,7 @@ JOURNEYS = (
     unreadable_and_unlocated,
     sold_and_recognised_again,
     updated_matched_and_answered,
+    two_cars_one_crash,
     medical_data_used,
     asked_for_in_writing,
     planned_again_with_a_position,

@@ -21,7 +21,9 @@ from sos.incident.model import (
     AnswerAction,
     AnswerId,
     Audience,
+    Car,
     ConsentAnswer,
+    CrashId,
     DeskId,
     DisclosureId,
     EventId,
@@ -41,12 +43,14 @@ from sos.incident.model import (
     TakeoverReason,
     Telling,
     TenantId,
+    ToldElsewhere,
     Trigger,
     WaitReason,
 )
 
 OTHER = IncidentId("019b7890-0000-7000-8000-0000aa000000")
 """Another incident, which may belong to the one told of."""
+THIRD = IncidentId("019b7890-0000-7000-8000-0000ab000000")
 
 START = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 FIRE, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-13-police")
@@ -144,6 +148,24 @@ def cancel(digest: str = "ef" * 32) -> c.RecordCancel:
 def propose_match(other: IncidentId = OTHER) -> c.ProposeMatch:
     return c.ProposeMatch(
         other=other, relation=Relation.SAME_CRASH, reasons=("near", "soon"), distance_m=40, apart_s=12
+    )
+
+
+def link(*others: IncidentId, told: tuple[ToldElsewhere, ...] = (), number: str = "482193") -> c.Link:
+    """One crash with ``others`` (or ``OTHER``), as the story's own incident records it."""
+    all_of_them = sorted((Story().incident.id, *(others or (OTHER,))))
+    cars = tuple(Car(incident=each, tenant=TenantId("demo")) for each in all_of_them)
+    return c.Link(crash_id=CrashId("019b7890-0000-7000-8000-00000c000001"), number=number, cars=cars, told=told)
+
+
+def told_elsewhere(agency: AgencyId = FIRE, disclosure: str = "d-other", version: int = 1) -> ToldElsewhere:
+    """What ``OTHER`` has told an agency."""
+    return ToldElsewhere(
+        incident=OTHER,
+        disclosure=DisclosureId(disclosure),
+        agency=agency,
+        service=SERVICES[agency],
+        version=version,
     )
 
 

@@ -23,7 +23,7 @@ from sos.console.orders.call import (
 )
 from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready, Refresh
 from sos.console.orders.handover import AnswerOffer, EndShift, HandOver, TakeIt
-from sos.console.orders.incident import Close, Match, Move, Note, Place, Reopen, TellVehicle
+from sos.console.orders.incident import Close, Move, Note, Place, Reopen, TellVehicle
 from sos.console.orders.law import (
     AnswerToRequest,
     ApprovalOfRequest,
@@ -35,6 +35,7 @@ from sos.console.orders.law import (
     Request,
     Reveal,
 )
+from sos.console.orders.links import Link, Match, Unlink
 from sos.console.orders.order import Number, Order
 from sos.console.orders.telling import AgencySaid, Approve, Consent, Disclose
 from sos.console.window import Window
@@ -45,7 +46,9 @@ AnyOrder: TypeAlias = (
     # the desk's own
     Ready | Away | Beat | Answer | Open | Refresh | History
     # the incident
-    | Note | Move | Place | Match | TellVehicle | Close | Reopen
+    | Note | Move | Place | TellVehicle | Close | Reopen
+    # which incidents are one crash
+    | Match | Link | Unlink
     # whom to tell
     | Disclose | Consent | Approve | AgencySaid
     # whom of ours to call

@@ -1,4 +1,4 @@
-"""What an operator finds out about an incident and how it ends: notes, its place, what belongs to it, its close."""
+"""What an operator finds out about an incident and how it ends: notes, its place, its close."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -6,21 +6,19 @@ from msgspec import Meta
 
 from routing.categories import Category
 from routing.location import Known, plausible
-from sos.console.orders.order import Id, May, OfIncident, Reason, Text
+from sos.console.orders.order import May, OfIncident, Reason, Text
 from sos.console.window import Window
 from sos.errors import Malformed
 from sos.incident.commands import (
     AddNote,
     AnswerVehicle,
     CloseIncident,
-    ConfirmMatch,
     ReopenIncident,
     SettleMove,
     StatePlace,
-    UndoMatch,
 )
 from sos.incident.lifecycle import decide
-from sos.incident.model import AnswerAction, AnswerId, Disposition, IncidentId, Relation, new_id
+from sos.incident.model import AnswerAction, AnswerId, Disposition, new_id
 from sos.incident.report import StatedPlace, canonical
 
 STATED_ACCURACY_M = 100.0
@@ -78,19 +76,6 @@ class Place(OfIncident, frozen=True, kw_only=True, tag="place"):
         )
         await window.execute(self.incident, command)
         await window.show_done(self.incident)
-
-
-class Match(OfIncident, frozen=True, kw_only=True, tag="match"):
-    """Say that another incident belongs to this one, or (``approved`` is false) that it does not."""
-
-    may: ClassVar = May.ANY_DESK
-    other: Id[IncidentId]
-    relation: Relation
-    approved: bool
-
-    async def obey(self, window: Window) -> None:
-        kind = ConfirmMatch if self.approved else UndoMatch
-        await window.execute(self.incident, kind(other=self.other, relation=self.relation))
 
 
 class TellVehicle(OfIncident, frozen=True, kw_only=True, tag="tell_vehicle"):

@@ -28,6 +28,8 @@ WHOLE: dict[str, dict[str, Any]] = {
     "move": {"adopted": True},
     "place": {"text": "by the bridge"},
     "match": {"other": "i-2", "relation": "same_crash", "approved": True},
+    "link": {"other": "i-2", "share": "vehicle"},
+    "unlink": {},
     "tell_vehicle": {"action": "ack"},
     "close": {"disposition": "false_alarm"},
     "reopen": {"reason": "they call again"},

@@ -57,6 +57,13 @@ def test_what_a_public_body_was_answered_about_is_kept_as_a_case():
     assert kept(made) == CASE
 
 
+def test_what_an_agency_was_told_of_from_another_car_of_the_crash_is_kept_as_a_case():
+    linked = s.link(told=(s.told_elsewhere(),))
+
+    assert kept(closed(linked, close(Disposition.FALSE_ALARM))) == CASE
+    assert kept(closed(s.link(), close(Disposition.FALSE_ALARM))) == NONE
+
+
 @pytest.mark.parametrize("disposition", [Disposition.FALSE_ALARM, Disposition.MISUSE])
 def test_what_was_no_emergency_and_told_to_nobody_is_kept_four_weeks(disposition: Disposition):
     assert kept(closed(close(disposition), *again(disposition))) == NONE

@@ -128,6 +128,14 @@ def samples() -> Mapping[str, bytes]:
         s.hear(),
     ):
         sought.do(command, actor="operator:hanako", after_s=20)
+    linked = s.Story(0x16)
+    for command in (
+        s.open_incident(),
+        s.link(told=(s.told_elsewhere(s.POLICE),)),
+        c.RecordTold(told=s.told_elsewhere()),
+        c.Unlink(),
+    ):
+        linked.do(command, actor="operator:hanako", after_s=20)
     moved = s.Story(0x12)
     for command in (s.open_incident(), s.take(), s.notice_move(), s.settle_move(), s.state_place()):
         moved.do(command, actor="operator:hanako", after_s=20)
@@ -162,7 +170,7 @@ def samples() -> Mapping[str, bytes]:
         passed_on.do(command, actor="operator:hanako", after_s=2)
     told.recorded += alarmed.recorded[1:] + passed_on.recorded[1:]
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
-    told.recorded += helped.recorded[1:]
+    told.recorded += helped.recorded[1:] + linked.recorded[1:]
     told.recorded += _of_the_registry(told) + _of_mass_events(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}

@@ -92,6 +92,8 @@ export interface Incident {
   /** Reason code of the vehicle's last wish to cancel; only an operator closes. */
   cancelled: string | null;
   matches: readonly Match[];
+  /** The crash that it shares with other incidents; null while it is one by itself. */
+  linked: Linked | null;
   answers: readonly Answer[];
   /** Whether a test call has passed; null while it has not been judged or is none. */
   tested: boolean | null;
@@ -166,6 +168,41 @@ export type Relation = "same_call" | "same_crash";
 /** How far a proposal has come. */
 export type Standing = "proposed" | "confirmed" | "undone";
 
+/**
+ * That an incident is one crash with others. Each keeps its own facts; only what is told is told with the others in
+ * view.
+ */
+export interface Linked {
+  crash_id: string;
+  /** Six digits that operators and agencies say to each other: the same for all of them. */
+  number: string;
+  /** All of them, this one too. */
+  cars: readonly Car[];
+  /** By the others. */
+  told: readonly ToldElsewhere[];
+}
+
+/** One incident of a crash, with its own call, operator, place and severity. */
+export interface Car {
+  incident: string;
+  tenant: string;
+  share: Share;
+  /** Of `SAME_VEHICLE`: which incident is about that vehicle. */
+  of: string | null;
+}
+
+/** What an incident is of the one crash that it is linked with. */
+export type Share = "vehicle" | "same_vehicle" | "caller";
+
+/** An agency was told of the same crash from another of its incidents. */
+export interface ToldElsewhere {
+  incident: string;
+  disclosure: string;
+  agency: string;
+  service: Service;
+  version: number;
+}
+
 /** Something an operator wants the vehicle to get. */
 export interface Answer {
   answer: string;
@@ -213,6 +250,8 @@ export interface Disclosure {
   unattended: boolean;
   /** The agency was told of a place that holds no longer, and has not been told of the new one. */
   elsewhere: boolean;
+  /** With which other incidents its brief says that this is one crash. */
+  joined: readonly string[];
 }
 
 /** How far a disclosure got. Only the last two stop the ladder: a 2xx answer is not a human being. */
@@ -616,10 +655,12 @@ export type Order =
   | { do: "note"; incident: string; category?: Category; text: string }
   | { do: "move"; incident: string; adopted: boolean }
   | { do: "place"; incident: string; text?: string; latitude?: number | null; longitude?: number | null }
-  | { do: "match"; incident: string; other: string; relation: Relation; approved: boolean }
   | { do: "tell_vehicle"; incident: string; action: AnswerAction; text?: string }
   | { do: "close"; incident: string; disposition: Disposition }
   | { do: "reopen"; incident: string; reason: string }
+  | { do: "match"; incident: string; other: string; relation: Relation; approved: boolean }
+  | { do: "link"; incident: string; other: string; share: Share }
+  | { do: "unlink"; incident: string }
   | { do: "disclose"; incident: string; agency: string; path?: Path | null; necessity?: string; consent?: string; facts?: readonly Fact[]; reason?: string; update?: boolean; confirmed?: boolean }
   | { do: "consent"; incident: string; answer: ConsentAnswer; categories?: readonly Category[]; agency?: string | null }
   | { do: "approve"; incident: string; referral: string; approved: boolean; facts?: readonly Fact[]; reason?: string }
@@ -659,6 +700,9 @@ export interface Events {
   MatchProposed: { other: string; relation: Relation; reasons: readonly string[]; distance_m?: number; apart_s?: number };
   MatchConfirmed: { other: string; relation: Relation; reasons?: readonly string[] };
   MatchUndone: { other: string; relation: Relation };
+  IncidentsLinked: { crash_id: string; number: string; cars: readonly Car[]; told?: readonly ToldElsewhere[] };
+  IncidentsUnlinked: { crash_id: string; number: string };
+  LinkedTold: { incident: string; disclosure: string; agency: string; service: Service; version?: number };
   ReceiptIssued: { passed: boolean; checks: readonly (readonly [string, boolean])[] };
   AnswerGiven: { answer: string; action: AnswerAction };
   AnswerDelivered: { answer: string; channel: string };
@@ -692,7 +736,7 @@ export interface Events {
   ConsentRecorded: { answer: ConsentAnswer; categories?: readonly Category[]; agencies?: readonly string[]; audio_ms?: number };
   DisclosureReferred: { referral: string; agency: string; rule: string; path: string; necessity: string; consent: string };
   ReferralAnswered: { referral: string; supervisor: string; approved: boolean; facts?: readonly string[] };
-  DisclosureDecided: { disclosure: string; agency: string; service: Service; rule: string; ground: string; law_version: string; clause: string; necessity: string; consent: string; opt_out_overridden: boolean; categories: readonly Category[]; withheld: readonly Category[]; path?: string; facts?: readonly string[]; grounds?: readonly string[]; rules?: string; opt_out_clause?: string; review?: boolean; obligations?: readonly string[]; referral?: string; supervisor?: string; supersedes?: string; brief_version?: number; unattended?: boolean; corrected?: boolean; forms?: readonly (readonly [string, string])[]; without?: readonly string[] };
+  DisclosureDecided: { disclosure: string; agency: string; service: Service; rule: string; ground: string; law_version: string; clause: string; necessity: string; consent: string; opt_out_overridden: boolean; categories: readonly Category[]; withheld: readonly Category[]; path?: string; facts?: readonly string[]; grounds?: readonly string[]; rules?: string; opt_out_clause?: string; review?: boolean; obligations?: readonly string[]; referral?: string; supervisor?: string; supersedes?: string; brief_version?: number; unattended?: boolean; corrected?: boolean; forms?: readonly (readonly [string, string])[]; without?: readonly string[]; joined?: readonly string[]; again?: readonly string[]; maybe?: readonly string[] };
   TellingReasoned: { disclosure: string };
   DisclosureRefused: { agency: string; rule: string; outcome: string; path: string; necessity: string; consent: string; tried: readonly (readonly [string, string])[] };
   ObligationDue: { obligation: string; about: string; late: number };

@@ -43,6 +43,7 @@ const disclosure = (changes: Partial<Disclosure> = {}): Disclosure => ({
   asked: null,
   unattended: false,
   elsewhere: false,
+  joined: [],
   status: null,
   ...changes,
 });

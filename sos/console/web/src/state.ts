@@ -18,12 +18,14 @@ import {
   type Happened,
   type Incident,
   type Leg,
+  type Linked,
   type Match,
   type Mode,
   type Party,
   type Recording,
   type Service,
   type State,
+  type ToldElsewhere,
   type Trigger,
 } from "./protocol";
 
@@ -92,6 +94,7 @@ export function fresh(id: string, tenant: string): Incident {
     read_by: [],
     cancelled: null,
     matches: [],
+    linked: null,
     answers: [],
     tested: null,
   };
@@ -248,6 +251,27 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   MatchProposed: (incident, data) => matched(incident, data, "proposed"),
   MatchConfirmed: (incident, data) => matched(incident, data, "confirmed"),
   MatchUndone: (incident, data) => matched(incident, data, "undone"),
+  IncidentsLinked: (_, data) => ({
+    linked: {
+      crash_id: text(data, "crash_id"),
+      number: text(data, "number"),
+      cars: data["cars"] as Linked["cars"],
+      told: (data["told"] as Linked["told"] | undefined) ?? [],
+    },
+  }),
+  IncidentsUnlinked: () => ({ linked: null }),
+  LinkedTold: ({ linked }, data) => {
+    if (linked === null) return {};
+    const made: ToldElsewhere = {
+      incident: text(data, "incident"),
+      disclosure: text(data, "disclosure"),
+      agency: text(data, "agency"),
+      service: data["service"] as Service,
+      version: (data["version"] as number | undefined) ?? 1,
+    };
+    const earlier = linked.told.filter((known) => known.incident !== made.incident || known.agency !== made.agency);
+    return { linked: { ...linked, told: [...earlier, made] } };
+  },
   ReceiptIssued: (_, data) => ({ tested: data["passed"] as boolean }),
   AnswerGiven: (incident, data) => ({
     answers: [
@@ -379,6 +403,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
         asked: null,
         unattended: data["unattended"] === true,
         elsewhere: false,
+        joined: texts(data, "joined"),
         status: incident.disclosures.find((known) => known.disclosure === data["supersedes"])?.status ?? null,
       },
     ],
