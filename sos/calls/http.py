@@ -165,7 +165,7 @@ KEYS = "[0-9*#A-D]{1,32}"
 
 
 class Keys(Struct, frozen=True):
-    keys: Annotated[str, Meta(extra_json_schema={"pattern": f"^{KEYS}$"})]
+    keys: Annotated[str, Meta(max_length=32, extra_json_schema={"pattern": f"^{KEYS}$"})]
 
 
 _pressed = msgspec.json.Decoder(Keys)

@@ -2,10 +2,11 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from routing.categories import Category
 from sos.accesses import known, tell
@@ -39,9 +40,9 @@ LONGEST_NAME = 120
 class _LogIn(Struct, frozen=True):
     """The desk token, or the code of a link."""
 
-    token: str = ""
-    code: str = ""
-    second_factor: str = ""
+    token: Annotated[str, Meta(max_length=1024)] = ""
+    code: Annotated[str, Meta(max_length=256)] = ""
+    second_factor: Annotated[str, Meta(max_length=64)] = ""
 
 
 _log_in = msgspec.json.Decoder(_LogIn)

@@ -22,6 +22,7 @@ from sos.accesses import known, tell
 from sos.errors import Malformed
 from sos.exports.archive import pack
 from sos.exports.package import Exporter
+from sos.formats.body import read
 from sos.incident.model import IncidentId
 from sos.problems import Unauthenticated
 
@@ -33,9 +34,9 @@ class Auditor(Struct, frozen=True, kw_only=True):
 
 
 class ExportWanted(Struct, frozen=True, forbid_unknown_fields=True):
-    incident: IncidentId
-    purpose: Annotated[str, Meta(extra_json_schema={"minLength": 1})]
-    categories: tuple[Category, ...] = ()
+    incident: Annotated[IncidentId, Meta(max_length=128)]
+    purpose: Annotated[str, Meta(max_length=1000, extra_json_schema={"minLength": 1})]
+    categories: Annotated[tuple[Category, ...], Meta(max_length=32)] = ()
     """Opened in clear; the others stand as commitments."""
     accept_lost: bool = False
     """Build it although something asked for is lost or damaged; the package says what."""
@@ -83,11 +84,11 @@ class ExportEndpoint:
         raise Unauthenticated("Send the header `Authorization: Bearer <auditor token>`.")
 
 
+_wanted = msgspec.json.Decoder(ExportWanted)
+
+
 def _read(body: bytes) -> ExportWanted:
-    try:
-        asked = msgspec.json.decode(body, type=ExportWanted)
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        raise Malformed("say which incident, which categories and what for") from wrong
+    asked = read(_wanted, body, expected="say which incident, which categories and what for")
     if not asked.purpose.strip():
         raise Malformed("an export without a purpose is not made", field="$.purpose")
     return asked

@@ -17,6 +17,10 @@ _NO_SHAPE = (msgspec.DecodeError, UnicodeError, RecursionError)
 """Invalid UTF-8 raises the second, nesting without end the third; neither is a fault of ours."""
 
 
+_LONGEST = 200
+"""Characters of a complaint and of a path."""
+
+
 class Arriving(Protocol):
     """What comes in pieces, as the network cuts them; ``aiohttp.StreamReader`` is one."""
 
@@ -40,7 +44,15 @@ def read(decoder: msgspec.json.Decoder[Some], body: bytes | str, *, expected: st
     try:
         return cleaned(decoder.decode(body))
     except _NO_SHAPE as wrong:
-        message, _, path = str(wrong).partition(" - at `")
+        message, at, path = str(wrong).rpartition(" - at `")
+        if not at:
+            message, path = path, ""
         if not isinstance(wrong, msgspec.ValidationError):
             message = "the body is not JSON"
-        raise Malformed(expected or message, field=path.rstrip("`") or field) from None
+        raise Malformed(expected or _said(message), field=(path.rstrip("`") or field)[:_LONGEST]) from None
+
+
+def _said(message: str) -> str:
+    """``message`` without what was sent, which it quotes where a value is in no list; the name of a field stays."""
+    rule, value, _ = message.partition("value ")
+    return (f"{rule}value" if value and message.startswith("Invalid") else message)[:_LONGEST]

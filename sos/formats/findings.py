@@ -38,6 +38,7 @@ EXPLAINED: Mapping[str, tuple[str, str]] = MappingProxyType(
         "delta_v_impossible": ("Impossible delta-V", "It was taken as unknown; send -255 to 255 (TB 040)."),
         "loose_time": ("Loosely written time", "It was understood; send RFC 3339 with two digits and an offset."),
         "too_long": ("Text too long", "Its beginning was kept."),
+        "too_many": ("Too many of one thing", "The first were kept."),
         "pidf_malformed": ("Malformed PIDF-LO", "Its words were kept, its position not read; send one after RFC 5491."),
         "location_loose": (
             "Loosely written PIDF-LO",

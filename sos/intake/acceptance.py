@@ -28,6 +28,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sos.errors import Malformed, SosError, Unavailable
+from sos.incident.bounds import WORDS
 from sos.incident.commands import Command, JoinReport, OpenIncident, RecordCancel
 from sos.incident.model import Incident, IncidentId, Mode, State
 from sos.incident.plausible import time_of_event
@@ -328,7 +329,7 @@ class Acceptance:
         command, reason = arrived.command, arrived.seen.about.reason or ""
         order = RecordCancel(
             reason=reason if reason in CANCEL_REASONS else ("other" if reason else "not_given"),
-            words="" if reason in CANCEL_REASONS else reason,
+            words="" if reason in CANCEL_REASONS else reason[:WORDS],
             format=command.format,
             report=command.report,
             report_digest=command.report_digest,

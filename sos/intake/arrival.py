@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sos.incident import plausible
+from sos.incident.bounds import LONGEST
 from sos.incident.identity import folded, names_one
 from sos.incident.model import Mode, Trigger
 from sos.incident.plausible import time_of_event
@@ -103,8 +104,8 @@ class Peek(Struct, frozen=True, gc=False):
 
 def key(scheme: str | None, value: str | None) -> VehicleKey | None:
     """The vehicle's key, written one way: no spaces, capitals; None when either half is missing, or when many vehicles
-    have the same."""
-    if not scheme or not value or not names_one(scheme, value):
+    have the same.  What is longer than any vehicle's name is none."""
+    if not scheme or not value or len(value) > LONGEST["id_value"] or not names_one(scheme, value):
         return None
     return scheme, value.replace(" ", "").upper()
 

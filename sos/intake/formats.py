@@ -16,6 +16,7 @@ from routing.position.pidf import PIDF
 from routing.text import cleaned
 from sos.errors import SosError
 from sos.formats import msd, text_encoding, veds
+from sos.incident.bounds import bounded
 from sos.incident.model import Mode, Trigger
 from sos.incident.plausible import judged
 from sos.incident.report import EmergencyReport
@@ -63,7 +64,7 @@ class Format(Struct, frozen=True, kw_only=True):
 
     def _read(self, raw: bytes, then: Callable[[EmergencyReport], EmergencyReport]) -> EmergencyReport:
         try:
-            return then(cleaned(self.decode(raw)))
+            return then(bounded(cleaned(self.decode(raw))))
         except SosError:
             return EmergencyReport(findings=("not_an_event:$",))
         except Exception as bug:  # noqa: BLE001  as above: the next report of somebody else waits behind this one

@@ -56,7 +56,7 @@ class StandingWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class PartsWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    categories: Annotated[tuple[Category, ...], Meta(min_length=1)]
+    categories: Annotated[tuple[Category, ...], Meta(min_length=1, max_length=32)]
     purpose: Annotated[str, Meta(min_length=1, max_length=64)]
 
 

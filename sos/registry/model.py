@@ -9,8 +9,9 @@ import re
 import unicodedata
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from routing.categories import Category
 from sos.errors import Malformed
@@ -49,7 +50,7 @@ class VehicleKey(Struct, frozen=True, order=True):
     """A vehicle's name in one scheme, as somebody wrote it.  ``Malformed`` when it can be none."""
 
     scheme: Scheme
-    value: str
+    value: Annotated[str, Meta(max_length=256)]
 
     def __post_init__(self) -> None:
         folded = self.folded

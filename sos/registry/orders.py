@@ -20,7 +20,10 @@ Document = Annotated[str, Meta(min_length=1, max_length=128)]
 """Reference under which the paper is filed, not the paper.  A person types it, so it is sealed: ``sealed_words``."""
 
 Instant = Annotated[datetime, Meta(tz=True)]
-Profile = dict[str, Annotated[str, Meta(max_length=500)]]
+Subject = Annotated[SubjectId, Meta(max_length=128)]
+Profile = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=500)]], Meta(max_length=64)
+]
 """Item -> value; ``lifecycle.ITEMS`` says which there are."""
 
 
@@ -33,7 +36,7 @@ class SetPack(Order, frozen=True, kw_only=True, tag="set_pack"):
 
 
 class RegisterVehicle(Order, frozen=True, kw_only=True, tag="register_vehicle"):
-    keys: tuple[VehicleKey, ...]
+    keys: Annotated[tuple[VehicleKey, ...], Meta(max_length=8)]
     source: Code
     unit: CodeOrNone = ""
 
@@ -47,7 +50,7 @@ class RetireKey(Order, frozen=True, kw_only=True, tag="retire_key"):
 
 
 class LinkOwner(Order, frozen=True, kw_only=True, tag="link_owner"):
-    subscriber: SubjectId
+    subscriber: Subject
 
 
 class UnlinkOwner(Order, frozen=True, kw_only=True, tag="unlink_owner"):
@@ -71,7 +74,7 @@ class Deactivate(Order, frozen=True, kw_only=True, tag="deactivate"):
     """Switch everything off, SOS included, on the customer's signed request."""
 
     document: Annotated[str, Meta(max_length=128)] = ""
-    acknowledged: tuple[Acknowledged, ...] = ()
+    acknowledged: Annotated[tuple[Acknowledged, ...], Meta(max_length=32)] = ()
     effective_at: Instant | None = None
 
 
@@ -88,7 +91,7 @@ class CancelTransfer(Order, frozen=True, kw_only=True, tag="cancel_transfer"):
 
 
 class CompleteTransfer(Order, frozen=True, kw_only=True, tag="complete_transfer"):
-    buyer: SubjectId | None = None
+    buyer: Subject | None = None
     """None: the buyer has not agreed to a contract (MINI 5.1)."""
     services_off_told: bool = False
     """Who completes it confirms that the buyer was told that services are off, where there is no contract."""
@@ -143,7 +146,7 @@ class ConfirmProfile(Order, frozen=True, kw_only=True, tag="confirm_profile"):
 class RecordConsent(Order, frozen=True, kw_only=True, tag="record_consent"):
     purpose: Code
     given: bool
-    text: Annotated[str, Meta(pattern=r"^[^/]+/[^/]+$")]
+    text: Annotated[str, Meta(pattern=r"^[^/]+/[^/]+$", max_length=256)]
     """``id/version`` of the legal text that was shown."""
     scope_from: Instant | None = None
     consequence_shown: bool = False

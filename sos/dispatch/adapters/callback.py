@@ -5,9 +5,11 @@ The request is signed (RFC 9421) with the key that the directory names for this 
 Sending an answer again changes nothing, so a sender that hears nothing may repeat it.
 """
 
+from typing import Annotated
+
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from routing.directory import Directory
 from sos.clock import Clock
@@ -22,8 +24,9 @@ BODY_BYTES = 8192
 
 
 class _Given(Struct, frozen=True):
-    answer: str
-    text: str = ""
+    answer: Annotated[str, Meta(max_length=64)]
+    text: Annotated[str, Meta(max_length=4096)] = ""
+    """``Replies`` takes fewer, and says how many."""
 
 
 _given = msgspec.json.Decoder(_Given)

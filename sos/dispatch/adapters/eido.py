@@ -86,13 +86,17 @@ class _Answer(Struct, frozen=True, rename="camel"):
     text: Words = ""
 
 
+class _Ended(Struct, frozen=True):
+    """What it says is not read."""
+
+
 class _Frame(Struct, frozen=True, rename="camel"):
     """One of them; the others are None."""
 
     subscribe: _Subscribe | None = None
     unsubscribe: _Unsubscribe | None = None
     event_response: _Response | None = None
-    terminate_response: dict[str, Any] | None = None
+    terminate_response: _Ended | None = None
     answer: _Answer | None = None
 
 

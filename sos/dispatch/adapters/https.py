@@ -11,13 +11,13 @@ redirects are not followed, and plain HTTP is refused except to this machine in 
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sos.clock import Clock
 from sos.dispatch.forms import JSON, MEDIA_TYPES
@@ -38,8 +38,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class _Answer(Struct, frozen=True):
-    disclosure: str = ""
-    reference: str = ""
+    disclosure: Annotated[str, Meta(max_length=256)] = ""
+    reference: Annotated[str, Meta(max_length=256)] = ""
 
 
 _answer = msgspec.json.Decoder(_Answer)
