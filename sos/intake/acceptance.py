@@ -38,7 +38,7 @@ from sos.intake.arrival import Kind, Peek, judged, same_crash
 from sos.intake.arrival import key as vehicle_key
 from sos.intake.idle import plainly_no_report
 from sos.intake.port import Reception
-from sos.intake.receipts import Nameless, Receipts
+from sos.intake.receipts import Nameless, Receipts, sent_again_within
 from sos.intake.recent import JOIN_WITHIN, Recent, Seen
 from sos.intake.tenants import Tenant
 from sos.journal.journal import Received
@@ -250,11 +250,8 @@ class Acceptance:
         )
         source, event = seen.idempotency or _by_key(key) or seen.stand_in or (_BY_BODY, "")
         if source == _BY_BODY:
-            event = self._nameless.event(
-                f"{tenant.id} {command.report_digest} {by.channel} {by.connection} {unnamed}",
-                one_vehicle=by.vehicle is not None,
-                at=received_at,
-            )
+            known = f"{tenant.id} {command.report_digest} {by.channel} {by.connection} {unnamed}"
+            event = await self._nameless_event(known, tenant, one_vehicle=by.vehicle is not None, at=received_at)
         elif unnamed:
             event = f"{event}\0{unnamed}"
         return _Arrived(
@@ -267,6 +264,24 @@ class Acceptance:
             at=received_at,
             sender=self._sender(tenant, seen, by),
         )
+
+    async def _nameless_event(self, known: str, tenant: Tenant, *, one_vehicle: bool, at: datetime) -> str:
+        """The name of a report without one: what it was called before, if the journal has it, be it before a restart.
+
+        A database that does not answer in time makes it a new one: in doubt there are two.
+        """
+        before = self._nameless.before(known, one_vehicle=one_vehicle, at=at)
+        if before is not None:
+            receipt = self._receipts.receipt(tenant.id, _BY_BODY, before)
+            try:
+                async with asyncio.timeout(self._join_within_s):
+                    opened = await self._reception.opened_under(receipt)
+                    since = None if opened is None else (await self._reception.state(opened)).opened_at
+            except (SosError, TimeoutError):
+                since = None
+            if since is not None and abs(at - since) <= sent_again_within(one_vehicle=one_vehicle):
+                self._nameless.note(known, before, at=since)
+        return self._nameless.event(known, one_vehicle=one_vehicle, at=at)
 
     def _sender(self, tenant: Tenant, seen: Peek, by: Came) -> str:
         if by.vehicle is not None:

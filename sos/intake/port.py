@@ -22,6 +22,10 @@ class Reception(Protocol):
         """
         ...
 
+    async def opened_under(self, receipt: bytes) -> IncidentId | None:
+        """The incident that ``receipt`` has opened; None when there is none.  ``Unavailable`` as below."""
+        ...
+
     async def execute(
         self,
         incident: IncidentId,

@@ -22,6 +22,11 @@ _REMEMBERED = 16_384
 """Nameless reports whose first arrival is remembered: the first minutes of a great earthquake, about 4 MB."""
 
 
+def sent_again_within(*, one_vehicle: bool) -> timedelta:
+    """How long the same nameless bytes are one report."""
+    return VEHICLE_SENDS_AGAIN_WITHIN if one_vehicle else SENT_AGAIN_WITHIN
+
+
 class Receipts:
     """Made from the house's intake secret; without it nothing can be guessed from a receipt or a digest."""
 
@@ -52,7 +57,8 @@ class Nameless:
     """Names for reports without one: stretches of time, counted from the first arrival.
 
     What this process does not remember (it was started anew, or another one took the first) falls into stretches of the
-    clock.  Where such a stretch ends between two tries there are two incidents, and no emergency is lost.
+    clock, and may be a repeat of what came in the stretch before: ``before`` names that, and the journal knows whether
+    it came.
     """
 
     def __init__(self) -> None:
@@ -60,13 +66,25 @@ class Nameless:
 
     def event(self, known: str, *, one_vehicle: bool, at: datetime) -> str:
         """The same for every repeat of what is ``known`` of a report, its bytes and its sender, within its time."""
-        within = VEHICLE_SENDS_AGAIN_WITHIN if one_vehicle else SENT_AGAIN_WITHIN
+        within = sent_again_within(one_vehicle=one_vehicle)
         earlier = self._since.get(known)
         if earlier is not None and abs(at - earlier[0]) <= within:
             return earlier[1]
         event = f"{known}\0{at.timestamp() // within.total_seconds():.0f}"
+        self.note(known, event, at=at)
+        return event
+
+    def before(self, known: str, *, one_vehicle: bool, at: datetime) -> str | None:
+        """The name that a first arrival in the stretch before has; None when this process knows of a first arrival."""
+        within = sent_again_within(one_vehicle=one_vehicle)
+        earlier = self._since.get(known)
+        if earlier is not None and abs(at - earlier[0]) <= within:
+            return None
+        return f"{known}\0{at.timestamp() // within.total_seconds() - 1:.0f}"
+
+    def note(self, known: str, event: str, *, at: datetime) -> None:
+        """``event`` is the name since ``at``."""
         self._since[known] = at, event
         self._since.move_to_end(known)
         if len(self._since) > _REMEMBERED:
             self._since.popitem(last=False)
-        return event

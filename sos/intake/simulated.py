@@ -58,6 +58,12 @@ class MemoryReception:
         self.kept.set()
         return Received(incident=incident, repeat=False, durability="committed")
 
+    async def opened_under(self, receipt: bytes) -> IncidentId | None:
+        if self.failing_states:
+            raise self.failing_states.pop(0)
+        known = self._by_receipt.get(receipt)
+        return None if known is None else await asyncio.shield(known)
+
     async def execute(
         self,
         incident: IncidentId,

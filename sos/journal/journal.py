@@ -240,6 +240,12 @@ class Journal:
                 return Received(incident=waiting, repeat=waiting != incident, durability="spooled")
         assert_never(outcome)
 
+    async def opened_under(self, receipt: bytes) -> IncidentId | None:
+        """The incident that a report with ``receipt`` has opened, or will when the spool is drained."""
+        waiting = self._spool.holds(receipt)
+        stream = await self.store.stream_of(receipt) if waiting is None else waiting
+        return None if stream is None else IncidentId(stream)
+
     # --- reading ---
 
     async def state(self, incident: IncidentId) -> Incident:

@@ -30,6 +30,7 @@ from sos.journal.schema import (
     key_names,
     leases,
     parts,
+    receipts,
     set_aside,
     tree,
 )
@@ -106,6 +107,13 @@ class Queries:
             rows = await connection.execute(query)
             read = [read_row(stream, row.n, row.header, position=row.position) for row in rows]
         return [recorded for recorded in read if not recorded.damaged]
+
+    async def stream_of(self, receipt: bytes) -> StreamId | None:
+        """Which incident did this receipt open?"""
+        query = select(receipts.c.stream).where(receipts.c.receipt == receipt)
+        async with self._connect() as connection:
+            found = (await connection.execute(query)).scalar_one_or_none()
+        return None if found is None else IncidentId(found)
 
     async def load(self, stream: StreamId) -> Stored | None:
         """What is the state of this incident?"""

@@ -226,6 +226,10 @@ class Store(Protocol):
         """Call ``see`` with events before any follower gets them."""
         ...
 
+    async def stream_of(self, receipt: bytes) -> StreamId | None:
+        """The stream that was written under ``receipt``."""
+        ...
+
     async def load(self, stream: StreamId) -> Stored | None: ...
 
     async def stream(self, stream: StreamId) -> Sequence[Recorded]:

@@ -400,3 +400,50 @@ async def test_a_fault_of_ours_acknowledges_nothing_that_is_not_kept(house: Hous
         await house.take(event())
 
     assert house.reception.opened == []
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 119])
+async def test_a_nameless_report_sent_again_after_a_restart_is_a_repeat_over_every_edge_of_the_clock(
+    house: House, seconds: int
+) -> None:
+    body = event(id="")
+    for edge in range(0, 120, 5):
+        house.now = NOW + timedelta(days=1, minutes=4 * edge, seconds=edge)
+        first = await house.take(body)
+        house.restart()
+        house.now += timedelta(seconds=seconds)
+
+        again = await house.take(body)
+
+        assert (again.incident, again.repeat) == (first.incident, True)
+
+
+async def test_a_nameless_report_is_another_after_its_time_and_where_nobody_can_look(house: House) -> None:
+    body = event(id="")
+    house.now = NOW.replace(minute=1, second=59)
+    first = await house.take(body)
+    house.restart()
+    house.now += timedelta(seconds=2)
+    house.reception.failing_states = [Unavailable("the database is away")]
+
+    in_doubt = await house.take(body)
+    house.now += timedelta(minutes=3)
+    later = await house.take(body)
+
+    assert in_doubt.new
+    assert later.new
+    assert len({first.incident, in_doubt.incident, later.incident}) == 3
+
+
+async def test_after_two_minutes_the_same_nameless_bytes_are_another_press_whatever_the_journal_has(
+    house: House,
+) -> None:
+    house.now = NOW.replace(minute=0, second=1)
+    first = await house.take(event(id=""))
+    house.restart()
+    house.now += timedelta(seconds=125)  # in the stretch behind, and too late
+
+    later = await house.take(event(id=""))
+
+    assert later.new
+    assert later.incident != first.incident
