@@ -25,7 +25,8 @@ const METRES_PER_DEGREE = 111_320;
 
 export interface SceneMap {
   show(location: Located | null, prefecture: string | null): void;
-  speak(language: Language): void;
+  /** Names on the map in this language; `title` is what the map is to who does not see it. */
+  speak(language: Language, title: string): void;
   zoom(level: number): void;
   remove(): void;
 }
@@ -130,9 +131,12 @@ export async function openMap(element: HTMLElement, language: Language): Promise
   });
 
   let marker: Marker | null = null;
-  let shown = "";
+  let [shown, drawn] = ["", ""];
   return {
     show(location, prefecture) {
+      const wanted = JSON.stringify([location, prefecture]);
+      if (wanted === drawn) return; // every event of the floor comes by here, and drawing costs the whole canvas
+      drawn = wanted;
       map.setFilter("here", ["==", ["get", "code"], prefecture ?? ""]);
       map.getSource<GeoJSONSource>("scene")?.setData(location ? scene(location) : EMPTY);
       const key = location ? `${location.latitude},${location.longitude}` : "";
@@ -149,7 +153,8 @@ export async function openMap(element: HTMLElement, language: Language): Promise
         .addTo(map);
       map.jumpTo({ center: [location.longitude, location.latitude], zoom: 10 });
     },
-    speak(next) {
+    speak(next, title) {
+      map.getCanvas().setAttribute("aria-label", title);
       for (const layer of ["name", "name-near"]) map.setLayoutProperty(layer, "text-field", ["get", `name_${next}`]);
     },
     zoom(level) {
