@@ -89,4 +89,10 @@ async def test_more_alarms_than_fit_are_counted(page: Page, service: ScriptedSer
         await service.happen(incident, raised, actor="timer")
 
     await expect(page.get_by_test_id("alarms")).to_have_attribute("data-count", str(len(AlarmKind)))
-    await expect(page.get_by_test_id("alarms-more")).to_contain_text(f"{len(AlarmKind) - 3}")
+    more = page.get_by_test_id("alarms-more")
+    await expect(more).to_contain_text(f"{len(AlarmKind) - 1} 件")
+    await page.keyboard.press("Alt+W")
+    await expect(page.locator(f"{at('alarms')} li")).to_have_count(6)
+    await expect(more).to_have_attribute("aria-expanded", "true")
+    await page.keyboard.press("Alt+W")
+    await expect(page.locator(f"{at('alarms')} li")).to_have_count(1)

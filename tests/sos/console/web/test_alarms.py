@@ -57,7 +57,7 @@ async def test_every_desk_is_alarmed_that_nobody_was_found_and_answers_from_ther
 
     assert service.incidents[incident].state is State.HANDING_OVER
     await page.wait_for_selector(at("alarms"), state="detached")
-    await page.wait_for_selector(".agencies >> text=担当者なしで通報")
+    await page.wait_for_selector(f"{at('fold-told')} >> text=担当者なしで通報")
 
 
 async def test_what_nobody_took_in_time_is_no_alarm_at_a_desk_that_is_no_supervisor_s(

@@ -1,0 +1,147 @@
+"""What an operator needs in the worst minute stands on the screen: in every state, at every size, in both languages.
+
+Seen means seen: inside the window, and nothing lies over it.
+"""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from routing.categories import Category
+from sos.incident import events as e
+from sos.incident.model import AlarmKind, Party, Rung
+from tests.sos.console.web.scripted_service import AGENCIES, ScriptedService
+from tests.sos.console.web.test_alarm_strip import operator_without_voice
+from tests.sos.console.web.test_call_controls import FIRE, Until, call_of_three
+from tests.sos.console.web.test_console_page import at, begin, violations
+
+pytestmark = pytest.mark.browser
+
+SIZES = [(1280, 720), (1440, 900), (1920, 1080), (2560, 1440), (720, 450)]
+"""Width and height in CSS pixels; the last is 1440x900 at 200 % (WCAG 2.2, 1.4.4)."""
+HIDDEN = """names => names.filter(name => {
+    const found = document.querySelector(`[data-testid="${name}"]`);
+    if (found === null) return true;
+    const box = found.getBoundingClientRect();
+    if (box.width < 8 || box.height < 8 || box.left < 0 || box.top < 0) return true;
+    if (box.right > innerWidth + 1 || box.bottom > innerHeight + 1) return true;
+    const points = [[0.5, 0.5], [0.04, 0.3], [0.96, 0.3], [0.04, 0.7], [0.96, 0.7]];
+    return !points.every(([x, y]) => {
+        const top = document.elementFromPoint(box.left + box.width * x, box.top + box.height * y);
+        return top !== null && (found.contains(top) || top.contains(found));
+    });
+})"""
+"""The names of those that are not wholly to be seen without scrolling."""
+LONG_PLACE = "首都高速都心環状線内回り 汐留ジャンクション付近、" * 4
+IN_CALL = (
+    "close", "state", "glance-danger", "glance-crash", "glance-who", "glance-place", "disclose-fire", "disclose-police",
+    "disclose-other", "note", "note-save", "ready", "waiting",
+)  # fmt: skip
+
+
+async def hidden_anywhere(page: Page, names: tuple[str, ...]) -> list[str]:
+    """``size language: name`` for each of ``names`` that is not seen."""
+    found = []
+    for language in ("ja", "en"):
+        await page.set_viewport_size({"width": 1440, "height": 900})
+        if await page.evaluate("document.documentElement.lang") != language:
+            await page.get_by_test_id("language").click()
+        for width, height in SIZES:
+            await page.set_viewport_size({"width": width, "height": height})
+            await page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            missing = await page.evaluate(HIDDEN, names)
+            found += [f"{width}x{height} {language}: {name}" for name in missing]
+            sideways = await page.evaluate("document.querySelector('.page').scrollWidth > innerWidth + 1")
+            found += [f"{width}x{height} {language}: it must be scrolled sideways"] if sideways else []
+    return found
+
+
+async def test_while_it_rings_answer_danger_and_place_are_seen(page: Page, service: ScriptedService) -> None:
+    await begin(page)
+    incidents = [await service.crash() for _ in range(12)]
+    await expect(page.get_by_test_id("waiting")).to_contain_text("12")
+
+    assert await hidden_anywhere(page, ("answer", f"queue-{incidents[0]}")) == []
+
+    await page.get_by_test_id(f"queue-{incidents[0]}").click()
+    assert await hidden_anywhere(page, ("answer", "state", "glance-danger", "glance-place")) == []
+
+
+async def test_in_a_first_call_everything_that_is_needed_is_seen(
+    page: Page, service: ScriptedService, until: Until
+) -> None:
+    await call_of_three(page, service, until)
+
+    assert await hidden_anywhere(page, IN_CALL) == []
+    assert await violations(page) == []
+
+
+async def test_in_a_bad_hour_it_is_still_seen_and_what_grows_is_counted(
+    page: Page, service: ScriptedService, until: Until
+) -> None:
+    service.supervisor = True
+    incident = await call_of_three(page, service, until)
+    await a_bad_hour(service, incident)
+    await expect(page.get_by_test_id("fold-told")).to_contain_text("6")
+
+    assert await hidden_anywhere(page, (*IN_CALL, "alarms", "alarms-more", "acknowledge")) == []
+    await page.set_viewport_size({"width": 1440, "height": 900})
+    assert await violations(page) == []
+    await page.keyboard.press("Alt+C")
+    await page.keyboard.press("Alt+G")
+    await expect(page.locator(f"{at('fold-call')}[open]")).to_have_count(1)
+    await expect(page.locator(f"{at('fold-told')}[open]")).to_have_count(1)
+
+    assert await hidden_anywhere(page, IN_CALL) == []
+
+
+async def test_a_half_written_note_is_still_there_after_a_look_at_another_incident(
+    page: Page, service: ScriptedService, until: Until
+) -> None:
+    incident = await call_of_three(page, service, until)
+    other = await service.crash()
+    await page.get_by_test_id("note").fill("二人目が車外に")
+
+    await page.get_by_test_id(f"queue-{other}").click()
+    await expect(page.get_by_test_id("note")).to_have_count(0)
+    await page.get_by_test_id(f"queue-{incident}").click()
+
+    await expect(page.get_by_test_id("note")).to_have_value("二人目が車外に")
+
+
+async def a_bad_hour(service: ScriptedService, incident: str) -> None:
+    """Alarms, six parties, six tellings with ladders, a refusal, a referral, flags and twenty notes, all at once."""
+    for number, why in enumerate(AlarmKind, 1):
+        await service.happen(incident, e.AlarmRaised(alarm=f"alarm-{number}", why=why), actor="timer")  # type: ignore[arg-type]
+    await operator_without_voice(service)
+    for number in range(4):
+        await service.happen(incident, e.LegJoined(leg=f"more-{number}", party=Party.AGENCY, who=FIRE))
+    for agency in (*AGENCIES, FIRE):
+        await service._disclose(incident, {"agency": agency}, actor="operator:op1")
+    told = [one.disclosure for one in service.incidents[incident].disclosures]
+    for disclosure in told:
+        await service.happen(incident, rung(disclosure))
+    await service.happen(incident, e.AgencyRejected(disclosure=told[1], reason="not our area"), actor="agency:x")
+    referral: Any = "r1"
+    await service.happen(
+        incident,
+        e.DisclosureReferred(
+            referral=referral, agency="demo-hospital", rule="JP-05", path="property", necessity="", consent=""  # type: ignore[arg-type]
+        ),
+    )  # fmt: skip
+    await service.happen(incident, e.PlanMade(
+        prefecture="JP-13", services=("fire", "police"), agencies=tuple(AGENCIES), reasons=("fire:polygon",),  # type: ignore[arg-type]
+        flags=("position_untrusted", "position_stale", "near_border", "carriageway_unknown"),
+    ), parts={"LOC": {"prefectureName": "東京都", "aloudJa": LONG_PLACE}})  # fmt: skip
+    for number in range(20):
+        note = {"OBS": {"text": f"{number}: " + "車外に人がいる。" * 8}}
+        await service.happen(incident, e.NoteAdded(category=Category.OBS), actor="operator:op1", parts=note)
+    await service.send({"t": "parts", "incident": incident, "items": service.parts[incident]})
+
+
+def rung(disclosure: Any) -> e.RungTaken:
+    return e.RungTaken(
+        disclosure=disclosure, number=1, rung=Rung.FIRST_LINE, reason="due", line="first", by_hand=True,  # type: ignore[arg-type]
+        proposed=("demo-fire-chiba",), elapsed_ms=1000, next_after_ms=None,  # type: ignore[arg-type]
+    )  # fmt: skip
