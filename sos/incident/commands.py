@@ -29,6 +29,7 @@ from sos.incident.model import (
     Disposition,
     IncidentId,
     LegId,
+    MassEventId,
     Mode,
     OperatorId,
     Party,
@@ -576,6 +577,19 @@ class WithholdTelling(Command, frozen=True, kw_only=True, gc=False):
     agency: AgencyId | None = None
     rule: str = ""
     outcome: str = ""
+
+
+class PlaceInMassEvent(Command, frozen=True, kw_only=True, gc=False):
+    """It takes the turns of ``place`` while that mass event is in force; without one, those of its tenant."""
+
+    mass_event: MassEventId | None = None
+    place: str = ""
+
+
+class HoldTelling(Command, frozen=True, kw_only=True, gc=False):
+    """The house does not tell this agency yet: a supervisor says how it is told of this place."""
+
+    agency: AgencyId
 
 
 class LimitSearch(Command, frozen=True, kw_only=True, gc=False):

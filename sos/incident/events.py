@@ -637,6 +637,21 @@ class TellingWithheld(Event, frozen=True, kw_only=True, gc=False):
     """``routing.law.Outcome`` of that row."""
 
 
+class PlacedInMassEvent(Event, frozen=True, kw_only=True, gc=False):
+    """It lies in the area of a mass event, and takes the turns of ``place`` there while that is in force; or, without
+    any, no longer."""
+
+    mass_event: MassEventId | None = None
+    place: str = ""
+    """The municipality's code, else a field of a tenth of a degree: no nearer than whose agency is named already."""
+
+
+class TellingHeld(Event, frozen=True, kw_only=True, gc=False):
+    """Nobody of ours could be found, and the house does not tell this agency yet: it was told much of this place."""
+
+    agency: AgencyId
+
+
 class SearchLimited(Event, frozen=True, kw_only=True, gc=False):
     """People of ours are looked for during another time than ``attendance.NOBODY_AFTER`` before an agency is told."""
 

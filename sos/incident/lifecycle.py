@@ -50,6 +50,7 @@ from sos.incident import (
     handover,
     keeping,
     linking,
+    mass_places,
     obligations,
     place,
     registered,
@@ -165,6 +166,8 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.RequestApproved,
         e.RequestAnswered,
         e.TellingWithheld,
+        e.TellingHeld,
+        e.PlacedInMassEvent,
         e.SearchLimited,
         e.ResponseHeard,
         e.ResponseAwaited,
@@ -339,7 +342,9 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     now = replace(incident, version=incident.version + 1, **changes)
     follows = attendance.followed(now, at) | response.followed(now, event, at) | voiceless.followed(now, event, at)
     follows |= handover.followed(now, event, at) | obligations.followed(now, event, at)
-    return replace(now, **follows) if follows else now
+    now = replace(now, **follows) if follows else now
+    held = mass_places.followed(now, event, at)
+    return replace(now, **held) if held else now
 
 
 def _opened(_: Incident, event: e.IncidentOpened) -> dict[str, Any]:
@@ -450,6 +455,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         **consent.EFFECTS,
         **requests.SERVICE_EFFECTS,
         **attendance.EFFECTS,
+        **mass_places.EFFECTS,
         **response.EFFECTS,
         **alarms.EFFECTS,
         e.AgencyAsked: escalation.asked,
@@ -918,6 +924,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         **requests.DECIDERS,
         **escalation.DECIDERS,
         **attendance.DECIDERS,
+        **mass_places.DECIDERS,
         **response.DECIDERS,
         **alarms.DECIDERS,
         **handover.DECIDERS,

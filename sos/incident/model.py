@@ -471,6 +471,13 @@ class Area(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     codes: tuple[str, ...] = ()
 
 
+class Held(Struct, frozen=True, kw_only=True, gc=False):
+    """The house could tell this agency without a person, and waits for what a supervisor says."""
+
+    agency: AgencyId
+    at: datetime
+
+
 class Handover(Struct, frozen=True, kw_only=True, gc=False):
     """The operator has offered the incident to a colleague, who has not answered yet."""
 
@@ -567,6 +574,12 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     on_call: OnCall | None = None
     nobody_after_ms: int | None = None
     """How long somebody is looked for before the house tells an agency itself; None: ``attendance.NOBODY_AFTER``."""
+    mass_event: MassEventId | None = None
+    """In whose area it was placed last, whether it is still in force or not."""
+    mass_place: str | None = None
+    """Whose turn it takes while it is (``mass_event.Spot.place``)."""
+    held: Held | None = None
+    """What the house does not tell yet."""
     voiceless: Voiceless | None = None
     response: ResponseClock | None = None
     """Whether anybody in the vehicle answers; None before anybody was spoken to."""

@@ -83,4 +83,14 @@ def row_of(incident: Incident) -> QueueRow:
     priority = _URGENT[incident.trigger] + (0 if incident.mode is Mode.LIVE else PRACTICE)
     ranked_ms = epoch_ms(ranked_at(incident.opened_at, incident.urgent)) if incident.opened_at else 0
     alarms = len(standing(incident))
-    return QueueRow(incident.tenant, incident.state, priority, ranked_ms, _snapshot.encode(incident), alarms)
+    return QueueRow(
+        incident.tenant,
+        incident.state,
+        priority,
+        ranked_ms,
+        _snapshot.encode(incident),
+        alarms,
+        mass_event=incident.mass_event,
+        place=incident.mass_place,
+        held=int(incident.held is not None),
+    )

@@ -43,8 +43,10 @@ class IncidentQueues:
         at_once: int | None = None,
         ahead: int = AHEAD,
         sender_of: Callable[[IncidentId], Hashable] = lambda incident: incident,
+        place_of: Callable[[IncidentId], Hashable] = lambda _: None,
     ) -> None:
-        """``sender_of``: the vehicle of an incident, of which a tenant's take turns.
+        """``sender_of``: the vehicle of an incident, of which a tenant's take turns; ``place_of``: where it waits
+        inside a mass event in force, else None.
 
         ``at_once``: events under way at most, of which one tenant has three quarters; None: all that can be.
 
@@ -52,13 +54,14 @@ class IncidentQueues:
         """
         self._handle = handle
         self._sender_of = sender_of
+        self._place_of = place_of
         self._clock = clock
         self._at_once = at_once
         self._share = None if at_once is None else max(1, at_once * 3 // 4)
         self._ahead = ahead
         self._queues: dict[IncidentId, _Queue] = {}
         self._turns: Turns[_Queue] = Turns()
-        self._busy: Counter[TenantId] = Counter()
+        self._busy: Counter[Hashable] = Counter()
         self._undone: dict[int, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._moved = asyncio.Event()
@@ -80,8 +83,12 @@ class IncidentQueues:
             return
         queue = _Queue(incident=event.incident, tenant=event.tenant, events=deque([(position, event)]))
         self._queues[event.incident] = queue
-        self._turns.put(queue.tenant, queue, of=self._sender_of(queue.incident))
+        self._wait(queue)
         self._begin()
+
+    def _wait(self, queue: _Queue) -> None:
+        incident = queue.incident
+        self._turns.put(queue.tenant, queue, of=self._sender_of(incident), place=self._place_of(incident))
 
     async def stop(self) -> None:
         """End all that is under way and forget it: the reader begins again where its cursor stands."""
@@ -98,20 +105,22 @@ class IncidentQueues:
         """Let those run whose turn it is, as many as there is room for."""
         while self._at_once is None or self._busy.total() < self._at_once:
             full = [tenant for tenant, busy in self._busy.items() if self._share is not None and busy >= self._share]
-            queue = self._turns.take(but=full)
-            if queue is None:
+            taken = self._turns.take_turn(but=full)
+            if taken is None:
                 return
-            self._busy[queue.tenant] += 1
-            task = asyncio.create_task(self._run(queue), name=f"queue {queue.incident}")
+            whose, queue = taken
+            self._busy[whose] += 1
+            task = asyncio.create_task(self._run(queue, whose), name=f"queue {queue.incident}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, queue: _Queue) -> None:
+    async def _run(self, queue: _Queue, whose: Hashable) -> None:
+        """In the turn of ``whose``."""
         position, event = queue.events[0]
         try:
             pause = await self._handle(event)
         finally:
-            self._busy[queue.tenant] -= 1
+            self._busy[whose] -= 1
         if pause is not None:
             self._begin()
             await self._clock.wait(pause)
@@ -120,7 +129,7 @@ class IncidentQueues:
             del self._undone[position]
             self._moved.set()
         if queue.events:
-            self._turns.put(queue.tenant, queue, of=self._sender_of(queue.incident))
+            self._wait(queue)
         else:
             del self._queues[queue.incident]
         self._begin()

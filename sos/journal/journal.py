@@ -269,6 +269,10 @@ class Journal:
         """Incidents of which an alarm stands, closed ones too."""
         return await self._readable(await self.store.alarmed(limit=limit))
 
+    async def held(self, *, limit: int) -> Sequence[Incident]:
+        """Incidents of which the house holds a telling back, the oldest first."""
+        return await self._readable(await self.store.held(limit=limit))
+
     async def _readable(self, found: Sequence[tuple[IncidentId, bytes]]) -> Sequence[Incident]:
         readable: list[Incident] = []
         for count, (incident, snapshot) in enumerate(found, 1):
@@ -485,6 +489,7 @@ class Journal:
         known = self._states.get(state.id)
         if known is None or known.version < state.version:
             self._states[state.id] = state
+            self.store.places.note(state.id, state.mass_event, state.mass_place)
         self._states.move_to_end(state.id)
         while len(self._states) > CACHED_STATES:
             self._states.popitem(last=False)

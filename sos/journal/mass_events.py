@@ -145,6 +145,7 @@ class MassEventLedger:
         if found.version <= self.now.version:
             return
         self.now = found
+        self._store.places.in_force = tuple(each.mass_event for each in found.in_force)
         kept = {(each.mass_event, each.words) for each in found.events}
         self._said = {key: said for key, said in self._said.items() if key in kept}
         for tell in self._changed:

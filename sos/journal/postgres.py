@@ -77,12 +77,14 @@ INSERT INTO data_keys (stream, category, kek, wrapped, first)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::int[])
 """
 _INCIDENTS = """
-INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender)
+INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender,
+    mass_event, place, held)
 SELECT * FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[], $8::smallint[],
-    $9::text[])
+    $9::text[], $10::text[], $11::text[], $12::smallint[])
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority, opened_ms = excluded.opened_ms,
-    version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms
+    version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms,
+    mass_event = excluded.mass_event, place = excluded.place, held = excluded.held
 """
 _DEADLINES = "INSERT INTO deadlines (stream, name, due_ms) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])"
 _RECEIPTS = """
@@ -274,10 +276,13 @@ class PostgresStore(Queries):
                 a.row.snapshot,
                 a.row.alarms,
                 first[stream],
+                a.row.mass_event,
+                a.row.place,
+                a.row.held,
             )
             for stream, a in sorted(last.items())
         ]
-        await connection.execute(_INCIDENTS, *_columns(projected, 9))
+        await connection.execute(_INCIDENTS, *_columns(projected, 12))
         if older:
             await connection.execute("DELETE FROM deadlines WHERE stream = ANY($1::text[])", older)
         waits = [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines]

@@ -8,7 +8,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Update, case, delete, func, null, or_, select, text, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    Update,
+    case,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -18,8 +32,10 @@ from routing.categories import Category
 from sos.errors import Unavailable
 from sos.incident.codec import read_row
 from sos.incident.events import Recorded
-from sos.incident.model import EventId, IncidentId, StreamId, TenantId
+from sos.incident.model import EventId, IncidentId, MassEventId, StreamId, TenantId
 from sos.journal.connections import opened
+from sos.journal.dealing import dealt_out
+from sos.journal.places import Places
 from sos.journal.schema import (
     cursors,
     data_keys,
@@ -40,6 +56,9 @@ from sos.journal.store import PRACTICE, Aside, KeyRow, See, Sequenced, Stored
 _VEHICLE = case((incidents.c.sender == "", incidents.c.id), else_=incidents.c.sender)
 """Whose incident it is within its tenant; one that nobody knows is a vehicle of its own."""
 
+UNANSWERED = ("received", "ringing", "reopened")
+"""States in which nobody of ours has an incident and no agency was told."""
+
 OVERTAKES = 4
 """So many calls of another tenant a pressed button may overtake for each step that theirs is more urgent."""
 
@@ -50,6 +69,7 @@ class Queries:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.senders = Senders()
+        self.places = Places()
         self._see: list[See] = []
         self._dialect_insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
@@ -164,18 +184,35 @@ class Queries:
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
         """Which deadlines have passed?  The oldest of each tenant first, then the second of each; within a tenant its
-        vehicles take turns in the same way."""
-        of_it = func.row_number().over(partition_by=(incidents.c.tenant, _VEHICLE), order_by=deadlines.c.due_ms)
-        passed = (
-            select(deadlines.c.stream, deadlines.c.name, deadlines.c.due_ms, incidents.c.tenant, of_it.label("of_it"))
-            .join_from(deadlines, incidents, incidents.c.id == deadlines.c.stream, isouter=True)
-            .where(deadlines.c.due_ms <= now_ms)
-            .subquery()
-        )
-        turn = func.row_number().over(partition_by=passed.c.tenant, order_by=(passed.c.of_it, passed.c.due_ms))
-        query = select(passed.c.stream, passed.c.name).order_by(turn, passed.c.due_ms).limit(limit)
+        vehicles take turns in the same way.  Inside a mass event places do, in the turns that those inside have."""
+        among = deadlines.c.due_ms <= now_ms
+        query = self._due_by_place(among) if self.places.in_force else self._due_by_tenant(among)
         async with self._connect() as connection:
-            return [(IncidentId(row.stream), row.name) for row in await connection.execute(query)]
+            return [(IncidentId(row.stream), row.name) for row in await connection.execute(query.limit(limit))]
+
+    def _due_by_tenant(self, among: ColumnElement[bool]) -> Select[Any]:
+        row = deadlines.c
+        nth = _nth((incidents.c.tenant, _VEHICLE), row.due_ms).label("nth")
+        passed = _with_incidents(select(row.stream, row.name, row.due_ms, incidents.c.tenant, nth), among)
+        turn = _nth((passed.c.tenant,), passed.c.nth, passed.c.due_ms)
+        return select(passed.c.stream, passed.c.name).order_by(turn, passed.c.due_ms)
+
+    def _due_by_place(self, among: ColumnElement[bool]) -> Select[Any]:
+        row, place = deadlines.c, self._place()
+        nth = _nth((incidents.c.tenant, _VEHICLE), row.due_ms).label("nth")
+        nth_there = _nth((place, _VEHICLE), row.due_ms).label("nth_there")
+        known = select(row.stream, row.name, row.due_ms, incidents.c.tenant, place.label("place"), nth, nth_there)
+        passed = _with_incidents(known, among)
+        turn = _nth((passed.c.tenant,), passed.c.nth, passed.c.due_ms).label("turn")
+        there = _nth((passed.c.place,), passed.c.nth_there, passed.c.due_ms).label("there")
+        ranked = select(*passed.c, turn, there).subquery()
+        last = (ranked.c.due_ms, ranked.c.stream, ranked.c.name)
+        wanted = (ranked.c.stream, ranked.c.name)
+        return dealt_out(ranked, wanted, turns=(ranked.c.turn, *last), there=(ranked.c.there, *last))
+
+    def _place(self) -> ColumnElement[str | None]:
+        """Whose turn an incident takes inside a mass event in force; NULL for everybody else."""
+        return case((incidents.c.mass_event.in_(self.places.in_force), incidents.c.place), else_=None)
 
     async def waiting(self, prefix: str, *, limit: int) -> Sequence[tuple[IncidentId, str, int]]:
         """Which deadlines have names that begin so?  The first due first, with the instant in milliseconds."""
@@ -259,24 +296,69 @@ class Queries:
         Tenants take turns: the second crash of one waits behind the first of another, and each step of urgency is
         worth ``OVERTAKES`` turns.  Within a tenant its vehicles take turns in the same way: the hundredth crash that
         one reports stands before no other's.  What is a test or a drill stands behind all that is live.
+        Inside a mass event places take turns like this instead of tenants, in the turns that those inside have, so
+        that nobody outside waits longer for it.
         """
         among = incidents.c.state.in_(states)
-        of_it = func.row_number().over(
-            partition_by=(incidents.c.tenant, _VEHICLE), order_by=(incidents.c.priority, incidents.c.opened_ms)
-        )
-        known = (incidents.c.id, incidents.c.tenant, incidents.c.snapshot, incidents.c.priority, incidents.c.opened_ms)
-        nth = select(*known, of_it.label("nth")).where(among).subquery()
-        turn = func.row_number().over(partition_by=nth.c.tenant, order_by=(nth.c.nth, nth.c.priority, nth.c.opened_ms))
-        ranked = select(
-            nth.c.id, nth.c.snapshot, nth.c.priority, nth.c.opened_ms, (turn + OVERTAKES * nth.c.priority).label("rank")
-        ).subquery()
-        practice = ranked.c.priority >= PRACTICE
-        query = select(ranked.c.id, ranked.c.snapshot)
-        query = query.order_by(practice, ranked.c.rank, ranked.c.priority, ranked.c.opened_ms)
+        asked = self._ranked(among) if self.places.in_force else self._by_tenant(among)
         async with self._connect() as connection:
             total = (await connection.execute(select(func.count()).select_from(incidents).where(among))).scalar_one()
-            rows = await connection.execute(query.limit(limit))
+            rows = await connection.execute(asked.limit(limit))
             return total, [(IncidentId(row.id), row.snapshot) for row in rows]
+
+    def _by_tenant(self, among: ColumnElement[bool]) -> Select[Any]:
+        row = incidents.c
+        nth = _nth((row.tenant, _VEHICLE), row.priority, row.opened_ms).label("nth")
+        known = select(row.id, row.tenant, row.snapshot, row.priority, row.opened_ms, nth).where(among).subquery()
+        turn = _nth((known.c.tenant,), known.c.nth, known.c.priority, known.c.opened_ms)
+        rank = turn + OVERTAKES * known.c.priority
+        query = select(known.c.id, known.c.snapshot)
+        return query.order_by(known.c.priority >= PRACTICE, rank, known.c.priority, known.c.opened_ms)
+
+    def _ranked(self, among: ColumnElement[bool]) -> Select[Any]:
+        row, place = incidents.c, self._place()
+        urgency: tuple[ColumnElement[int], ...] = (row.priority, row.opened_ms)
+        known = (
+            select(
+                row.id,
+                row.tenant,
+                *urgency,
+                place.label("place"),
+                _nth((row.tenant, _VEHICLE), *urgency).label("nth"),
+                _nth((place, _VEHICLE), *urgency).label("nth_there"),
+            )
+            .where(among)
+            .subquery()
+        )
+        urgency = (known.c.priority, known.c.opened_ms)
+        turn = _nth((known.c.tenant,), known.c.nth, *urgency) + OVERTAKES * known.c.priority
+        there = _nth((known.c.place,), known.c.nth_there, *urgency) + OVERTAKES * known.c.priority
+        ranked = select(*known.c, turn.label("turn"), there.label("there")).subquery()
+        last = (ranked.c.priority, ranked.c.opened_ms, ranked.c.id)
+        order = dealt_out(
+            ranked,
+            (ranked.c.id,),
+            turns=(ranked.c.priority >= PRACTICE, ranked.c.turn, *last),
+            there=(ranked.c.there, *last),
+        ).subquery()
+        return select(row.id, row.snapshot).join(order, order.c.id == row.id).order_by(order.c.turn_of)
+
+    async def held(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
+        """Of which incidents does the house hold a telling back?"""
+        query = select(incidents.c.id, incidents.c.snapshot).where(incidents.c.held > 0)
+        query = query.order_by(incidents.c.priority, incidents.c.opened_ms, incidents.c.id).limit(limit)
+        async with self._connect() as connection:
+            return [(IncidentId(row.id), row.snapshot) for row in await connection.execute(query)]
+
+    async def in_mass_events(self) -> Mapping[MassEventId, tuple[int, int]]:
+        """How many wait in each mass event in force, and of how many a telling is held?"""
+        row = incidents.c
+        waits = func.sum(case((row.state.in_(UNANSWERED), 1), else_=0)).label("waits")
+        query = select(row.mass_event, waits, func.sum(row.held).label("held"))
+        query = query.where(row.mass_event.in_(self.places.in_force)).group_by(row.mass_event)
+        async with self._connect() as connection:
+            rows = await connection.execute(query)
+            return {MassEventId(found.mass_event): (int(found.waits), int(found.held)) for found in rows}
 
     async def alarmed(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
         """Of which incidents does an alarm stand?"""
@@ -289,6 +371,17 @@ class Queries:
         async with self._connect() as connection:
             row = (await connection.execute(select(tree.c.size, tree.c.hashes))).one_or_none()
         return (row.size, split_hashes(row.hashes)) if row else (0, ())
+
+
+def _nth(within: Sequence[ColumnElement[Any]], *order: ColumnElement[Any]) -> ColumnElement[int]:
+    """Which one of its like a row is, from 1."""
+    return func.row_number().over(partition_by=within, order_by=order)
+
+
+def _with_incidents(known: Select[Any], among: ColumnElement[bool]) -> Subquery:
+    """Deadlines beside their incidents, also of a stream that has no row."""
+    joined = known.join_from(deadlines, incidents, incidents.c.id == deadlines.c.stream, isouter=True)
+    return joined.where(among).subquery()
 
 
 def _asked(reader: str, position: int) -> Update:

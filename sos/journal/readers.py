@@ -101,7 +101,13 @@ class Follower:
         self._tried: Counter[EventId] = Counter()
         self._failed_at: dict[TenantId, datetime] = {}
         self._queues = (
-            IncidentQueues(self._handle_in_queue, clock=clock, at_once=reader.at_once, sender_of=store.senders.of)
+            IncidentQueues(
+                self._handle_in_queue,
+                clock=clock,
+                at_once=reader.at_once,
+                sender_of=store.senders.of,
+                place_of=store.places.of,
+            )
             if reader.by_incident
             else None
         )

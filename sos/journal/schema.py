@@ -122,15 +122,27 @@ incidents = Table(
     Column("snapshot", LargeBinary, nullable=False),
     Column("alarms", SmallInteger, nullable=False, server_default="0"),
     Column("sender", Text, nullable=False, server_default=""),
+    Column("mass_event", Text),
+    Column("place", Text),
+    Column("held", SmallInteger, nullable=False, server_default="0"),
     Index("ix_incidents_queue", "state", "priority", "opened_ms"),
     Index("ix_incidents_alarms", "alarms", sqlite_where=text("alarms > 0"), postgresql_where=text("alarms > 0")),
+    Index(
+        "ix_incidents_mass_event",
+        "mass_event",
+        "state",
+        sqlite_where=text("mass_event IS NOT NULL"),
+        postgresql_where=text("mass_event IS NOT NULL"),
+    ),
+    Index("ix_incidents_held", "held", sqlite_where=text("held > 0"), postgresql_where=text("held > 0")),
     sqlite_with_rowid=False,
 )
 """The state ``evolve`` computed, as JSON in ``snapshot``: equal to a replay of the stream, by test.
 
 ``opened_ms`` orders within the priority: the opening, less the head start of whoever is in danger there
 (``sos.incident.urgency``).  ``sender`` is the vehicle that opened it as a keyed digest, empty when none was named: a
-tenant's vehicles take turns.
+tenant's vehicles take turns.  ``mass_event`` and ``place``: whose turn it takes while that one is in
+force; ``held``: the house holds a telling back.
 """
 
 deadlines = Table(

@@ -75,11 +75,12 @@ _PARTS = _Insert("parts (stream, n, category, sealed)", 4)
 _KEYS = _Insert("data_keys (stream, category, kek, wrapped, first)", 5)
 _RECEIPTS = _Insert("receipts (receipt, stream)", 2)
 _INCIDENTS = _Insert(
-    "incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender)",
-    9,
+    "incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender, mass_event, place, held)",
+    12,
     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority,"
     " opened_ms = excluded.opened_ms,"
-    " version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms",
+    " version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms,"
+    " mass_event = excluded.mass_event, place = excluded.place, held = excluded.held",
 )
 _DEADLINES = _Insert(
     "deadlines (stream, name, due_ms)", 3, "ON CONFLICT (stream, name) DO UPDATE SET due_ms = excluded.due_ms"
@@ -308,6 +309,9 @@ class _Writer:
                 a.row.snapshot,
                 a.row.alarms,
                 first[id_],
+                a.row.mass_event,
+                a.row.place,
+                a.row.held,
             )
             for id_, a in last.items()
         ]

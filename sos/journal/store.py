@@ -15,7 +15,8 @@ from msgspec import Struct
 from routing.categories import Category
 from sos.errors import Conflict, SosError
 from sos.incident.events import Recorded
-from sos.incident.model import EventId, IncidentId, StreamId, TenantId
+from sos.incident.model import EventId, IncidentId, MassEventId, StreamId, TenantId
+from sos.journal.places import Places
 from sos.journal.senders import Senders
 from sos.journal.turns import Turns
 
@@ -51,6 +52,11 @@ class QueueRow(Struct, frozen=True, gc=False):
     """How many of its alarms nobody has acknowledged."""
     sender: str = ""
     """The vehicle that opened it, as a keyed digest, while it is opened; later rows leave what stands there."""
+    mass_event: str | None = None
+    place: str | None = None
+    """Inside that mass event, whose turn it takes."""
+    held: int = 0
+    """1: the house holds a telling back."""
 
 
 class Append(Struct, frozen=True, kw_only=True, gc=False):
@@ -200,6 +206,11 @@ class Store(Protocol):
         """Which vehicle opened which incident, as far as this process knows."""
         ...
 
+    @property
+    def places(self) -> Places:
+        """Where incidents wait inside mass events, as far as this process knows, and which are in force."""
+        ...
+
     def append(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
         """Write it durably when ``turn`` comes; the future fails with ``Conflict`` when nothing of it was written.
 
@@ -290,6 +301,14 @@ class Store(Protocol):
 
     async def alarmed(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
         """Incidents with alarms that nobody has acknowledged, closed ones too, each with its snapshot."""
+        ...
+
+    async def held(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
+        """Incidents of which the house holds a telling back, the oldest first, each with its snapshot."""
+        ...
+
+    async def in_mass_events(self) -> Mapping[MassEventId, tuple[int, int]]:
+        """How many incidents wait in each mass event for somebody to answer, and of how many a telling is held."""
         ...
 
     async def tree(self) -> tuple[int, tuple[bytes, ...]]:

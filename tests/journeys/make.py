@@ -403,6 +403,18 @@ def nobody_may_be_told() -> Story:
     return told
 
 
+def held_in_a_mass_event() -> Story:
+    """Nobody is there and the agency was told much of this place; a supervisor says that it is told all the same."""
+    told = _unanswered(Story(0x2E))
+    told.do(s.place_in_mass_event(), actor="system:mass-event", after_s=0.1)
+    told.do(c.PassDeadline(name="nobody"), actor="timer", after_s=25)
+    told.do(s.hold_telling(), actor="system:unattended", after_s=0.1)
+    told.do(c.PlayNotice(leg=LegId("leg-vehicle"), notice="nobody"), actor="system:unattended")
+    told.do(s.disclose("d-fire", s.FIRE, unattended=True), actor="system:unattended", after_s=180)
+    told.do(s.place_in_mass_event(""), actor="system:mass-event", after_s=5)
+    return told
+
+
 def nobody_in_the_car_answers() -> Story:
     """The operator waits longer once, the clock runs out, somebody else is alarmed, help is sent, then a groan."""
     told = _answered(Story(0x16))
@@ -548,6 +560,7 @@ JOURNEYS = (
     somebody_on_call_takes_it,
     nobody_of_ours_anywhere,
     nobody_may_be_told,
+    held_in_a_mass_event,
     nobody_in_the_car_answers,
     alarmed_and_acknowledged,
     taken_over_and_handed_on,

@@ -30,6 +30,7 @@ from sos.incident.model import (
     Incident,
     IncidentId,
     LegId,
+    MassEventId,
     Mode,
     OperatorId,
     Party,
@@ -397,6 +398,14 @@ def dial_on_call(leg: str = "leg-saburo", who: str = "saburo") -> c.DialLeg:
 
 def withhold(reason: str = "law") -> c.WithholdTelling:
     return c.WithholdTelling(reason=reason, agency=FIRE, rule="JP-05", outcome="refer")
+
+
+def place_in_mass_event(place: str = "13104", mass_event: str = "mass-event-1") -> c.PlaceInMassEvent:
+    return c.PlaceInMassEvent(mass_event=MassEventId(mass_event) if place else None, place=place)
+
+
+def hold_telling(agency: AgencyId = FIRE) -> c.HoldTelling:
+    return c.HoldTelling(agency=agency)
 
 
 def hear(how: ResponseHow = ResponseHow.SPEECH, operator: str = "hanako") -> c.HearResponse:

@@ -9,7 +9,7 @@ from routing.law.codes import Path
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident.lifecycle import DEADLINES
-from sos.incident.model import ConsentAnswer, Disposition, LegId, Party, RecordingId, State
+from sos.incident.model import ConsentAnswer, Disposition, LegId, MassEventId, Party, RecordingId, State
 from tests.journeys import story as s
 from tests.journeys.story import Story
 
@@ -128,6 +128,10 @@ ORDERS: dict[str, c.Command | Callable[[State], c.Command]] = {
     "bring up to date": s.disclose("d9", supersedes="d1", confirmed=True),
     "disclose without a person": s.disclose("d9", unattended=True),
     "withhold what nobody asked for": s.withhold(),
+    "place it in a mass event": s.place_in_mass_event(),
+    "place it in none": s.place_in_mass_event(""),
+    "place it in a mass event and nowhere": c.PlaceInMassEvent(mass_event=MassEventId("mass-event-1")),
+    "hold what could not be told": s.hold_telling(),
     "hear an answer": s.hear(),
     "wait for an answer": s.wait_longer(),
     "limit the search": s.limit_search(),
@@ -267,6 +271,10 @@ TABLE: dict[str, tuple[str, ...]] = {
         REFUSED,
     ),
     "disclose without a person": (REFUSED,) * 7,
+    "place it in a mass event": (*("PlacedInMassEvent",) * 5, NOTHING, "PlacedInMassEvent"),
+    "place it in none": (NOTHING,) * 7,
+    "place it in a mass event and nowhere": (*(REFUSED,) * 5, NOTHING, REFUSED),
+    "hold what could not be told": (NOTHING,) * 7,
     "withhold what nobody asked for": (NOTHING,) * 7,
     "hear an answer": (*(REFUSED,) * 7,),
     "wait for an answer": (*(REFUSED,) * 7,),

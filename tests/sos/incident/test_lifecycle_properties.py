@@ -99,6 +99,8 @@ def any_command(pick: random.Random) -> c.Command:
             s.join(pick.choice("xyz"), Party.SUPERVISOR, "jiro"),
             s.disclose("d0", agency, partner=True, unattended=True),
             s.withhold(),
+            s.place_in_mass_event(pick.choice(("", "13104", "13101"))),
+            s.hold_telling(agency),
             s.limit_search(pick.choice((5_000, 60_000))),
             c.PassDeadline(name=attendance.NOBODY),
             s.dial(pick.choice("abc"), party=pick.choice(tuple(Party))),
@@ -259,6 +261,15 @@ class AnyOrders(RuleBasedStateMachine):
             assert "ring_anyway" in names or "ring_anyway" in incident.passed
         elif incident.mode is not Mode.TEST and attendance.NOBODY not in incident.sought:
             assert attendance.NOBODY in names
+
+    @invariant()
+    def what_is_held_is_held_while_nobody_has_it_and_nobody_was_told(self):
+        incident = self.told.incident
+        if incident.held is not None:
+            assert incident.unattended_at is not None
+            assert attendance.NOBODY in incident.sought
+            assert attendance.UNTOLD not in incident.flags
+            assert incident.mode is Mode.LIVE
 
     @invariant()
     def an_alarm_stands_until_a_person_has_acknowledged_it(self):

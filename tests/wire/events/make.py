@@ -168,6 +168,11 @@ def samples() -> Mapping[str, bytes]:
     passed_on = s.Story(0x15)
     for command in (s.open_incident(), s.take(), s.offer_handover(), s.answer_handover(accepted=False)):
         passed_on.do(command, actor="operator:hanako", after_s=2)
+    held = s.Story(0x16, alarms=False)
+    nobody = c.PassDeadline(name="nobody")
+    for command in (s.open_incident(), s.offer("desk-a"), s.place_in_mass_event(), nobody, s.hold_telling()):
+        held.do(command, actor="system:unattended", after_s=20 if command is not nobody else 60)
+    told.recorded += held.recorded[1:]
     told.recorded += alarmed.recorded[1:] + passed_on.recorded[1:]
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += helped.recorded[1:] + linked.recorded[1:]

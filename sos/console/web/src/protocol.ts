@@ -746,6 +746,8 @@ export interface Events {
   RequestApproved: { request: string; by: string; supervises?: boolean };
   RequestAnswered: { request: string; outcome: string; recipient: Recipient; rule: string; ground: string; grounds: readonly string[]; law_version: string; rules: string; clause: string; categories: readonly Category[]; withheld: readonly Category[]; without: readonly string[]; statements: readonly string[]; facts: readonly string[]; tried: readonly (readonly [string, string])[]; obligations: readonly string[]; digest: string; by: string };
   TellingWithheld: { reason: string; agency?: string; rule?: string; outcome?: string };
+  PlacedInMassEvent: { mass_event?: string; place?: string };
+  TellingHeld: { agency: string };
   SearchLimited: { nobody_after_ms: number };
   ResponseHeard: { operator: string; how: ResponseHow };
   ResponseAwaited: { operator: string; seconds: number; reason: WaitReason };

@@ -410,6 +410,8 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   }),
   TellingWithheld: (incident) => ({ flags: [...new Set([...incident.flags, "untold"])] }),
   SearchLimited: () => ({}),
+  PlacedInMassEvent: () => ({}),
+  TellingHeld: () => ({}),
   ResponseHeard: answered,
   ResponseAwaited: ({ response }, data) =>
     response === null
