@@ -3,8 +3,20 @@
 The forms are ``eido``, ``pidf``, ``fax`` and ``spoken``; ``crash`` and ``crash_words`` are what they say of a crash.
 """
 
-from routing.brief.document import SCHEMA, Brief, Change, Sender, changes, compose, read
+from routing.brief.document import SCHEMA, Before, Brief, Change, OneCrash, Sender, changes, compose, read
 from routing.brief.language import Language
 from routing.brief.words import render_text
 
-__all__ = ["SCHEMA", "Brief", "Change", "Language", "Sender", "changes", "compose", "read", "render_text"]
+__all__ = [
+    "SCHEMA",
+    "Before",
+    "Brief",
+    "Change",
+    "Language",
+    "OneCrash",
+    "Sender",
+    "changes",
+    "compose",
+    "read",
+    "render_text",
+]

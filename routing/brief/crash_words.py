@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from routing.brief import one_crash
 from routing.brief.crash import CrashFacts, Hazard, crash_facts
 from routing.brief.document import Brief
 from routing.brief.language import Language
@@ -46,9 +47,10 @@ def facts_of(brief: Brief) -> CrashFacts:
 
 
 def glance(brief: Brief, language: Language) -> tuple[tuple[str, str], ...]:
-    """Name and words of each thing known, for every written form."""
+    """Name and words of each thing known, for every written form: first of which crash it is part."""
     facts, column = facts_of(brief), 0 if language == "ja" else 1
-    return tuple((_NAMES[name][column], words) for name, words in _glance(facts, language))
+    of_this_car = ((_NAMES[name][column], words) for name, words in _glance(facts, language))
+    return (*one_crash.rows(brief, language), *of_this_car)
 
 
 def _glance(facts: CrashFacts, language: Language) -> Iterator[tuple[str, str]]:

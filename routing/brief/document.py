@@ -29,6 +29,30 @@ class Sender(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``tel:`` (E.164) or ``sip:`` of the desk that answers day and night."""
 
 
+class Before(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """By which number of ours the recipient has heard of the same crash, for another of its cars."""
+
+    disclosure: str
+    tail: str
+    """End of that car's incident number, as it was read out: whose brand it is of is nobody's business here."""
+    at: datetime | None = None
+    """Aware UTC."""
+
+
+class OneCrash(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The crash that this car shares with others.  Their facts stand in briefs of their own; here only how many."""
+
+    number: str
+    """Six digits, the same in every brief of the crash."""
+    vehicles: int
+    occupants: int | None = None
+    """In all vehicles of which it is known; None where nobody knows of any, or it may not be told."""
+    unknown: int = 0
+    """Vehicles of which nobody knows how many are in them."""
+    before: tuple[Before, ...] = ()
+    """What the recipient has heard of the other cars."""
+
+
 class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One field that is not as the version before had it.  What is not told any more is not named."""
 
@@ -73,6 +97,12 @@ class Brief(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """None in briefs from before this was said."""
     zone: str = "Asia/Tokyo"
     """IANA name of the recipient's time, in which every form for people says its times."""
+    one_crash: OneCrash | None = None
+    """None: a crash by itself, as far as is known."""
+    parted: str = ""
+    """In a newer version: the number of the crash that the version before named, and that this car is not part of."""
+    maybe: tuple[Before, ...] = ()
+    """What the recipient has heard that may be the same crash; nobody has said yet whether it is."""
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -98,6 +128,8 @@ def compose(
     without: Collection[str] = (),
     responsible: str = "",
     zone: str = "Asia/Tokyo",
+    one_crash: OneCrash | None = None,
+    maybe: Collection[Before] = (),
 ) -> bytes:
     """The brief as canonical JSON.
 
@@ -125,10 +157,13 @@ def compose(
             trigger=trigger,
             version=before.version + 1 if before else 1,
             supersedes=before.disclosure if before else None,
-            changes=changes(before.sections, shown) if before else (),
+            changes=(*_of_the_crash(before, one_crash), *changes(before.sections, shown)) if before else (),
             responsible=responsible,
             sender=sender,
             zone=zone,
+            one_crash=one_crash,
+            parted=before.one_crash.number if before and before.one_crash and one_crash is None else "",
+            maybe=tuple(maybe),
         )
     )
 
@@ -148,6 +183,21 @@ def read(data: bytes) -> Brief:
 
 
 _NAMES = frozenset(category.value for category in DISCLOSABLE)
+
+
+ONE_CRASH = "oneCrash"
+"""Field by which a change names the link with other cars; it is of no category."""
+
+
+def _of_the_crash(before: Brief, now: OneCrash | None) -> tuple[Change, ...]:
+    """Whether the version before knew the crash as it is now; by what else the recipient has heard of it is no news."""
+    was = before.one_crash
+    if was is None and now is None:
+        return ()
+    if was is None or now is None:
+        return (Change(category="", field=ONE_CRASH, how="added" if was is None else "removed"),)
+    told = [(each.number, each.vehicles, each.occupants, each.unknown) for each in (was, now)]
+    return () if told[0] == told[1] else (Change(category="", field=ONE_CRASH, how="changed"),)
 
 
 def changes(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> tuple[Change, ...]:

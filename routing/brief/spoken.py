@@ -10,11 +10,13 @@ from typing import Any
 
 import mgrs
 
+from routing.brief import one_crash
 from routing.brief.crash import CrashFacts
 from routing.brief.crash_words import facts_of, first_said, how_hard
 from routing.brief.document import Brief
 from routing.brief.language import Language
 from routing.brief.pidf import shape_of
+from routing.brief.spelling import digits
 from routing.brief.times import decided, local
 from routing.brief.words import field_name, instead, say
 
@@ -25,19 +27,6 @@ NOTE_CHARACTERS = 60
 
 _PER_SECOND: dict[Language, float] = {"ja": 7.0, "en": 2.5}
 """Syllables (mora) of a Japanese newsreader, words of an English one: 420 and 150 a minute."""
-
-_LETTERS_EN = (
-    "Alfa", "Bravo", "Charlie", "Delta", "Echo", "Foxtrot", "Golf", "Hotel", "India", "Juliett",
-    "Kilo", "Lima", "Mike", "November", "Oscar", "Papa", "Quebec", "Romeo", "Sierra", "Tango",
-    "Uniform", "Victor", "Whiskey", "X-ray", "Yankee", "Zulu",
-)  # fmt: skip
-_LETTERS_JA = (
-    "エー", "ビー", "シー", "ディー", "イー", "エフ", "ジー", "エイチ", "アイ", "ジェー", "ケー", "エル", "エム",
-    "エヌ", "オー", "ピー", "キュー", "アール", "エス", "ティー", "ユー", "ブイ", "ダブリュー", "エックス",
-    "ワイ", "ゼット",
-)  # fmt: skip
-_DIGITS_EN = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_DIGITS_JA = ("ゼロ", "イチ", "ニ", "サン", "ヨン", "ゴー", "ロク", "ナナ", "ハチ", "キュー")
 
 _RESPONSES: dict[str, tuple[str, str]] = {
     "noResponse": ("呼びかけに反応がありません。", "Nobody in the vehicle answers."),
@@ -81,17 +70,6 @@ def seconds(text: str, language: Language) -> float:
     return len(latin) / _PER_SECOND["en"] + japanese / _PER_SECOND["ja"]
 
 
-def digits(text: str, language: Language) -> str:
-    """Digits and letters of ``text`` one by one: letters by name, so that nobody mistakes B for D."""
-    figures, letters = (_DIGITS_JA, _LETTERS_JA) if language == "ja" else (_DIGITS_EN, _LETTERS_EN)
-    said = [
-        figures[int(each)] if each.isdecimal() else letters[ord(each.upper()) - ord("A")]
-        for each in text
-        if each.isascii() and each.isalnum()
-    ]
-    return " ".join(said)
-
-
 def telephone(number: str, language: Language) -> str:
     """A telephone number in groups: +81 3-0000-0000 as 03, 0000, 0000."""
     return (
@@ -130,6 +108,7 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
     if brief.version > 1:
         yield f"第{brief.version}報です。" if ja else f"This is report {brief.version}."
         yield from _changed(brief, language)
+    yield from one_crash.said(brief, language)
     sections = brief.sections
     yield from _place(sections.get("LOC"), language)
     yield from _impact(facts, language)

@@ -6,10 +6,10 @@ Every field is in the text: one that has no name here stands under its own, so n
 from collections.abc import Mapping
 from typing import Any
 
-from routing.brief import times
+from routing.brief import one_crash, times
 from routing.brief.crash import covered
 from routing.brief.crash_words import TITLE, glance
-from routing.brief.document import Brief, Change
+from routing.brief.document import ONE_CRASH, Brief, Change
 from routing.brief.language import Language
 from routing.categories import Category
 
@@ -87,6 +87,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "familyContact": ("登録された家族連絡先", "Registered family contact"),
     "response": ("呼びかけへの反応", "Response to us"),
     "notes": ("聴取内容", "Heard and observed"),
+    "oneCrash": ("事故の車両数", "Cars of the crash"),
 }
 """Names of the fields people read most; any other field stands under its own name, so nothing is ever left out."""
 
@@ -169,6 +170,9 @@ def changed_lines(brief: Brief, language: Language, zone: str = "") -> list[str]
     if brief.responsible:
         lines.append(f"* {instead(brief.responsible, language)}")
     for change in brief.changes:
+        if change.field == ONE_CRASH and not change.category:
+            lines.append(f"* {_HOW[change.how][column]}: {one_crash.news(brief, language)}")
+            continue
         now = brief.sections[change.category].get(change.field)
         name = f"{TITLES[Category(change.category)][column]} {field_name(change.field, language)}"
         lines.append(f"* {_HOW[change.how][column]}: {name}{_difference(change, now, language, zone)}")

@@ -1,9 +1,12 @@
-"""Who was told of a place that holds no longer hears of the new one.
+"""Who was told of a place, or a crash, that holds no longer hears of the new one.
 
 A reader.  Where the row of the law that let the agency be told still fits, the newer brief leaves without a further
 word of a person; where it does not, the incident keeps saying so at the desk (``Disclosure.elsewhere``) until the
 operator decides.  An agency in whose area it is no more is told who is responsible now, and goes on until they are
 there: software calls nobody off.
+
+That the crash has another car, or is one by itself after all, is told to whoever has taken over (``linking``): an
+agency that is still being called would be called anew for it.
 """
 
 from collections.abc import Sequence
@@ -12,7 +15,8 @@ import structlog
 
 from sos.dispatch.disclosure import Disclosures
 from sos.errors import Refused, Unknown
-from sos.incident.events import PlanMade, Recorded
+from sos.incident import linking
+from sos.incident.events import AgencyAcknowledged, IncidentsLinked, IncidentsUnlinked, PlanMade, Recorded
 from sos.incident.model import Disclosure, Incident, IncidentId, State
 from sos.journal.journal import Journal
 
@@ -22,7 +26,7 @@ ACTOR = "system:corrections"
 
 
 class Corrections:
-    WANTS = (PlanMade,)
+    WANTS = (PlanMade, IncidentsLinked, IncidentsUnlinked, AgencyAcknowledged)
 
     def __init__(self, journal: Journal, disclosures: Disclosures) -> None:
         self._journal = journal
@@ -30,10 +34,16 @@ class Corrections:
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
         for recorded in batch:
-            if isinstance(recorded.event, PlanMade) and recorded.event.moved_m is not None:
-                state = await self._journal.state(recorded.incident)
-                for told in _outdated(state):
-                    await self._correct(recorded.incident, told)
+            state = await self._journal.state(recorded.incident)
+            match recorded.event:
+                case PlanMade(moved_m=moved_m) if moved_m is not None:
+                    outdated = _outdated(state)
+                case IncidentsLinked() | IncidentsUnlinked() | AgencyAcknowledged():
+                    outdated = linking.to_correct(state)
+                case _:
+                    continue
+            for told in outdated:
+                await self._correct(recorded.incident, told)
 
     async def _correct(self, incident: IncidentId, told: Disclosure) -> None:
         try:

@@ -20,10 +20,10 @@ from routing.law import Case, Fact, Obligation, Outcome, Path, RuleBook, Verdict
 from routing.services import RECIPIENT, Service
 from sos.dispatch.forms import JSON, digests, forms_for, forms_of, prepare
 from sos.dispatch.medical import MedicalNotes
+from sos.dispatch.one_crash import Crashes, OfTheCrash
 from sos.dispatch.policy import Policy
 from sos.dispatch.requests import Requests
-from sos.dispatch.sections import HELD, sections
-from sos.errors import Refused, Unknown
+from sos.errors import Refused, Unconfirmed, Unknown
 from sos.incident import requests
 from sos.incident.commands import DecideDisclosure, ReferDisclosure, RefuseDisclosure
 from sos.incident.disclosure_request import DisclosureRequest
@@ -52,9 +52,13 @@ from sos.incident.owed import Asked
 from sos.incident.report import canonical
 from sos.incident.urns import incident_urn
 from sos.journal.journal import Done, Journal
+from sos.journal.sections import HELD, sections
 
 UNATTENDED = "system:unattended"
 """Who has decided when no person has."""
+
+LINKED_MEANWHILE = 3
+"""How often a brief that nobody decides is made again, as its crash was linked or told of while it was made."""
 
 FORMS_WITHIN_S = 3.0
 """How long a decision waits for its forms; a page takes a tenth of a second, and rescue does not wait for a printer."""
@@ -79,6 +83,7 @@ class Disclosures:
         self._domains = domains
         self._policies = policies
         self._senders = senders
+        self._crashes = Crashes(journal)
         self.medical = MedicalNotes(journal, directory=directory, rules=rules)
         """What comes in, instead of going out."""
         self.requests = Requests(journal, directory=directory, rules=rules, domains=domains, policy=self.policy)
@@ -123,6 +128,14 @@ class Disclosures:
         leaves.  What is recorded says that nobody decided, and has to be looked at by a person within a day.
         ``Refused`` when the incident has somebody, or what has been said in it forbids this.
         """
+        for _ in range(LINKED_MEANWHILE):
+            try:
+                return await self._unattended(incident, agency, request)
+            except Unconfirmed:  # told from another car of the crash this very moment: the brief has to say so
+                continue
+        return await self._unattended(incident, agency, request)
+
+    async def _unattended(self, incident: IncidentId, agency: AgencyId, request: DisclosureRequest) -> Verdict:
         state = await self._journal.state(incident)
         held = sections(await self._journal.unseal(incident, tuple(HELD)))
         judged = await self._judge(state, self._agency(agency), request, held=frozenset(held))
@@ -134,7 +147,7 @@ class Disclosures:
         return judged.verdict
 
     async def correct(self, incident: IncidentId, told: Disclosure, *, actor: str) -> Verdict:
-        """The law's verdict on telling an agency again what it was told of a place that holds no longer.
+        """The law's verdict on telling an agency again what it was told of a place, or a crash, that holds no longer.
 
         Asked for the same reason as then; told where that still fits, by ``actor`` and without a further word of a
         person.  ``Refused`` when the incident is closed or the agency has a newer brief already.
@@ -175,9 +188,12 @@ class Disclosures:
     ) -> DecideDisclosure:
         """What the verdict permits, with the brief as it leaves."""
         shown = {category: held[category] for category in judged.verdict.categories}
-        brief = self._brief(state, judged, shown, before=before)
+        told_of = AgencyId(judged.agency.id)
+        crash = await self._crashes.of(state, told_of, vehicles=Category.VEH in judged.verdict.categories)
+        brief = self._brief(state, judged, shown, before=before, crash=crash)
         forms = await self._forms(brief, judged.agency)
-        return _command(judged, brief=brief, before=before, forms=forms, rules=self.rules.dataset)
+        command = _command(judged, brief=brief, before=before, forms=forms, rules=self.rules.dataset)
+        return msgspec.structs.replace(command, joined=crash.joined, again=crash.again, maybe=crash.maybe_with)
 
     def _agency(self, agency: AgencyId) -> Agency:
         known = self._directory.agencies.get(agency)
@@ -281,7 +297,13 @@ class Disclosures:
         raise Refused(f"{agency.id} has not been told yet, so there is nothing to bring up to date")
 
     def _brief(
-        self, state: Incident, judged: "_Judged", shown: Mapping[Category, bytes], *, before: Brief | None
+        self,
+        state: Incident,
+        judged: "_Judged",
+        shown: Mapping[Category, bytes],
+        *,
+        before: Brief | None,
+        crash: OfTheCrash,
     ) -> bytes:
         agency, verdict = judged.agency, judged.verdict
         return compose(
@@ -302,6 +324,8 @@ class Disclosures:
             without=verdict.without,
             responsible=self._instead(state, agency) if before else "",
             zone=self.rules.zone(agency.country),
+            one_crash=crash.one_crash,
+            maybe=crash.maybe,
         )
 
     def _instead(self, state: Incident, agency: Agency) -> str:

@@ -16,7 +16,6 @@ from routing.directory import Directory
 from routing.law import Case, RuleBook, Verdict, evaluate
 from sos.dispatch.medical import home
 from sos.dispatch.policy import Policy
-from sos.dispatch.sections import HELD, sections
 from sos.incident import requests
 from sos.incident.commands import AnswerRequest
 from sos.incident.model import Incident, IncidentId, OperatorId, RequestId, State, TenantId, Trigger
@@ -24,6 +23,7 @@ from sos.incident.owed import Asked
 from sos.incident.report import canonical
 from sos.incident.urns import incident_urn
 from sos.journal.journal import Journal
+from sos.journal.sections import HELD, sections
 
 FORMAT = "sos-release/1"
 

@@ -6,6 +6,9 @@ a person afterwards; the ladder that follows is the ordinary one, and only a hum
 Where the law wants a person, or forbids it, or what was reported cannot be read or cannot be, nothing leaves: the
 vehicle is told how to help itself, and every desk is alarmed.  Desks ring all the while.
 
+An agency that has been told of the same crash from another car is told of this one all the same, and its brief says by
+which number it has heard of it; where nobody has said yet that the two are one, that they may be.
+
 A person on call who has the incident by telephone and presses ``TELL`` decides the same with one key: that is an
 ordinary disclosure, decided by them.
 """
@@ -15,13 +18,14 @@ from datetime import timedelta
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routing.directory import Agency, Directory
 from routing.law.codes import ConsentDifficulty, Danger, Path
 from routing.services import Service
 from sos.dispatch.disclosure import UNATTENDED, Disclosures
 from sos.dispatch.pace import Pace
-from sos.errors import Refused, Unavailable
+from sos.errors import Refused, Unavailable, Unconfirmed
 from sos.incident import attendance
 from sos.incident.commands import Command, InviteLeg, LimitSearch, PlayNotice, WithholdTelling
 from sos.incident.correlation import plausible
@@ -273,10 +277,14 @@ class Unattended:
         agency = self.responsible(state)
         if agency is None:
             return False
+        request = known_request(state)
+        decide = self._disclosures.decide
         try:
-            await self._disclosures.decide(
-                incident, agency=AgencyId(agency.id), operator=operator, request=known_request(state)
-            )
+            try:
+                await decide(incident, agency=AgencyId(agency.id), operator=operator, request=request)
+            except Unconfirmed:  # told of the same crash from another car: on a telephone nobody reads a warning
+                sure = replace(request, confirmed=True)
+                await decide(incident, agency=AgencyId(agency.id), operator=operator, request=sure)
         except Refused as refused:
             log.info("key_refused", incident=incident, agency=agency.id, reason=str(refused))
             return False

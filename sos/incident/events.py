@@ -167,6 +167,8 @@ class LinkedTold(Event, frozen=True, kw_only=True, gc=False):
     agency: AgencyId
     service: Service
     version: int = 1
+    supersedes: DisclosureId | None = None
+    """The disclosure of that incident which this newer brief follows."""
 
 
 class ReceiptIssued(Event, frozen=True, kw_only=True, gc=False):

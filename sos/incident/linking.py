@@ -79,7 +79,8 @@ def to_correct(incident: Incident) -> tuple[Disclosure, ...]:
     if incident.state is State.CLOSED:
         return ()
     taken = {known.agency for known in incident.disclosures if known.taken_over}
-    return tuple(told for told in incident.disclosures if told.agency in taken and outdated(incident, told))
+    newest = {known.agency: known for known in incident.disclosures if not known.superseded}
+    return tuple(told for told in newest.values() if told.agency in taken and outdated(incident, told))
 
 
 def maybe(incident: Incident) -> tuple[IncidentId, ...]:
@@ -169,7 +170,7 @@ def _joined(here: Incident, there: Incident, share: Share | None) -> tuple[Car, 
 
 
 def _cars(incident: Incident) -> tuple[Car, ...]:
-    return incident.linked.cars if incident.linked else (Car(incident=incident.id, tenant=incident.tenant),)
+    return incident.linked.cars if incident.linked else (Car(incident=incident.id),)
 
 
 def unlink(states: States, gone: IncidentId) -> Orders:
@@ -244,6 +245,7 @@ def beside(incident: Incident, drafts: Sequence[e.Draft]) -> Orders:
                 agency=draft.event.agency,
                 service=draft.event.service,
                 version=draft.event.brief_version,
+                supersedes=draft.event.supersedes,
             )
         )
         for draft in drafts
@@ -280,6 +282,7 @@ def _record_told(incident: Incident, command: c.RecordTold, _: datetime) -> Deci
         agency=told.agency,
         service=told.service,
         version=told.version,
+        supersedes=told.supersedes,
     )
     return (e.Draft(event=event),)
 
@@ -297,7 +300,7 @@ def _linked(_: Incident, event: e.IncidentsLinked) -> dict[str, Any]:
 
 
 def _told(incident: Incident, event: e.LinkedTold) -> dict[str, Any]:
-    """The newest of each agency by each incident."""
+    """A newer brief takes the place of the one before, here as there."""
     if incident.linked is None:
         return {}
     made = ToldElsewhere(
@@ -306,11 +309,10 @@ def _told(incident: Incident, event: e.LinkedTold) -> dict[str, Any]:
         agency=event.agency,
         service=event.service,
         version=event.version,
+        supersedes=event.supersedes,
     )
-    earlier = (
-        known for known in incident.linked.told if (known.incident, known.agency) != (made.incident, made.agency)
-    )
-    return {"linked": replace(incident.linked, told=(*earlier, made))}
+    others = (known for known in incident.linked.told if known.disclosure not in (made.disclosure, made.supersedes))
+    return {"linked": replace(incident.linked, told=(*others, made))}
 
 
 EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(

@@ -178,10 +178,10 @@ class Share(StrEnum):
 
 
 class Car(Struct, frozen=True, kw_only=True, gc=False):
-    """One incident of a crash, with its own call, operator, place and severity."""
+    """One incident of a crash, with its own call, operator, place and severity.  Whose brand it is of stands in its own
+    record alone."""
 
     incident: IncidentId
-    tenant: TenantId
     share: Share = Share.VEHICLE
     of: IncidentId | None = None
     """Of ``SAME_VEHICLE``: which incident is about that vehicle."""
@@ -195,6 +195,7 @@ class ToldElsewhere(Struct, frozen=True, kw_only=True, gc=False):
     agency: AgencyId
     service: Service
     version: int = 1
+    supersedes: DisclosureId | None = None
 
 
 class Linked(Struct, frozen=True, kw_only=True, gc=False):

@@ -155,7 +155,7 @@ def propose_match(other: IncidentId = OTHER) -> c.ProposeMatch:
 def link(*others: IncidentId, told: tuple[ToldElsewhere, ...] = (), number: str = "482193") -> c.Link:
     """One crash with ``others`` (or ``OTHER``), as the story's own incident records it."""
     all_of_them = sorted((Story().incident.id, *(others or (OTHER,))))
-    cars = tuple(Car(incident=each, tenant=TenantId("demo")) for each in all_of_them)
+    cars = tuple(Car(incident=each) for each in all_of_them)
     return c.Link(crash_id=CrashId("019b7890-0000-7000-8000-00000c000001"), number=number, cars=cars, told=told)
 
 

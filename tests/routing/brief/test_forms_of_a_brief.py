@@ -16,7 +16,8 @@ from routing.brief import render_text
 from routing.brief.eido import write_eido
 from routing.brief.fax import FACTS, _page, _shown, japanese, write_fax
 from routing.brief.pidf import write_pidf
-from routing.brief.spoken import AT_MOST_S, aloud, digits, grid, seconds, speak, telephone
+from routing.brief.spelling import digits
+from routing.brief.spoken import AT_MOST_S, aloud, grid, seconds, speak, telephone
 from routing.categories import DISCLOSABLE, Category
 from routing.errors import Misconfigured
 from routing.position import pidf

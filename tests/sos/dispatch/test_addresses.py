@@ -11,10 +11,10 @@ from aiohttp.test_utils import TestServer
 from routing.categories import Category
 from routing.position.geocode import Geocoder
 from sos.dispatch.addresses import FRESH, Addresses
-from sos.dispatch.sections import sections
 from sos.incident.commands import CloseIncident
 from sos.incident.events import PlaceDescribed
 from sos.incident.model import Disposition
+from sos.journal.sections import sections
 
 FOUND = {"lat": "35.69", "lon": "139.70", "display_name": "架空一丁目, 東京都"}
 

@@ -17,7 +17,6 @@ from routing.plan import Sources
 from sos.dispatch.corrections import ACTOR, Corrections
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.planner import Planner
-from sos.dispatch.sections import sections
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident.disclosure_request import DisclosureRequest
@@ -37,6 +36,7 @@ from sos.incident.model import (
 )
 from sos.incident.report import Location, StatedPlace, canonical
 from sos.journal.journal import Journal
+from sos.journal.sections import sections
 
 TENANT = TenantId("acme")
 HANAKO = OperatorId("hanako")

@@ -15,7 +15,6 @@ from routing.plan.hospitals import Facilities, Facility
 from routing.plan.routes import Crossings
 from sos.clock import ManualClock
 from sos.dispatch.planner import Planner, facts_of
-from sos.dispatch.sections import sections
 from sos.dispatch.sources import open_sources
 from sos.errors import Misconfigured as WrongSetting
 from sos.incident.commands import OpenIncident
@@ -25,6 +24,7 @@ from sos.incident.report import Crash, Fix, Location, Place
 from sos.intake.formats import read_report
 from sos.intake.reader import Filer
 from sos.journal.journal import Journal
+from sos.journal.sections import sections
 from sos.settings import Settings
 from sos.vehicle.report import Car, crash
 

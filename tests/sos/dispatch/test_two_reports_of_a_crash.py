@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from routing.categories import Category
-from sos.dispatch.sections import sections
 from sos.incident import commands as c
 from sos.incident.report import Crash, canonical
 from sos.journal.journal import Journal
+from sos.journal.sections import sections
 
 SIDE = Crash(impact="driverSide", delta_v_x=-5.0, delta_v_y=95.0, fuel_leak=True, severe_injury=True)
 BUMP = Crash(delta_v=12.0, principal_direction_clock=12, fire=True)

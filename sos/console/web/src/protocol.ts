@@ -182,10 +182,12 @@ export interface Linked {
   told: readonly ToldElsewhere[];
 }
 
-/** One incident of a crash, with its own call, operator, place and severity. */
+/**
+ * One incident of a crash, with its own call, operator, place and severity. Whose brand it is of stands in its own
+ * record alone.
+ */
 export interface Car {
   incident: string;
-  tenant: string;
   share: Share;
   /** Of `SAME_VEHICLE`: which incident is about that vehicle. */
   of: string | null;
@@ -201,6 +203,7 @@ export interface ToldElsewhere {
   agency: string;
   service: Service;
   version: number;
+  supersedes: string | null;
 }
 
 /** Something an operator wants the vehicle to get. */
@@ -702,7 +705,7 @@ export interface Events {
   MatchUndone: { other: string; relation: Relation };
   IncidentsLinked: { crash_id: string; number: string; cars: readonly Car[]; told?: readonly ToldElsewhere[] };
   IncidentsUnlinked: { crash_id: string; number: string };
-  LinkedTold: { incident: string; disclosure: string; agency: string; service: Service; version?: number };
+  LinkedTold: { incident: string; disclosure: string; agency: string; service: Service; version?: number; supersedes?: string };
   ReceiptIssued: { passed: boolean; checks: readonly (readonly [string, boolean])[] };
   AnswerGiven: { answer: string; action: AnswerAction };
   AnswerDelivered: { answer: string; channel: string };

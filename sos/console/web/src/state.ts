@@ -268,9 +268,10 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
       agency: text(data, "agency"),
       service: data["service"] as Service,
       version: (data["version"] as number | undefined) ?? 1,
+      supersedes: (data["supersedes"] as string | undefined) ?? null,
     };
-    const earlier = linked.told.filter((known) => known.incident !== made.incident || known.agency !== made.agency);
-    return { linked: { ...linked, told: [...earlier, made] } };
+    const others = linked.told.filter((known) => known.disclosure !== made.disclosure && known.disclosure !== made.supersedes);
+    return { linked: { ...linked, told: [...others, made] } };
   },
   ReceiptIssued: (_, data) => ({ tested: data["passed"] as boolean }),
   AnswerGiven: (incident, data) => ({
