@@ -20,6 +20,11 @@ async def test_every_hand_off_ends_taken_over_or_with_a_person_and_none_is_told_
     assert sum(each.kills for each in found) > INCIDENTS / 3
     assert sum(each.jumps for each in found) > INCIDENTS / 3
     assert sum(each.warnings for each in found) > INCIDENTS / 10
+    several = [each for each in found if each.cars > 1]
+    assert len(several) > INCIDENTS / 4
+    assert sum(each.links for each in several) > len(several)
+    assert sum(each.updates for each in several) > len(several) / 4
+    assert sum(each.warnings_across for each in several) > len(several) / 4
 
 
 @pytest.mark.parametrize("seed", range(3))
