@@ -412,7 +412,6 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   TellingWithheld: (incident) => ({ flags: [...new Set([...incident.flags, "untold"])] }),
   SearchLimited: () => ({}),
   PlacedInMassEvent: () => ({}),
-  TellingHeld: () => ({}),
   ResponseHeard: answered,
   ResponseAwaited: ({ response }, data) =>
     response === null
