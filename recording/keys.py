@@ -5,6 +5,7 @@ KEK destroys every data key under it, in the database, its write-ahead log and i
 leaves a tombstone, so that «destroyed» and «lost» stay different answers.  Every KEK has a random id in its name, so no
 name is ever given twice: what is made while one is lost does not stand where the lost one belongs.  KEKs are made
 ``AHEAD`` months before their time, so that a backup of the directory holds a key before anything is sealed under it.
+Before it is destroyed a KEK is *retired*: nothing more is wrapped under it, and what is still needed moves to another.
 The directory must have backups of its own, with a life no longer than the shortest period.  Several processes may
 share it.
 """
@@ -14,6 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -70,6 +72,8 @@ class KeyStore:
         while True:
             kek = self._current_kek(retention, month)
             try:
+                if os.path.exists(f"{self._stem}{kek}.retired"):
+                    raise Destroyed(f"key {kek} is about to be destroyed")
                 cipher = self._cipher(kek)
             except (Destroyed, KeyMissing, Tampered):  # gone under our feet: another one takes over
                 with self._lock:
@@ -133,6 +137,21 @@ class KeyStore:
         """The names of all KEKs that were destroyed on purpose."""
         return frozenset(path.name.removesuffix(".destroyed") for path in self._directory.glob("[!.]*.destroyed"))
 
+    def retire(self, kek: str, *, at: datetime) -> None:
+        """Wrap nothing more under ``kek``, in any process; what is under it opens until it is destroyed."""
+        if not _KEK.match(kek):
+            raise Malformed("not the name of a key-encryption key")
+        create_once(self._retired(kek), at.isoformat().encode())
+
+    def retired(self) -> Mapping[str, datetime]:
+        """The KEKs that are retired and not destroyed yet, and since when."""
+        found = {path.name.removesuffix(".retired"): path for path in self._directory.glob("[!.]*.retired")}
+        return {
+            kek: datetime.fromisoformat(path.read_text())
+            for kek, path in sorted(found.items())
+            if not self._tombstone(kek).exists()
+        }
+
     def destroyed(self, kek: str) -> bool:
         """Whether ``kek`` was destroyed on purpose."""
         return bool(_KEK.match(kek)) and self._tombstone(kek).exists()
@@ -188,7 +207,8 @@ class KeyStore:
         found = self._directory.glob(f"{retention}.{month}.*.kek")
         for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
             kek = path.name.removesuffix(".kek")
-            if _KEK.match(kek) and not self._tombstone(kek).exists() and path.stat().st_size == KEK_BYTES:
+            gone = self._tombstone(kek).exists() or self._retired(kek).exists()
+            if _KEK.match(kek) and not gone and path.stat().st_size == KEK_BYTES:
                 return kek
         return None
 
@@ -227,6 +247,9 @@ class KeyStore:
 
     def _path(self, kek: str) -> Path:
         return self._directory / f"{kek}.kek"
+
+    def _retired(self, kek: str) -> Path:
+        return self._directory / f"{kek}.retired"
 
     def _tombstone(self, kek: str) -> Path:
         return self._directory / f"{kek}.destroyed"

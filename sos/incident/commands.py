@@ -26,7 +26,10 @@ from sos.incident.model import (
     CrashId,
     DeskId,
     DisclosureId,
+    Disposed,
     Disposition,
+    HoldGround,
+    HoldId,
     IncidentId,
     LegId,
     MassEventId,
@@ -720,6 +723,28 @@ class CloseIncident(Command, frozen=True, kw_only=True, gc=False):
 
 class ReopenIncident(Command, frozen=True, kw_only=True, gc=False):
     reason: str
+
+
+class PlaceHold(Command, frozen=True, kw_only=True, gc=False):
+    hold: HoldId
+    ground: HoldGround
+    words: str
+    by: str
+
+
+class ReleaseHold(Command, frozen=True, kw_only=True, gc=False):
+    hold: HoldId
+    words: str
+    by: str
+
+
+class DestroyData(Command, frozen=True, kw_only=True, gc=False):
+    """What a review list names has had its time, and two people have agreed."""
+
+    disposal: str
+    listed: str
+    disposed: tuple[Disposed, ...]
+    approved: tuple[str, ...]
 
 
 class RecordExport(Command, frozen=True, kw_only=True, gc=False):

@@ -30,8 +30,11 @@ from sos.incident.model import (
     CrashId,
     DeskId,
     DisclosureId,
+    Disposed,
     Disposition,
     EventId,
+    HoldGround,
+    HoldId,
     HowToTell,
     IncidentId,
     LegId,
@@ -818,6 +821,35 @@ class IncidentClosed(Event, frozen=True, kw_only=True, gc=False):
 
 class IncidentReopened(Event, frozen=True, kw_only=True, gc=False):
     """Parts: OBS, the reason in somebody's own words.  (Version 1 had it in the header.)"""
+
+
+class HoldPlaced(Event, frozen=True, kw_only=True, gc=False):
+    """Nothing of the incident is destroyed while this stands.  Parts: OBS, why, in somebody's own words."""
+
+    hold: HoldId
+    ground: HoldGround
+    by: str
+
+
+class HoldReleased(Event, frozen=True, kw_only=True, gc=False):
+    """Its time counts again.  Parts: OBS, why, in somebody's own words."""
+
+    hold: HoldId
+    by: str
+
+
+class DataDestroyed(Event, frozen=True, kw_only=True, gc=False):
+    """The data keys of these categories were overwritten: a stub stays, which says what was here and by which promise.
+
+    It is written in the transaction that overwrites them.  The keys they were wrapped under follow within hours.
+    """
+
+    disposal: str
+    """The stream of the disposal: who listed, approved and carried it out."""
+    listed: str
+    """Hex SHA-256 of the review list that was approved."""
+    disposed: tuple[Disposed, ...]
+    approved: tuple[str, ...]
 
 
 class ExportMade(Event, frozen=True, kw_only=True, gc=False):

@@ -6,24 +6,44 @@ Part of ``lifecycle``: its deciders and effects for keeping, pure like all of it
 closing wins: a class is never exchanged for a shorter one, however often the incident is reopened, and an incident that
 somebody outside was told of, from it or from another car of the same crash, is never kept like one that was none,
 whatever it is closed as.
+
+Holds are a set: each has an id and ends by that id alone, and while any stands nothing is destroyed.  Destroying wants
+a closed incident, no hold, a time that is over, and two people; it is refused where the incident was closed again since
+the due dates were looked at.  The data keys of an incident are wrapped for the class it is in (``wrapped_under``), so
+that what is held does not stand in the way of the rest of its class.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from recording.retention import house
 from routing.categories import Category
 from routing.law.codes import Outcome
+from sos.errors import Refused
+from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.model import Disposition, Incident, Mode
+from sos.incident.model import Disposition, Hold, Incident, Mode, State
+from sos.incident.obligations import said
+
+Decision = tuple[e.Draft, ...]
 
 NO_INCIDENT = "nonincident-4w"
+HELD = "hold"
+"""What the keys of a held incident are wrapped under."""
+PERSONS = 2
+"""How many different people must agree that something is destroyed."""
+
 _CASE = "incident-case-3y"
 _CLASSES: Mapping[Category, str] = MappingProxyType(
     {Category.AUD: "incident-audio-1y", Category.RAW: "incident-raw-1y"}
 )
+GIVEN = (NO_INCIDENT, _CASE, *_CLASSES.values())
+"""Every class that a closing gives."""
+
 _REAL = (Disposition.HANDED_OVER, Disposition.NO_HELP_NEEDED, Disposition.ABANDONED, Disposition.DUPLICATE)
+_ALL_HELD: Mapping[Category, str] = MappingProxyType(dict.fromkeys(Category, HELD))
 
 
 def classes(incident: Incident, disposition: Disposition) -> tuple[tuple[Category, str], ...]:
@@ -43,6 +63,13 @@ def strictest(incident: Incident, given: Sequence[tuple[Category, str]]) -> tupl
     return tuple(found)
 
 
+def wrapped_under(incident: Incident) -> Mapping[Category, str]:
+    """The class that the data keys of each category are wrapped for; empty while they are as they were made."""
+    if incident.holds:
+        return _ALL_HELD
+    return dict(incident.kept_as) if incident.state is State.CLOSED else {}
+
+
 def _real(category: Category) -> str:
     return _CLASSES.get(category, _CASE)
 
@@ -56,13 +83,84 @@ def _told(incident: Incident) -> bool:
     return bool(incident.disclosures) or answered or of_the_crash
 
 
+# --- deciders ---
+
+
+def _hold(incident: Incident, command: c.PlaceHold, _: datetime) -> Decision:
+    if any(known.hold == command.hold for known in incident.holds):
+        return ()
+    if not command.words.strip():
+        raise Refused("say why it is held: whoever ends the hold must know")
+    placed = e.HoldPlaced(hold=command.hold, ground=command.ground, by=command.by)
+    return (e.Draft(event=placed, parts=said(command.words)),)
+
+
+def _release(incident: Incident, command: c.ReleaseHold, _: datetime) -> Decision:
+    if not any(known.hold == command.hold for known in incident.holds):
+        raise Refused("no hold of that id stands here")
+    if not command.words.strip():
+        raise Refused("say why the hold ends")
+    released = e.HoldReleased(hold=command.hold, by=command.by)
+    return (e.Draft(event=released, parts=said(command.words)),)
+
+
+def _destroy(incident: Incident, command: c.DestroyData, now: datetime) -> Decision:
+    if incident.holds:
+        raise Refused(f"it is held: {', '.join(hold.hold for hold in incident.holds)}")
+    if incident.state is not State.CLOSED:
+        raise Refused("it is not closed")
+    if any(incident.changed_at is None or each.started_at < incident.changed_at for each in command.disposed):
+        raise Refused("it was closed again since its due dates were looked at")
+    if len(set(command.approved)) < PERSONS:
+        raise Refused("two different people must agree")
+    if early := [each.category for each in command.disposed if each.due_at > now]:
+        raise Refused(f"not due yet: {', '.join(sorted(early))}")
+    if not command.disposed:
+        return ()
+    destroyed = e.DataDestroyed(
+        disposal=command.disposal, listed=command.listed, disposed=command.disposed, approved=command.approved
+    )
+    return (e.Draft(event=destroyed),)
+
+
+DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(
+    {
+        c.PlaceHold: _hold,
+        c.ReleaseHold: _release,
+        c.DestroyData: _destroy,
+    }
+)
+
+
+# --- effects ---
+
+
 def _closed(incident: Incident, event: e.IncidentClosed) -> dict[str, Any]:
     kept_as = strictest(incident, event.retention)
     return {"disposition": event.disposition, "read_by": (), "desks": (), "kept_as": kept_as}
 
 
+def _released(incident: Incident, event: e.HoldReleased) -> dict[str, Any]:
+    return {"holds": tuple(known for known in incident.holds if known.hold != event.hold)}
+
+
+def _destroyed(incident: Incident, event: e.DataDestroyed) -> dict[str, Any]:
+    now = {each.category for each in event.disposed}
+    before = tuple(known for known in incident.destroyed if known[0] not in now)
+    return {"destroyed": (*before, *((each.category, incident.version + 1) for each in event.disposed))}
+
+
+def timed(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
+    """What needs the time of the event."""
+    if not isinstance(event, e.HoldPlaced):
+        return {}
+    return {"holds": (*incident.holds, Hold(hold=event.hold, ground=event.ground, by=event.by, at=at))}
+
+
 EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
     {
         e.IncidentClosed: _closed,
+        e.HoldReleased: _released,
+        e.DataDestroyed: _destroyed,
     }
 )

@@ -189,6 +189,9 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.AlarmShown,
         e.AlarmAcknowledged,
         e.ExportMade,
+        e.HoldPlaced,
+        e.HoldReleased,
+        e.DataDestroyed,
     }
 )
 """Facts that are recorded in every state and change none."""
@@ -338,7 +341,7 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     changes |= attendance.called(incident, event, at)
     if isinstance(event, e.HelpEscalated) and event.rung in attendance.RUNGS:
         changes |= attendance.escalated(incident, event.rung, at)
-    changes |= alarms.timed(incident, event, at)
+    changes |= alarms.timed(incident, event, at) | keeping.timed(incident, event, at)
     now = replace(incident, version=incident.version + 1, **changes)
     follows = attendance.followed(now, at) | response.followed(now, event, at) | voiceless.followed(now, event, at)
     follows |= handover.followed(now, event, at) | obligations.followed(now, event, at)
@@ -932,6 +935,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         c.CloseIncident: _close,
         c.ReopenIncident: _reopen,
         c.RecordExport: _record_export,
+        **keeping.DECIDERS,
         c.PassDeadline: _pass_deadline,
     }
 )

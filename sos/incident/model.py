@@ -36,6 +36,7 @@ AnswerId = NewType("AnswerId", str)
 AlarmId = NewType("AlarmId", str)
 MassEventId = NewType("MassEventId", str)
 CrashId = NewType("CrashId", str)
+HoldId = NewType("HoldId", str)
 
 
 def new_id() -> str:
@@ -508,6 +509,43 @@ class Alarm(Struct, frozen=True, kw_only=True, gc=False):
     acknowledged_at: datetime | None = None
 
 
+class HoldGround(StrEnum):
+    """Why something is kept beyond its time."""
+
+    LITIGATION = "litigation"
+    """A court case or a claim, or one that is to be expected."""
+    INQUIRY = "inquiry"
+    """An authority looks into it."""
+    DISPUTE = "dispute"
+    """A complaint, or a disagreement about the service."""
+    REQUEST = "request"
+    """The person has asked for what is kept."""
+    AUDIT = "audit"
+
+
+class Hold(Struct, frozen=True, kw_only=True, gc=False):
+    """Nothing is destroyed while it stands; it ends only by its own id."""
+
+    hold: HoldId
+    ground: HoldGround
+    by: str
+    at: datetime
+
+
+class Disposed(Struct, frozen=True, kw_only=True, gc=False):
+    """One category of an incident that has had its time."""
+
+    category: Category
+    tag: str
+    """The retention class that held."""
+    version: str
+    """Of the table, and of the brand's own where it was changed."""
+    started_at: datetime
+    due_at: datetime
+    keks: tuple[str, ...]
+    """What its data keys were wrapped under."""
+
+
 class Voiceless(Struct, frozen=True, kw_only=True, gc=False):
     """The vehicle is on the line and the voice of whoever has the incident is not."""
 
@@ -649,6 +687,10 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     disposition: Disposition | None = None
     kept_as: tuple[tuple[Category, str], ...] = ()
     """The retention class of each category since the last closing, never shorter than an earlier one gave."""
+    holds: tuple[Hold, ...] = ()
+    """Why nothing of it may be destroyed, whatever is due."""
+    destroyed: tuple[tuple[Category, int], ...] = ()
+    """What is gone for good, and up to which event."""
     read_by: tuple[tuple[str, tuple[Category, ...]], ...] = ()
     """Who has opened which categories since the incident was last closed: the ground for serving them again."""
 

@@ -9,13 +9,14 @@ from datetime import datetime
 import msgspec
 
 from sos.clock import epoch_ms
+from sos.incident import keeping
 from sos.incident.alarms import standing
 from sos.incident.commands import Command
-from sos.incident.events import Draft, Recorded
+from sos.incident.events import DataDestroyed, Draft, Recorded
 from sos.incident.lifecycle import deadlines, evolve, propose
 from sos.incident.model import Incident, Mode, Trigger
 from sos.incident.urgency import ranked_at
-from sos.journal.sealing import Change, Stamp
+from sos.journal.sealing import Change, Classes, Stamp
 from sos.journal.store import PRACTICE, QueueRow
 
 _snapshot = msgspec.json.Encoder()
@@ -49,7 +50,13 @@ class Written:
 
     def change(self, *, actor: str, causation: str | None, receipt: bytes | None) -> Change:
         stamp = stamp_of(self._before, at=self._at, actor=actor, causation=causation, receipt=receipt)
-        return Change(stamp=stamp, drafts=self.drafts, row=row_of(self.after), deadlines=deadlines_of(self.after))
+        return Change(
+            stamp=stamp,
+            drafts=self.drafts,
+            row=row_of(self.after),
+            deadlines=deadlines_of(self.after),
+            classes=classes_of(self._before, self.after, self.drafts),
+        )
 
 
 _URGENT = {Trigger.AUTOMATIC: 0, Trigger.UNKNOWN: 1, Trigger.MANUAL: 2}
@@ -77,6 +84,16 @@ def stamp_of(
 
 def deadlines_of(incident: Incident) -> tuple[tuple[str, int], ...]:
     return tuple((name, epoch_ms(due)) for name, due in deadlines(incident))
+
+
+def classes_of(before: Incident, after: Incident, drafts: Sequence[Draft]) -> Classes:
+    """What becomes of the data keys: a closing, a hold and its end wrap them anew, a disposal destroys some."""
+    under = keeping.wrapped_under(after)
+    gone = [
+        each.category for draft in drafts if isinstance(draft.event, DataDestroyed) for each in draft.event.disposed
+    ]
+    moved = bool(under) and under != keeping.wrapped_under(before)
+    return Classes(under=under, moved=moved, gone=tuple(gone))
 
 
 def row_of(incident: Incident) -> QueueRow:

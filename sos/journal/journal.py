@@ -23,7 +23,7 @@ from sos.clock import Clock
 from sos.errors import Conflict, Malformed, Refused, SosError, Unavailable, Unknown
 from sos.incident import linking
 from sos.incident.commands import Command, OpenIncident, ReadParts
-from sos.incident.events import Draft, IncidentOpened, Recorded
+from sos.incident.events import DataDestroyed, Draft, IncidentOpened, Recorded
 from sos.incident.lifecycle import propose, replay
 from sos.incident.model import EventId, Incident, IncidentId, State, TenantId, new_id
 from sos.journal.changes import Written, after, deadlines_of, row_of, stamp_of
@@ -461,6 +461,8 @@ class Journal:
             for each, events in zip(written, recorded, strict=True):
                 each.recorded = tuple(events)
                 self._keep(each.after, events, each.drafts)
+                if any(isinstance(draft.event, DataDestroyed) for draft in each.drafts):
+                    self._let_go(each.after.id)
         return outcome
 
     def _now(self) -> datetime:
@@ -504,6 +506,13 @@ class Journal:
             known = self._states.get(recorded.incident)
             if known is not None and known.version < recorded.n:
                 self._forget(recorded.incident)
+            if isinstance(recorded.event, DataDestroyed):
+                self._let_go(recorded.incident)
+
+    def _let_go(self, incident: IncidentId) -> None:
+        """Nothing of what has been destroyed, here or by another process, stays in memory."""
+        self._sealer.forget(incident)
+        self._fresh.clear()  # by event and not by incident; it only saves unsealing
 
     def _forget(self, incident: IncidentId) -> None:
         self._states.pop(incident, None)

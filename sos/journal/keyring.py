@@ -12,25 +12,29 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+import structlog
 from msgspec import Struct
 
 from recording.errors import Destroyed, KeyMissing, RecordingError
-from recording.keys import KeyStore
+from recording.keys import KeyStore, WrappedKey
 from recording.vault import new_key
 from routing.categories import Category
 from sos.errors import Unavailable
+from sos.incident.keeping import GIVEN, HELD
 from sos.incident.model import StreamId
 from sos.journal.store import KeyRow
+
+log = structlog.get_logger()
 
 KEPT = 4096
 """Streams whose keys stay in memory; about 2 MB."""
 
-_OPEN_CLASS = "incident-case-3y"
-_CLASSES: Mapping[Category, str] = MappingProxyType(
-    {Category.AUD: "incident-audio-1y", Category.RAW: "incident-raw-1y"}
-)
-RETENTIONS = (_OPEN_CLASS, *_CLASSES.values())
-"""Every class that ``of_incidents`` names."""
+OPEN = "open"
+"""How the classes of an incident's keys begin while it is not closed; the closing wraps them under others."""
+_OPEN_CLASSES: Mapping[Category, str] = MappingProxyType({Category.AUD: f"{OPEN}-audio", Category.RAW: f"{OPEN}-raw"})
+_OPEN_CASE = f"{OPEN}-case"
+RETENTIONS = (_OPEN_CASE, *_OPEN_CLASSES.values(), HELD, *GIVEN)
+"""Every class that data keys of incidents are wrapped for."""
 
 
 class Shut(StrEnum):
@@ -83,8 +87,8 @@ class Keys:
 
 
 def of_incidents(category: Category) -> str:
-    """The retention class of an incident's keys when they are made; closing may re-wrap under another."""
-    return _CLASSES.get(category, _OPEN_CLASS)
+    """The class of an incident's keys when they are made; closing wraps them under another."""
+    return _OPEN_CLASSES.get(category, _OPEN_CASE)
 
 
 class Keyring:
@@ -108,19 +112,35 @@ class Keyring:
     def forget(self, stream: StreamId) -> None:
         self._kept.pop(stream, None)
 
-    def make(self, stream: StreamId, category: Category, *, first: int, now: datetime) -> tuple[bytes, KeyRow]:
-        """A new data key, and the row that keeps it wrapped; ``Unavailable`` when no key can be kept."""
+    def make(
+        self, stream: StreamId, category: Category, *, first: int, now: datetime, retention: str = ""
+    ) -> tuple[bytes, KeyRow]:
+        """A new data key, and the row that keeps it wrapped; ``Unavailable`` when no key can be kept.
+
+        ``retention``: the class, where it is not the one that keys of this category begin with.
+        """
         key = new_key()
         try:
-            wrapped = self._store.wrap(
-                key,
-                retention=self._retention(category),
-                month=f"{now.year:04d}-{now.month:02d}",
-                context=key_context(stream, category),
-            )
+            wrapped = self._wrap(stream, category, key, retention or self._retention(category), now)
         except (RecordingError, OSError) as failed:
             raise Unavailable(f"no key can be kept for it ({type(failed).__name__})") from failed
         return key, KeyRow(category, wrapped.kek, wrapped.wrapped, first)
+
+    def rewrap(self, stream: StreamId, row: KeyRow, *, retention: str, now: datetime) -> KeyRow | None:
+        """``row`` wrapped for another class; None when it stays as it is: it is so already, or cannot be had now."""
+        if row.destroyed or row.kek.partition(".")[0] == retention:
+            return None
+        try:
+            key = self._store.unwrap(row.kek, row.wrapped, context=key_context(stream, row.category))
+            wrapped = self._wrap(stream, row.category, key, retention, now)
+        except (RecordingError, OSError) as failed:
+            log.warning("key_not_rewrapped", stream=stream, category=row.category, error=type(failed).__name__)
+            return None
+        return KeyRow(row.category, wrapped.kek, wrapped.wrapped, row.first)
+
+    def _wrap(self, stream: StreamId, category: Category, key: bytes, retention: str, now: datetime) -> WrappedKey:
+        month = f"{now.year:04d}-{now.month:02d}"
+        return self._store.wrap(key, retention=retention, month=month, context=key_context(stream, category))
 
     def open(self, stream: StreamId, rows: Sequence[KeyRow]) -> Keys:
         """The data keys in ``rows``; of one that cannot be had, why."""
@@ -131,6 +151,8 @@ class Keyring:
 
     def _open(self, stream: StreamId, row: KeyRow) -> HeldKey:
         context = key_context(stream, row.category)
+        if row.destroyed:
+            return HeldKey(row.first, None, Shut.DESTROYED)
         try:
             return HeldKey(row.first, self._store.unwrap(row.kek, row.wrapped, context=context))
         except Destroyed:

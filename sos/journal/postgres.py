@@ -76,6 +76,19 @@ _KEYS = """
 INSERT INTO data_keys (stream, category, kek, wrapped, first)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::int[])
 """
+_REWRAP = """
+UPDATE data_keys SET kek = given.kek, wrapped = given.wrapped
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::int[])
+    AS given (stream, category, kek, wrapped, first)
+WHERE (data_keys.stream, data_keys.category, data_keys.first) = (given.stream, given.category, given.first)
+"""
+_BURY = """
+UPDATE data_keys SET kek = '', wrapped = ''::bytea
+FROM unnest($1::text[], $2::text[]) AS given (stream, category)
+WHERE (data_keys.stream, data_keys.category) = (given.stream, given.category)
+"""
+"""PostgreSQL keeps the old row until it is vacuumed, and its log longer: only the end of the KEK ends the data key."""
+
 _INCIDENTS = """
 INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender,
     mass_event, place, held)
@@ -265,6 +278,7 @@ class PostgresStore(Queries):
         keys = [(a.stream, k.category, k.kek, k.wrapped, k.first) for a in accepted for k in a.keys]
         if keys:
             await connection.execute(_KEYS, *_columns(keys, 5))
+        await self._rewrap(connection, accepted)
         projected = [
             (
                 stream,
@@ -288,6 +302,14 @@ class PostgresStore(Queries):
         waits = [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines]
         if waits:
             await connection.execute(_DEADLINES, *_columns(waits, 3))
+
+    async def _rewrap(self, connection: asyncpg.Connection, accepted: Sequence[Append]) -> None:
+        moved = [(a.stream, k.category, k.kek, k.wrapped, k.first) for a in accepted for k in a.rewrapped]
+        if moved:
+            await connection.execute(_REWRAP, *_columns(moved, 5))
+        gone = [(a.stream, category) for a in accepted for category in a.gone]
+        if gone:
+            await connection.execute(_BURY, *_columns(gone, 2))
 
     # --- sequencing ---
 

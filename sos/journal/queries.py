@@ -180,7 +180,7 @@ class Queries:
     async def keks_in_use(self) -> frozenset[str]:
         """Under which key-encryption keys is any data key wrapped?  Looks through all of them."""
         async with self._connect() as connection:
-            return frozenset((await connection.execute(select(data_keys.c.kek).distinct())).scalars())
+            return frozenset((await connection.execute(select(data_keys.c.kek).distinct())).scalars()) - {""}
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
         """Which deadlines have passed?  The oldest of each tenant first, then the second of each; within a tenant its

@@ -9,6 +9,7 @@ the stream.
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +24,8 @@ from sos.incident.model import EventId, StreamId, TenantId, new_id
 from sos.journal.keyring import HeldKey, Keyring, Keys, Shut, part_context
 from sos.journal.losses import Losses
 from sos.journal.store import Append, Appended, KeyRow, Make, Outcome, QueueRow, Store, Turn
+
+NO_CLASSES: Mapping[Category, str] = MappingProxyType({})
 
 
 class Stamp(Struct, frozen=True, kw_only=True, gc=False):
@@ -46,6 +49,20 @@ class Sealed(Struct, frozen=True, kw_only=True, gc=False):
     """Every data key of the stream that is known, the new ones included."""
 
 
+class Classes(Struct, frozen=True, kw_only=True, gc=False):
+    """What becomes of the data keys of a stream with an append."""
+
+    under: Mapping[Category, str] = NO_CLASSES
+    """Retention class of each category from now on; those that are not named keep theirs."""
+    moved: bool = False
+    """They were in others before: keys that are there are wrapped anew."""
+    gone: tuple[Category, ...] = ()
+    """Their keys are destroyed."""
+
+
+STAY = Classes()
+
+
 class Change(Struct, frozen=True, kw_only=True, gc=False):
     """What one stream is to record, with what stands and falls with it."""
 
@@ -53,6 +70,8 @@ class Change(Struct, frozen=True, kw_only=True, gc=False):
     drafts: Sequence[Draft]
     row: QueueRow
     deadlines: tuple[tuple[str, int], ...] = ()
+    classes: Classes = STAY
+    """What becomes of the data keys, in the same transaction."""
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -113,8 +132,12 @@ class Sealer:
         keys: Keys,
         row: QueueRow,
         deadlines: tuple[tuple[str, int], ...] = (),
+        wrap_under: Mapping[Category, str] = NO_CLASSES,
     ) -> Sealed:
-        """Drafts as an append: parts sealed under ``keys`` or new ones, headers written once and for ever."""
+        """Drafts as an append: parts sealed under ``keys`` or new ones, headers written once and for ever.
+
+        ``wrap_under``: the classes of new keys, where they are not those that keys begin with.
+        """
         made: list[KeyRow] = []
         parts: list[tuple[int, Category, bytes]] = []
         recorded: list[Recorded] = []
@@ -123,7 +146,10 @@ class Sealer:
             for category in (*draft.parts, *draft.seals):
                 held = keys.newest(category)
                 if held is None or held.key is None:
-                    key, row_of_key = self._keyring.make(stamp.stream, category, first=n, now=stamp.at)
+                    retention = wrap_under.get(category, "")
+                    key, row_of_key = self._keyring.make(
+                        stamp.stream, category, first=n, now=stamp.at, retention=retention
+                    )
                     keys = keys.with_new(category, key, first=n)
                     made.append(row_of_key)
                     sealing[category] = key
@@ -171,6 +197,7 @@ class Sealer:
     ) -> tuple[Sequence[Recorded], Outcome]:
         """Seal and append; what was recorded, and how it went.
 
+
         Keys are remembered once they are durable, and forgotten when it may have failed.  ``Conflict`` and
         ``Unavailable`` as the store has them.
         """
@@ -181,12 +208,7 @@ class Sealer:
 
     async def write_together(self, changes: Sequence[Change]) -> tuple[Sequence[Sequence[Recorded]], Outcome]:
         """As ``write``, of several streams in one append: all of them or none."""
-        sealed: list[Sealed] = []
-        for change in changes:
-            stamp, drafts = change.stamp, change.drafts
-            needs = stamp.follows > 0 and any(draft.parts or draft.seals for draft in drafts)
-            keys = await self.keys(stamp.stream) if needs else Keys()
-            sealed.append(self.seal(stamp, drafts, keys=keys, row=change.row, deadlines=change.deadlines))
+        sealed = [await self._sealed(change) for change in changes]
         first, *others = (each.append for each in sealed)
         try:
             turn = (changes[0].stamp.tenant, self._store.senders.of(first.stream))
@@ -199,7 +221,31 @@ class Sealer:
         for each in sealed:
             if each.append.keys and isinstance(outcome, Appended):
                 self._keyring.remember(each.append.stream, each.keys)
+        for each in sealed:
+            if each.append.gone:
+                self._keyring.forget(each.append.stream)
         return [each.append.recorded for each in sealed], outcome
+
+    async def _sealed(self, change: Change) -> Sealed:
+        stamp, drafts, classes = change.stamp, change.drafts, change.classes
+        needs = stamp.follows > 0 and any(draft.parts or draft.seals for draft in drafts)
+        keys = await self.keys(stamp.stream) if needs else Keys()
+        sealed = self.seal(
+            stamp, drafts, keys=keys, row=change.row, deadlines=change.deadlines, wrap_under=classes.under
+        )
+        if not classes.moved and not classes.gone:
+            return sealed
+        append = replace(sealed.append, rewrapped=await self._rewrapped(stamp, classes), gone=classes.gone)
+        return Sealed(append=append, keys=sealed.keys)
+
+    async def _rewrapped(self, stamp: Stamp, classes: Classes) -> tuple[KeyRow, ...]:
+        """The keys that ``classes`` moves, as they are wrapped from now on; those that go need no other wrapping."""
+        if not classes.moved:
+            return ()
+        rows = [row for row in await self._store.keys(stamp.stream) if row.category not in classes.gone]
+        wanted = [(row, classes.under[row.category]) for row in rows if row.category in classes.under]
+        made = [self._keyring.rewrap(stamp.stream, row, retention=name, now=stamp.at) for row, name in wanted]
+        return tuple(row for row in made if row is not None)
 
     def queue(self, make: Make, turn: Turn) -> "asyncio.Future[Outcome]":
         """Have an append sealed when its batch is written; ``kept`` says later that it is durable."""

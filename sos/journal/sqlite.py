@@ -73,6 +73,8 @@ class _Insert(NamedTuple):
 _EVENTS = _Insert("events (position, stream, n, header, leaf)", 5)
 _PARTS = _Insert("parts (stream, n, category, sealed)", 4)
 _KEYS = _Insert("data_keys (stream, category, kek, wrapped, first)", 5)
+_REWRAP = "UPDATE data_keys SET kek = ?, wrapped = ? WHERE stream = ? AND category = ? AND first = ?"
+_BURY = "UPDATE data_keys SET kek = '', wrapped = x'' WHERE stream = ? AND category = ?"
 _RECEIPTS = _Insert("receipts (receipt, stream)", 2)
 _INCIDENTS = _Insert(
     "incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender, mass_event, place, held)",
@@ -268,12 +270,20 @@ class _Writer:
         first = self._place(accepted)
         self._many(_PARTS, [(a.stream, *part) for a in accepted for part in a.parts])
         self._many(_KEYS, [(a.stream, k.category, k.kek, k.wrapped, k.first) for a in accepted for k in a.keys])
+        self._rewrap(accepted)
         self._many(_RECEIPTS, [(a.receipt, a.stream) for a in accepted if a.receipt is not None])
         self._project(accepted)
         news = list(chain.from_iterable(a.recorded for a in accepted))
         for position, recorded in enumerate(news, first):
             force_setattr(recorded, "position", position)  # the one late field of a frozen fact
         return news
+
+    def _rewrap(self, accepted: Sequence[Append]) -> None:
+        for append in accepted:
+            for key in append.rewrapped:
+                self._db.execute(_REWRAP, (key.kek, key.wrapped, append.stream, key.category, key.first))
+            for category in append.gone:
+                self._db.execute(_BURY, (append.stream, category))
 
     def _place(self, accepted: Sequence[Append]) -> int:
         """Write the events at their positions and extend the tree; the first position."""

@@ -38,6 +38,11 @@ class KeyRow(Struct, frozen=True, gc=False):
     first: int = 0
     """Number of the event it was made for: it seals from that one on, until the next of its category does."""
 
+    @property
+    def destroyed(self) -> bool:
+        """Whether only the tombstone is left: the key was taken away on purpose."""
+        return not self.wrapped
+
 
 class QueueRow(Struct, frozen=True, gc=False):
     """The read-model row of an incident."""
@@ -74,6 +79,10 @@ class Append(Struct, frozen=True, kw_only=True, gc=False):
     deadlines: tuple[tuple[str, int], ...]
     """(name, due in epoch ms): all that the incident waits for from now on."""
     receipt: bytes | None = None
+    rewrapped: tuple[KeyRow, ...] = ()
+    """Data keys that are there already, as they are wrapped from now on."""
+    gone: tuple[Category, ...] = ()
+    """Categories of which every wrapped data key is overwritten; a tombstone stays."""
     beside: tuple["Append", ...] = ()
     """Changes to other streams that are written with this one, or none of them."""
 

@@ -536,6 +536,26 @@ def _closed(told: Story, disposition: Disposition) -> Story:
     return told
 
 
+def held_and_destroyed() -> Story:
+    """A call that was none is held twice, let go, and loses two of its categories; what comes later is there again."""
+    told = Story(0x40)
+    for command in (
+        s.open_incident(),
+        s.take(),
+        s.note(),
+        c.CloseIncident(disposition=Disposition.FALSE_ALARM),
+        s.hold("hold-1"),
+        s.hold("hold-2"),
+        s.release_hold("hold-1"),
+        s.release_hold("hold-2"),
+        s.destroy(Category.OBS, Category.RAW),
+        s.read_parts(purpose="review", reason="what was here"),
+        s.destroy(Category.OBS),
+    ):
+        told.do(command, actor="operator:hanako", after_s=30)
+    return told
+
+
 JOURNEYS = (
     crash_handed_over,
     manual_false_alarm,
@@ -564,6 +584,7 @@ JOURNEYS = (
     nobody_in_the_car_answers,
     alarmed_and_acknowledged,
     taken_over_and_handed_on,
+    held_and_destroyed,
 )
 
 

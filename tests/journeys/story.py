@@ -26,7 +26,10 @@ from sos.incident.model import (
     CrashId,
     DeskId,
     DisclosureId,
+    Disposed,
     EventId,
+    HoldGround,
+    HoldId,
     Incident,
     IncidentId,
     LegId,
@@ -651,6 +654,34 @@ def passing(name: str) -> c.PassDeadline:
 
 def read_parts(reader: str = "operator:hanako", *, purpose: str = "rescue", reason: str = "") -> c.ReadParts:
     return c.ReadParts(reader=reader, categories=(Category.LOC, Category.TEL), purpose=purpose, reason=reason)
+
+
+def hold(name: str = "hold-1", words: str = "the driver has a lawyer") -> c.PlaceHold:
+    return c.PlaceHold(hold=HoldId(name), ground=HoldGround.LITIGATION, words=words, by="operator:hanako")
+
+
+def release_hold(name: str = "hold-1", words: str = "settled") -> c.ReleaseHold:
+    return c.ReleaseHold(hold=HoldId(name), words=words, by="operator:hanako")
+
+
+def destroy(
+    *categories: Category,
+    due_at: datetime = START,
+    started_at: datetime = START + timedelta(days=1),
+    approved: tuple[str, ...] = ("operator:hanako", "operator:jiro"),
+) -> c.DestroyData:
+    disposed = tuple(
+        Disposed(
+            category=category,
+            tag="nonincident-4w",
+            version="2026-11-30",
+            started_at=started_at,
+            due_at=due_at,
+            keks=("nonincident-4w.2026-01.00000000",),
+        )
+        for category in categories
+    )
+    return c.DestroyData(disposal="disposal-1", listed="ab" * 32, disposed=disposed, approved=approved)
 
 
 def export() -> c.RecordExport:

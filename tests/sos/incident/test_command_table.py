@@ -1,6 +1,7 @@
 """Every command in every state: what it leads to, that it changes nothing, or that it is refused."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -161,6 +162,13 @@ ORDERS: dict[str, c.Command | Callable[[State], c.Command]] = {
     "read": s.read_parts(),
     "read what is over for a purpose that outlives it": s.read_parts(purpose="review", reason="a complaint"),
     "export": s.export(),
+    "keep beyond its time": s.hold(),
+    "keep without a word": s.hold(words=" "),
+    "release no hold": s.release_hold("hold-9"),
+    "destroy": s.destroy(Category.LOC),
+    "destroy alone": s.destroy(Category.LOC, approved=("operator:hanako", "operator:hanako")),
+    "destroy early": s.destroy(Category.LOC, due_at=s.START + timedelta(days=9)),
+    "destroy nothing": s.destroy(),
     "close handed over": c.CloseIncident(disposition=Disposition.HANDED_OVER),
     "close false alarm": c.CloseIncident(disposition=Disposition.FALSE_ALARM),
     "close test": c.CloseIncident(disposition=Disposition.TEST),
@@ -321,6 +329,13 @@ TABLE: dict[str, tuple[str, ...]] = {
     "read": (*("PartsRead",) * 5, REFUSED, "PartsRead"),
     "read what is over for a purpose that outlives it": ("PartsRead",) * 7,
     "export": ("ExportMade",) * 7,
+    "keep beyond its time": ("HoldPlaced",) * 7,
+    "keep without a word": (REFUSED,) * 7,
+    "release no hold": (REFUSED,) * 7,
+    "destroy": (*(REFUSED,) * 5, "DataDestroyed", REFUSED),
+    "destroy alone": (REFUSED,) * 7,
+    "destroy early": (REFUSED,) * 7,
+    "destroy nothing": (*(REFUSED,) * 5, NOTHING, REFUSED),
     "close handed over": (REFUSED, REFUSED, REFUSED, REFUSED, "IncidentClosed", NOTHING, REFUSED),
     "close false alarm": (REFUSED, REFUSED, "IncidentClosed", REFUSED, "IncidentClosed", NOTHING, REFUSED),
     "close test": (REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, NOTHING, REFUSED),

@@ -57,6 +57,9 @@ def any_command(pick: random.Random) -> c.Command:
     return pick.choice(
         (
             s.open_incident(),
+            s.hold(pick.choice(("hold-1", "hold-2"))),
+            s.release_hold(pick.choice(("hold-1", "hold-2"))),
+            s.destroy(pick.choice((Category.LOC, Category.OBS))),
             s.file_report(pick.randrange(3)),
             s.join_report(pick.choice(("ab" * 32, "cd" * 32))),
             s.cancel(),
@@ -196,7 +199,7 @@ class AnyOrders(RuleBasedStateMachine):
         self._follow_telephones(command, drafts)
         kinds = {type(draft.event) for draft in drafts}
         if isinstance(command, c.PassDeadline):
-            assert kinds <= {e.HelpEscalated, e.DeskOffered, e.AlarmRaised}
+            assert kinds <= {e.HelpEscalated, e.DeskOffered, e.AlarmRaised, e.ObligationDue}
         if e.IncidentClosed in kinds:
             assert not any(known.pending for known in before.disclosures)
             assert before.operator is not None

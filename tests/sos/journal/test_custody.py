@@ -174,7 +174,7 @@ async def test_the_runbook_brings_back_no_key_that_was_destroyed(tmp_path: Path)
         opened = await _noted(journal, 1)
     _back_up(data, backup)
     keys = KeyStore(data / "keys")
-    kek = next(kek for kek in keys.keks() if kek.startswith("incident-case-3y.2026-01."))
+    kek = next(kek for kek in keys.keks() if kek.startswith("open-case.2026-01."))
     keys.destroy(kek)
 
     _restore(data, backup)

@@ -11,8 +11,9 @@ from recording.keys import KeyStore
 from recording.vault import commitment
 from routing.categories import Category
 from sos.errors import KeyLost, Unknown
+from sos.incident import commands as c
 from sos.incident.events import PartsRead
-from sos.incident.model import State
+from sos.incident.model import Disposition, State
 from sos.intake.matching import Matching
 from sos.intake.recent import Recent
 from sos.journal.journal import Journal
@@ -235,21 +236,36 @@ async def test_what_cannot_be_put_on_the_record_is_not_shown(journal: Journal, d
     assert (await journal.state(stream)).read_by == ()
 
 
-async def test_each_category_has_a_key_of_its_own_under_the_class_that_ends_it(journal: Journal, store: Store):
+async def test_each_category_has_a_key_of_its_own_and_the_closing_wraps_it_for_the_class_that_ends_it(
+    journal: Journal, store: Store
+):
     stream = await incident(journal)
     await journal.execute(stream, s.file_report(), actor="system:filer")
     await journal.execute(stream, s.invite(), actor="system:bridge")
 
-    classes = {key.category: key.kek.rpartition(".")[0] for key in await store.keys(stream)}
-    held = {sha256(await journal.data_key(stream, category)).digest() for category in classes}
+    before = await _classes(store, stream)
+    held = {sha256(await journal.data_key(stream, category)).digest() for category in before}
+    for command in (s.take(), c.CloseIncident(disposition=Disposition.NO_HELP_NEEDED)):
+        await journal.execute(stream, command, actor="operator:hanako")
 
-    assert classes == {
+    assert before == {
+        Category.RAW: "open-raw.2026-01",
+        Category.LOC: "open-case.2026-01",
+        Category.TEL: "open-case.2026-01",
+        Category.AUD: "open-audio.2026-01",
+    }
+    assert await _classes(store, stream) == {
         Category.RAW: "incident-raw-1y.2026-01",
         Category.LOC: "incident-case-3y.2026-01",
         Category.TEL: "incident-case-3y.2026-01",
         Category.AUD: "incident-audio-1y.2026-01",
     }
     assert len(held) == 4
+    assert held == {sha256(await journal.data_key(stream, category)).digest() for category in before}
+
+
+async def _classes(store: Store, stream) -> dict[Category, str]:
+    return {key.category: key.kek.rpartition(".")[0] for key in await store.keys(stream)}
 
 
 async def test_a_key_made_for_a_write_that_failed_seals_nothing_later(

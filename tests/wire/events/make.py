@@ -173,6 +173,17 @@ def samples() -> Mapping[str, bytes]:
     for command in (s.open_incident(), s.offer("desk-a"), s.place_in_mass_event(), nobody, s.hold_telling()):
         held.do(command, actor="system:unattended", after_s=20 if command is not nobody else 60)
     told.recorded += held.recorded[1:]
+    kept = s.Story(0x17, alarms=False)
+    for command in (
+        s.open_incident(),
+        s.take(),
+        c.CloseIncident(disposition=Disposition.FALSE_ALARM),
+        s.hold(),
+        s.release_hold(),
+        s.destroy(Category.LOC, Category.AUD),
+    ):
+        kept.do(command, actor="operator:hanako", after_s=2)
+    told.recorded += kept.recorded[1:]
     told.recorded += alarmed.recorded[1:] + passed_on.recorded[1:]
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += helped.recorded[1:] + linked.recorded[1:]

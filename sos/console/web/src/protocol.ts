@@ -127,6 +127,10 @@ export interface Incident {
   disposition: Disposition | null;
   /** The retention class of each category since the last closing, never shorter than an earlier one gave. */
   kept_as: readonly (readonly [Category, string])[];
+  /** Why nothing of it may be destroyed, whatever is due. */
+  holds: readonly Hold[];
+  /** What is gone for good, and up to which event. */
+  destroyed: readonly (readonly [Category, number])[];
   /** Who has opened which categories since the incident was last closed: the ground for serving them again. */
   read_by: readonly (readonly [string, readonly Category[]])[];
 }
@@ -356,6 +360,17 @@ export interface Recording {
 
 export const DISPOSITIONS = ["handed_over", "no_help_needed", "false_alarm", "misuse", "abandoned", "duplicate", "test", "drill"] as const;
 export type Disposition = (typeof DISPOSITIONS)[number];
+
+/** Nothing is destroyed while it stands; it ends only by its own id. */
+export interface Hold {
+  hold: string;
+  ground: HoldGround;
+  by: string;
+  at: string;
+}
+
+/** Why something is kept beyond its time. */
+export type HoldGround = "litigation" | "inquiry" | "dispute" | "request" | "audit";
 
 /** One thing that happened. `data` holds the event's fields; fields at their default are missing. */
 export interface EventFrame {
@@ -630,6 +645,19 @@ export interface Shown {
 /** Why a brief is read to an agency by machine. */
 export type Telling = "alone" | "asked" | "again";
 
+/** One category of an incident that has had its time. */
+export interface Disposed {
+  category: Category;
+  /** The retention class that held. */
+  tag: string;
+  /** Of the table, and of the brand's own where it was changed. */
+  version: string;
+  started_at: string;
+  due_at: string;
+  /** What its data keys were wrapped under. */
+  keks: readonly string[];
+}
+
 /** What the service tells. */
 export type FromServer =
   | Welcome
@@ -772,6 +800,9 @@ export interface Events {
   AlarmAcknowledged: { alarm: string; operator: string };
   IncidentClosed: { disposition: Disposition; retention: readonly (readonly [Category, string])[] };
   IncidentReopened: object;
+  HoldPlaced: { hold: string; ground: HoldGround; by: string };
+  HoldReleased: { hold: string; by: string };
+  DataDestroyed: { disposal: string; listed: string; disposed: readonly Disposed[]; approved: readonly string[] };
   ExportMade: { export: string; categories: readonly Category[] };
   VehicleRecognised: { flags: readonly string[]; pack: string; entitlement: string; opt_out: boolean; profiling: boolean; call_back_window_s: number; record?: string; holder?: string; clauses?: readonly string[] };
   RegisteredDataCopied: { holder: string; categories: readonly Category[]; withheld: readonly Category[]; rule: string; ground: string; law_version: string; rules: string; necessity: string; consent: string; facts?: readonly string[]; grounds?: readonly string[]; obligations?: readonly string[] };

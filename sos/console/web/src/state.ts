@@ -16,6 +16,7 @@ import {
   type Disclosure,
   type Disposition,
   type Happened,
+  type Hold,
   type Incident,
   type Leg,
   type Linked,
@@ -91,6 +92,8 @@ export function fresh(id: string, tenant: string): Incident {
     passed: [],
     disposition: null,
     kept_as: [],
+    holds: [],
+    destroyed: [],
     read_by: [],
     cancelled: null,
     matches: [],
@@ -109,7 +112,7 @@ export function evolve(incident: Incident, event: Happened): Incident {
     after !== undefined && after !== before ? { state: after, changed_at: event.at, passed: [] } : {};
   const opened: Partial<Incident> = before === "none" ? { opened_at: event.at } : {};
   const now = { ...incident, version: incident.version + 1, ...changes, ...moved, ...opened };
-  return { ...now, ...followed(now, event.at), ...answering(now, event), ...alarmed(now, event), ...offered(now, event) };
+  return { ...now, ...followed(now, event.at), ...answering(now, event), ...alarmed(now, event), ...offered(now, event), ...held(now, event) };
 }
 
 /** Steps of the search for a person of ours, as `sos/incident/attendance.py` has them. */
@@ -177,6 +180,13 @@ function offered(incident: Incident, { kind, data, at }: Happened): Partial<Inci
   const ends = ["HandoverEnded", "OperatorAssigned", "OperatorLost", "IncidentClosed"].includes(kind);
   const over = kind === "HelpEscalated" && data["rung"] === "handover_unanswered";
   return incident.handover !== null && (ends || over) ? { handover: null } : {};
+}
+
+/** Why nothing of `incident` may be destroyed (`sos/incident/keeping.py`). */
+function held(incident: Incident, { kind, data, at }: Happened): Partial<Incident> {
+  if (kind !== "HoldPlaced") return {};
+  const placed = { hold: text(data, "hold"), ground: data["ground"] as Hold["ground"], by: text(data, "by"), at };
+  return { holds: [...incident.holds, placed] };
 }
 
 /** Acknowledged alarms that an incident shows, as in `sos/incident/alarms.py`. */
@@ -461,6 +471,12 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     desks: [],
     kept_as: data["retention"] as Incident["kept_as"],
   }),
+  HoldReleased: (incident, data) => ({ holds: incident.holds.filter((known) => known.hold !== data["hold"]) }),
+  DataDestroyed: (incident, data) => {
+    const gone = (data["disposed"] as { category: Category }[]).map(({ category }) => category);
+    const before = incident.destroyed.filter(([category]) => !gone.includes(category));
+    return { destroyed: [...before, ...gone.map((category) => [category, incident.version + 1] as const)] };
+  },
   IncidentReopened: () => ({ disposition: null, operator: null, offers: 0, desks: [] }),
 };
 
