@@ -41,6 +41,7 @@ FOUND_UNDER = {
     "AssistSettings": "`[assist]`",
     "AttendanceSettings": "`[attendance]`",
     "OnCallSettings": "`[[attendance.on_call]]`",
+    "MassEventSettings": "`[mass_event]`",
 }
 """The groups, the outermost first; a group that is missing here stops the script."""
 

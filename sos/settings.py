@@ -291,6 +291,29 @@ class AttendanceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise Misconfigured("attendance.on_call names somebody twice")
 
 
+class MassEventSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the house proposes to its supervisors that there is a mass event (``sos.dispatch.mass_event``)."""
+
+    emergencies: int = 12
+    """So many around one place: half as many again as a pile-up in which every car reports."""
+    within_min: float = 10.0
+    """Within so many minutes: shorter, and a far place with few cars is never seen; longer, and a busy day is one."""
+    radius_km: int = 20
+    """So near to each other: a city and its suburbs, about which people hear the same news."""
+    renewed_after_h: float = 6.0
+    """Hours that the supervisor's form proposes until somebody has to say whether it goes on: less than a shift."""
+
+    def __post_init__(self) -> None:
+        if not 3 <= self.emergencies <= 1000:
+            raise Misconfigured("mass_event.emergencies must be between 3 and 1000")
+        if not 1 <= self.within_min <= 60:
+            raise Misconfigured("mass_event.within_min must be between 1 and 60")
+        if not 1 <= self.radius_km <= 200:
+            raise Misconfigured("mass_event.radius_km must be between 1 and 200")
+        if not 0.25 <= self.renewed_after_h <= 24:
+            raise Misconfigured("mass_event.renewed_after_h must be between 0.25 and 24")
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data_dir: str = "var"
     """Where keys, spool, recordings, the published log and the embedded database lie."""
@@ -386,6 +409,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account that telephones for us; used with ``telephony = "twilio"``."""
     attendance: AttendanceSettings = AttendanceSettings()
     """What is done when no desk answers a call."""
+    mass_event: MassEventSettings = MassEventSettings()
+    """When a mass event is proposed, in which fairness is by place."""
     desk_idle_min: float = 30.0
     """Minutes without a key or a pointer after which an operator who is away is logged out; never in a call, nor while
     the desk is ready.  Every log-in ends after 24 hours."""

@@ -1,7 +1,7 @@
 """Mass events: an earthquake, a flood, a pile-up of hundreds, for as long as a supervisor says that there is one.
 
 While one is in force, whoever waits inside its area takes turns by place instead of by brand, and what the house tells
-agencies without a person is limited by agency and place (ops/decisions/0031).
+agencies without a person is limited by agency and place (ops/decisions/0032).
 
 **Theory.**  All of them stand in one stream of the journal, so of two supervisors who decide at once the second decides
 again on what the first has said: every decision names what its desk had seen (``seen``), and one that was overtaken is

@@ -17,6 +17,7 @@ from sos.errors import Misconfigured
 from sos.journal.custody import Custody
 from sos.journal.journal import Journal
 from sos.journal.keyring import RETENTIONS
+from sos.journal.mass_events import MassEventLedger
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.publisher import Publisher
@@ -38,12 +39,15 @@ class Kept(Struct, frozen=True, kw_only=True):
     seal_signer: Signer
     publisher: Publisher
     custody: Custody
+    mass_events: MassEventLedger
 
     def work(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
         """What runs for ever."""
         yield "spool", lambda: drain_spool(self.journal)
         yield "publisher", lambda: self.publisher.run(self.clock)
         yield "keys", self.custody.watch
+        yield "mass-events", self.mass_events.watch
+        yield "mass-events-run-out", self.once("mass-events-run-out", self.mass_events.run_out)
 
     def once(self, role: str, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Awaitable[None]]:
         """Of several replicas one does ``work``, and another when that one is gone."""
@@ -64,6 +68,8 @@ async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = 
         journal = await stack.enter_async_context(Journal(store, keys, spool, clock=clock, accept_within=within))
         tiles = TileStore(settings.data / "log")
         log_signer = Signer(settings.log_origin, keys.signing_key("log"))
+        mass_events = MassEventLedger(store, keys, clock=clock, losses=journal.losses)
+        await mass_events.load()  # the first call rings by what is in force
         yield Kept(
             clock=clock,
             keys=keys,
@@ -74,6 +80,7 @@ async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = 
             seal_signer=Signer(f"{settings.log_origin.split('/')[0]}/seal", keys.signing_key("seal")),
             publisher=Publisher(store, tiles, log_signer, origin=settings.log_origin),
             custody=Custody(keys, store, retentions=(*RETENTIONS, *retentions), clock=clock),
+            mass_events=mass_events,
         )
 
 
