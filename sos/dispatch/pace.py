@@ -1,7 +1,8 @@
 """How often the house may tell agencies by itself before people have to look.
 
 Pure but for its memory.  A fault, a flood or a real disaster all look alike to a machine: beyond so many tellings of
-one brand, or to one agency, within the time it stops by itself and asks people (``Unattended``).
+one brand, or to one agency (inside a mass event: to one agency about one place), within the time it stops by itself and
+asks people (``Unattended``).
 """
 
 from collections import deque

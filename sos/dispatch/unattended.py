@@ -13,8 +13,8 @@ A person on call who has the incident by telephone and presses ``TELL`` decides 
 ordinary disclosure, decided by them.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Hashable, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 from msgspec import Struct
@@ -24,10 +24,11 @@ from routing.directory import Agency, Directory
 from routing.law.codes import ConsentDifficulty, Danger, Path
 from routing.services import Service
 from sos.dispatch.disclosure import UNATTENDED, Disclosures
+from sos.dispatch.mass_tellings import MassTellings, let_go
 from sos.dispatch.pace import Pace
 from sos.errors import Refused, Unavailable, Unconfirmed
 from sos.incident import attendance
-from sos.incident.commands import Command, InviteLeg, LimitSearch, PlayNotice, WithholdTelling
+from sos.incident.commands import Command, HoldTelling, InviteLeg, LimitSearch, PlayNotice, WithholdTelling
 from sos.incident.correlation import plausible
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import (
@@ -40,8 +41,10 @@ from sos.incident.events import (
     LegJoined,
     OperatorAssigned,
     Recorded,
+    TellingHeld,
     TellingWithheld,
 )
+from sos.incident.mass_event import Telling
 from sos.incident.model import (
     AgencyId,
     DisclosureId,
@@ -67,6 +70,12 @@ FALLBACK = (Service.FIRE, Service.MEDICAL)
 RECALLED = 1000
 """Incidents looked through for what was told before a restart."""
 
+LOOK_EVERY = timedelta(seconds=2)
+"""How soon what was held is told once it may be."""
+
+HELD_AT_MOST = 100_000
+"""Held tellings that are looked at: all there are."""
+
 TELL = "9"
 """The key by which somebody on call who has the incident has the agency told."""
 
@@ -88,7 +97,8 @@ class Practice(Struct, frozen=True, kw_only=True):
     """False: no agency is ever told without a person; the vehicle gets the notice and every desk the alarm."""
     nobody_after: timedelta = attendance.NOBODY_AFTER
     to_an_agency: int = 5
-    """So many tellings without a person to one agency in ten minutes; then people are asked."""
+    """So many tellings without a person to one agency in ten minutes; then people are asked.  Inside a mass event: to
+    one agency about one place."""
     of_a_brand: int = 20
     """The same for all incidents of one tenant."""
     invites: bool = False
@@ -102,6 +112,7 @@ class Unattended:
         HelpEscalated,
         DisclosureDecided,
         AgencyRejected,
+        TellingHeld,
         TellingWithheld,
         LegJoined,
         KeysPressed,
@@ -109,13 +120,22 @@ class Unattended:
     )
 
     def __init__(
-        self, journal: Journal, disclosures: Disclosures, directory: Directory, *, practice: Practice | None = None
+        self,
+        journal: Journal,
+        disclosures: Disclosures,
+        directory: Directory,
+        *,
+        practice: Practice | None = None,
+        mass: MassTellings | None = None,
     ) -> None:
+        """``mass``: what supervisors say of tellings inside a mass event; None: there are none."""
+        self._mass = mass
         self._journal = journal
         self._disclosures = disclosures
         self._directory = directory
         self._practice = practice or Practice()
-        self._pace = Pace({"agency": self._practice.to_an_agency, "brand": self._practice.of_a_brand})
+        to_one = self._practice.to_an_agency
+        self._pace = Pace({"agency": to_one, "brand": self._practice.of_a_brand, "place": to_one})
         self._recalled = False
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
@@ -129,7 +149,7 @@ class Unattended:
                     await self._bring_together(recorded, agency)
                 case AgencyRejected(disclosure=disclosure):
                     await self._refused(recorded, disclosure)
-                case TellingWithheld():
+                case TellingHeld() | TellingWithheld():
                     await self._announce(recorded, HELP_YOURSELF)
                 case LegJoined(party=Party.VEHICLE):
                     await self._greet(recorded)
@@ -147,31 +167,35 @@ class Unattended:
 
     async def _nobody(self, escalated: Recorded) -> None:
         """Decide, or say why not.  Whatever goes wrong, the vehicle is told something."""
-        state = await self._journal.state(escalated.incident)
+        await self._tell_somebody(escalated.incident, causation=escalated.id)
+
+    async def _tell_somebody(self, incident: IncidentId, *, causation: str | None) -> None:
+        state = await self._journal.state(incident)
         if state.unattended_at is None or any(told.engages for told in state.disclosures):
             return
+        outcome = await self._outcome(state)
+        if outcome is not None:
+            await self._command(incident, outcome, causation=causation)
+
+    async def _outcome(self, state: Incident) -> WithholdTelling | HoldTelling | None:
+        """What is recorded; None where an agency is told."""
         if not self._practice.tells:
-            await self._order(escalated, WithholdTelling(reason="setting"))
-            return
+            return WithholdTelling(reason="setting")
         if not plausible(state):  # a machine's mistake must not send people out: somebody looks first
-            await self._order(escalated, WithholdTelling(reason="implausible"))
-            return
+            return WithholdTelling(reason="implausible")
         agency = self.responsible(state)
         if agency is None:
-            await self._order(escalated, WithholdTelling(reason="no_agency"))
-            return
+            return WithholdTelling(reason="no_agency")
         try:
-            withheld = await self._in_pace(escalated, state, AgencyId(agency.id))
+            return await self._in_pace(state, AgencyId(agency.id))
         except Unavailable:
             raise
         except Refused as refused:  # somebody answered meanwhile, the person has said no, ...
-            log.info("unattended_refused", incident=escalated.incident, agency=agency.id, reason=str(refused))
-            withheld = WithholdTelling(reason="refused", agency=AgencyId(agency.id))
+            log.info("unattended_refused", incident=state.id, agency=agency.id, reason=str(refused))
+            return WithholdTelling(reason="refused", agency=AgencyId(agency.id))
         except Exception as broken:  # the edge of the last resort: a caller must not be left without a word
-            log.exception("unattended_failed", incident=escalated.incident, error=type(broken).__name__)
-            withheld = WithholdTelling(reason="failed", agency=AgencyId(agency.id))
-        if withheld is not None:
-            await self._order(escalated, withheld)
+            log.exception("unattended_failed", incident=state.id, error=type(broken).__name__)
+            return WithholdTelling(reason="failed", agency=AgencyId(agency.id))
 
     async def _refused(self, rejected: Recorded, disclosure: DisclosureId) -> None:
         """The one agency that was told helps nobody, and no second one is told by a machine."""
@@ -179,21 +203,65 @@ class Unattended:
         if told is not None and told.unattended:
             await self._order(rejected, WithholdTelling(reason="rejected", agency=told.agency))
 
-    async def _in_pace(self, escalated: Recorded, state: Incident, agency: AgencyId) -> WithholdTelling | None:
+    async def _in_pace(self, state: Incident, agency: AgencyId) -> WithholdTelling | HoldTelling | None:
         """None when the agency is told.  Beyond a rate a machine does not know a disaster from a fault: people look."""
         await self._recall()
-        keys = {"agency": agency, "brand": state.tenant}
-        if (full := self._pace.take(keys, at=self._journal.clock.now())) is not None:
-            log.error("unattended_breaker", incident=escalated.incident, agency=agency, tenant=state.tenant, of=full)
-            return WithholdTelling(reason="too_many", agency=agency)
+        now = self._journal.clock.now()
+        if self._waits(state, agency, now):
+            return HoldTelling(agency=agency)
+        keys = self._keys(state, agency)
+        if self._answered(state, agency) is not None:  # a supervisor wants it so
+            self._pace.note(keys, at=now)
+        elif (full := self._pace.take(keys, at=now)) is not None:
+            log.error("unattended_breaker", incident=state.id, agency=agency, tenant=state.tenant, of=full)
+            return await self._beyond(state, agency)
         told = False
         try:
-            withheld = await self._decide(escalated.incident, state, agency)
+            withheld = await self._decide(state.id, state, agency)
             told = withheld is None
         finally:
             if not told:
                 self._pace.give_back(keys)
         return withheld
+
+    async def _beyond(self, state: Incident, agency: AgencyId) -> WithholdTelling | HoldTelling:
+        """Too many: inside a mass event a supervisor is asked, once, and it is held until then."""
+        if self._mass is None or self._mass.of(state) is None:
+            return WithholdTelling(reason="too_many", agency=agency)
+        await self._mass.ask(state, agency)
+        return HoldTelling(agency=agency)
+
+    def _answered(self, state: Incident, agency: AgencyId) -> Telling | None:
+        return self._mass.answer(state, agency) if self._mass is not None else None
+
+    def _waits(self, state: Incident, agency: AgencyId, now: datetime) -> bool:
+        """Whether a supervisor has been asked about this agency and place, and what they say is: not now."""
+        telling = self._answered(state, agency)
+        held_at = state.held.at if state.held is not None else now
+        return telling is not None and not let_go(telling, held_at, now)
+
+    def _keys(self, state: Incident, agency: AgencyId) -> dict[str, Hashable]:
+        """What a telling counts for: the agency's and the brand's, or inside a mass event the place's there."""
+        if self._mass is not None and self._mass.of(state) is not None:
+            return {"place": (agency, state.mass_place)}
+        return {"agency": agency, "brand": state.tenant}
+
+    async def watch(self) -> None:
+        """Tell what was held as soon as it may be, for ever.  Of several replicas one does this."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable as away:
+                log.warning("held_tellings_wait", reason=str(away))
+            await self._journal.clock.wait(LOOK_EVERY)
+
+    async def look(self) -> None:
+        """Whatever is held and need not be: its supervisor has answered, or its mass event is over, or it has moved."""
+        now = self._journal.clock.now()
+        for incident in await self._journal.held(limit=HELD_AT_MOST):
+            agency = self.responsible(incident)
+            if agency is None or not self._waits(incident, AgencyId(agency.id), now):
+                await self._tell_somebody(incident.id, causation=None)
 
     async def _recall(self) -> None:
         """Count what was told before a restart, which must not begin to count anew."""
@@ -208,7 +276,7 @@ class Unattended:
             return
         self._recalled = True
         told = [
-            (incident.changed_at, {"agency": known.agency, "brand": incident.tenant})
+            (incident.changed_at, self._keys(incident, known.agency))
             for incident in going
             for known in incident.disclosures
             if known.unattended and incident.changed_at is not None
@@ -247,7 +315,7 @@ class Unattended:
         state = await self._journal.state(joined.incident)
         if state.unattended_at is None:
             return
-        if attendance.UNTOLD in state.flags:
+        if attendance.UNTOLD in state.flags or state.held is not None:
             await self._announce(joined, HELP_YOURSELF)
         elif any(told.unattended and told.pending for told in state.disclosures):
             await self._announce(joined, JOINING)
@@ -296,10 +364,13 @@ class Unattended:
         return TELL in "".join(keys)
 
     async def _order(self, after: Recorded, command: Command) -> None:
+        await self._command(after.incident, command, causation=after.id)
+
+    async def _command(self, incident: IncidentId, command: Command, *, causation: str | None) -> None:
         try:
-            await self._journal.execute(after.incident, command, actor=UNATTENDED, causation=after.id)
+            await self._journal.execute(incident, command, actor=UNATTENDED, causation=causation)
         except Refused as refused:  # closed meanwhile
-            log.info("unattended_order_refused", incident=after.incident, reason=str(refused))
+            log.info("unattended_order_refused", incident=incident, reason=str(refused))
 
 
 def known_request(state: Incident) -> DisclosureRequest:

@@ -22,6 +22,7 @@ from sos.dispatch.adapters.simulated import SimulatedChannel
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.handoff import Handoff
 from sos.dispatch.ladder import number
+from sos.dispatch.mass_tellings import MassTellings
 from sos.dispatch.planner import Planner
 from sos.dispatch.unattended import Practice, Unattended
 from sos.incident.commands import OpenIncident, TakeIncident
@@ -55,7 +56,9 @@ class SearchHouse:
         directory: Directory | None = None,
         desks: Mapping[str, str] = MappingProxyType({}),
         seed: int = 0,
+        mass: MassTellings | None = None,
     ) -> None:
+        self._mass = mass
         self.journal, self.clock = journal, clock
         self.directory = directory or Directory.demo()
         self.provider = SimulatedProvider(clock=clock, misbehaviour=0, seed=seed, answering=False)
@@ -75,7 +78,7 @@ class SearchHouse:
         self.distribution = Distribution(journal, self.desks)
         dials = self._practice is None or not self._practice.invites  # nobody is let in who is dialled
         on_call = OnCall(journal, self._people, hang_up=self.provider.end)
-        unattended = Unattended(journal, self.disclosures, self.directory, practice=self._practice)
+        unattended = Unattended(journal, self.disclosures, self.directory, practice=self._practice, mass=self._mass)
         handoff = Handoff(journal, directory=self.directory, channels={"portal": self.channel}, dials=dials)
         await self.bridge.settle()
         readers = {
@@ -92,6 +95,8 @@ class SearchHouse:
         works = [follower.run() for follower in self._followers]
         for work in (*works, self.bridge.run(), self.distribution.watch(), Deadlines(journal).watch()):
             self._tasks.append(asyncio.create_task(work))
+        if self._mass is not None:
+            self._tasks.append(asyncio.create_task(unattended.watch()))
 
     def _number(self, who: AgencyId, line: str) -> str | None:
         return self._desk_lines.get(who) if line == DESK else number(who, line, self.directory)
