@@ -32,7 +32,6 @@ from sos.console.room import Room
 from sos.dispatch import configured as dispatch
 from sos.dispatch.adapters.cards import Cards
 from sos.dispatch.adapters.portal import Links
-from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.ladder import agencies_at, number, numbers
 from sos.dispatch.lost import LostEndpoint
 from sos.dispatch.sources import open_sources
@@ -92,7 +91,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     sources: Sources
     calls: Calls
     handing: dispatch.HandingOver
-    disclosures: Disclosures
+    telling: dispatch.Telling
     addresses: tuple[Reader, ...]
     intake: Intake
     registry: Registry
@@ -138,7 +137,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
     intake = Intake.of(settings, journal, secret=keys.secret("intake"), field_log=FieldLogTable(kept_open.store.engine))
     stack.callback(intake.credentials.close)
     await warm_up(intake.matching)
-    desks = await ControlRoom.of(settings, kept_open, hang_up=voice.bridge.hang_up)
+    desks = await ControlRoom.of(settings, kept_open, hang_up=voice.bridge.hang_up, names=dispatch.place_names(sources))
     voice.loudness.tell = desks.hub.sound
     listens = await stack.enter_async_context(
         listening(settings.assist, journal, voice.sounds, tell=desks.transcript.told)
@@ -153,7 +152,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
         sources=sources,
         calls=voice,
         handing=handing,
-        disclosures=dispatch.disclosures(settings, journal, directory=directory, rules=rules),
+        telling=dispatch.Telling.of(settings, kept_open, directory=directory, rules=rules, dials=dials),
         addresses=await stack.enter_async_context(dispatch.geocoding(settings, journal)),
         intake=intake,
         registry=await registering.registry(settings, kept_open, rules),
@@ -200,14 +199,13 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
 
 def _readers(parts: _Parts) -> Iterator[Reader]:
     """Who follows the journal, in the order of a crash's hops."""
-    settings, journal, directory = parts.settings, parts.kept.journal, parts.sources.directory
+    settings, journal = parts.settings, parts.kept.journal
     yield from parts.intake.readers()
     yield dispatch.planning(settings, journal, parts.sources)
-    yield from registering.readers(parts.registry, journal, parts.disclosures.rules)
+    yield from registering.readers(parts.registry, journal, parts.telling.disclosures.rules)
     yield from parts.handing.readers()
     yield from parts.calls.readers()
-    dials = parts.calls.provider.dials
-    yield from dispatch.telling(settings, journal, parts.disclosures, directory=directory, dials=dials)
+    yield from parts.telling.readers()
     yield from parts.announcing.readers()
     yield from parts.listening.readers()
     yield from parts.addresses
@@ -221,6 +219,7 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield from parts.desks.work()
     yield from registering.work(parts.registry)
     yield from parts.handing.work
+    yield "held-tellings", parts.kept.once("held-tellings", parts.telling.unattended.watch)
     yield from parts.listening.work
     if parts.intake.mqtt is not None:
         yield "mqtt", parts.kept.once("mqtt", parts.intake.mqtt.serve)
@@ -290,7 +289,7 @@ def _room(parts: _Parts) -> Room:
         desks=desks.desks,
         distribution=desks.distribution,
         voice=calls_open.bridge,
-        disclose=parts.disclosures,
+        disclose=parts.telling.disclosures,
         agencies=parts.handing.replies,
         lines={agency.id: numbers(agency, directory) for agency in directory.agencies.values()},
         directory=directory,
@@ -300,6 +299,7 @@ def _room(parts: _Parts) -> Room:
         dials=calls_open.provider.dials,
         colleagues={OperatorId(each.id): each.name for each in parts.settings.operators},
         transcript=desks.transcript,
+        mass_events=desks.mass_events,
         replay=calls_open.sounds,
         speaks=parts.announcing.language,
         voice_of=lambda operator: desk_voice(parts.settings, operator),

@@ -64,6 +64,7 @@ def welcome(window: Window, *, active: bool) -> None:
         )
     )
     room.outage.tell(window.mailbox)
+    room.mass_events.tell(window.mailbox)
 
 
 async def catch_up(window: Window, *, after: int | None) -> None:

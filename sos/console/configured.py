@@ -1,6 +1,6 @@
 """The desks as the settings want them: who may sit there, and what every desk works with."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
@@ -12,6 +12,7 @@ from sos.console.acd import Distribution
 from sos.console.alarms import Alarms
 from sos.console.desks import Desks
 from sos.console.hub import Hub
+from sos.console.mass_events import MassEventBoard
 from sos.console.outage import Outage
 from sos.console.sessions import Sessions
 from sos.console.totp import read_secret
@@ -32,11 +33,19 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
     alarms: Alarms
     outage: Outage
     transcript: Transcript
+    mass_events: MassEventBoard
     access: Access
 
     @classmethod
-    async def of(cls, settings: Settings, kept: Kept, *, hang_up: Callable[[LegId], Awaitable[None]]) -> "ControlRoom":
-        """``hang_up``: ends the voice of whose log-in was revoked."""
+    async def of(
+        cls,
+        settings: Settings,
+        kept: Kept,
+        *,
+        hang_up: Callable[[LegId], Awaitable[None]],
+        names: Mapping[str, tuple[str, str]],
+    ) -> "ControlRoom":
+        """``hang_up``: ends the voice of whose log-in was revoked; ``names``: of places, by their codes."""
         hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
         rows = DeskAccess(kept.store.engine)
         idle = timedelta(minutes=settings.desk_idle_min)
@@ -49,6 +58,15 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
             alarms=Alarms(kept.journal, desks, supervisors=_supervisors(settings)),
             outage=Outage(kept.journal, hub),
             transcript=Transcript(kept.journal, hub),
+            mass_events=MassEventBoard(
+                kept.mass_events,
+                kept.journal,
+                hub,
+                desks,
+                supervisors=_supervisors(settings),
+                renewed_after_h=settings.mass_event.renewed_after_h,
+                names=names,
+            ),
             access=Access(
                 tuple(_operator(each) for each in settings.operators),
                 sessions,
@@ -68,6 +86,7 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
         yield "desk-watch", self.distribution.watch
         yield "alarms-watch", self.alarms.watch
         yield "outage", self.outage.watch
+        yield "mass-events-told", self.mass_events.watch
         yield "sessions", self.access.sessions.watch
 
 

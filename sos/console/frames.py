@@ -10,7 +10,22 @@ from msgspec import Struct
 
 from routing.categories import Category
 from routing.services import Service
-from sos.incident.model import DeskId, EventId, Incident, IncidentId, LegId, Mode, OperatorId, TenantId, Trigger
+from sos.incident.model import (
+    AgencyId,
+    Area,
+    Audience,
+    DeskId,
+    EventId,
+    HowToTell,
+    Incident,
+    IncidentId,
+    LegId,
+    MassEventId,
+    Mode,
+    OperatorId,
+    TenantId,
+    Trigger,
+)
 from sos.incident.report import CallBack, Crash, Location, Vehicle
 from sos.journal.keyring import Shut
 from sos.media.heard import Line
@@ -191,6 +206,55 @@ class HealthFrame(Frame, frozen=True, kw_only=True, tag="health"):
     waiting: int
 
 
+class MassTellingTold(Struct, frozen=True, kw_only=True):
+    """How one agency is told of one place without a person."""
+
+    agency: AgencyId
+    place: str
+    place_name: tuple[str, str]
+    """Japanese and English."""
+    asked_at: str
+    how: HowToTell | None
+    """None: a supervisor has to say."""
+    every_min: int
+    operator: OperatorId | None
+    held: int
+
+
+class MassEventTold(Struct, frozen=True, kw_only=True):
+    mass_event: MassEventId
+    in_force: bool
+    """False: the house proposes it."""
+    name: str
+    words: str
+    since: str
+    operator: OperatorId | None
+    until: str | None
+    overdue: bool
+    area: Area
+    area_names: Sequence[tuple[str, str]]
+    """Of its codes, Japanese and English."""
+    emergencies: int
+    tenants: int
+    within_s: int
+    waiting: int
+    """Incidents inside that nobody has answered."""
+    held: int
+    """Incidents of which a telling is held."""
+    tellings: Sequence[MassTellingTold]
+
+
+class MassEventsTold(Frame, frozen=True, kw_only=True, tag="mass_events"):
+    """All mass events that stand."""
+
+    decisions: int
+    """How often a supervisor has decided about one: whoever decides next says what they had seen."""
+    renewed_after_h: float
+    audience: Audience | None
+    """At which desks it is an alarm; None while nothing has to be decided."""
+    events: Sequence[MassEventTold]
+
+
 class Seat(Frame, frozen=True, kw_only=True, tag="seat"):
     """The desk is worked at in this window, or in another one, from now on."""
 
@@ -209,5 +273,5 @@ class Beat(Frame, frozen=True, kw_only=True, tag="beat"):
 
 AnyFrame: TypeAlias = (
     Welcome | Snapshot | EventFrame | Parts | Degraded | Recorded
-    | Levels | Transcribed | Reply | HealthFrame | Seat | Ended | Beat
+    | Levels | Transcribed | Reply | HealthFrame | MassEventsTold | Seat | Ended | Beat
 )  # fmt: skip

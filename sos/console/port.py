@@ -2,8 +2,10 @@
 
 from typing import Literal, Protocol
 
+from sos.console.hub import Mailbox
 from sos.incident.commands import AnswerRequest
 from sos.incident.disclosure_request import DisclosureRequest
+from sos.incident.mass_event import Order
 from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId, Party, RequestId
 from sos.journal.journal import Done
 
@@ -52,6 +54,18 @@ class Disclose(Protocol):
     async def decide(
         self, incident: IncidentId, *, agency: AgencyId, operator: OperatorId, request: DisclosureRequest
     ) -> Done: ...
+
+
+class MassEventsHere(Protocol):
+    """``sos.console.mass_events``."""
+
+    async def execute(self, order: Order, *, operator: OperatorId) -> None:
+        """Have it decided, and tell every desk."""
+        ...
+
+    def tell(self, mailbox: Mailbox) -> None:
+        """Tell a desk that joins what the others know."""
+        ...
 
 
 class Agencies(Protocol):

@@ -10,7 +10,7 @@ from sos.console.desks import Desks
 from sos.console.frames import VoiceBy
 from sos.console.hub import Hub
 from sos.console.outage import Outage
-from sos.console.port import Agencies, Disclose, Replay, Voice
+from sos.console.port import Agencies, Disclose, MassEventsHere, Replay, Voice
 from sos.console.transcript import Transcript
 from sos.incident.model import AgencyId, OperatorId
 from sos.journal.journal import Journal
@@ -47,6 +47,7 @@ class Room(Struct, frozen=True, kw_only=True):
     """Who may sit at a desk: names by the operator's id."""
     transcript: Transcript
     replay: Replay
+    mass_events: MassEventsHere
     speaks: LanguageOf = no_voice
     """In which language a brief can be read to an agency by machine."""
     voice_of: Callable[[str], VoiceBy] = lambda _: "webrtc"

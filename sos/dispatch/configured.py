@@ -4,7 +4,7 @@ Part of the composition root; nothing else imports it or the adapters it puts to
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,6 +33,8 @@ from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.endings import Lasting
 from sos.dispatch.handoff import Handoff, all_forms
 from sos.dispatch.ladder import Times, numbers
+from sos.dispatch.mass_event import MassEventPlaces, Unusual
+from sos.dispatch.mass_tellings import MassTellings
 from sos.dispatch.planner import Planner
 from sos.dispatch.policy import Policy
 from sos.dispatch.port import AgencyChannel
@@ -42,6 +44,7 @@ from sos.dispatch.sources import open_rules, open_towns
 from sos.dispatch.unattended import Practice, Unattended
 from sos.errors import Misconfigured
 from sos.incident.model import AgencyId, DisclosureId, IncidentId, TenantId
+from sos.journal.configured import Kept
 from sos.journal.journal import Journal
 from sos.journal.readers import Reader, by_incident
 from sos.problems import LinkExpired
@@ -159,17 +162,44 @@ def planning(settings: Settings, journal: Journal, sources: Sources) -> Reader:
     return by_incident("planner", Planner(journal, sources, towns=open_towns(settings), prefectures=prefectures))
 
 
-def telling(
-    settings: Settings, journal: Journal, decided: Disclosures, *, directory: Directory, dials: bool
-) -> Iterator[Reader]:
-    """Who tells an agency without an operator: of a better place, and when nobody of ours answers."""
-    yield by_incident("corrections", Corrections(journal, decided))
-    practice = Practice(
-        tells=settings.attendance.unattended == "ladder",
-        nobody_after=timedelta(seconds=settings.attendance.nobody_after_s),
-        invites=not dials,
-    )
-    yield by_incident("unattended", Unattended(journal, decided, directory, practice=practice))
+def place_names(sources: Sources) -> Mapping[str, tuple[str, str]]:
+    """Japanese and English names of prefectures, and of municipalities where their borders are known, by code."""
+    return {**PrefectureLayer.load().names, **(sources.layer.names if sources.layer is not None else {})}
+
+
+class Telling(Struct, frozen=True, kw_only=True):
+    """Who decides what may be told, and who tells an agency without an operator: of a better place, and when nobody of
+    ours answers; in a mass event by place."""
+
+    disclosures: Disclosures
+    corrections: Corrections
+    unattended: Unattended
+    places: MassEventPlaces
+
+    @classmethod
+    def of(cls, settings: Settings, kept: Kept, *, directory: Directory, rules: RuleBook, dials: bool) -> "Telling":
+        decided = disclosures(settings, kept.journal, directory=directory, rules=rules)
+        practice = Practice(
+            tells=settings.attendance.unattended == "ladder",
+            nobody_after=timedelta(seconds=settings.attendance.nobody_after_s),
+            invites=not dials,
+        )
+        given = settings.mass_event
+        unusual = Unusual(
+            emergencies=given.emergencies, within=timedelta(minutes=given.within_min), radius_km=given.radius_km
+        )
+        mass = MassTellings(kept.mass_events)
+        return cls(
+            disclosures=decided,
+            corrections=Corrections(kept.journal, decided),
+            unattended=Unattended(kept.journal, decided, directory, practice=practice, mass=mass),
+            places=MassEventPlaces(kept.journal, kept.mass_events, unusual=unusual),
+        )
+
+    def readers(self) -> Iterator[Reader]:
+        yield by_incident("corrections", self.corrections)
+        yield by_incident("unattended", self.unattended)
+        yield by_incident("mass-event", self.places)
 
 
 @asynccontextmanager

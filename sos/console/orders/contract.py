@@ -36,6 +36,13 @@ from sos.console.orders.law import (
     Reveal,
 )
 from sos.console.orders.links import Link, Match, Unlink
+from sos.console.orders.mass_event import (
+    AnswerMassTelling,
+    ChangeMassEvent,
+    DeclareMassEvent,
+    DismissMassEvent,
+    EndMassEvent,
+)
 from sos.console.orders.order import Number, Order
 from sos.console.orders.telling import AgencySaid, Approve, Consent, Disclose
 from sos.console.window import Window
@@ -53,6 +60,8 @@ AnyOrder: TypeAlias = (
     | Disclose | Consent | Approve | AgencySaid
     # whom of ours to call
     | Acknowledge | Assist | TakeIt | HandOver | AnswerOffer | EndShift
+    # what a supervisor says of all that waits
+    | DeclareMassEvent | ChangeMassEvent | EndMassEvent | DismissMassEvent | AnswerMassTelling
     # what the law asks beside that
     | Reveal | Medical | Owed | Meet | Request | CheckOfRequest | ApprovalOfRequest | AnswerToRequest | Release
     # the call

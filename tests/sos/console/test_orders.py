@@ -43,6 +43,11 @@ WHOLE: dict[str, dict[str, Any]] = {
     "hand_over": {"to": "jiro"},
     "answer_handover": {"accepted": True},
     "end_shift": {"to": "jiro"},
+    "declare_mass_event": {"seen": 0, "name": "invented quake", "hours": 6},
+    "change_mass_event": {"mass_event": "m-1", "seen": 0, "name": "invented quake", "hours": 6},
+    "end_mass_event": {"mass_event": "m-1", "seen": 0},
+    "dismiss_mass_event": {"mass_event": "m-1", "seen": 0},
+    "answer_mass_telling": {"mass_event": "m-1", "agency": "jp-13-fire", "place": "13104", "how": "each"},
     "reveal": {"category": "MED", "purpose": "emergency_handling"},
     "medical": {"text": "diabetic", "source": "family"},
     "owed": {},
@@ -74,7 +79,14 @@ WHOLE: dict[str, dict[str, Any]] = {
 """Each order with all that it must say besides its incident, and nothing else."""
 
 KINDS: dict[str, type[Order]] = {kind.__struct_config__.tag: kind for kind in get_args(contract.AnyOrder)}
-ANYBODY = ("ready", "away", "beat", "answer", "end_shift", "owed")
+OF_MASS_EVENTS = (
+    "declare_mass_event",
+    "change_mass_event",
+    "end_mass_event",
+    "dismiss_mass_event",
+    "answer_mass_telling",
+)
+ANYBODY = ("ready", "away", "beat", "answer", "end_shift", "owed", *OF_MASS_EVENTS)
 
 
 def sent(do: str, **fields: Any) -> Order:

@@ -8,16 +8,17 @@ from routing.directory import Directory
 from sos.console.access import Operator
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
-from sos.console.hub import Hub
+from sos.console.hub import Hub, Mailbox
 from sos.console.orders import contract
 from sos.console.outage import Outage
-from sos.console.port import Voice
+from sos.console.port import MassEventsHere, Voice
 from sos.console.room import LanguageOf, Room, no_voice
 from sos.console.sessions import Session
 from sos.console.transcript import Transcript
 from sos.console.window import Window
 from sos.incident.commands import AnswerRequest
 from sos.incident.disclosure_request import DisclosureRequest
+from sos.incident.mass_event import Order
 from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId, RequestId
 from sos.journal.journal import Done, Journal
 
@@ -54,6 +55,12 @@ class Elsewhere:
     ) -> None:
         self.heard.append(answer)
 
+    async def execute(self, order: Order, *, operator: OperatorId) -> None:
+        raise NotImplementedError
+
+    def tell(self, mailbox: Mailbox) -> None:
+        pass
+
     async def again(self, incident: Incident, leg: LegId, *, seconds: float) -> bytes:
         return b""
 
@@ -65,6 +72,7 @@ def room(
     dials: bool = False,
     lines: Mapping[str, Mapping[str, str]] = {},
     speaks: LanguageOf = no_voice,
+    mass_events: MassEventsHere | None = None,
 ) -> Room:
     hub, desks, elsewhere = Hub(), Desks(journal.clock), Elsewhere()
     return Room(
@@ -83,6 +91,7 @@ def room(
         dials=dials,
         transcript=Transcript(journal, hub),
         replay=elsewhere,
+        mass_events=mass_events or elsewhere,
         speaks=speaks,
     )
 

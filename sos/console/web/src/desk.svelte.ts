@@ -7,6 +7,7 @@ import { alarms, louder, sound, type Row } from "./alarms";
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { alone, consulting, legUp, shown } from "./calls";
 import { everyWord, t, word, type Key } from "./i18n.svelte";
+import { NONE, alarmed, sound as massSound } from "./massEvents";
 import type { AgencySaid, DisclosureRequest, NoteCategory } from "./offered";
 import type {
   Agency,
@@ -21,6 +22,7 @@ import type {
   Health,
   Incident,
   Leg,
+  MassEventsTold,
   Match,
   MedicalSource,
   Order,
@@ -46,6 +48,7 @@ export type Dialog =
   | { of: "reopen" }
   | { of: "open" }
   | { of: "owed" }
+  | { of: "mass"; mass_event: string | null }
   | { of: "keys" }
   | { of: "logout" }
   | { of: "agencies" }
@@ -71,6 +74,7 @@ class Desk {
   ready = $state(true);
   serverHealth = $state.raw<Readonly<Record<string, Health>>>({});
   serverWaiting = $state(0);
+  massEvents = $state.raw<MassEventsTold>(NONE);
   selected = $state<string | null>(null);
   dialog = $state.raw<Dialog>(null);
   fault = $state<string | null>(null);
@@ -577,6 +581,7 @@ class Desk {
       if (frame.t === "welcome") this.#welcome(frame);
       else if (frame.t === "seat") this.#moved(frame.active);
       else if (frame.t === "ended") this.#leave(frame.why);
+      else if (frame.t === "mass_events") this.#massEvents(frame);
       else if (frame.t === "health") {
         this.serverHealth = frame.items;
         this.serverWaiting = frame.waiting;
@@ -591,6 +596,25 @@ class Desk {
     for (const id of this.board.unknown) this.#learn(id);
     this.#refill();
     this.#ringing();
+  }
+
+  /** A supervisor's order about mass events; whether it was done. */
+  async order(order: Order): Promise<boolean> {
+    return (await this.#ask(order)) !== null;
+  }
+
+  /** The supervisor's form, for what has to be decided first, or for a new one. */
+  decideMassEvent(): void {
+    if (!this.me?.operator.supervisor) return;
+    const [first] = [...this.massEvents.events].sort((a, b) => Number(a.in_force) - Number(b.in_force));
+    this.dialog = { of: "mass", mass_event: first?.mass_event ?? null };
+  }
+
+  #massEvents(told: MassEventsTold): void {
+    const supervisor = this.me?.operator.supervisor ?? false;
+    const fresh = alarmed(told, supervisor) && !alarmed(this.massEvents, supervisor);
+    this.massEvents = told;
+    if (fresh && this.phase === "work") this.announced = t("alarm.new", { what: t("mass") });
   }
 
   /** Whether a frame is about what is heard, which is no fact of the incident. */
@@ -744,9 +768,10 @@ class Desk {
     this.#heard = ids;
     const inCall = this.#voice.incident !== null;
     if (this.phase !== "work") return;
-    const alarmed = sound(this.alarms); // nobody is away while a caller has nobody
+    const heard = sound(this.alarms); // nobody is away while a caller has nobody
+    const alarm = louder(heard, massSound(this.massEvents, this.me?.operator.supervisor ?? false));
     const called = this.ready && !this.elsewhere ? ring(here, this.me?.desk ?? "") : null;
-    this.#ringer.ring(inCall ? alarmed && "soft" : louder(alarmed, called));
+    this.#ringer.ring(inCall ? alarm && "soft" : louder(alarm, called));
     this.#raised();
     const [first] = fresh;
     if (first === undefined) return;

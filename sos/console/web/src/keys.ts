@@ -7,6 +7,7 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["F5", "key.fire"],
   ["F6", "key.police"],
   ["F8", "key.acknowledge"],
+  ["Shift+F8", "key.mass"],
   ["F9", "key.other"],
   ["Shift+F4", "key.close"],
   ["Ctrl+Enter", "key.note"],

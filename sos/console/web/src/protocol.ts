@@ -561,6 +561,65 @@ export interface HealthTold {
 
 export type Health = "ok" | "degraded" | "down" | "failed";
 
+/** All mass events that stand. */
+export interface MassEventsTold {
+  t: "mass_events";
+  /** How often a supervisor has decided about one: whoever decides next says what they had seen. */
+  decisions: number;
+  renewed_after_h: number;
+  /** At which desks it is an alarm; null while nothing has to be decided. */
+  audience: Audience | null;
+  events: readonly MassEventTold[];
+}
+
+export interface MassEventTold {
+  mass_event: string;
+  /** false: the house proposes it. */
+  in_force: boolean;
+  name: string;
+  words: string;
+  since: string;
+  operator: string | null;
+  until: string | null;
+  overdue: boolean;
+  area: Area;
+  /** Of its codes, Japanese and English. */
+  area_names: readonly (readonly [string, string])[];
+  emergencies: number;
+  tenants: number;
+  within_s: number;
+  /** Incidents inside that nobody has answered. */
+  waiting: number;
+  /** Incidents of which a telling is held. */
+  held: number;
+  tellings: readonly MassTellingTold[];
+}
+
+/** Where a mass event is: within a circle, or in prefectures (ISO 3166-2) and municipalities (five digits). */
+export interface Area {
+  latitude?: number;
+  longitude?: number;
+  radius_km?: number;
+  codes?: readonly string[];
+}
+
+/** How one agency is told of one place without a person. */
+export interface MassTellingTold {
+  agency: string;
+  place: string;
+  /** Japanese and English. */
+  place_name: readonly [string, string];
+  asked_at: string;
+  /** null: a supervisor has to say. */
+  how: HowToTell | null;
+  every_min: number;
+  operator: string | null;
+  held: number;
+}
+
+/** What a supervisor wants done where the house has told one agency much of one place without a person. */
+export type HowToTell = "each" | "list" | "hold";
+
 /** The desk is worked at in this window, or in another one, from now on. */
 export interface Seat {
   t: "seat";
@@ -670,6 +729,7 @@ export type FromServer =
   | Transcript
   | Reply
   | HealthTold
+  | MassEventsTold
   | Seat
   | Ended
   | Beat;
@@ -702,6 +762,11 @@ export type Order =
   | { do: "hand_over"; incident: string; to: string; note?: string }
   | { do: "answer_handover"; incident: string; accepted: boolean }
   | { do: "end_shift"; to: string; note?: string }
+  | { do: "declare_mass_event"; seen: number; name: string; words?: string; hours: number; latitude?: number | null; longitude?: number | null; radius_km?: number; codes?: readonly string[]; mass_event?: string | null }
+  | { do: "change_mass_event"; seen: number; name: string; words?: string; hours: number; latitude?: number | null; longitude?: number | null; radius_km?: number; codes?: readonly string[]; mass_event: string }
+  | { do: "end_mass_event"; mass_event: string; seen: number; words?: string }
+  | { do: "dismiss_mass_event"; mass_event: string; seen: number; words?: string }
+  | { do: "answer_mass_telling"; mass_event: string; agency: string; place: string; was?: HowToTell | null; how: HowToTell; every_min?: number }
   | { do: "reveal"; incident: string; category: Revealable; purpose: Purpose; reason?: string }
   | { do: "medical"; incident: string; text: string; source: MedicalSource; consent?: string }
   | { do: "owed" }
