@@ -46,7 +46,11 @@ class Desk:
                 for frame in self.frames:
                     if all(frame.get(name) == value for name, value in wanted.items()):
                         return frame
-                self.frames.append(await self._socket.receive_json())
+                self.frames.append(await self.hear_next())
+
+    async def hear_next(self) -> dict[str, Any]:
+        frame: dict[str, Any] = await self._socket.receive_json()
+        return frame
 
     async def order(self, **order: object) -> dict[str, Any]:
         number = next(self._ids)
