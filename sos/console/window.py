@@ -17,7 +17,7 @@ from sos.console.hub import Mailbox, message
 from sos.console.room import Room
 from sos.console.sessions import Session
 from sos.errors import Forbidden, Refused
-from sos.incident.access import Purpose
+from sos.incident.access import AT_A_GLANCE, Purpose
 from sos.incident.commands import Command
 from sos.incident.events import (
     AnswerGiven,
@@ -84,9 +84,10 @@ class Window:
 
     async def open(self, incident: IncidentId, *, purpose: Purpose, reason: str = "") -> None:
         """Serve what is known of the people and the place; that it was opened, and what for, is in the journal first,
-        each time."""
+        each time.  Of a call that is only offered, what it is about."""
         read = self.room.journal.read
-        contents = await read(incident, SHOWN, reader=self.actor, purpose=purpose, reason=reason, each_time=True)
+        shown = tuple(sorted(AT_A_GLANCE)) if purpose is Purpose.OFFERED else SHOWN
+        contents = await read(incident, shown, reader=self.actor, purpose=purpose, reason=reason, each_time=True)
         await self._serve(incident, contents)
 
     async def show(self, incident: IncidentId) -> None:

@@ -21,6 +21,8 @@ Decision = tuple[e.Draft, ...]
 class Purpose(StrEnum):
     """What somebody of ours opens an incident for."""
 
+    OFFERED = "offered"
+    """The call rings at this desk: before answering one sees what it is about, and only as long as it waits."""
     EMERGENCY = "emergency_handling"
     """To help: while it is open, and never afterwards."""
     SUPERVISION = "supervision"
@@ -35,12 +37,24 @@ class Purpose(StrEnum):
     """Something did not work and has to be understood."""
 
 
+AT_A_GLANCE = frozenset({Category.LOC, Category.VEH, Category.SEV})
+"""What an offered call shows: enough to know what it is about, and nobody's name, number or words."""
+
+WAITS = (State.RECEIVED, State.RINGING, State.REOPENED)
+"""States in which an incident is offered to desks."""
+
 DESK = "operator:"
 """How a reader at a desk begins."""
 
 
 def read(incident: Incident, command: c.ReadParts, _: datetime) -> Decision:
-    """``Refused`` where a closed incident is opened for no purpose that outlives it, or without a reason."""
+    """``Refused`` where an offered call waits no more or is asked for more than it shows, and where a closed incident
+    is opened for no purpose that outlives it, or without a reason."""
+    if command.purpose == Purpose.OFFERED:
+        if incident.state not in WAITS:
+            raise Refused("it waits no more: it cannot be looked at as an offered call")
+        if not set(command.categories) <= AT_A_GLANCE:
+            raise Refused("an offered call shows the place, the vehicle and the crash, and nothing else")
     if incident.state is State.CLOSED and command.reader.startswith(DESK):
         if command.purpose == Purpose.EMERGENCY:
             raise Refused("the incident is closed: say what it is opened for, or reopen it")

@@ -405,6 +405,8 @@ def _reached(incident: Incident, event: e.DeliveryConfirmed | e.AgencyAcknowledg
 
 
 def _read(incident: Incident, event: e.PartsRead) -> dict[str, Any]:
+    if event.purpose == access.Purpose.OFFERED:
+        return {}  # whoever looked before answering has opened nothing: another may answer
     return {"read_by": (*incident.read_by, (event.reader, event.categories))}
 
 

@@ -75,6 +75,8 @@ class Open(OfIncident, frozen=True, kw_only=True, tag="open"):
     async def obey(self, window: Window) -> None:
         if self.purpose is Purpose.SUPERVISION and not window.operator.supervisor:
             raise Forbidden("only a supervisor supervises")
+        if self.purpose is Purpose.OFFERED and not await _rings_at(window, self.incident):
+            raise Refused("it does not ring at this desk")
         await window.open(self.incident, purpose=self.purpose, reason=self.reason)
 
 
@@ -97,6 +99,11 @@ class History(OfIncident, frozen=True, tag="history"):
     async def obey(self, window: Window) -> list[msgspec.Raw]:
         recorded = await window.room.journal.store.stream(self.incident)
         return [msgspec.Raw(event_message(event).encode()) for event in recorded]
+
+
+async def _rings_at(window: Window, incident: IncidentId) -> bool:
+    desks = (await window.state(incident)).desks
+    return desks == () or window.desk in desks
 
 
 async def _next(window: Window) -> IncidentId:

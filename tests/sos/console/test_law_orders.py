@@ -9,6 +9,7 @@ from routing.categories import Category
 from sos.clock import ManualClock
 from sos.errors import Forbidden, Refused
 from sos.incident import commands as c
+from sos.incident.access import AT_A_GLANCE
 from sos.incident.events import PartsRead
 from sos.incident.model import Disposition, IncidentId, TenantId
 from sos.journal.deadlines import Deadlines
@@ -65,6 +66,32 @@ async def test_nothing_is_shown_again_to_whom_it_was_not_opened(supervisor, jour
     await order(supervisor, "refresh", incident=incident)
 
     assert [read.purpose for read in await _reads(journal, incident)] == ["supervision"]
+
+
+async def test_an_offered_call_is_looked_at_where_it_rings_and_that_opens_nothing(journal, clock: ManualClock):
+    hanako, taro = (window(room(journal, Ears()), name, supervisor=False) for name in ("hanako", "taro"))
+    opened = await journal.open(s.open_incident(), tenant=TenantId("acme"), receipt=b"q" * 32, received_at=clock.now())
+    incident = opened.incident
+    await journal.execute(incident, c.OfferDesks(desks=(hanako.desk,)), actor="system:distribution")
+
+    await order(hanako, "open", incident=incident, purpose="offered")
+
+    (read,) = await _reads(journal, incident)
+    assert (read.reader, set(read.categories), read.purpose) == ("operator:hanako", AT_A_GLANCE, "offered")
+    with pytest.raises(Refused, match="open it first"):
+        await order(hanako, "refresh", incident=incident)
+    with pytest.raises(Refused, match="ring at this desk"):
+        await order(taro, "open", incident=incident, purpose="offered")
+    await journal.execute(incident, s.take("taro"), actor="operator:taro")
+    with pytest.raises(Refused, match=r"waits no more|ring at this desk"):
+        await order(hanako, "open", incident=incident, purpose="offered")
+
+
+async def test_an_offered_call_shows_nobodys_name_number_or_health(supervisor, journal, incident):
+    for purpose, shown in (("offered", "MED"), ("offered", "FAM")):
+        with pytest.raises(Refused, match="offered call"):
+            await order(supervisor, "reveal", incident=incident, category=shown, purpose=purpose)
+    assert await _reads(journal, incident) == []
 
 
 async def test_an_operator_does_not_supervise(desk, incident):

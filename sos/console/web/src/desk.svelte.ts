@@ -35,7 +35,7 @@ import type {
 } from "./protocol";
 import { Ringer } from "./ringer";
 import { QUESTIONS, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
-import { answerable, talking } from "./state";
+import { answerable, talking, waiting } from "./state";
 import { DeskSocket, OrderRefused } from "./socket";
 import { Sound } from "./sound.svelte";
 import { legOf, type DeskVoice, type VoiceState } from "./voice";
@@ -127,6 +127,7 @@ class Desk {
   #heard: ReadonlySet<string> = new Set();
   #alarmed: ReadonlySet<string> = new Set();
   #refresh: ReturnType<typeof setTimeout> | undefined;
+  #looking: ReturnType<typeof setTimeout> | undefined;
   readonly #ringer = new Ringer();
   #way: Way = "webrtc";
   #voice: DeskVoice = this.#voiceBy(this.#way);
@@ -235,6 +236,38 @@ class Desk {
   select(id: string | null): void {
     this.selected = id;
     if (id !== null) this.#learn(id);
+    if (id !== null && !this.board.parts.has(id) && this.#rings(this.incident)) this.#glance(id);
+  }
+
+  /** Whether a call rings at this desk and may be looked at before it is answered. */
+  #rings(incident: Incident | null): incident is Incident {
+    const here = incident !== null && (incident.desks.length === 0 || incident.desks.includes(this.me?.desk ?? ""));
+    return here && this.phase === "work" && !this.elsewhere && this.#voice.incident === null && waiting(incident);
+  }
+
+  /** Look at a call that rings here, once for a burst of events; that it was looked at, and by whom, is on the record. */
+  #glance(id: string): void {
+    clearTimeout(this.#looking);
+    this.#looking = setTimeout(() => {
+      if (this.selected === id && this.#rings(this.incident)) void this.#ask({ do: "open", incident: id, purpose: "offered" });
+    }, 120);
+  }
+
+  /** Whether this operator has opened it to work on it: what was seen while it rang does not count. */
+  #openedHere(incident: Incident): boolean {
+    return incident.read_by.some(([reader]) => reader === `operator:${this.me?.operator.id}`);
+  }
+
+  /** A call that rings at this desk alone comes up by itself, where nothing of ours would be hidden by it. */
+  #offered(incident: Incident): void {
+    const alone = incident.desks.includes(this.me?.desk ?? "");
+    if (alone && !this.mine && this.dialog === null && this.#rings(incident)) this.select(incident.id);
+  }
+
+  /** What was looked at while it rang is gone when another has it. */
+  #forget(id: string): void {
+    const parts = new Map(this.board.parts);
+    if (parts.delete(id)) this.board = { ...this.board, parts };
   }
 
   /** Answer the selected incident when it waits, else the next one by the service's order. */
@@ -725,12 +758,17 @@ class Desk {
     if (incident === undefined) return;
     const ours = incident.operator === this.me?.operator.id && incident.state !== "closed";
     if (event.kind === "IncidentClosed") this.sound.forget(incident.id, incident.legs.map(({ leg }) => leg));
+    if (event.kind === "DeskOffered") this.#offered(incident);
+    if (event.kind === "OperatorAssigned" && !ours && !this.#openedHere(incident)) this.#forget(incident.id);
     if (event.kind === "OperatorAssigned" && ours && this.phase === "work" && !this.elsewhere) this.#taken(incident.id);
     if (event.kind === "LegJoined" && this.elsewhere && event.data["who"] === this.me?.operator.id) this.#voice.giveWay();
     if (this.#voice.incident === incident.id && (!ours || !talking(incident))) this.#voice.leave();
     if (!this.elsewhere) this.#backToTheVehicle(incident);
     const own = event.actor === `operator:${this.me?.operator.id}`;
-    if (!own && ADDS_PARTS.has(event.kind) && this.board.parts.has(incident.id)) this.#refreshed(incident.id);
+    if (!own && ADDS_PARTS.has(event.kind) && this.board.parts.has(incident.id)) {
+      if (ours || this.#openedHere(incident)) this.#refreshed(incident.id);
+      else if (this.selected === incident.id && this.#rings(incident)) this.#glance(incident.id);
+    }
     if (ours && WORTH_SAYING.has(event.kind)) {
       this.said = word("event", event.kind);
       if (this.voice === "connected") this.#ringer.tick();
@@ -740,7 +778,7 @@ class Desk {
   #taken(id: string): void {
     this.select(id);
     if (!this.out.has(id)) this.#voice.join(id);
-    if (!this.board.parts.has(id)) this.#refreshed(id);
+    this.#refreshed(id); // also what was seen while it rang: that was not all
   }
 
   /** Ask again for the contents, once for a burst of events.  The server records the first time only. */

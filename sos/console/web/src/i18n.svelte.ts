@@ -35,6 +35,9 @@ export function sent(group: string, value: string): string {
   return CATALOGUES[chosen][`${group}.${spelt(value)}`] ?? value;
 }
 
+/** An area by its code (ISO 3166-2) as people call it. */
+export const prefecture = (code: string | null): string | undefined => (code === null ? undefined : word("prefecture", code));
+
 /** A language tag (BCP 47) as people call the language. */
 export function languageName(tag: string): string {
   try {

@@ -638,7 +638,7 @@ export interface Beat {
 }
 
 /** What somebody of ours opens an incident for. */
-export type Purpose = "emergency_handling" | "supervision" | "review" | "request" | "person" | "fault";
+export type Purpose = "offered" | "emergency_handling" | "supervision" | "review" | "request" | "person" | "fault";
 
 /** What the one who asks takes as the reason. Each is a workflow of its own: rows of one never serve another. */
 export type Path = "agreed" | "life_protection" | "third_party" | "mass_event" | "refused" | "public_task" | "property" | "inquiry" | "court_order" | "oral_request" | "family_enquiry" | "hazard_removal" | "commercial" | "carrier_request" | "emergency_use" | "acquire_medical" | "transfer";

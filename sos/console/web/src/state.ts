@@ -456,9 +456,10 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
         call.leg === data["leg"] ? { ...call, outcome: text(data, "outcome") } : call,
       ),
     }),
-  PartsRead: (incident, data) => ({
-    read_by: [...incident.read_by, [text(data, "reader"), categories(data)]],
-  }),
+  PartsRead: (incident, data) =>
+    text(data, "purpose") === "offered"
+      ? {}
+      : { read_by: [...incident.read_by, [text(data, "reader"), categories(data)]] },
   HelpEscalated: (incident, data) => {
     const rung = text(data, "rung");
     if (AGAIN.has(rung)) return {};

@@ -22,6 +22,7 @@ from sos.console.orders import contract
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.access import AT_A_GLANCE
 from sos.incident.lifecycle import decide, evolve
 from sos.incident.model import (
     Acknowledgement,
@@ -141,7 +142,9 @@ class ScriptedService:
             with contextlib.suppress(ConnectionError):
                 await socket.send_str(json.dumps(frame))
 
-    async def crash(self, *, trigger: Trigger = Trigger.AUTOMATIC, mode: Mode = Mode.LIVE, flags: Any = ()) -> str:
+    async def crash(
+        self, *, trigger: Trigger = Trigger.AUTOMATIC, mode: Mode = Mode.LIVE, flags: Any = (), desks: Any = ()
+    ) -> str:
         """A report comes in, is planned and rings."""
         incident = new_id()
         opened = e.IncidentOpened(
@@ -158,7 +161,7 @@ class ScriptedService:
         )  # fmt: skip
         place = {"LOC": {"prefectureName": "東京都", "borderDistanceM": 4200.0, "runnerUp": "神奈川県"}}
         await self.happen(incident, plan, parts=place)
-        await self.happen(incident, e.DeskOffered(desks=(), round=1))
+        await self.happen(incident, e.DeskOffered(desks=desks, round=1))
         return incident
 
     async def forget_connections(self) -> None:
@@ -292,10 +295,15 @@ class ScriptedService:
                 await self.decide(incident, taken, actor=me)
                 return {"incident": incident}
             case "open" | "refresh":
-                await self.happen(
-                    incident, e.PartsRead(reader=me, categories=(Category.LOC,), purpose="answer"), actor=me
-                )
-                await socket.send_json({"t": "parts", "incident": incident, "items": self.parts.get(incident, [])})
+                purpose = order.get("purpose", "emergency_handling")
+                read = e.PartsRead(reader=me, categories=(Category.LOC,), purpose=purpose)
+                await self.happen(incident, read, actor=me)
+                items = self.parts.get(incident, [])
+                if purpose == "offered":
+                    items = [
+                        item | {"parts": {k: v for k, v in item["parts"].items() if k in AT_A_GLANCE}} for item in items
+                    ]
+                await socket.send_json({"t": "parts", "incident": incident, "items": items})
             case "note":
                 note = e.NoteAdded(category=Category(order["category"]))
                 await self.happen(incident, note, actor=me, parts={order["category"]: {"text": order["text"]}})

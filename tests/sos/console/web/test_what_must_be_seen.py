@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from routing.categories import Category
+from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.model import AlarmKind, Party, Rung
 from tests.sos.console.web.scripted_service import AGENCIES, ScriptedService
@@ -66,6 +67,38 @@ async def test_while_it_rings_answer_danger_and_place_are_seen(page: Page, servi
 
     await page.get_by_test_id(f"queue-{incidents[0]}").click()
     assert await hidden_anywhere(page, ("answer", "state", "glance-danger", "glance-place")) == []
+
+
+async def test_a_call_that_rings_here_shows_what_it_is_about_before_it_is_answered_and_not_after_another_has_it(
+    page: Page, service: ScriptedService, until: Until
+) -> None:
+    await begin(page)
+    incident = await service.crash(desks=("desk-1",))
+
+    await expect(page.get_by_test_id("glance-crash")).to_contain_text("38 km/h")
+    await expect(page.get_by_test_id("glance-place")).to_contain_text("東京都")
+    await expect(page.get_by_test_id(f"queue-{incident}")).to_contain_text("Wagon EV")
+    await expect(page.get_by_text("+81355500123")).to_have_count(0)
+    assert [order["purpose"] for order in service.orders if order["do"] == "open"] == ["offered"]
+    assert await hidden_anywhere(page, ("answer", "glance-danger", "glance-crash", "glance-place")) == []
+
+    taken = c.TakeIncident(operator="jiro", desk="desk-jiro")  # type: ignore[arg-type]
+    await service.decide(incident, taken, actor="operator:jiro")
+
+    await expect(page.get_by_test_id("glance-crash")).to_have_count(0)
+    await expect(page.get_by_test_id(f"queue-{incident}")).not_to_contain_text("Wagon EV")
+
+
+async def test_a_call_that_rings_elsewhere_is_not_looked_at(page: Page, service: ScriptedService) -> None:
+    await begin(page)
+    incident = await service.crash(desks=("desk-2",))
+    await page.get_by_test_id(f"queue-{incident}").click()
+    second = await service.crash(desks=("desk-1",))
+
+    await expect(page.get_by_test_id("incident")).to_have_attribute("data-incident", second)
+    await expect(page.get_by_test_id("glance-crash")).to_contain_text("38 km/h")
+    opened = [order["incident"] for order in service.orders if order["do"] == "open"]
+    assert opened == [second]
 
 
 async def test_in_a_first_call_everything_that_is_needed_is_seen(
