@@ -5,7 +5,7 @@ every stream, written in the same transaction as the event; the row's state ``re
 incidents.  Personal data is sealed under data keys of the subject's own, wrapped for the retention class of contracts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -52,6 +52,7 @@ class _Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Ledger:
     def __init__(self, store: Store, keys: KeyStore, clock: Clock, *, losses: Losses) -> None:
         self._store = store
+        self._keys = keys
         self._sealer = Sealer(store, Keyring(keys, retention=lambda _: RETENTION), losses)
         self.clock = clock
 
@@ -101,6 +102,14 @@ class Ledger:
         await self._append(state, after, [Draft(event=event, parts=said)], actor=reader, now=self._now(), receipt=None)
         erased = () if isinstance(state, Brand) else state.erased
         return await self._sealer.unseal(state.id, wanted, destroyed=erased)
+
+    async def retire_keys(self, subject: SubjectId, categories: Collection[Category]) -> None:
+        """What the data keys of these categories are wrapped under wraps nothing more, and ends once all that lives has
+        been moved from it: until then a backup of the database opens what is erased.
+        """
+        for row in await self._store.keys(subject):
+            if row.category in categories and not row.destroyed:
+                self._keys.retire(row.kek, at=self.clock.now())
 
     def forget(self, subject: SubjectId) -> None:
         """Drop data keys of the subject from memory: they have been destroyed."""

@@ -16,6 +16,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from recording.errors import RecordingError
+from recording.retention import Period, house
+from recording.retention import Terms as RetentionTerms
+from routing.categories import Category
 from routing.errors import Misconfigured as WrongSeverity
 from routing.law import Obligation, Terms
 from routing.law import Path as LawPath
@@ -69,11 +73,26 @@ class CallBackRules(Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Retention(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Periods of the contract's own data, in days; those of incidents stand in the retention tags."""
+    """What the brand promises otherwise than the house, within the bounds of ``recording/retention.toml``."""
 
-    contract_days: _Days = 365
-    """After the contract's end (BMW notice A)."""
-    financial_days: _Days = 3650
+    contract: str = "P1Y"
+    """After the contract's end (BMW notice A): an ISO 8601 period, by the calendar."""
+    financial: str = "P10Y"
+    incident: dict[str, str] = {}
+    """Retention class -> period."""
+    instead: dict[Category, str] = {}
+    """Category -> class, whatever the closing gave it: ``LOC = "telematics-4w"`` (BMW notice B)."""
+    contract_days: _Days | None = None
+    """As packs of before had it; calendar periods take its place."""
+    financial_days: _Days | None = None
+
+    @property
+    def periods(self) -> Mapping[str, Period]:
+        """Class -> period, of all that the brand sets."""
+        contract = self.contract if self.contract_days is None else f"P{self.contract_days}D"
+        financial = self.financial if self.financial_days is None else f"P{self.financial_days}D"
+        told = {"contract-1y": contract, "finance-10y": financial, **self.incident}
+        return {name: Period.parse(period) for name, period in told.items()}
 
 
 class Severity(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +156,18 @@ class BrandPack(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
 
     @property
+    def terms(self) -> RetentionTerms:
+        """How long the brand has its data kept; the version changes with nothing else of the pack."""
+        told = msgspec.json.encode((self.jurisdiction, self.retention), order="sorted")
+        return RetentionTerms(
+            brand=self.id,
+            jurisdiction=self.jurisdiction,
+            periods=self.retention.periods,
+            instead={str(category): name for category, name in self.retention.instead.items()},
+            version=f"{self.id}@{hashlib.sha256(told).hexdigest()[:12]}",
+        )
+
+    @property
     def name(self) -> str:
         """What an event calls this version of the pack."""
         return f"{self.id}@{self.digest[:16]}"
@@ -189,11 +220,16 @@ def _disagrees(bound: Terms, about: str, named: str) -> str:
 
 
 def read_pack(text: str, *, name: str) -> BrandPack:
-    """The pack in ``text`` (TOML).  ``Misconfigured`` names file and field."""
+    """The pack in ``text`` (TOML).  ``Misconfigured`` names file and field, and a period that no law allows.
+
+    A pack that the journal holds already is not asked again: what was in force once must be read for ever.
+    """
     try:
-        return msgspec.convert(tomllib.loads(text), BrandPack)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as wrong:
+        pack = msgspec.convert(tomllib.loads(text), BrandPack)
+        house().check(pack.terms)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecordingError) as wrong:
         raise Misconfigured(f"brand pack {name}: {wrong}") from wrong
+    return pack
 
 
 def shipped() -> Mapping[TenantId, BrandPack]:

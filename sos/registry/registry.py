@@ -16,6 +16,7 @@ import structlog
 from msgspec import Struct
 
 from recording.keys import KeyStore
+from recording.retention import HOUSE, Terms
 from routing.categories import Category
 from sos.clock import Clock
 from sos.errors import Conflict, Forbidden, Refused, SosError, Unavailable, Unknown
@@ -396,6 +397,7 @@ class Registry:
         if over:
             erased = Decision(changes=(changes.PersonalDataErased(categories=over, reason="period_over"),))
             await self._write(state, erased, by=By(tenant=state.tenant, role=Role.SYSTEM, id="retention"))
+        await self._ledger.retire_keys(subject, {*state.erased, *over})
         await self._index.destroy_keys(subject, tuple({*state.erased, *over}))
         self._ledger.forget(subject)
         left = await self._ledger.load(subject)
@@ -417,6 +419,11 @@ class Registry:
                     self._ledger.forget(subject)
                 case _:
                     continue
+
+    def terms(self, tenant: TenantId) -> Terms:
+        """What the brand promises otherwise than the house of how long anything is kept."""
+        pack = self._packs.get(tenant)
+        return HOUSE if pack is None else pack.terms
 
     def _periods(self, tenant: TenantId) -> Retention:
         pack = self._packs.get(tenant)

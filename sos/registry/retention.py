@@ -6,7 +6,7 @@ erasure stay: they prove what was done and name nobody.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from routing.categories import Category
 from sos.registry.lifecycle import ITEMS
@@ -22,8 +22,8 @@ def clocks(state: Vehicle | Subscriber, periods: Retention) -> Mapping[Category,
         return {} if state.scrapped_at is None else {Category.VEH: state.scrapped_at}
     if state.ended_at is None:
         return {}
-    contract = state.ended_at + timedelta(days=periods.contract_days)
-    financial = state.ended_at + timedelta(days=periods.financial_days)
+    contract = periods.periods["contract-1y"].after(state.ended_at)
+    financial = periods.periods["finance-10y"].after(state.ended_at)
     return {**dict.fromkeys(sorted(PROFILE), contract), Category.BIL: financial}
 
 

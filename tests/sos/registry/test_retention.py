@@ -1,20 +1,25 @@
 """Two clocks after the contract, one at the scrapyard; frozen time decides, and what is erased stays erased."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from recording.keys import KeyStore
+from recording.retention import Period
 from routing.categories import Category
 from sos.clock import ManualClock
+from sos.errors import Misconfigured
 from sos.incident.events import RegistryChanged
 from sos.incident.model import SubjectId, TenantId
 from sos.journal.store import Store
 from sos.registry.index import Index
 from sos.registry.model import Flag, Subscriber, Vehicle
 from sos.registry.orders import ChangeProfile, EndContract, Scrap
-from sos.registry.pack import Retention
+from sos.registry.pack import BrandPack, Retention, read_pack, shipped
 from sos.registry.registry import Registry
 from sos.registry.retention import PROFILE, due, next_due
 from tests.sos.registry.conftest import DEMO, VIN, by
@@ -27,7 +32,7 @@ ALL = (Category.OWN, Category.TEL, Category.BIL)
 
 @pytest.mark.parametrize(
     ("days", "expected"),
-    [(0, set()), (364, set()), (365, PROFILE), (3649, PROFILE), (3650, PROFILE | {Category.BIL})],
+    [(0, set()), (365, set()), (366, PROFILE), (3650, PROFILE), (3652, PROFILE), (3653, PROFILE | {Category.BIL})],
 )
 def test_bmw_notice_a_contract_data_goes_after_a_year_and_financial_data_after_ten(days: int, expected: set[Category]):
     assert set(due(FORMER, Retention(), now=ENDED + days * DAY)) == expected
@@ -46,6 +51,43 @@ def test_no_clock_runs_while_the_contract_does():
     assert due(running, Retention(), now=ENDED + 9999 * DAY) == ()
 
 
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ("contract_days = 36500", "contract-1y is kept for P36500D, and P5Y is the longest that is allowed"),
+        ("financial_days = 30", "finance-10y is kept for P30D, and P7Y is the shortest that is allowed"),
+        (
+            'incident = { "incident-case-3y" = "P36500D" }',
+            "incident-case-3y is kept for P36500D, and P10Y is the longest",
+        ),
+        ('contract = "a year"', "'a year' is no period"),
+        ('instead = { LOC = "incident-case-3y" }', "LOC cannot fall under incident-case-3y"),
+        ('instead = { WEATHER = "telematics-4w" }', "WEATHER"),
+    ],
+)
+def test_a_brand_that_promises_what_no_law_allows_is_refused_at_load_in_words(told: str, why: str):
+    text = (resources.files("sos.registry") / "packs" / "demo-no-profiling.toml").read_text()
+
+    with pytest.raises(Misconfigured, match=re.escape(why)):
+        read_pack(f"{text}\n[retention]\n{told}\n", name="invented.toml")
+
+
+def test_a_pack_of_before_that_the_journal_holds_is_still_read():
+    kept = msgspec.json.encode(shipped()[TenantId("demo")])
+    before = msgspec.json.decode(kept) | {"retention": {"contract_days": 36500, "financial_days": 3650}}
+
+    assert msgspec.convert(before, BrandPack).terms.periods["contract-1y"] == Period.parse("P36500D")
+
+
+def test_minis_own_promise_is_data_and_its_version_changes_with_nothing_else():
+    text = (resources.files("sos.registry") / "packs" / "demo-no-profiling.toml").read_text()
+    mini = read_pack(f'{text}\n[retention]\ninstead = {{ LOC = "telematics-4w", SEV = "telematics-4w" }}\n', name="m")
+
+    assert mini.terms.instead == {Category.LOC: "telematics-4w", Category.SEV: "telematics-4w"}
+    assert mini.terms.version == msgspec.structs.replace(mini, name_en="Another").terms.version
+    assert mini.terms.version != read_pack(text, name="m").terms.version
+
+
 async def _kinds(registry: Registry, subject: SubjectId) -> list[str]:
     events = [recorded.event for recorded in await registry.history(subject, by=by())]
     return [event.change["kind"] for event in events if isinstance(event, RegistryChanged)]
@@ -58,12 +100,14 @@ async def test_a_former_customers_data_is_erased_in_two_steps_and_the_history_st
     await registry.change_subscriber(owner, ChangeProfile(profile={"contract": "A-1"}, source="test"), by=by())
     await registry.change_subscriber(owner, EndContract(reason="cancelled"), by=by())
 
-    await clock.advance(364 * DAY)
+    await clock.advance(365 * DAY)
     assert await registry.erase_due() == 0
     await clock.advance(1 * DAY)
     assert await registry.erase_due() == 1
     held = await registry.personal(owner, ALL, by=by(), purpose="inquiry")
-    await clock.advance(3285 * DAY)
+    await clock.advance(3286 * DAY)
+    assert await registry.erase_due() == 0
+    await clock.advance(1 * DAY)
     assert await registry.erase_due() == 1
     gone = await registry.personal(owner, ALL, by=by(), purpose="inquiry")
 
@@ -105,15 +149,16 @@ async def test_keys_left_by_a_kill_between_the_event_and_their_end_go_with_the_n
 
 
 async def test_an_erased_key_is_in_no_table_and_no_file(
-    registry: Registry, car, clock: ManualClock, store: Store, tmp_path: Path
+    registry: Registry, car, clock: ManualClock, store: Store, keys: KeyStore, tmp_path: Path
 ):
     vehicle, _ = await car()
-    (wrapped,) = [row.wrapped for row in await store.keys(vehicle) if row.category is Category.VEH]
+    ((kek, wrapped),) = [(row.kek, row.wrapped) for row in await store.keys(vehicle) if row.category is Category.VEH]
     await registry.change_vehicle(vehicle, Scrap(document="s-1"), by=by())
 
     await registry.erase_due()
 
     assert not [row for row in await store.keys(vehicle) if row.category is Category.VEH]
+    assert kek in keys.retired()
     if store.name == "sqlite":
         async with store.engine.connect() as connection:
             plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
