@@ -6,6 +6,7 @@ Its surface is the modules in ``__all__``; the others are theirs alone.
 __all__ = [
     "bag",
     "canonical",
+    "disposal",
     "durable",
     "errors",
     "keys",

@@ -60,6 +60,7 @@ from sos.problems import problems_middleware
 from sos.registry import configured as registering
 from sos.registry.ledger import RETENTION
 from sos.registry.registry import Registry
+from sos.retention.configured import Retention, retention
 from sos.settings import Settings
 from sos.supervisor import Supervisor
 
@@ -100,6 +101,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     announcing: Announcing
     listening: Listening
     watch: Watch
+    retention: Retention
 
 
 @asynccontextmanager
@@ -144,6 +146,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
     )
     desks.transcript.lines = listens.lines
     journal.on_spooled(rings(desks.outage, handing.cards))
+    registry = await registering.registry(settings, kept_open, rules)
     watch = stack.enter_context(front.watch(settings, clock))
     desks.access.sessions.note = watch.note
     return _Parts(
@@ -155,7 +158,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
         telling=dispatch.Telling.of(settings, kept_open, directory=directory, rules=rules, dials=dials),
         addresses=await stack.enter_async_context(dispatch.geocoding(settings, journal)),
         intake=intake,
-        registry=await registering.registry(settings, kept_open, rules),
+        registry=registry,
         desks=desks,
         exporter=exports.exporter(kept_open, recordings=voice.recordings),
         announcing=await stack.enter_async_context(
@@ -169,6 +172,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
         ),
         listening=listens,
         watch=watch,
+        retention=retention(kept_open, settings.data, registry.terms),
     )
 
 
@@ -210,6 +214,7 @@ def _readers(parts: _Parts) -> Iterator[Reader]:
     yield from parts.listening.readers()
     yield from parts.addresses
     yield from parts.desks.readers()
+    yield parts.retention.reader
 
 
 def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
@@ -221,21 +226,22 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield from parts.handing.work
     yield "held-tellings", parts.kept.once("held-tellings", parts.telling.unattended.watch)
     yield from parts.listening.work
+    yield "retention", parts.kept.once("retention", parts.retention.overseer.watch)
     if parts.intake.mqtt is not None:
         yield "mqtt", parts.kept.once("mqtt", parts.intake.mqtt.serve)
 
 
 def _health(parts: _Parts, supervisor: Supervisor, followers: list[Follower], asides: Asides) -> Health:
-    journal, custody, watch = parts.kept.journal, parts.kept.custody, parts.watch
+    journal, custody, watch, retained = parts.kept.journal, parts.kept.custody, parts.watch, parts.retention.overseer
     return Health(
         journal,
         supervisor.failures,
         followers=followers,
         asides=asides,
         data=parts.settings.data,
-        others=(journal.losses.figures, custody.figures, watch.figures, *parts.calls.figures()),
+        others=(journal.losses.figures, custody.figures, watch.figures, retained.figures, *parts.calls.figures()),
         assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
-        keys=custody.state,
+        keys=lambda: {**custody.state(), **retained.state()},
         access=watch.state,
     )
 
@@ -315,13 +321,7 @@ def rings(outage: Outage, cards: Cards | None = None) -> OnSpooled:
         if cards is not None:
             cards.keep(report, incident=incident, mode=command.mode, reported_at=at)
         outage.ring(
-            Unrecorded(
-                incident=incident,
-                received_at=at,
-                trigger=command.trigger,
-                mode=command.mode,
-                report=report,
-            )
+            Unrecorded(incident=incident, received_at=at, trigger=command.trigger, mode=command.mode, report=report)
         )
 
     return ring

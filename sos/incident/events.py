@@ -1041,7 +1041,64 @@ OF_MASS_EVENTS: frozenset[type[Event]] = frozenset(
     }
 )
 
-OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS
+
+class DisposalListed(Event, frozen=True, kw_only=True, gc=False):
+    """What is due was listed, for two people to look at; stands in the disposal's own stream."""
+
+    listed: str
+    """Hex SHA-256 of the review list, a file beside the journal."""
+    until: datetime
+    """Due by then."""
+    incidents: int
+    items: int
+    """Categories of incidents."""
+    classes: tuple[tuple[str, int], ...]
+    """Retention class -> how many of the items."""
+
+
+class DisposalApproved(Event, frozen=True, kw_only=True, gc=False):
+    """One of two different people has looked at the list and agrees."""
+
+    listed: str
+    by: str
+
+
+class DisposalDone(Event, frozen=True, kw_only=True, gc=False):
+    """What was listed is destroyed, as far as nothing stood against it."""
+
+    listed: str
+    certificate: str
+    """Hex SHA-256 of the certificate, a file beside the journal: digests, and never what was destroyed."""
+    incidents: int
+    items: int
+    left: int
+    """Items that were held, opened again or closed anew meanwhile."""
+    keks: tuple[str, ...]
+    """Key-encryption keys that wrap nothing more from now on, and end once nothing that lives is under them."""
+
+
+class KeysEnded(Event, frozen=True, kw_only=True, gc=False):
+    """Key-encryption keys were destroyed for good: what was destroyed under them opens out of no backup either."""
+
+    keks: tuple[str, ...]
+
+
+class RetentionAgreed(Event, frozen=True, kw_only=True, gc=False):
+    """One person has agreed: to periods that are shorter than before, or that the clocks are right again."""
+
+    about: str
+    """``periods`` or ``clock``."""
+    version: str
+    """Of the periods."""
+    by: str
+
+
+OF_THE_HOUSE: frozenset[type[Event]] = frozenset(
+    {DisposalListed, DisposalApproved, DisposalDone, KeysEnded, RetentionAgreed}
+)
+"""Kinds of the house itself: a disposal, or what two people agreed to."""
+
+OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS | OF_THE_HOUSE
 """Kinds that no incident has: whoever follows incidents passes them over."""
 
 KINDS: Mapping[str, type[Event]] = MappingProxyType({kind.__name__: kind for kind in Event.__subclasses__()})

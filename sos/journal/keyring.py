@@ -138,6 +138,20 @@ class Keyring:
             return None
         return KeyRow(row.category, wrapped.kek, wrapped.wrapped, row.first)
 
+    def move(self, stream: StreamId, row: KeyRow) -> KeyRow | None:
+        """``row`` under another KEK of the same class and month; None where it cannot be had.
+
+        Of the same month, so that what falls due together stays together and each move touches one month's keys.
+        """
+        context = key_context(stream, row.category)
+        try:
+            retention, month, _ = row.kek.split(".")
+            key = self._store.unwrap(row.kek, row.wrapped, context=context)
+            wrapped = self._store.wrap(key, retention=retention, month=month, context=context)
+        except (RecordingError, OSError):
+            return None
+        return KeyRow(row.category, wrapped.kek, wrapped.wrapped, row.first)
+
     def _wrap(self, stream: StreamId, category: Category, key: bytes, retention: str, now: datetime) -> WrappedKey:
         month = f"{now.year:04d}-{now.month:02d}"
         return self._store.wrap(key, retention=retention, month=month, context=key_context(stream, category))

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Update,
+    bindparam,
     case,
     delete,
     func,
@@ -67,6 +68,7 @@ class Queries:
     """Reading, and the few small writes that need no group commit."""
 
     def __init__(self, engine: AsyncEngine) -> None:
+        self._whole = engine
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.senders = Senders()
         self.places = Places()
@@ -181,6 +183,44 @@ class Queries:
         """Under which key-encryption keys is any data key wrapped?  Looks through all of them."""
         async with self._connect() as connection:
             return frozenset((await connection.execute(select(data_keys.c.kek).distinct())).scalars()) - {""}
+
+    async def keys_under(self, kek: str, *, limit: int) -> Sequence[tuple[StreamId, KeyRow]]:
+        """Which data keys are wrapped under this key-encryption key?"""
+        query = select(data_keys).where(data_keys.c.kek == kek).limit(limit)
+        async with self._connect() as connection:
+            return [
+                (IncidentId(r.stream), KeyRow(Category(r.category), r.kek, r.wrapped, r.first))
+                for r in await connection.execute(query)
+            ]
+
+    async def move_keys(self, moved: Sequence[tuple[StreamId, KeyRow, KeyRow]]) -> None:
+        """Wrapped anew, (stream, before, after): each unless somebody else has changed it meanwhile."""
+        anew = (
+            update(data_keys)
+            .where(
+                data_keys.c.stream == bindparam("of"),
+                data_keys.c.category == bindparam("its"),
+                data_keys.c.first == bindparam("from_n"),
+                data_keys.c.wrapped == bindparam("before"),
+            )
+            .values(kek=bindparam("under"), wrapped=bindparam("after"))
+        )
+        rows = [
+            {
+                "of": stream,
+                "its": before.category,
+                "from_n": before.first,
+                "before": before.wrapped,
+                "under": after.kek,
+                "after": after.wrapped,
+            }
+            for stream, before, after in moved
+        ]
+        try:
+            async with opened(self._whole) as connection, connection.begin():
+                await connection.execute(anew, rows)
+        except (SQLAlchemyError, OSError) as failed:
+            raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
         """Which deadlines have passed?  The oldest of each tenant first, then the second of each; within a tenant its

@@ -238,3 +238,39 @@ field_log = Table(
 
 What has been counted stands in ``cursors``, written in the same transaction.
 """
+
+retention_due = Table(
+    "retention_due",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("category", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("held", SmallInteger, nullable=False),
+    Index("ix_retention_due_due_ms", "due_ms"),
+    sqlite_with_rowid=False,
+)
+"""Until when the data of each category of a closed incident is kept, and by which promise; can be computed anew.
+
+It stands for what is there: no row where there is no data key."""
+
+retention_clock = Table(
+    "retention_clock",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("doubted", SmallInteger, nullable=False),
+)
+"""One row: the time that was believed last, and whether there is a doubt about the clocks that nobody has settled."""
+
+retention_agreed = Table(
+    "retention_agreed",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("by", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Who has agreed to periods that are shorter than before, by the version of the promise."""

@@ -15,7 +15,11 @@ from sos.incident import commands as c
 from sos.incident.codec import write_header
 from sos.incident.events import (
     VERSIONS,
+    DisposalApproved,
+    DisposalDone,
+    DisposalListed,
     Event,
+    KeysEnded,
     MassEventChanged,
     MassEventDeclared,
     MassEventDismissed,
@@ -27,6 +31,7 @@ from sos.incident.events import (
     Recorded,
     RegistryChanged,
     RegistryRead,
+    RetentionAgreed,
 )
 from sos.incident.model import (
     Area,
@@ -187,7 +192,7 @@ def samples() -> Mapping[str, bytes]:
     told.recorded += alarmed.recorded[1:] + passed_on.recorded[1:]
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += helped.recorded[1:] + linked.recorded[1:]
-    told.recorded += _of_the_registry(told) + _of_mass_events(told)
+    told.recorded += _of_the_registry(told) + _of_mass_events(told) + _of_the_house(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}
 
@@ -200,6 +205,25 @@ def _of_the_registry(told: s.Story) -> list[Recorded]:
         RegistryRead(subject="vehicle", reader="registrar:dealer", categories=(Category.VEH,), purpose="stated"),
     )
     return [replace(told.recorded[0], event=event, actor="registrar:dealer", commitments={}) for event in events]
+
+
+def _of_the_house(told: s.Story) -> list[Recorded]:
+    """Events of disposals, and of what people agreed to."""
+    kek = "nonincident-4w.2026-01.00000000"
+    events = (
+        DisposalListed(
+            listed="ab" * 32,
+            until=told.recorded[0].at,
+            incidents=1,
+            items=2,
+            classes=(("nonincident-4w", 2),),
+        ),
+        DisposalApproved(listed="ab" * 32, by="operator:hanako"),
+        DisposalDone(listed="ab" * 32, certificate="cd" * 32, incidents=1, items=2, left=0, keks=(kek,)),
+        KeysEnded(keks=(kek,)),
+        RetentionAgreed(about="periods", version="demo@0123456789ab", by="operator:hanako"),
+    )
+    return [replace(told.recorded[0], event=event, actor="operator:hanako", commitments={}) for event in events]
 
 
 def _of_mass_events(told: s.Story) -> list[Recorded]:
