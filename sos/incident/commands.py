@@ -741,6 +741,9 @@ class ReleaseHold(Command, frozen=True, kw_only=True, gc=False):
 class DestroyData(Command, frozen=True, kw_only=True, gc=False):
     """What a review list names has had its time, and two people have agreed."""
 
+    seen: int
+    """Number of the incident's last event when its dates were looked at: what somebody else has destroyed since is not
+    destroyed twice."""
     disposal: str
     listed: str
     disposed: tuple[Disposed, ...]

@@ -115,10 +115,12 @@ def _destroy(incident: Incident, command: c.DestroyData, now: datetime) -> Decis
         raise Refused("two different people must agree")
     if early := [each.category for each in command.disposed if each.due_at > now]:
         raise Refused(f"not due yet: {', '.join(sorted(early))}")
-    if not command.disposed:
+    gone = dict(incident.destroyed)
+    left = tuple(each for each in command.disposed if gone.get(each.category, 0) <= command.seen)
+    if not left:
         return ()
     destroyed = e.DataDestroyed(
-        disposal=command.disposal, listed=command.listed, disposed=command.disposed, approved=command.approved
+        disposal=command.disposal, listed=command.listed, disposed=left, approved=command.approved
     )
     return (e.Draft(event=destroyed),)
 

@@ -122,19 +122,21 @@ class Executor:
     async def _destroy(self, state: Disposal, line: Mapping[str, object], *, now: datetime) -> None:
         """What is still due of one incident."""
         incident, wanted = IncidentId(str(line["incident"])), _categories(line)
+        seen = (await self._journal.state(incident)).version
         rows = [row for row in await self._clerk.dates(incident) or () if row.category in wanted]
         due = [row for row in rows if row.due_at <= now and not row.held]
         if due:
-            await self._destroy_rows(state, incident, due)
+            await self._destroy_rows(state, incident, due, seen=seen)
         if Category.AUD in wanted and Category.AUD in await self._gone(state.disposal, incident):
             await asyncio.to_thread(_remove, self._recordings / incident)
 
-    async def _destroy_rows(self, state: Disposal, incident: IncidentId, due: Sequence[DueRow]) -> None:
+    async def _destroy_rows(self, state: Disposal, incident: IncidentId, due: Sequence[DueRow], *, seen: int) -> None:
         keks: dict[Category, set[str]] = {}
         for key in await self._journal.store.keys(incident):
             if not key.destroyed:
                 keks.setdefault(key.category, set()).add(key.kek)
         command = DestroyData(
+            seen=seen,
             disposal=state.disposal,
             listed=state.listed,
             disposed=tuple(_disposed(row, keks.get(row.category, set())) for row in due),

@@ -669,6 +669,7 @@ def destroy(
     due_at: datetime = START,
     started_at: datetime = START + timedelta(days=1),
     approved: tuple[str, ...] = ("operator:hanako", "operator:jiro"),
+    seen: int = 10_000,
 ) -> c.DestroyData:
     disposed = tuple(
         Disposed(
@@ -681,7 +682,7 @@ def destroy(
         )
         for category in categories
     )
-    return c.DestroyData(disposal="disposal-1", listed="ab" * 32, disposed=disposed, approved=approved)
+    return c.DestroyData(seen=seen, disposal="disposal-1", listed="ab" * 32, disposed=disposed, approved=approved)
 
 
 def export() -> c.RecordExport:

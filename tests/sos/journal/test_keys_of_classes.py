@@ -106,6 +106,17 @@ async def test_what_is_destroyed_is_gone_in_the_transaction_that_says_so(
     assert "" not in await store.keks_in_use()
 
 
+async def test_what_two_people_run_at_once_is_destroyed_once(journal: Journal, store: Store, clock: ManualClock):
+    stream = await closed(journal)
+    seen = (await journal.state(stream)).version
+    ordered = s.destroy(Category.OBS, started_at=clock.now(), due_at=clock.now(), seen=seen)
+
+    first = await journal.execute(stream, ordered, actor="system:retention")
+    second = await journal.execute(stream, ordered, actor="system:retention")
+
+    assert (len(first.recorded), len(second.recorded)) == (1, 0)
+
+
 async def test_another_process_forgets_what_it_still_had_in_memory(
     journal: Journal, store: Store, keys: KeyStore, spool, clock: ManualClock
 ):
