@@ -134,3 +134,20 @@ def test_sos_health_says_by_its_exit_code_whether_anybody_answers():
 
     assert (asked.returncode, asked.stdout) == (1, "")
     assert "TimeoutError" in asked.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_sos_health_asks_where_the_settings_say_the_service_is(tmp_path: Path, host: str):
+    """A container's health check names no address: with another port in the settings it killed a healthy service."""
+    with socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))  # bound and not listening: nobody else's answer can come from there
+        port = refusing.getsockname()[1]
+        config = tmp_path / "sos.toml"
+        config.write_text(f'host = "{host}"\nport = {port}\n')
+        asked = subprocess.run(
+            [sys.executable, "-m", "sos", "health", "--within", "0.5"], env=os.environ | {"SOS_CONFIG": str(config)},
+            capture_output=True, text=True, timeout=60, cwd=ROOT, check=False,
+        )  # fmt: skip
+
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert f"http://127.0.0.1:{port}" in asked.stderr
