@@ -103,7 +103,7 @@ def warn_of_second(incident: Incident, command: c.DecideDisclosure) -> None:
     if alike and not command.confirmed:
         told, number = alike[-1], incident.linked.number
         raise Unconfirmed(
-            f"{told.agency} has been told of this crash (number {number}) from incident {told.incident[-6:]}, "
+            f"{told.agency} has been told of this crash (number {number}) from incident {told.incident[-8:].upper()}, "
             f"version {told.version}: confirm that {command.agency} is to be told of this car as well"
         )
 
@@ -154,7 +154,7 @@ def _check(here: Incident, there: Incident) -> None:
         return
     for known in (here, there):
         if known.state is State.CLOSED:
-            raise Refused(f"incident {known.id[-6:]} is closed: reopen it first, if it is the same crash")
+            raise Refused(f"incident {known.id[-8:].upper()} is closed: reopen it first, if it is the same crash")
 
 
 def _joined(here: Incident, there: Incident, share: Share | None) -> tuple[Car, ...]:

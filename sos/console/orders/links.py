@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from sos.console.crash import CrashView, view
 from sos.console.orders.order import Id, May, OfIncident
 from sos.console.window import Window
 from sos.incident import linking
@@ -47,3 +48,15 @@ class Unlink(OfIncident, frozen=True, tag="unlink"):
 
     async def obey(self, window: Window) -> None:
         await links.unlink(window.room.journal, self.incident, actor=window.actor)
+
+
+class Crash(OfIncident, frozen=True, kw_only=True, tag="crash"):
+    """Show all cars of the crash beside each other, and who has been told of which."""
+
+    may: ClassVar = May.ANY_DESK
+    works: ClassVar = False
+    anew: bool
+    """True: the operator opens it, which is written down in each incident; false: something has come in."""
+
+    async def obey(self, window: Window) -> CrashView:
+        return await view(window, self.incident, anew=self.anew)

@@ -30,6 +30,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "match": {"other": "i-2", "relation": "same_crash", "approved": True},
     "link": {"other": "i-2", "share": "vehicle"},
     "unlink": {},
+    "crash": {"anew": True},
     "tell_vehicle": {"action": "ack"},
     "close": {"disposition": "false_alarm"},
     "reopen": {"reason": "they call again"},

@@ -13,6 +13,7 @@ import type {
   Agency,
   Category,
   AnswerAction,
+  CrashView,
   Disposition,
   Due,
   EventFrame,
@@ -28,11 +29,13 @@ import type {
   Order,
   Purpose,
   Service,
+  Share,
   TakeoverReason,
   Shown,
   WaitReason,
   Welcome,
 } from "./protocol";
+import { concerns } from "./oneCrash";
 import { Ringer } from "./ringer";
 import { QUESTIONS, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
 import { answerable, talking, waiting } from "./state";
@@ -78,6 +81,8 @@ class Desk {
   selected = $state<string | null>(null);
   dialog = $state.raw<Dialog>(null);
   fault = $state<string | null>(null);
+  /** All cars of a crash, as they were last shown. */
+  crash = $state.raw<CrashView | null>(null);
   /** The agency that may be told only after a second look, and why. */
   warned = $state<{ agency: string; why: string } | null>(null);
   loginFault = $state<string | null>(null);
@@ -128,6 +133,7 @@ class Desk {
   #alarmed: ReadonlySet<string> = new Set();
   #refresh: ReturnType<typeof setTimeout> | undefined;
   #looking: ReturnType<typeof setTimeout> | undefined;
+  #crashLater: ReturnType<typeof setTimeout> | undefined;
   readonly #ringer = new Ringer();
   #way: Way = "webrtc";
   #voice: DeskVoice = this.#voiceBy(this.#way);
@@ -436,6 +442,27 @@ class Desk {
   async match(match: Match, approved: boolean): Promise<void> {
     if (this.selected === null) return;
     await this.#ask({ do: "match", incident: this.selected, other: match.other, relation: match.relation, approved });
+  }
+
+  /** Make another incident one crash with this one. */
+  async link(other: string, share: Share): Promise<boolean> {
+    if (this.selected === null) return false;
+    return (await this.#ask({ do: "link", incident: this.selected, other, share })) !== null;
+  }
+
+  /** Take one of its cars out of the crash. */
+  async unlink(incident: string): Promise<void> {
+    await this.#ask({ do: "unlink", incident });
+  }
+
+  /** Show all cars of the crash beside each other; each opening is on the record. */
+  async openCrash(): Promise<void> {
+    if (this.selected !== null && this.incident?.linked) await this.#showCrash(this.selected, true);
+  }
+
+  async #showCrash(incident: string, anew: boolean): Promise<void> {
+    const answer = await this.#ask({ do: "crash", incident, anew });
+    if (answer !== null) this.crash = answer.result as CrashView;
   }
 
   async tellVehicle(action: AnswerAction, text = ""): Promise<boolean> {
@@ -753,7 +780,17 @@ class Desk {
     return this.board.incidents.get(first.incident)?.operator === this.me?.operator.id;
   }
 
+  /** What is shown of a crash follows what happens to any of its cars, once for a burst of events. */
+  #ofTheCrash(event: EventFrame): void {
+    if (this.crash === null || event.kind === "PartsRead" || !concerns(this.crash, event)) return;
+    const still = this.crash.cars.find((car) => this.board.incidents.get(car.incident)?.linked?.crash_id === this.crash?.crash_id);
+    clearTimeout(this.#crashLater);
+    if (still === undefined) this.crash = null;
+    else this.#crashLater = setTimeout(() => void this.#showCrash(still.incident, false), 250);
+  }
+
   #happened(event: EventFrame): void {
+    this.#ofTheCrash(event);
     const incident = this.board.incidents.get(event.incident);
     if (incident === undefined) return;
     const ours = incident.operator === this.me?.operator.id && incident.state !== "closed";

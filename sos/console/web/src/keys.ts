@@ -18,6 +18,7 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["Alt+C", "key.call"],
   ["Alt+G", "key.told"],
   ["Alt+W", "key.alarms"],
+  ["Alt+O", "key.one_crash"],
   ["Ctrl+Shift+M", "key.mute"],
   ["Ctrl+Shift+H", "key.hold"],
   ["Ctrl+Shift+K", "key.consult"],

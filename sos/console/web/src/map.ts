@@ -6,7 +6,9 @@
 import { Map as Canvas, Marker, NavigationControl, ScaleControl, setWorkerUrl, type GeoJSONSource } from "maplibre-gl";
 import "maplibre-gl/dist/maplibre-gl.css";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
+import { short } from "./format";
 import type { Language } from "./i18n.svelte";
+import type { Spot } from "./oneCrash";
 import type { Location } from "./protocol";
 
 type Point = [number, number];
@@ -25,6 +27,8 @@ const METRES_PER_DEGREE = 111_320;
 
 export interface SceneMap {
   show(location: Located | null, prefecture: string | null): void;
+  /** The other cars of the crash. */
+  others(spots: readonly Spot[]): void;
   /** Names on the map in this language; `title` is what the map is to who does not see it. */
   speak(language: Language, title: string): void;
   zoom(level: number): void;
@@ -131,7 +135,8 @@ export async function openMap(element: HTMLElement, language: Language): Promise
   });
 
   let marker: Marker | null = null;
-  let [shown, drawn] = ["", ""];
+  let others: Marker[] = [];
+  let [shown, drawn, beside] = ["", "", ""];
   return {
     show(location, prefecture) {
       const wanted = JSON.stringify([location, prefecture]);
@@ -153,6 +158,15 @@ export async function openMap(element: HTMLElement, language: Language): Promise
         .addTo(map);
       map.jumpTo({ center: [location.longitude, location.latitude], zoom: 10 });
     },
+    others(spots) {
+      const wanted = JSON.stringify(spots);
+      if (wanted === beside) return;
+      beside = wanted;
+      for (const one of others) one.remove();
+      others = spots.map((spot) =>
+        new Marker({ element: otherCar(spot) }).setLngLat([spot.longitude, spot.latitude]).addTo(map),
+      );
+    },
     speak(next, title) {
       map.getCanvas().setAttribute("aria-label", title);
       for (const layer of ["name", "name-near"]) map.setLayoutProperty(layer, "text-field", ["get", `name_${next}`]);
@@ -165,6 +179,17 @@ export async function openMap(element: HTMLElement, language: Language): Promise
       map.remove();
     },
   };
+}
+
+/** A square with the end of its number: another car of the crash, apart from the ring by its shape. */
+function otherCar(spot: Spot): HTMLElement {
+  const element = document.createElement("div");
+  element.setAttribute("aria-hidden", "true");
+  element.dataset["testid"] = "marker-other";
+  element.textContent = short(spot.incident).slice(-4);
+  element.style.cssText =
+    "padding:2px 4px;background:#ffffff;border:3px solid #b3261e;color:#1b242b;font:600 11px sans-serif";
+  return element;
 }
 
 /** One point per area for its name: the middle of its largest ring, so that small islands repeat nothing. */

@@ -701,6 +701,56 @@ export interface Shown {
   fields: Readonly<Record<string, string>>;
 }
 
+export interface CrashView {
+  crash_id: string;
+  number: string;
+  vehicles: number;
+  /** In all vehicles of which it is known. */
+  occupants: number | null;
+  /** Vehicles of which nobody knows how many are in them. */
+  unknown: number;
+  cars: readonly CarOfCrash[];
+}
+
+export interface CarOfCrash {
+  incident: string;
+  tenant: string;
+  share: Share;
+  state: State;
+  trigger: Trigger;
+  operator: string | null;
+  disposition: Disposition | null;
+  /** false: what is known of the car is not shown, since its incident is closed. */
+  opened: boolean;
+  occupants: number | null;
+  hazards: readonly string[];
+  /** The sender's verdict. */
+  severe: boolean | null;
+  latitude: number | null;
+  longitude: number | null;
+  accuracy_m: number | null;
+  trusted: boolean | null;
+  place: string;
+  look: string;
+  told: readonly ToldOfCar[];
+}
+
+/** One brief that an agency was sent of one car. */
+export interface ToldOfCar {
+  agency: string;
+  service: Service;
+  disclosure: string;
+  version: number;
+  at: string;
+  /** Who decided: `operator:<id>`, or a part of the house. */
+  by: string;
+  superseded: boolean;
+  reached: Acknowledgement | null;
+  rejected: string | null;
+  /** Whether the agency knows the crash as it is now, by this brief or another. */
+  knows: boolean;
+}
+
 /** Why a brief is read to an agency by machine. */
 export type Telling = "alone" | "asked" | "again";
 
@@ -752,6 +802,7 @@ export type Order =
   | { do: "match"; incident: string; other: string; relation: Relation; approved: boolean }
   | { do: "link"; incident: string; other: string; share: Share }
   | { do: "unlink"; incident: string }
+  | { do: "crash"; incident: string; anew: boolean }
   | { do: "disclose"; incident: string; agency: string; path?: Path | null; necessity?: string; consent?: string; facts?: readonly Fact[]; reason?: string; update?: boolean; confirmed?: boolean }
   | { do: "consent"; incident: string; answer: ConsentAnswer; categories?: readonly Category[]; agency?: string | null }
   | { do: "approve"; incident: string; referral: string; approved: boolean; facts?: readonly Fact[]; reason?: string }
