@@ -19,6 +19,7 @@ from msgspec import Struct, json
 from msgspec import inspect as shape
 
 from sos.console.crash import CrashView
+from sos.console.earlier import EarlierCalls
 from sos.console.frames import NOT_FOLLOWED, AnyFrame, Health, VoiceBy
 from sos.console.orders.contract import AnyOrder
 from sos.console.orders.law import Channel, Due, Revealable, Source
@@ -47,7 +48,7 @@ RENAMED: Mapping[str, str] = MappingProxyType(
 LISTED = (Disposition, Acknowledgement)
 """Enumerations of which the page needs the members and their order."""
 
-BESIDE = (NamedPlace, StatedPlace, Due, Shown, CrashView)
+BESIDE = (NamedPlace, StatedPlace, Due, Shown, CrashView, EarlierCalls)
 """In no frame as types, since parts travel as they are sealed and results as each order has them."""
 
 NAMED: Mapping[str, tuple[object, ...]] = MappingProxyType(

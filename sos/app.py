@@ -8,6 +8,7 @@ with it.
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from importlib import metadata
 
 import structlog
@@ -309,6 +310,7 @@ def _room(parts: _Parts) -> Room:
         replay=calls_open.sounds,
         speaks=parts.announcing.language,
         voice_of=lambda operator: desk_voice(parts.settings, operator),
+        nuisance=timedelta(days=parts.settings.nuisance_days),
     )
 
 

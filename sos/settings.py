@@ -414,6 +414,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     desk_idle_min: float = 30.0
     """Minutes without a key or a pointer after which an operator who is away is logged out; never in a call, nor while
     the desk is ready.  Every log-in ends after 24 hours."""
+    nuisance_days: float = 30.0
+    """Days for which a desk is told that a vehicle's button was misused, counted from the closing as misuse; never at
+    an automatic crash.  0: nobody is told."""
     assist: AssistSettings = AssistSettings()
     """Extras that help and that no call waits for."""
     tenants: tuple[TenantSettings, ...] = ()
@@ -454,6 +457,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise Misconfigured('telephony = "twilio" needs the group twilio')
         if not 5 <= self.desk_idle_min <= 720:
             raise Misconfigured("desk_idle_min must be between 5 and 720")
+        if not 0 <= self.nuisance_days <= 366:
+            raise Misconfigured("nuisance_days must be between 0 and 366")
         if self.lost_strangers_per_s < 0.0:
             raise Misconfigured("lost_strangers_per_s must be 0 or more")
         if not 50 <= self.geocoder_within_ms <= 2_000:

@@ -1,6 +1,7 @@
 """What every desk works with; the composition root hands it in."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from msgspec import Struct
 
@@ -50,5 +51,7 @@ class Room(Struct, frozen=True, kw_only=True):
     mass_events: MassEventsHere
     speaks: LanguageOf = no_voice
     """In which language a brief can be read to an agency by machine."""
+    nuisance: timedelta = timedelta(days=30)
+    """How long a desk is told that a vehicle's button was misused."""
     voice_of: Callable[[str], VoiceBy] = lambda _: "webrtc"
     """How an operator's desk takes part in calls; ``sdk`` is Twilio's."""

@@ -110,4 +110,5 @@ def row_of(incident: Incident) -> QueueRow:
         mass_event=incident.mass_event,
         place=incident.mass_place,
         held=int(incident.held is not None),
+        vehicle=incident.record,
     )

@@ -273,6 +273,13 @@ class Journal:
         """Incidents of which the house holds a telling back, the oldest first."""
         return await self._readable(await self.store.held(limit=limit))
 
+    async def earlier(self, incident: Incident, *, limit: int) -> Sequence[Incident]:
+        """Earlier incidents of the same vehicle of the registry, the newest first; none where it is in no registry."""
+        if incident.record is None:
+            return ()
+        found = await self._readable(await self.store.of_vehicle(incident.record, limit=limit + 1))
+        return [each for each in found if each.id < incident.id and each.tenant == incident.tenant][:limit]
+
     async def _readable(self, found: Sequence[tuple[IncidentId, bytes]]) -> Sequence[Incident]:
         readable: list[Incident] = []
         for count, (incident, snapshot) in enumerate(found, 1):

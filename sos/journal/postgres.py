@@ -91,13 +91,14 @@ WHERE (data_keys.stream, data_keys.category) = (given.stream, given.category)
 
 _INCIDENTS = """
 INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender,
-    mass_event, place, held)
+    mass_event, place, held, vehicle)
 SELECT * FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[], $8::smallint[],
-    $9::text[], $10::text[], $11::text[], $12::smallint[])
+    $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[])
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority, opened_ms = excluded.opened_ms,
     version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms,
-    mass_event = excluded.mass_event, place = excluded.place, held = excluded.held
+    mass_event = excluded.mass_event, place = excluded.place, held = excluded.held,
+    vehicle = excluded.vehicle
 """
 _DEADLINES = "INSERT INTO deadlines (stream, name, due_ms) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])"
 _RECEIPTS = """
@@ -293,10 +294,11 @@ class PostgresStore(Queries):
                 a.row.mass_event,
                 a.row.place,
                 a.row.held,
+                a.row.vehicle,
             )
             for stream, a in sorted(last.items())
         ]
-        await connection.execute(_INCIDENTS, *_columns(projected, 12))
+        await connection.execute(_INCIDENTS, *_columns(projected, 13))
         if older:
             await connection.execute("DELETE FROM deadlines WHERE stream = ANY($1::text[])", older)
         waits = [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines]

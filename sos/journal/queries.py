@@ -390,6 +390,13 @@ class Queries:
         async with self._connect() as connection:
             return [(IncidentId(row.id), row.snapshot) for row in await connection.execute(query)]
 
+    async def of_vehicle(self, record: str, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
+        """Which incidents has a vehicle of the registry had?"""
+        query = select(incidents.c.id, incidents.c.snapshot).where(incidents.c.vehicle == record)
+        query = query.order_by(incidents.c.id.desc()).limit(limit)  # ids sort by the time of their making
+        async with self._connect() as connection:
+            return [(IncidentId(row.id), row.snapshot) for row in await connection.execute(query)]
+
     async def in_mass_events(self) -> Mapping[MassEventId, tuple[int, int]]:
         """How many wait in each mass event in force, and of how many a telling is held?"""
         row = incidents.c

@@ -125,6 +125,7 @@ incidents = Table(
     Column("mass_event", Text),
     Column("place", Text),
     Column("held", SmallInteger, nullable=False, server_default="0"),
+    Column("vehicle", Text),
     Index("ix_incidents_queue", "state", "priority", "opened_ms"),
     Index("ix_incidents_alarms", "alarms", sqlite_where=text("alarms > 0"), postgresql_where=text("alarms > 0")),
     Index(
@@ -134,6 +135,12 @@ incidents = Table(
         sqlite_where=text("mass_event IS NOT NULL"),
         postgresql_where=text("mass_event IS NOT NULL"),
     ),
+    Index(
+        "ix_incidents_vehicle",
+        "vehicle",
+        sqlite_where=text("vehicle IS NOT NULL"),
+        postgresql_where=text("vehicle IS NOT NULL"),
+    ),
     Index("ix_incidents_held", "held", sqlite_where=text("held > 0"), postgresql_where=text("held > 0")),
     sqlite_with_rowid=False,
 )
@@ -142,7 +149,7 @@ incidents = Table(
 ``opened_ms`` orders within the priority: the opening, less the head start of whoever is in danger there
 (``sos.incident.urgency``).  ``sender`` is the vehicle that opened it as a keyed digest, empty when none was named: a
 tenant's vehicles take turns.  ``mass_event`` and ``place``: whose turn it takes while that one is in
-force; ``held``: the house holds a telling back.
+force; ``held``: the house holds a telling back.  ``vehicle``: its record in the registry, as the headers name it.
 """
 
 deadlines = Table(

@@ -77,12 +77,13 @@ _REWRAP = "UPDATE data_keys SET kek = ?, wrapped = ? WHERE stream = ? AND catego
 _BURY = "UPDATE data_keys SET kek = '', wrapped = x'' WHERE stream = ? AND category = ?"
 _RECEIPTS = _Insert("receipts (receipt, stream)", 2)
 _INCIDENTS = _Insert(
-    "incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender, mass_event, place, held)",
-    12,
+    "incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender, mass_event, place, held,"
+    " vehicle)",
+    13,
     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority,"
     " opened_ms = excluded.opened_ms,"
     " version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms,"
-    " mass_event = excluded.mass_event, place = excluded.place, held = excluded.held",
+    " mass_event = excluded.mass_event, place = excluded.place, held = excluded.held, vehicle = excluded.vehicle",
 )
 _DEADLINES = _Insert(
     "deadlines (stream, name, due_ms)", 3, "ON CONFLICT (stream, name) DO UPDATE SET due_ms = excluded.due_ms"
@@ -322,6 +323,7 @@ class _Writer:
                 a.row.mass_event,
                 a.row.place,
                 a.row.held,
+                a.row.vehicle,
             )
             for id_, a in last.items()
         ]

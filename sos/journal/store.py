@@ -62,6 +62,8 @@ class QueueRow(Struct, frozen=True, gc=False):
     """Inside that mass event, whose turn it takes."""
     held: int = 0
     """1: the house holds a telling back."""
+    vehicle: str | None = None
+    """Its record in the registry."""
 
 
 class Append(Struct, frozen=True, kw_only=True, gc=False):
@@ -320,6 +322,10 @@ class Store(Protocol):
 
     async def held(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
         """Incidents of which the house holds a telling back, the oldest first, each with its snapshot."""
+        ...
+
+    async def of_vehicle(self, record: str, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
+        """Incidents of one vehicle of the registry, the newest first, closed ones too, each with its snapshot."""
         ...
 
     async def in_mass_events(self) -> Mapping[MassEventId, tuple[int, int]]:

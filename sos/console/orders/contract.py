@@ -35,7 +35,7 @@ from sos.console.orders.law import (
     Request,
     Reveal,
 )
-from sos.console.orders.links import Crash, Link, Match, Unlink
+from sos.console.orders.links import Crash, Earlier, Link, Match, Unlink
 from sos.console.orders.mass_event import (
     AnswerMassTelling,
     ChangeMassEvent,
@@ -55,7 +55,7 @@ AnyOrder: TypeAlias = (
     # the incident
     | Note | Move | Place | TellVehicle | Close | Reopen
     # which incidents are one crash
-    | Match | Link | Unlink | Crash
+    | Match | Link | Unlink | Crash | Earlier
     # whom to tell
     | Disclose | Consent | Approve | AgencySaid
     # whom of ours to call

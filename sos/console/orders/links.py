@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from sos.console.crash import CrashView, view
+from sos.console.earlier import EarlierCalls, earlier_calls
 from sos.console.orders.order import Id, May, OfIncident
 from sos.console.window import Window
 from sos.incident import linking
@@ -60,3 +61,13 @@ class Crash(OfIncident, frozen=True, kw_only=True, tag="crash"):
 
     async def obey(self, window: Window) -> CrashView:
         return await view(window, self.incident, anew=self.anew)
+
+
+class Earlier(OfIncident, frozen=True, tag="earlier"):
+    """Show how earlier calls of the same vehicle ended, without personal data."""
+
+    may: ClassVar = May.ANY_DESK
+    works: ClassVar = False
+
+    async def obey(self, window: Window) -> EarlierCalls:
+        return await earlier_calls(window, self.incident)

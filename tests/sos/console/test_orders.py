@@ -31,6 +31,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "link": {"other": "i-2", "share": "vehicle"},
     "unlink": {},
     "crash": {"anew": True},
+    "earlier": {},
     "tell_vehicle": {"action": "ack"},
     "close": {"disposition": "false_alarm"},
     "reopen": {"reason": "they call again"},

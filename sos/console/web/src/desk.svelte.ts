@@ -16,6 +16,7 @@ import type {
   CrashView,
   Disposition,
   Due,
+  EarlierCalls,
   EventFrame,
   Fact,
   FromServer,
@@ -442,6 +443,12 @@ class Desk {
   async match(match: Match, approved: boolean): Promise<void> {
     if (this.selected === null) return;
     await this.#ask({ do: "match", incident: this.selected, other: match.other, relation: match.relation, approved });
+  }
+
+  /** How earlier calls of the same vehicle ended. */
+  async earlier(incident: string): Promise<EarlierCalls | null> {
+    const answer = await this.#ask({ do: "earlier", incident });
+    return answer === null ? null : (answer.result as EarlierCalls);
   }
 
   /** Make another incident one crash with this one. */

@@ -751,6 +751,22 @@ export interface ToldOfCar {
   knows: boolean;
 }
 
+export interface EarlierCalls {
+  /** The newest first. */
+  calls: readonly EarlierCall[];
+  /** Until when it is said that the button was misused; null: it is not said. */
+  misused_until: string | null;
+}
+
+export interface EarlierCall {
+  incident: string;
+  at: string;
+  mode: Mode;
+  trigger: Trigger;
+  state: State;
+  disposition: Disposition | null;
+}
+
 /** Why a brief is read to an agency by machine. */
 export type Telling = "alone" | "asked" | "again";
 
@@ -803,6 +819,7 @@ export type Order =
   | { do: "link"; incident: string; other: string; share: Share }
   | { do: "unlink"; incident: string }
   | { do: "crash"; incident: string; anew: boolean }
+  | { do: "earlier"; incident: string }
   | { do: "disclose"; incident: string; agency: string; path?: Path | null; necessity?: string; consent?: string; facts?: readonly Fact[]; reason?: string; update?: boolean; confirmed?: boolean }
   | { do: "consent"; incident: string; answer: ConsentAnswer; categories?: readonly Category[]; agency?: string | null }
   | { do: "approve"; incident: string; referral: string; approved: boolean; facts?: readonly Fact[]; reason?: string }
