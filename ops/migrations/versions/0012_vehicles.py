@@ -6,8 +6,8 @@ Runs before the deploy: the old release leaves the column empty.  Incidents of b
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
