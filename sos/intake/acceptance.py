@@ -172,7 +172,7 @@ class Acceptance:
                 by=by,
             )
             return await self._belongs_to(arrived) or await self._open(arrived)
-        except SosError:
+        except (Malformed, Unavailable):
             raise
         except Exception as bug:  # noqa: BLE001  the edge of one report: what stops our code must not stop a rescue
             log.error("report_not_placed", tenant=tenant.id, error=type(bug).__name__, places=places_of(bug))

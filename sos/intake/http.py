@@ -5,17 +5,18 @@ emergency is never turned away for its shape; its faults come back as RFC 9457 p
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+import structlog
 from aiohttp import web
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from sos.clock import Clock
-from sos.errors import Malformed, Refused, Unknown
+from sos.errors import Malformed, Refused, SosError, Unknown
 from sos.formats.unpacked import NotUnpacked
 from sos.incident.model import AnswerId, Incident, IncidentId, Mode
 from sos.incident.urns import incident_urn
@@ -27,7 +28,9 @@ from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES, problems
 from sos.intake.tenants import Tenant
 from sos.intake.testcalls import receipt
 from sos.journal.journal import Journal
-from sos.problems import TooLarge, TooSlow, UnsupportedMedia, problem
+from sos.problems import TooLarge, TooSlow, UnsupportedMedia, places_of, problem
+
+log = structlog.get_logger()
 
 _JSON = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
 
@@ -107,13 +110,24 @@ def routes(
     return [web.post("/v1/events", endpoint.post)]
 
 
+Split = Callable[[bytes], Sequence[bytes]]
+"""The events of a body with several, as ``batch.events_of``."""
+
+
 class EventEndpoint:
     """``POST /v1/events``."""
 
     def __init__(
-        self, acceptance: Acceptance, credentials: Credentials, clock: Clock, *, body_timeout_s: float
+        self,
+        acceptance: Acceptance,
+        credentials: Credentials,
+        clock: Clock,
+        *,
+        body_timeout_s: float,
+        split: Split = batch.events_of,
     ) -> None:
         self._acceptance = acceptance
+        self._split = split
         self._credentials = credentials
         self._clock = clock
         self._body_timeout_s = body_timeout_s
@@ -136,14 +150,33 @@ class EventEndpoint:
             cut=cut,
             received_at=received_at,
         )
+        try:
+            content, came, events = self._told_apart(body, came, headers)
+        except SosError:
+            raise
+        except Exception as bug:  # noqa: BLE001  the edge of one body: what stops our code must not stop a rescue
+            log.error("body_not_split", tenant=sender.tenant.id, error=type(bug).__name__, places=places_of(bug))
+            return _told(await self._unread(body, came), came)
+        if events:
+            return await self._each(events, came)
+        return _told(await self._take(content, came), came)
+
+    def _told_apart(
+        self, body: bytes, came: "_Request", headers: Mapping[str, str]
+    ) -> tuple[bytes, "_Request", Sequence[bytes]]:
+        """The body as one event, how it came, and its events where it has several."""
         if (named := batch.attributes(headers)) and not batch.is_one(body):
             body = batch.in_one(named, body, came.content_type)
             came = replace(came, content_type=cloudevents.MEDIA_TYPE)
-        events = batch.events_of(body) if cut is None else ()
-        if events:
-            return await self._each(events, came)
-        accepted = await self._take(body, came)
-        return _json(_acceptance(accepted, sender.tenant), status=202 if accepted.new else 200)
+        return body, came, self._split(body) if came.cut is None else ()
+
+    async def _unread(self, body: bytes, came: "_Request") -> Accepted:
+        return await self._acceptance.take_unread(
+            body,
+            tenant=came.sender.tenant,
+            received_at=came.received_at,
+            by=Came(connection=came.sender.connection),
+        )
 
     async def _take(self, body: bytes, came: "_Request") -> Accepted:
         try:
@@ -192,6 +225,10 @@ class _Request(Struct, frozen=True, kw_only=True):
     key: str | None
     cut: str | None
     received_at: datetime
+
+
+def _told(accepted: Accepted, came: _Request) -> web.Response:
+    return _json(_acceptance(accepted, came.sender.tenant), status=202 if accepted.new else 200)
 
 
 def _wait(request: web.Request) -> timedelta:

@@ -31,7 +31,7 @@ from paho.mqtt.properties import Properties
 
 from routing.categories import Category
 from sos.clock import Clock
-from sos.errors import Misconfigured, SosError, Unavailable
+from sos.errors import Malformed, Misconfigured, SosError, Unavailable
 from sos.incident.events import AnswerGiven, IncidentOpened, Recorded
 from sos.incident.model import TenantId
 from sos.incident.report import Vehicle
@@ -320,7 +320,7 @@ class MqttEndpoint:
             except Unavailable:
                 await self._clock.wait(RETRY)
                 continue
-            except SosError as refused:
+            except Malformed as refused:
                 log.warning(
                     "mqtt_no_report", tenant=sender.tenant.id, retained=message.retain, bytes=len(message.payload)
                 )

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
 
 from sos.clock import ManualClock, SystemClock
 from sos.errors import Conflict, Forbidden, Misconfigured, Refused, SosError, Unavailable, Unknown
@@ -22,7 +23,7 @@ from sos.incident.model import Mode, TenantId, Trigger
 from sos.intake.acceptance import Acceptance
 from sos.intake.auth import Credentials
 from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES
-from sos.intake.http import routes
+from sos.intake.http import EventEndpoint, routes
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent
 from sos.intake.simulated import MemoryReception
@@ -336,6 +337,40 @@ async def test_an_unexpected_failure_on_the_way_is_taken_as_a_report_that_nobody
 
     assert (status, reception.last.readable, reception.last.report) == (202, False, CRASH)
     assert "secret" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("odd", [Refused("no such step"), Conflict("at once"), SosError("odd")])
+async def test_a_fault_of_ours_is_never_told_as_the_senders(
+    client: Client, reception: MemoryReception, odd: SosError
+) -> None:
+    reception.failing.append(odd)
+
+    status, _ = await post(client, CRASH)
+
+    assert (status, reception.last.readable) == (202, False)
+
+
+async def test_a_failure_in_telling_several_reports_apart_is_one_that_nobody_could_read(
+    reception: MemoryReception,
+) -> None:
+    def failing(_: bytes) -> tuple[bytes, ...]:
+        raise LookupError("secret detail of the inside")
+
+    acceptance, credentials = Acceptance(reception, Receipts(SECRET), Recent()), Credentials(KEYS)
+    endpoint = EventEndpoint(acceptance, credentials, ManualClock(NOW), body_timeout_s=BODY_TIMEOUT_S, split=failing)
+    app = web.Application(middlewares=[problems_middleware])
+    app.router.add_post("/v1/events", endpoint.post)
+    batch = b"[" + CRASH + b"," + CRASH + b"]"
+
+    with capture_logs() as logs:
+        async with TestClient(TestServer(app)) as client:
+            first = await post(client, batch)
+            again = await post(client, batch)
+
+    assert (first[0], again[0], again[1]["incident"]) == (202, 200, first[1]["incident"])
+    assert [(each.command.report, each.command.readable) for each in reception.opened] == [(batch, False)]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["body_not_split"] * 2
+    assert "secret" not in str(logs)
 
 
 async def test_an_unexpected_failure_shows_only_its_id(client: Client, reception: MemoryReception) -> None:
