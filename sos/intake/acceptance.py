@@ -38,7 +38,7 @@ from sos.intake.arrival import Kind, Peek, judged, same_crash
 from sos.intake.arrival import key as vehicle_key
 from sos.intake.idle import plainly_no_report
 from sos.intake.port import Reception
-from sos.intake.receipts import Nameless, Receipts, sent_again_within
+from sos.intake.receipts import Nameless, Receipts
 from sos.intake.recent import JOIN_WITHIN, Recent, Seen
 from sos.intake.tenants import Tenant
 from sos.journal.journal import Received
@@ -198,7 +198,13 @@ class Acceptance:
         known = f"{tenant.id} {command.report_digest} {by.channel} {by.connection} {vehicle} unread"
         event = self._nameless.event(known, one_vehicle=by.vehicle is not None, at=received_at)
         receipt = self._receipts.receipt(tenant.id, _BY_BODY, event)
-        received = await self._reception.open(command, tenant=tenant.id, receipt=receipt, received_at=received_at)
+        received = await self._reception.open(
+            command,
+            tenant=tenant.id,
+            receipt=receipt,
+            received_at=received_at,
+            sender=self._sender(tenant, formats.UNREADABLE, by),
+        )
         return Accepted(
             incident=received.incident,
             repeat=received.repeat,
@@ -279,7 +285,7 @@ class Acceptance:
                     since = None if opened is None else (await self._reception.state(opened)).opened_at
             except (SosError, TimeoutError):
                 since = None
-            if since is not None and abs(at - since) <= sent_again_within(one_vehicle=one_vehicle):
+            if since is not None:  # too long ago, and it is another press all the same
                 self._nameless.note(known, before, at=since)
         return self._nameless.event(known, one_vehicle=one_vehicle, at=at)
 

@@ -22,6 +22,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     tenant: TenantId
     receipt: bytes
     received_at: datetime
+    sender: str = ""
 
 
 class MemoryReception:
@@ -51,7 +52,14 @@ class MemoryReception:
         await asyncio.sleep(0)
         incident = IncidentId(new_id())
         self.opened.append(
-            Opened(incident=incident, command=command, tenant=tenant, receipt=receipt, received_at=received_at)
+            Opened(
+                incident=incident,
+                command=command,
+                tenant=tenant,
+                receipt=receipt,
+                received_at=received_at,
+                sender=sender,
+            )
         )
         self._write(Incident(id=incident, tenant=tenant), command, actor="vehicle", now=received_at)
         opening.set_result(incident)

@@ -97,11 +97,14 @@ class CallsWithoutData:
             return earlier.incident
         command = self._opening(tenant, Call(**_named(known), tel=tel, language=language), leg=leg)
         call = f"{leg}\0{vehicle or ''}\0{tel or ''}"  # two cars that count their calls alike are two
-        received = await self._open(command, tenant, call, received_at)
+        sender = "" if known is None else self._receipts.sender(tenant.id, f"{known[0]}:{known[1]}")
+        received = await self._open(command, tenant, call, received_at, sender=sender)
         for _ in range(CLOSED_BEFORE):
             if not received.repeat or not await self._closed(received.incident):
                 break
-            received = await self._open(command, tenant, f"{call}\0after\0{received.incident}", received_at)
+            received = await self._open(
+                command, tenant, f"{call}\0after\0{received.incident}", received_at, sender=sender
+            )
         if not received.repeat:
             seen = Seen(incident=received.incident, tenant=tenant.id, at=received_at, about=about, voice_only=True)
             self._recent.note(seen)
@@ -120,9 +123,9 @@ class CallsWithoutData:
             channel="voice",
         )
 
-    async def _open(self, command: OpenIncident, tenant: Tenant, call: str, at: datetime) -> Received:
+    async def _open(self, command: OpenIncident, tenant: Tenant, call: str, at: datetime, *, sender: str) -> Received:
         receipt = self._receipts.receipt(tenant.id, _SOURCE, call)
-        return await self._reception.open(command, tenant=tenant.id, receipt=receipt, received_at=at)
+        return await self._reception.open(command, tenant=tenant.id, receipt=receipt, received_at=at, sender=sender)
 
     async def _closed(self, incident: IncidentId) -> bool:
         """Whether a call can no longer be taken into ``incident``; not while nobody knows."""

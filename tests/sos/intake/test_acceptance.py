@@ -13,11 +13,13 @@ from sos.errors import Malformed, Unavailable
 from sos.formats import msd
 from sos.incident import commands as c
 from sos.incident.model import Mode, State, TenantId, Trigger
-from sos.intake.acceptance import Acceptance, Accepted
+from sos.incident.report import Vehicle
+from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.receipts import Receipts
 from sos.intake.recent import JOIN_WITHIN, Recent
 from sos.intake.simulated import MemoryReception
 from sos.intake.tenants import Tenant
+from sos.intake.voice import CallsWithoutData
 from sos.problems import UnsupportedMedia
 
 WIRE = Path(__file__).resolve().parents[2] / "wire"
@@ -447,3 +449,19 @@ async def test_after_two_minutes_the_same_nameless_bytes_are_another_press_whate
 
     assert later.new
     assert later.incident != first.incident
+
+
+async def test_a_vehicle_has_one_turn_whatever_becomes_of_its_reports(house: House) -> None:
+    vehicle = CRASH["data"]["vehicle"]["id"]
+    by = Came(channel="mqtt", vehicle=Vehicle(id_scheme=vehicle["scheme"], id_value=vehicle["value"]), always=True)
+    calls = CallsWithoutData(house.reception, house.receipts, Recent())
+    named = f"{vehicle['scheme']}:{vehicle['value']}"
+
+    await house.take(event(id="1"))
+    await calls.incident(ACME, leg="a", vehicle=named, tel=None, language=None, received_at=house.now)
+    await house.acceptance.take_unread(b"one", tenant=ACME, received_at=house.now, by=by)
+    await house.acceptance.take_unread(b"two", tenant=ACME, received_at=house.now)
+
+    said, called, unread, nobody = (each.sender for each in house.reception.opened)
+    assert said == called == unread != ""
+    assert nobody == ""
