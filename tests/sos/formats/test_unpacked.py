@@ -1,5 +1,6 @@
 """Compressed bodies at the running service: the digest is over what was sent, and a small body never grows large."""
 
+import asyncio
 import gzip
 import hashlib
 import zlib
@@ -9,9 +10,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
 
 from sos.app import Service, running
 from sos.clock import SystemClock
+from sos.formats.unpacked import PIECE, Unpacked
 from sos.intake.signature import sign
 from sos.settings import Settings, SigningKeySettings, TenantSettings
 from sos.vehicle.report import MEDIA_TYPE, Car, crash
@@ -138,3 +142,19 @@ async def test_what_cannot_be_unpacked_is_the_senders_fault_at_every_door(servic
     headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
 
     assert (await _posted(f"{service.url}/console/session", body, headers))[0] == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_no_more_is_unpacked_at_once_than_a_piece_however_small_the_body(coding: str):
+    size = 4_000_000
+    packed = (gzip.compress if coding == "gzip" else zlib.compress)(bytes(size))
+    sent = StreamReader(BaseProtocol(asyncio.get_running_loop()), limit=2**16)
+    sent.feed_data(packed)
+    sent.feed_eof()
+    unpacked = Unpacked(sent, coding)
+
+    pieces = [len(piece) async for piece in unpacked.iter_any()]
+
+    assert max(pieces) <= PIECE
+    assert (sum(pieces), unpacked.total_bytes, unpacked.is_eof()) == (size, size, True)
+    assert unpacked.sent_digest == hashlib.sha256(packed).digest()
