@@ -240,7 +240,7 @@ def _health(parts: _Parts, supervisor: Supervisor, followers: list[Follower], as
         followers=followers,
         asides=asides,
         data=parts.settings.data,
-        others=(journal.losses.figures, custody.figures, watch.figures, retained.figures, *parts.calls.figures()),
+        others=(*journal.figures, custody.figures, watch.figures, retained.figures, *parts.calls.figures()),
         assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
         keys=lambda: {**custody.state(), **retained.state()},
         access=watch.state,

@@ -87,7 +87,8 @@ class Health:
             await self._journal.store.ping()
         except Unavailable:
             return "down"
-        return "degraded" if self._journal.spool_oldest or self._asides.waiting else "ok"
+        odd = self._journal.spool_oldest or self._asides.waiting or self._journal.store.damage.stands
+        return "degraded" if odd else "ok"
 
     async def _count_waiting(self) -> int:
         try:

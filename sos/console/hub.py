@@ -104,7 +104,7 @@ class Hub:
 
 
 def event_message(recorded: Recorded) -> str:
-    """One event as desks get it: the header, no personal data."""
+    """One event as desks get it: the header, no personal data.  One that cannot be read is ``Unreadable``."""
     return message(
         EventFrame(
             position=recorded.position,
@@ -112,7 +112,7 @@ def event_message(recorded: Recorded) -> str:
             tenant=recorded.tenant,
             id=recorded.id,
             n=recorded.n,
-            kind=type(recorded.event).__name__,
+            kind="Unreadable" if recorded.damaged else type(recorded.event).__name__,
             at=timestamp(recorded.at),
             actor=recorded.actor,
             data=recorded.event,

@@ -19,6 +19,7 @@ from recording.tiles import TileStore
 from recording.tracks import read_chunks
 from routing.categories import Category
 from sos.errors import KeyLost, Unavailable
+from sos.incident.codec import read_header
 from sos.incident.commands import RecordExport
 from sos.incident.events import Recorded, RecordingSealed
 from sos.incident.model import IncidentId, new_id
@@ -74,6 +75,9 @@ class Exporter:
         ``categories`` are opened; ``Unknown`` when there is no such incident.  ``KeyLost`` when something of them is
         lost or damaged: the key may be found.  With ``accept_lost`` the package says so instead.
         """
+        unread = [event.n for event in await self._journal.store.whole(incident) if event.damaged]
+        if unread and not accept_lost:
+            raise KeyLost(f"events {unread} of it cannot be read: see the runbook «set-aside», or accept the loss")
         missing = await self._journal.missing(incident, categories)
         if missing and not accept_lost:
             told = ", ".join(f"{category}: {why}" for category, why in sorted(missing.items()))
@@ -83,9 +87,10 @@ class Exporter:
         await self._journal.execute(incident, record, actor=actor)
         contents = await self._journal.read(incident, categories, reader=actor, purpose="export")
         checkpoint = await self._covering(incident)
-        recorded = await self._journal.store.stream(incident)
+        recorded, damaged = await self._recorded(incident)
         parts = contents.parts
         unreadable = {f"{each.recorded.id}.{each.category}": str(each.why) for each in contents.unread}
+        unreadable |= {f"{e.id}.{each}": "damaged" for e in damaged for each in e.commitments if each in categories}
         recordings = [
             await self._recording(incident, part) for part in parts if isinstance(part.recorded.event, RecordingSealed)
         ]
@@ -114,11 +119,21 @@ class Exporter:
             seal_vkey=self._seal_signer.verifier.vkey,
         )
 
+    async def _recorded(self, incident: IncidentId) -> tuple[Sequence[Recorded], Sequence[Recorded]]:
+        """All events, and of them those whose row cannot be read: the log's own copy of their headers can."""
+        whole = await self._journal.store.whole(incident)
+        proved = {
+            event.n: read_header(self._tiles.entries(event.position, 1)[0], position=event.position)
+            for event in whole
+            if event.damaged and event.position is not None
+        }
+        return [proved.get(event.n, event) for event in whole], tuple(proved.values())
+
     async def _covering(self, incident: IncidentId) -> bytes:
         """A checkpoint that covers every event of the incident, the access just made included."""
         for _ in range(50):  # PostgreSQL's sequencer follows within a second
             checkpoint = await self._publisher.checkpoint()
-            last = (await self._journal.store.stream(incident))[-1]
+            last = (await self._journal.store.whole(incident))[-1]
             if last.position is not None and last.position < read_checkpoint(checkpoint).size:
                 return checkpoint
             await self._journal.store.sequence()

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
 
 from recording.keys import KeyStore
 from routing.categories import Category
@@ -24,7 +25,7 @@ from sos.errors import Conflict, Malformed, Refused, SosError, Unavailable, Unkn
 from sos.incident import linking
 from sos.incident.commands import Command, OpenIncident, ReadParts
 from sos.incident.events import DataDestroyed, Draft, IncidentOpened, Recorded
-from sos.incident.lifecycle import propose, replay
+from sos.incident.lifecycle import evolve, propose
 from sos.incident.model import EventId, Incident, IncidentId, State, TenantId, new_id
 from sos.journal.changes import Written, after, deadlines_of, row_of, stamp_of
 from sos.journal.keyring import Keyring, Keys, Shut
@@ -112,6 +113,11 @@ class Journal:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
             self._watch = None
+
+    @property
+    def figures(self) -> Sequence[CollectorRegistry]:
+        """What could not be opened, and what could not be read."""
+        return self.losses.figures, self.store.damage.figures
 
     # --- commands ---
 
@@ -303,7 +309,7 @@ class Journal:
         if not recorded or not isinstance(recorded[0].event, IncidentOpened):
             raise Unknown("there is no such incident")
         log.error("state_damaged", incident=incident)
-        return replay(Incident(id=incident, tenant=recorded[0].tenant), tuple(recorded))
+        return _replayed(Incident(id=incident, tenant=recorded[0].tenant), recorded)
 
     async def read(
         self,
@@ -524,6 +530,18 @@ class Journal:
     def _forget(self, incident: IncidentId) -> None:
         self._states.pop(incident, None)
         self._sealer.forget(incident)
+
+
+def _replayed(incident: Incident, recorded: Sequence[Recorded]) -> Incident:
+    """``incident`` after what can be read of its events: what does not fit over a gap is passed over."""
+    for each in recorded:
+        incident = replace(incident, version=each.n - 1)
+        try:
+            incident = evolve(incident, each.event, at=each.at)
+        except Refused:
+            log.error("event_does_not_follow", incident=incident.id, n=each.n)
+            incident = replace(incident, version=each.n)
+    return incident
 
 
 class _Opening:

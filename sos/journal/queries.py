@@ -35,6 +35,7 @@ from sos.incident.codec import read_row
 from sos.incident.events import Recorded
 from sos.incident.model import EventId, IncidentId, MassEventId, StreamId, TenantId
 from sos.journal.connections import opened
+from sos.journal.damage import Damage
 from sos.journal.dealing import dealt_out
 from sos.journal.places import Places
 from sos.journal.schema import (
@@ -72,6 +73,7 @@ class Queries:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.senders = Senders()
         self.places = Places()
+        self.damage = Damage()
         self._see: list[See] = []
         self._dialect_insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
@@ -107,7 +109,9 @@ class Queries:
         )
         async with self._connect() as connection:
             rows = await connection.execute(query)
-            return [read_row(row.stream, row.n, row.header, position=row.position) for row in rows]
+            read = [read_row(row.stream, row.n, row.header, position=row.position) for row in rows]
+        self.damage.look(read)
+        return read
 
     async def leaves(self, first: int, *, limit: int) -> Sequence[Sequenced]:
         """Which header bytes stand at which position?"""
@@ -121,14 +125,19 @@ class Queries:
             return [Sequenced(row.position, row.header) for row in await connection.execute(query)]
 
     async def stream(self, stream: StreamId) -> Sequence[Recorded]:
-        """What happened to this incident?  What cannot be read is left out: the number of an event shows the gap."""
+        """What happened to this incident, as far as it can be read?  The number of an event shows a gap."""
+        return [recorded for recorded in await self.whole(stream) if not recorded.damaged]
+
+    async def whole(self, stream: StreamId) -> Sequence[Recorded]:
+        """What happened to this incident, with a stand-in where an event cannot be read?"""
         placed = select(events.c.position, events.c.header, events.c.n).where(events.c.stream == stream)
         waiting = select(null(), incoming.c.header, incoming.c.n).where(incoming.c.stream == stream)
         query = union_all(placed, waiting).order_by("n")
         async with self._connect() as connection:
             rows = await connection.execute(query)
             read = [read_row(stream, row.n, row.header, position=row.position) for row in rows]
-        return [recorded for recorded in read if not recorded.damaged]
+        self.damage.look(read)
+        return read
 
     async def stream_of(self, receipt: bytes) -> StreamId | None:
         """Which incident did this receipt open?"""

@@ -285,7 +285,10 @@ class Sealer:
         ``destroyed``: categories whose wrapped keys were deleted, as the stream itself says.
         """
         recorded = await self._store.stream(stream)
-        sealed = await self._store.parts(stream, first=1, last=len(recorded))
+        last = (
+            recorded[-1].n if recorded else 0
+        )  # and not how many there are: one that cannot be read is not among them
+        sealed = await self._store.parts(stream, first=1, last=last)
         keys = await self.keys(stream)
         parts: list[Part] = []
         unread: list[Unread] = []

@@ -16,6 +16,7 @@ from routing.categories import Category
 from sos.errors import Conflict, SosError
 from sos.incident.events import Recorded
 from sos.incident.model import EventId, IncidentId, MassEventId, StreamId, TenantId
+from sos.journal.damage import Damage
 from sos.journal.places import Places
 from sos.journal.senders import Senders
 from sos.journal.turns import Turns
@@ -222,6 +223,11 @@ class Store(Protocol):
         """Where incidents wait inside mass events, as far as this process knows, and which are in force."""
         ...
 
+    @property
+    def damage(self) -> Damage:
+        """Which events could not be read."""
+        ...
+
     def append(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
         """Write it durably when ``turn`` comes; the future fails with ``Conflict`` when nothing of it was written.
 
@@ -255,7 +261,14 @@ class Store(Protocol):
     async def load(self, stream: StreamId) -> Stored | None: ...
 
     async def stream(self, stream: StreamId) -> Sequence[Recorded]:
-        """All events of one incident by number; ``position`` is None where not sequenced yet."""
+        """All events of one incident that can be read, by number; ``position`` is None where not sequenced yet.
+
+        One that cannot is counted and told of by ``damage``.
+        """
+        ...
+
+    async def whole(self, stream: StreamId) -> Sequence[Recorded]:
+        """The same, with what cannot be read as ``damaged``: for whoever shows or proves that nothing is missing."""
         ...
 
     async def parts(self, stream: StreamId, *, first: int, last: int) -> Mapping[tuple[int, Category], bytes]: ...

@@ -1,8 +1,10 @@
 """A desk's own orders: ready or away, there, answering, looking."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from sos.console.hub import event_message
 from sos.console.orders.order import Id, May, OfIncident, Order, Reason
@@ -10,6 +12,7 @@ from sos.console.window import Window
 from sos.errors import Forbidden, Refused
 from sos.incident.access import Purpose
 from sos.incident.commands import TakeIncident
+from sos.incident.events import Recorded
 from sos.incident.model import IncidentId, State
 
 ANSWERABLE = (State.RINGING, State.RECEIVED, State.REOPENED)
@@ -97,8 +100,16 @@ class History(OfIncident, frozen=True, tag="history"):
     works: ClassVar = False
 
     async def obey(self, window: Window) -> list[msgspec.Raw]:
-        recorded = await window.room.journal.store.stream(self.incident)
-        return [msgspec.Raw(event_message(event).encode()) for event in recorded]
+        recorded = await window.room.journal.store.whole(self.incident)
+        return [msgspec.Raw(event_message(event).encode()) for event in _in_time(recorded)]
+
+
+def _in_time(recorded: Sequence[Recorded]) -> Iterator[Recorded]:
+    """One that cannot be read stands at the time of the one before it."""
+    at = next((event.at for event in recorded if not event.damaged), None)
+    for event in recorded:
+        at = event.at if at is None or not event.damaged else at
+        yield replace(event, at=at)
 
 
 async def _rings_at(window: Window, incident: IncidentId) -> bool:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from recording.keys import KeyStore
 from recording.note import Signer
@@ -13,9 +14,11 @@ from routing.categories import Category
 from sos.clock import ManualClock
 from sos.errors import KeyLost
 from sos.exports.package import Exporter
+from sos.incident.events import NoteAdded
 from sos.incident.model import IncidentId
 from sos.journal.journal import Journal
 from sos.journal.publisher import Publisher
+from sos.journal.schema import events
 from sos.journal.spool import Spool
 from sos.journal.store import Store
 from tests.journeys import story as s
@@ -92,3 +95,27 @@ async def test_destroyed_lost_and_withheld_are_three_words(
     report = _verified(tmp_path / "one", keys)
     assert report.ok, str(report)
     assert "1 opened, 1 withheld (RAW 1), 1 destroyed" in str(report)
+
+
+async def test_an_event_whose_row_is_damaged_is_proved_by_the_log_and_said_to_be_damaged(
+    noted: IncidentId, later: Exporter, store: Store, keys: KeyStore, tmp_path: Path
+):
+    await later.export(noted, tmp_path / "one", categories=(Category.OBS,), purpose="inquiry", actor="auditor:a")
+    note = next(each for each in await store.stream(noted) if isinstance(each.event, NoteAdded))
+    assert note.position is not None
+    async with store.engine.begin() as connection:  # type: ignore[attr-defined]
+        await connection.execute(
+            update(events).where(events.c.position == note.position).values(header=b"\0 no header")
+        )
+
+    with pytest.raises(KeyLost, match=f"events .{note.n}. of it cannot be read"):
+        await later.export(noted, tmp_path / "two", categories=(Category.OBS,), purpose="inquiry", actor="auditor:a")
+    await later.export(
+        noted, tmp_path / "two", categories=(Category.OBS,), purpose="inquiry", actor="auditor:a", accept_lost=True
+    )
+
+    report = _verified(tmp_path / "two", keys)
+    assert report.ok, str(report)
+    assert parse_unreadable((tmp_path / "two" / UNREADABLE).read_bytes()) == {f"{note.id}.OBS": "damaged"}
+    assert "0 withheld" not in str(_verified(tmp_path / "one", keys))
+    assert "1 damaged" in str(report)
