@@ -1,12 +1,14 @@
 """What one tenant's flood costs another tenant's crash: when it rings, when it is planned, and what an event costs.
 
-    python ops/bench/flood.py [--times 5 20] [--seconds 8] [--database sqlite postgres] [--after 45]
+    python ops/bench/flood.py [--times 5 20] [--seconds 8] [--database sqlite postgres] [--after 45] [--where]
 
 Open loop over HTTP on loopback against the whole service in a process of its own: one tenant sends ``times`` twelve
 valid crash reports a second, whether or not earlier ones were answered, while another one's car crashes once a second.
 Two desks are connected and ready; nobody answers.  For each of the neighbour's crashes it prints how long after it was
 sent it was acknowledged, it rang, and it was planned (median and worst); then the flood's own figures, transactions and
-events on PostgreSQL, CPU, and how many agencies the house had told by itself ``--after`` seconds later.
+events on PostgreSQL, CPU, and how many agencies the house had told by itself ``--after`` seconds later.  In the end
+stands one table with the load average of the machine beside each figure.  ``--where`` samples the service's event loop
+two hundred times a second and prints in which of our functions it was found.
 """
 
 import argparse
@@ -17,7 +19,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -54,7 +58,29 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-async def serve(port: int, data: Path, database: str) -> None:
+def _sample(file: Path) -> None:
+    """For ever: where the main thread is, each of our functions once a sample, written down every other second."""
+    found: Counter[str] = Counter()
+    ours = str(HERE.parents[1])
+    while True:
+        for _ in range(400):
+            time.sleep(0.005)
+            frame = sys._current_frames().get(threading.main_thread().ident or 0)
+            seen: set[str] = set()
+            while frame is not None:
+                code = frame.f_code
+                if code.co_filename.startswith(ours) and "site-packages" not in code.co_filename:
+                    seen.add(f"{code.co_filename.removeprefix(ours)[1:]}:{code.co_qualname}")
+                else:
+                    seen.add(f"{Path(code.co_filename).stem}:{code.co_qualname}")
+                frame = frame.f_back
+            found.update(seen)
+        file.write_text("\n".join(f"{count:6} {name}" for name, count in found.most_common(60)))
+
+
+async def serve(port: int, data: Path, database: str, *, where: bool) -> None:
+    if where:
+        threading.Thread(target=_sample, args=(data / "where.txt",), daemon=True).start()
     settings = Settings(
         data_dir=str(data),
         port=port,
@@ -152,14 +178,15 @@ def _line(name: str, waits: Sequence[float | None]) -> str:
     return f"    {name:14} {worst}   n {len(waits)}" + (f"   NEVER {missing}" if missing else "")
 
 
-def _show(sent: Sequence[Sent], streams: Mapping[str, Sequence[Recorded]], name: str) -> None:
-    def waits(kind: type) -> list[float | None]:
-        found = [_first(streams.get(each.incident or "", ()), kind) for each in sent]
-        return [None if at is None else at - each.at for at, each in zip(found, sent, strict=True)]
+def _waits(sent: Sequence[Sent], streams: Mapping[str, Sequence[Recorded]], kind: type) -> Sequence[float | None]:
+    found = [_first(streams.get(each.incident or "", ()), kind) for each in sent]
+    return [None if at is None else at - each.at for at, each in zip(found, sent, strict=True)]
 
+
+def _show(sent: Sequence[Sent], streams: Mapping[str, Sequence[Recorded]], name: str) -> None:
     print(_line(f"{name} ack", [None if s.answered is None else s.answered - s.at for s in sent]))
-    print(_line(f"{name} ring", waits(DeskOffered)))
-    print(_line(f"{name} plan", waits(PlanMade)))
+    print(_line(f"{name} ring", _waits(sent, streams, DeskOffered)))
+    print(_line(f"{name} plan", _waits(sent, streams, PlanMade)))
 
 
 def _hops(sent: Sequence[Sent], streams: Mapping[str, Sequence[Recorded]]) -> None:
@@ -201,10 +228,36 @@ async def _transactions(database: str) -> int:
         await connection.close()
 
 
-async def measure(name: str, database: str, data: Path, *, times: int, seconds: float, after_s: float) -> None:
+@dataclass(frozen=True)
+class Figures:
+    """One line of the table, of the neighbour's crashes."""
+
+    name: str
+    ring: Sequence[float | None]
+    plan: Sequence[float | None]
+    load: float
+
+    def line(self) -> str:
+        ring, plan = (f"{_median(waits)} / {_worst(waits)}" for waits in (self.ring, self.plan))
+        return f"| {self.name} | {ring} | {plan} | {self.load:.1f} |"
+
+
+def _median(waits: Sequence[float | None]) -> str:
+    known = [each for each in waits if each is not None]
+    return f"{statistics.median(known):.2f} s" if known else "never"
+
+
+def _worst(waits: Sequence[float | None]) -> str:
+    return "never" if None in waits else f"{max(each for each in waits if each is not None):.2f} s"
+
+
+async def measure(
+    name: str, database: str, data: Path, *, times: int, seconds: float, after_s: float, where: bool
+) -> Figures:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, __file__, "--serve", str(port), "--data", str(data), "--url", database]
+    command += ["--where"] if where else []
     with (data / "service.log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log, stdout=log)  # noqa: ASYNC220
         try:
@@ -219,8 +272,9 @@ async def measure(name: str, database: str, data: Path, *, times: int, seconds: 
                 began = time.monotonic()
                 await run.load(per_s=times * AGREED_PER_S, seconds=seconds)
                 sent_in = time.monotonic() - began
+                load = os.getloadavg()[0]
                 streams = await _settled(store, run.neighbour)
-                print(f"{name} {times}x: {len(run.loud)} reports in {sent_in:.1f} s")
+                print(f"{name} {times}x: {len(run.loud)} reports in {sent_in:.1f} s, load average {load:.1f}")
                 _show(run.neighbour, streams, "neighbour")
                 _hops(run.neighbour, streams)
                 await asyncio.sleep(max(0.0, began + after_s - time.monotonic()))
@@ -235,9 +289,13 @@ async def measure(name: str, database: str, data: Path, *, times: int, seconds: 
                     costs += f", {spent / max(1, events):.2f} transactions an event"
                 over = time.monotonic() - began
                 print(f"    after {over:.0f} s: {events} events, {costs}; told by itself {told}", flush=True)
+                if where:
+                    print((data / "where.txt").read_text())
                 for each in desks:
                     each.cancel()
                 await asyncio.gather(*desks, return_exceptions=True)
+                ring, plan = (_waits(run.neighbour, streams, kind) for kind in (DeskOffered, PlanMade))
+                return Figures(f"{name} {times}x", ring, plan, load)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -249,13 +307,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--after", type=float, default=45)
     parser.add_argument("--database", nargs="*", default=["sqlite", "postgres"])
+    parser.add_argument("--where", action="store_true")
     parser.add_argument("--serve", type=int)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--url", default="")
     given = parser.parse_args()
     if given.serve:
-        asyncio.run(serve(given.serve, given.data, given.url))
+        asyncio.run(serve(given.serve, given.data, given.url, where=given.where))
         return
+    table: list[Figures] = []
     with tempfile.TemporaryDirectory(prefix="sos-flood-", ignore_cleanup_errors=True) as scratch:
         server = None
         if "postgres" in given.database:
@@ -268,9 +328,14 @@ def main() -> None:
                 if name == "postgres" and server is not None:
                     asyncio.run(_create(server.get_uri(), f"flood{times}"))
                     url = server.get_uri().replace("/postgres?", f"/flood{times}?")
-                asyncio.run(measure(name, url, data, times=times, seconds=given.seconds, after_s=given.after))
+                measured = measure(
+                    name, url, data, times=times, seconds=given.seconds, after_s=given.after, where=given.where
+                )
+                table.append(asyncio.run(measured))
         if server is not None:
             server.cleanup()
+    print("\n| | ring, median / worst | plan, median / worst | load average |\n| --- | --- | --- | --- |")
+    print("\n".join(each.line() for each in table))
 
 
 async def _create(server: str, name: str) -> None:
