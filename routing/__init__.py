@@ -11,6 +11,7 @@ __all__ = [
     "container",
     "directory",
     "errors",
+    "kinds",
     "law",
     "location",
     "lost",

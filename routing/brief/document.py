@@ -87,6 +87,14 @@ class Brief(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the recipient does, as ``routing.services`` names it; empty in older briefs."""
     trigger: str = ""
     """``automatic`` or ``manual``; empty where nobody knows."""
+    kind: str = ""
+    """What has happened (``routing.kinds``), ``unknown`` where nobody knows; empty in older briefs."""
+    kind_source: str = ""
+    """Who says so: ``vehicle``, ``deduced`` or ``operator``; empty while it is unknown."""
+    kind_was: str = ""
+    """In a newer version, what it was taken for in the one before; empty where that has not changed."""
+    needed: bool = True
+    """False in a newer version for somebody whose service the kind, as it is known now, does not call for."""
     version: int = 1
     supersedes: str | None = None
     """Our id of the disclosure that this one follows."""
@@ -123,6 +131,9 @@ def compose(
     sections: Mapping[Category, bytes],
     service: str = "",
     trigger: str = "",
+    kind: str = "",
+    kind_source: str = "",
+    needed: bool = True,
     sender: Sender | None = None,
     before: Brief | None = None,
     without: Collection[str] = (),
@@ -133,9 +144,9 @@ def compose(
 ) -> bytes:
     """The brief as canonical JSON.
 
-    ``sections``: JSON objects by category.  ``before``: the version that this one follows.  ``without``: fields to be
-    left out, such as ``VEH.licensePlate``.  ``Malformed`` when a section is no JSON object, when a category may never
-    be disclosed, or when ``decided_at`` has no time zone.
+    ``sections``: JSON objects by category.  ``needed``: whether the recipient's service is called for.  ``before``:
+    the version that this one follows.  ``without``: fields to be left out, such as ``VEH.licensePlate``.  ``Malformed``
+    when a section is no JSON object, when a category may never be disclosed, or when ``decided_at`` has no time zone.
     """
     if decided_at.tzinfo is None:
         raise Malformed("the time of the decision needs a time zone", field="$.decided_at")
@@ -155,6 +166,10 @@ def compose(
             sections=shown,
             service=service,
             trigger=trigger,
+            kind=kind,
+            kind_source=kind_source,
+            kind_was=before.kind if before and before.kind != kind else "",
+            needed=needed,
             version=before.version + 1 if before else 1,
             supersedes=before.disclosure if before else None,
             changes=(*_of_the_crash(before, one_crash), *changes(before.sections, shown)) if before else (),

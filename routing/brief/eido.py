@@ -12,6 +12,8 @@ import msgspec
 from routing.brief.additional import blocks, dialled
 from routing.brief.crash_words import TITLE, glance
 from routing.brief.document import Brief
+from routing.brief.kind_words import TITLE as KIND
+from routing.brief.kind_words import kind_said
 from routing.brief.pidf import location_of
 from routing.brief.words import TITLES, changed_lines, told
 from routing.categories import Category
@@ -35,6 +37,17 @@ _NIEM = {
 }
 """Names of NIEM for the fields of a vehicle."""
 
+_TYPES = {
+    "": "Vehicle Crash",
+    "crash": "Vehicle Crash",
+    "illness": "Medical Emergency",
+    "fire": "Vehicle Fire",
+    "crime": "Crime",
+    "breakdown": "Disabled Vehicle",
+    "disaster": "Disaster",
+}
+"""Our words for the kind of emergency; briefs that do not say a kind are of crashes and calls for help alike."""
+
 _FACTS = (Category.SEV, Category.OBS, Category.MED, Category.FAM)
 """Categories that the structure has no component for, so they travel as notes."""
 
@@ -53,7 +66,7 @@ def write_eido(brief: Brief) -> bytes:
         "notesComponent": notes,
     }
     incident = prologue.of("incident") | {
-        "incidentTypeCommonRegistryText": "Vehicle Crash",
+        "incidentTypeCommonRegistryText": _TYPES.get(brief.kind, "Other"),
         "incidentStatusCommonRegistryText": ["Active"],
         "internalIncidentId": brief.incident,
         "documentIdentification": [f"{brief.disclosure} version {brief.version}"],
@@ -170,8 +183,10 @@ def _notes(brief: Brief, prologue: _Prologue) -> list[dict[str, Any]]:
         f"{brief.law_version}, decided {brief.decided_at:%Y-%m-%dT%H:%M:%SZ}"
     )
     said = [*(["EXERCISE: send nobody"] if brief.exercise else []), ground]
-    if brief.changes:
-        said.append("; ".join(changed_lines(brief, "en")))
+    if kind := kind_said(brief, "en"):
+        said.append(f"{KIND[1]}: {kind}")
+    if changed := changed_lines(brief, "en"):
+        said.append("; ".join(changed))
     if facts := glance(brief, "en"):
         said.append(f"{TITLE[1]}: {'; '.join(f'{name}: {words}' for name, words in facts)}")
     for category in _FACTS:

@@ -17,6 +17,8 @@ import typst
 
 from routing.brief.crash_words import glance
 from routing.brief.document import Brief
+from routing.brief.kind_words import TITLE as KIND
+from routing.brief.kind_words import kind_said
 from routing.brief.times import decided
 from routing.brief.words import TITLES, changed_lines, say, told
 from routing.categories import Category
@@ -113,6 +115,7 @@ def _page(brief: Brief) -> dict[str, Any]:
             ["提供の根拠", f"{brief.rule} / {brief.ground} / {brief.law_version}"],
             ["決定時刻", decided(brief)],
             *([["起動", say(brief.trigger, "ja")]] if brief.trigger else []),
+            *([[KIND[0], kind]] if (kind := kind_said(brief, "ja")) else []),
         ],
         "facts": [[_breakable(name), _breakable(_short(value))] for name, value in cells[:shown]] or [["内容", "下記"]],
         "words": _pieces("\n".join(_boxed(brief, cells[shown:]))[:WORDS]),

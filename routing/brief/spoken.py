@@ -14,6 +14,7 @@ from routing.brief import one_crash
 from routing.brief.crash import CrashFacts
 from routing.brief.crash_words import facts_of, first_said, how_hard
 from routing.brief.document import Brief
+from routing.brief.kind_words import kind_spoken, not_needed
 from routing.brief.language import Language
 from routing.brief.pidf import shape_of
 from routing.brief.spelling import digits
@@ -108,6 +109,7 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
     if brief.version > 1:
         yield f"第{brief.version}報です。" if ja else f"This is report {brief.version}."
         yield from _changed(brief, language)
+    yield from kind_spoken(brief, language)
     yield from one_crash.said(brief, language)
     sections = brief.sections
     yield from _place(sections.get("LOC"), language)
@@ -134,6 +136,8 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
 def _changed(brief: Brief, language: Language) -> Iterator[str]:
     if brief.responsible:
         yield instead(brief.responsible, language)
+    if not brief.needed:
+        yield not_needed(language)
     names = [field_name(change.field, language) for change in brief.changes]
     if names:
         yield f"変わったのは、{'、'.join(names[:5])}です。" if language == "ja" else f"Changed: {', '.join(names[:5])}."

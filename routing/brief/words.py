@@ -10,6 +10,8 @@ from routing.brief import one_crash, times
 from routing.brief.crash import covered
 from routing.brief.crash_words import TITLE, glance
 from routing.brief.document import ONE_CRASH, Brief, Change
+from routing.brief.kind_words import TITLE as KIND
+from routing.brief.kind_words import kind_said, not_needed
 from routing.brief.language import Language
 from routing.categories import Category
 
@@ -145,6 +147,8 @@ def render_text(brief: Brief, language: Language) -> str:
     ]
     if brief.trigger:
         lines.append(f"{triggered}: {say(brief.trigger, language)}")
+    if kind := kind_said(brief, language):
+        lines.append(f"{KIND[column]}: {kind}")
     if brief.version > 1:
         lines += [f"{version}: {brief.version} ({brief.supersedes})", *changed_lines(brief, language, brief.zone)]
     if facts := glance(brief, language):
@@ -169,6 +173,8 @@ def changed_lines(brief: Brief, language: Language, zone: str = "") -> list[str]
     lines = []
     if brief.responsible:
         lines.append(f"* {instead(brief.responsible, language)}")
+    if not brief.needed:
+        lines.append(f"* {not_needed(language)}")
     for change in brief.changes:
         if change.field == ONE_CRASH and not change.category:
             lines.append(f"* {_HOW[change.how][column]}: {one_crash.news(brief, language)}")

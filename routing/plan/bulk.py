@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from routing.boundaries import Match
+from routing.kinds import EmergencyKind
 from routing.location import COVERAGE, Known, plausible
 from routing.plan import AreaShare, Facts, Located, Plan, PlanRules, Sources, bridged, flags_of, plan_at
 from routing.plan.routes import Crossing
@@ -63,7 +64,7 @@ class Bulk:
         """``service``: ask for this one alone; ``flags``: what is to be said with every answer."""
         rules = sources.rules
         if service is not None:
-            rules = PlanRules(name=rules.name, on_land=(service,), at_sea=(service,))
+            rules = PlanRules(name=rules.name, by_kind=tuple((kind, (service,)) for kind in EmergencyKind), at_sea=())
         self._sources = msgspec.structs.replace(sources, rules=rules, facilities=None, routes=None)
         self._on = on
         self._coarse = sources.layer is not None and sources.layer.accuracy_m > COARSE_M

@@ -22,6 +22,7 @@ from msgspec import Struct
 from routing.boundaries import Border, Layer, Match
 from routing.directory import Assignment, Directory
 from routing.errors import Misconfigured
+from routing.kinds import NEEDED, EmergencyKind
 from routing.location import Known, Position, plausible
 from routing.plan.hospitals import Facilities, Suggestion
 from routing.plan.routes import Crossing, Crossings, Fix, RoadPlace, RouteTable
@@ -44,6 +45,10 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     longitude: float | None = None
     trigger: str = "unknown"
     """``automatic``, ``manual`` or ``unknown``."""
+    kind: EmergencyKind = EmergencyKind.UNKNOWN
+    """What has happened, as far as it is known."""
+    besides: tuple[Service, ...] = ()
+    """Who is needed whatever the kind: by what was said on the call, or by what the vehicle says against a person."""
     heading: float | None = None
     """Degrees clockwise from north: which carriageway."""
     uncertainty_m: float | None = None
@@ -68,11 +73,12 @@ class PlanRules(Struct, frozen=True, kw_only=True):
     """Who is called, by kind of place."""
 
     name: str = "plan-rules-jp"
-    on_land: tuple[Service, ...] = (Service.FIRE, Service.POLICE)
-    """119 answers for fire and ambulance alike, and every traffic accident is the police's too."""
-    at_sea: tuple[Service, ...] = (Service.FIRE, Service.POLICE, Service.COAST_GUARD)
-    """A car so far off the shore is on a bridge, in a tunnel or on a ferry: all three such crashes among 2,300 police
-    records were in the Tokyo Bay Aqua-Line tunnel, so the land services stay first."""
+    by_kind: tuple[tuple[EmergencyKind, tuple[Service, ...]], ...] = tuple(NEEDED.items())
+    """For each kind of emergency."""
+    at_sea: tuple[Service, ...] = (Service.COAST_GUARD,)
+    """Beside the others, where anybody is needed.  A car so far off the shore is on a bridge, in a tunnel or a ferry:
+    all three such crashes among 2,300 police records were in the Tokyo Bay Aqua-Line tunnel, so the land services stay
+    first."""
     on_expressway: tuple[Service, ...] = (Service.ROAD,)
     """Beside the others: who closes the lane."""
     untrusted_m: float = 1_000.0
@@ -101,7 +107,7 @@ class Need(Struct, frozen=True):
 
     service: Service
     reason: str
-    """``crash``, ``call_for_help``, ``at_sea`` or ``expressway``."""
+    """``crash``, ``call_for_help``, the kind of emergency, ``said``, ``at_sea`` or ``expressway``."""
 
 
 class AreaShare(Struct, frozen=True):
@@ -408,14 +414,19 @@ def _day(facts: Facts, rules: PlanRules) -> date | None:
 
 def _needs(facts: Facts, place: Located, rules: PlanRules) -> tuple[Need, ...]:
     match = place.match
-    if match is not None and match.how == "sea":
-        needs = tuple(Need(service, "at_sea") for service in rules.at_sea)
-    else:
-        reason = "call_for_help" if facts.trigger == "manual" else "crash"
-        needs = tuple(Need(service, reason) for service in rules.on_land)
+    needs = {service: Need(service, _why(facts)) for service in dict(rules.by_kind)[facts.kind]}
+    needs |= {each: Need(each, "said") for each in facts.besides if each not in needs}
+    if needs and match is not None and match.how == "sea":
+        needs = {service: Need(service, "at_sea") for service in (*needs, *rules.at_sea)}
     if place.roads or facts.road is not None:
-        needs += tuple(Need(service, "expressway") for service in rules.on_expressway)
-    return needs
+        needs |= {each: Need(each, "expressway") for each in rules.on_expressway}
+    return tuple(needs.values())
+
+
+def _why(facts: Facts) -> str:
+    if facts.kind is not EmergencyKind.UNKNOWN:
+        return facts.kind
+    return "call_for_help" if facts.trigger == "manual" else "crash"
 
 
 def _ranked(service: Service, place: Located, facts: Facts, sources: Sources) -> list[Choice]:

@@ -1,9 +1,10 @@
-"""Who was told of a place, or a crash, that holds no longer hears of the new one.
+"""Who was told of a place, a kind of emergency or a crash that holds no longer hears of the new one.
 
 A reader.  Where the row of the law that let the agency be told still fits, the newer brief leaves without a further
-word of a person; where it does not, the incident keeps saying so at the desk (``Disclosure.elsewhere``) until the
-operator decides.  An agency in whose area it is no more is told who is responsible now, and goes on until they are
-there: software calls nobody off.
+word of a person; where it does not, the incident keeps saying so at the desk (``Disclosure.elsewhere``,
+``Disclosure.otherwise``) until the operator decides.  An agency in whose area it is no more is told who is responsible
+now, and goes on until they are there: software calls nobody off.  So too somebody whose service the new kind does not
+call for: they are told so, and whether they turn back is theirs to decide.
 
 That the crash has another car, or is one by itself after all, is told to whoever has taken over (``linking``): an
 agency that is still being called would be called anew for it.
@@ -36,7 +37,7 @@ class Corrections:
         for recorded in batch:
             state = await self._journal.state(recorded.incident)
             match recorded.event:
-                case PlanMade(moved_m=moved_m) if moved_m is not None:
+                case PlanMade():
                     outdated = _outdated(state)
                 case IncidentsLinked() | IncidentsUnlinked() | AgencyAcknowledged():
                     outdated = linking.to_correct(state)
@@ -56,7 +57,7 @@ class Corrections:
 
 
 def _outdated(state: Incident) -> tuple[Disclosure, ...]:
-    """Who was told of another place and has nothing newer."""
+    """Who was told of another place or another kind and has nothing newer."""
     if state.state is State.CLOSED:
         return ()
-    return tuple(told for told in state.disclosures if told.elsewhere and not told.superseded)
+    return tuple(told for told in state.disclosures if (told.elsewhere or told.otherwise) and not told.superseded)

@@ -17,7 +17,7 @@ from routing.brief import Brief, Sender, compose, read
 from routing.categories import Category
 from routing.directory import Agency, Directory
 from routing.law import Case, Fact, Obligation, Outcome, Path, RuleBook, Verdict, evaluate
-from routing.services import RECIPIENT, Service
+from routing.services import BESIDE, RECIPIENT, Service
 from sos.dispatch.forms import JSON, digests, forms_for, forms_of, prepare
 from sos.dispatch.medical import MedicalNotes
 from sos.dispatch.one_crash import Crashes, OfTheCrash
@@ -147,7 +147,7 @@ class Disclosures:
         return judged.verdict
 
     async def correct(self, incident: IncidentId, told: Disclosure, *, actor: str) -> Verdict:
-        """The law's verdict on telling an agency again what it was told of a place, or a crash, that holds no longer.
+        """The law's verdict on telling an agency again what it was told that holds no longer: a place, a kind, a crash.
 
         Asked for the same reason as then; told where that still fits, by ``actor`` and without a further word of a
         person.  ``Refused`` when the incident is closed or the agency has a newer brief already.
@@ -319,6 +319,9 @@ class Disclosures:
             sections=shown,
             service=agency.service,
             trigger="" if state.trigger is Trigger.UNKNOWN else state.trigger,
+            kind=state.kind,
+            kind_source=state.kinds[-1].source if state.kinds else "",
+            needed=before is None or agency.service in (*state.services, *BESIDE),
             sender=self._senders.get(state.tenant),
             before=before,
             without=verdict.without,

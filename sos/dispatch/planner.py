@@ -14,11 +14,24 @@ from geopy.distance import great_circle
 
 from routing.boundaries import Match
 from routing.categories import Category
+from routing.kinds import NEEDED
 from routing.plan import Before, Facts, Plan, Sources, plan_from
 from routing.plan.place import TownPoints, Words, describe
-from sos.dispatch.whereabouts import OPERATOR, VEHICLE, Known
+from routing.services import Service
+from sos.dispatch.whereabouts import OPERATOR, SAME_PLACE, VEHICLE, Known
+from sos.incident import emergency
 from sos.incident.commands import NoticeMove, RecordPlan
-from sos.incident.events import MoveNoticed, MoveSettled, PlaceStated, PlanMade, Recorded, ReportFiled
+from sos.incident.deadline import DeadlineName
+from sos.incident.events import (
+    HelpEscalated,
+    KindStated,
+    MoveNoticed,
+    MoveSettled,
+    PlaceStated,
+    PlanMade,
+    Recorded,
+    ReportFiled,
+)
 from sos.incident.model import AgencyId, Incident, IncidentId
 from sos.incident.report import Crash, Location, Place, Planning, canonical
 from sos.journal.journal import Journal
@@ -31,7 +44,7 @@ _crash = msgspec.json.Decoder(Crash)
 
 
 class Planner:
-    WANTS = (ReportFiled, PlaceStated, MoveSettled)
+    WANTS = (ReportFiled, PlaceStated, MoveSettled, KindStated, HelpEscalated)
 
     def __init__(
         self,
@@ -51,7 +64,7 @@ class Planner:
         """Those of one incident in their order, of several beside one another."""
         by_incident: dict[IncidentId, list[Recorded]] = {}
         for recorded in batch:
-            if isinstance(recorded.event, ReportFiled | MoveSettled | PlaceStated):
+            if _of_interest(recorded):
                 by_incident.setdefault(recorded.incident, []).append(recorded)
         await asyncio.gather(*map(self._follow, by_incident.values()))
 
@@ -77,20 +90,38 @@ class Planner:
         await self._journal.execute(filed.incident, command, actor=ACTOR, causation=filed.id)
 
     async def _again(self, news: Recorded, incident: Incident) -> None:
-        """A plan for the place that holds after ``news``; the one that a person has stated no report overwrites."""
+        """A plan for the place that holds after ``news``; the one that a person has stated no report overwrites.
+
+        A report that says nothing new of the place, and of the kind something, makes a plan for the place in force.
+        """
         parts = await self._journal.unseal(news.incident, (Category.LOC, Category.SEV))
         known = Known.of(parts, news)
         location, source = known.after(news)
+        same_place = isinstance(news.event, SAME_PLACE)
+        if location is None and isinstance(news.event, ReportFiled):
+            location, source = known.in_force
+            same_place = True
         if location is None:
             return
         command = self.plan(incident, location, crash=known.crash, at=news.at, before=known.place, source=source)
-        if known.holds_against(source, news):
+        if same_place:
+            if await self._is_news(incident, command):
+                command = msgspec.structs.replace(command, same_place=True, moved_m=None)
+                await self._journal.execute(news.incident, command, actor=ACTOR, causation=news.id)
+        elif known.holds_against(source, news):
             if command.moved_m is None:
                 return
             noticed = NoticeMove(distance_m=command.moved_m)
             await self._journal.execute(news.incident, noticed, actor=ACTOR, causation=news.id)
         else:
             await self._journal.execute(news.incident, command, actor=ACTOR, causation=news.id)
+
+    async def _is_news(self, incident: Incident, command: RecordPlan) -> bool:
+        """Whether the plan for the place in force names others, or another kind of emergency, than the one before."""
+        stream = await self._journal.store.stream(incident.id)
+        last = next(each.event for each in reversed(stream) if isinstance(each.event, PlanMade))
+        made = (command.kind, command.services, command.agencies)
+        return made != (last.kind, last.services, last.agencies)
 
     def plan(
         self,
@@ -116,6 +147,7 @@ class Planner:
             flags=plan.flags,
             border_m=plan.border_m,
             datasets=plan.datasets,
+            kind=facts.kind,
             parts=self._place(location, plan, facts, source),
         )
 
@@ -161,6 +193,19 @@ class Planner:
         return self._names[code][0] if code in self._names else None
 
 
+def _of_interest(recorded: Recorded) -> bool:
+    """Whether a plan may follow; of all deadlines only that nobody in the vehicle answers."""
+    event = recorded.event
+    if isinstance(event, HelpEscalated):
+        return event.rung == DeadlineName.NO_RESPONSE
+    return isinstance(event, ReportFiled | MoveSettled | PlaceStated | KindStated)
+
+
+def _besides(incident: Incident) -> tuple[Service, ...]:
+    """Who is needed whatever the kind: what the vehicle says against a person."""
+    return NEEDED[incident.kind_against] if incident.kind_against is not None else ()
+
+
 LEAST_MOVE_M = 150.0
 """EN 15722: a position that can be trusted is within 150 m.  What lies nearer is the same place."""
 
@@ -194,6 +239,8 @@ def facts_of(incident: Incident, location: Location, crash: Crash, *, at: dateti
         latitude=location.latitude,
         longitude=location.longitude,
         trigger=incident.trigger,
+        kind=emergency.planned_for(incident),
+        besides=_besides(incident),
         heading=location.heading,
         uncertainty_m=location.horizontal_accuracy,
         trusted=location.trusted,

@@ -21,13 +21,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routing.directory import Agency, Directory
+from routing.kinds import EmergencyKind
 from routing.law.codes import ConsentDifficulty, Danger, Path
 from routing.services import Service
 from sos.dispatch.disclosure import UNATTENDED, Disclosures
 from sos.dispatch.mass_tellings import MassTellings, let_go
 from sos.dispatch.pace import Pace
 from sos.errors import Refused, Unavailable, Unconfirmed
-from sos.incident import attendance
+from sos.incident import attendance, emergency
 from sos.incident.commands import Command, HoldTelling, InviteLeg, LimitSearch, PlayNotice, WithholdTelling
 from sos.incident.correlation import plausible
 from sos.incident.disclosure_request import DisclosureRequest
@@ -62,7 +63,7 @@ from sos.journal.journal import Journal
 log = structlog.get_logger()
 
 RESCUE = (Service.FIRE, Service.MEDICAL, Service.COAST_GUARD)
-"""Who saves lives; the police and the road operator are told by persons."""
+"""Who saves lives; the police, but of a crime, and the road operator are told by persons."""
 
 FALLBACK = (Service.FIRE, Service.MEDICAL)
 """Whose default agency is told when the plan names nobody: in Japan the fire service sends the ambulance."""
@@ -183,6 +184,8 @@ class Unattended:
             return WithholdTelling(reason="setting")
         if not plausible(state):  # a machine's mistake must not send people out: somebody looks first
             return WithholdTelling(reason="implausible")
+        if emergency.planned_for(state) is EmergencyKind.BREAKDOWN:  # the vehicle's own word, and no sign of worse
+            return WithholdTelling(reason="breakdown")
         agency = self.responsible(state)
         if agency is None:
             return WithholdTelling(reason="no_agency")
@@ -298,7 +301,7 @@ class Unattended:
         planned = [self._directory.agencies.get(agency) for agency in state.agencies]
         defaults = [self._directory.assign(service, prefecture=None) for service in FALLBACK]
         ranked = [
-            *(agency for agency in planned if agency is not None and agency.service in RESCUE),
+            *(agency for agency in planned if agency is not None and agency.service in _helpers(state)),
             *(assigned.agency for assigned in defaults if assigned is not None),
         ]
         fit = (agency for agency in ranked if agency.id not in spent and not agency.listed_only)
@@ -371,6 +374,12 @@ class Unattended:
             await self._journal.execute(incident, command, actor=UNATTENDED, causation=causation)
         except Refused as refused:  # closed meanwhile
             log.info("unattended_order_refused", incident=incident, reason=str(refused))
+
+
+def _helpers(state: Incident) -> tuple[Service, ...]:
+    """Who may be told without a person: who saves lives, and of a crime the police."""
+    crime = emergency.planned_for(state) is EmergencyKind.CRIME
+    return (Service.POLICE, *RESCUE) if crime else RESCUE
 
 
 def known_request(state: Incident) -> DisclosureRequest:

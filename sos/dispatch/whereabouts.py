@@ -9,12 +9,23 @@ import msgspec
 from msgspec import Struct
 
 from routing.categories import Category
-from sos.incident.events import MoveSettled, PlaceStated, PlanMade, Recorded, ReportFiled
+from sos.incident.events import (
+    HelpEscalated,
+    KindStated,
+    MoveSettled,
+    PlaceStated,
+    PlanMade,
+    Recorded,
+    ReportFiled,
+)
 from sos.incident.report import Crash, Location, Place
 from sos.journal.sealing import Part
 
 VEHICLE, OPERATOR = "vehicle", "operator"
 """Who says where it is."""
+
+SAME_PLACE = (KindStated, HelpEscalated)
+"""What makes a new plan for the place that is in force."""
 
 _location = msgspec.json.Decoder(Location)
 _crash = msgspec.json.Decoder(Crash)
@@ -54,9 +65,17 @@ class Known(Struct, frozen=True, kw_only=True):
         """The place in force; None while none is known."""
         return self.plans[-1] if self.plans else None
 
+    @property
+    def in_force(self) -> tuple[Location, str]:
+        """The place in force as it was reported or stated, and whose it is; an unknown one where none is known."""
+        place = self.place
+        return (Location(), VEHICLE) if place is None else (place.location, place.source or VEHICLE)
+
     def after(self, news: Recorded) -> tuple[Location | None, str]:
         """The place to plan for after ``news``, and whose it is; None where nothing changes."""
         event = news.event
+        if isinstance(event, SAME_PLACE):
+            return self.in_force
         if isinstance(event, PlaceStated):
             return (self.stated if event.located else None), OPERATOR
         if isinstance(event, MoveSettled) and not event.adopted:

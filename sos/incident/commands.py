@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.law.codes import Fact, Path
 from routing.services import Recipient, Service
 from sos.incident.events import NO_PARTS
@@ -24,6 +25,7 @@ from sos.incident.model import (
     Car,
     ConsentAnswer,
     CrashId,
+    DeclineReason,
     DeskId,
     DisclosureId,
     Disposed,
@@ -78,6 +80,15 @@ class FileReport(Command, frozen=True, kw_only=True, gc=False):
     report_digest: str = ""
     """Of the bytes, so that each report is filed once; empty: the sequence alone decides."""
     urgent: tuple[str, ...] = ()
+    kind: EmergencyKind = EmergencyKind.UNKNOWN
+    kind_because: str = ""
+
+
+class StateKind(Command, frozen=True, kw_only=True, gc=False):
+    """The operator says what kind of emergency it is."""
+
+    operator: OperatorId
+    kind: EmergencyKind
 
 
 class JoinReport(Command, frozen=True, kw_only=True, gc=False):
@@ -167,6 +178,8 @@ class RecordPlan(Command, frozen=True, kw_only=True, gc=False):
     """The place is another one, or better known, than that of the plan before."""
     source: str = "vehicle"
     moved_m: int | None = None
+    kind: EmergencyKind = EmergencyKind.UNKNOWN
+    same_place: bool = False
     parts: Mapping[Category, bytes] = NO_PARTS
 
 
@@ -595,6 +608,15 @@ class HoldTelling(Command, frozen=True, kw_only=True, gc=False):
     agency: AgencyId
 
 
+class DeclineTelling(Command, frozen=True, kw_only=True, gc=False):
+    """The operator decides that these services of the plan are not told."""
+
+    operator: OperatorId
+    services: tuple[Service, ...]
+    reason: DeclineReason
+    words: str
+
+
 class LimitSearch(Command, frozen=True, kw_only=True, gc=False):
     """Look for people of ours for so long, instead of ``attendance.NOBODY_AFTER``."""
 
@@ -719,6 +741,10 @@ class ReadParts(Command, frozen=True, kw_only=True, gc=False):
 
 class CloseIncident(Command, frozen=True, kw_only=True, gc=False):
     disposition: Disposition
+    untold: DeclineReason | None = None
+    """Why whoever the plan names and nobody has told is not told; None: everybody was told, or it was said before."""
+    words: str = ""
+    """The same in words."""
 
 
 class ReopenIncident(Command, frozen=True, kw_only=True, gc=False):

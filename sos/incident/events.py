@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.law.codes import Fact, Path
 from routing.services import Recipient, Service
 from sos.incident.model import (
@@ -28,6 +29,7 @@ from sos.incident.model import (
     Car,
     ConsentAnswer,
     CrashId,
+    DeclineReason,
     DeskId,
     DisclosureId,
     Disposed,
@@ -91,6 +93,16 @@ class ReportFiled(Event, frozen=True, kw_only=True, gc=False):
     """Of the bytes that were taken apart, as in ``IncidentOpened`` or ``ReportJoined``."""
     urgent: tuple[str, ...] = ()
     """What of it gives the call a head start, as codes of ``urgency.HEAD_START``."""
+    kind: EmergencyKind = EmergencyKind.UNKNOWN
+    """What kind of emergency it says or lets us deduce; the trigger stands in the event before."""
+    kind_because: str = ""
+    """``said``, ``service``, ``crash_data`` or ``fire_sensor``; empty where it says nothing of it."""
+
+
+class KindStated(Event, frozen=True, kw_only=True, gc=False):
+    """A person says what kind of emergency it is, as heard or asked; what the vehicle says stays beside it."""
+
+    kind: EmergencyKind
 
 
 class ReportJoined(Event, frozen=True, kw_only=True, gc=False):
@@ -215,6 +227,10 @@ class PlanMade(Event, frozen=True, kw_only=True, gc=False):
     moved_m: int | None = None
     """How far the place lies from that of the plan before, in metres to two digits, where that is more than both
     positions may be wrong; None where it is the same place, or the first."""
+    kind: EmergencyKind = EmergencyKind.UNKNOWN
+    """What kind of emergency it was made for."""
+    same_place: bool = False
+    """It was made anew for the kind, or for what somebody said, and the place is that of the plan before."""
 
 
 class MoveNoticed(Event, frozen=True, kw_only=True, gc=False):
@@ -633,7 +649,8 @@ class TellingWithheld(Event, frozen=True, kw_only=True, gc=False):
     reason: str
     """``law`` (it wants a person, or forbids it), ``setting``, ``implausible`` (what was reported cannot be read or
     cannot be), ``no_agency``, ``refused`` (as things stand), ``failed``, ``rejected`` (the agency that was told helps
-    nobody) or ``too_many`` (of its brand, or for that agency, were told without a person lately)."""
+    nobody), ``breakdown`` (by the vehicle's own word it is no more) or ``too_many`` (of its brand, or for that agency,
+    were told without a person lately)."""
     agency: AgencyId | None = None
     """Whom it was about."""
     rule: str = ""
@@ -655,6 +672,14 @@ class TellingHeld(Event, frozen=True, kw_only=True, gc=False):
     """Nobody of ours could be found, and the house does not tell this agency yet: it was told much of this place."""
 
     agency: AgencyId
+
+
+class TellingDeclined(Event, frozen=True, kw_only=True, gc=False):
+    """The operator decides that services of the plan are not told.  Parts: OBS, why, in the operator's words."""
+
+    operator: OperatorId
+    services: tuple[Service, ...]
+    reason: DeclineReason
 
 
 class SearchLimited(Event, frozen=True, kw_only=True, gc=False):

@@ -46,6 +46,8 @@ from sos.incident import (
     attendance,
     consent,
     correlation,
+    declining,
+    emergency,
     escalation,
     handover,
     keeping,
@@ -133,6 +135,7 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.MoveNoticed,
         e.MoveSettled,
         e.PlaceStated,
+        e.KindStated,
         e.PlaceDescribed,
         e.VehicleRecognised,
         e.RegisteredDataCopied,
@@ -168,6 +171,7 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.TellingWithheld,
         e.TellingHeld,
         e.PlacedInMassEvent,
+        e.TellingDeclined,
         e.SearchLimited,
         e.ResponseHeard,
         e.ResponseAwaited,
@@ -350,11 +354,12 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     return replace(now, **held) if held else now
 
 
-def _opened(_: Incident, event: e.IncidentOpened) -> dict[str, Any]:
+def _opened(incident: Incident, event: e.IncidentOpened) -> dict[str, Any]:
     flags = (
         correlation.flags((), event.findings, readable=event.readable) if event.findings or not event.readable else ()
     )
-    return {"mode": event.mode, "trigger": event.trigger, "flags": flags, "reports": (event.report_digest,)}
+    opened = {"mode": event.mode, "trigger": event.trigger, "flags": flags, "reports": (event.report_digest,)}
+    return opened | emergency.triggered(incident, event.trigger)
 
 
 def _recognised(incident: Incident, event: e.VehicleRecognised) -> dict[str, Any]:
@@ -428,8 +433,8 @@ def _escalated(incident: Incident, event: e.HelpEscalated) -> dict[str, Any]:
 _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = MappingProxyType(
     {
         e.IncidentOpened: _opened,
-        e.ReportFiled: correlation.filed,
-        e.ReportJoined: correlation.joined,
+        e.ReportFiled: lambda i, event: correlation.filed(i, event) | emergency.filed(i, event),
+        e.ReportJoined: lambda i, event: correlation.joined(i, event) | emergency.triggered(i, event.trigger),
         e.CancelReceived: correlation.cancelled,
         e.MatchProposed: lambda i, event: correlation.matched(i, event, Standing.PROPOSED),
         e.MatchConfirmed: lambda i, event: correlation.matched(i, event, Standing.CONFIRMED),
@@ -439,6 +444,8 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.AnswerGiven: correlation.given,
         e.AnswerDelivered: correlation.answered,
         **place.EFFECTS,
+        **emergency.EFFECTS,
+        **declining.EFFECTS,
         e.VehicleRecognised: _recognised,
         **registered.EFFECTS,
         e.SeverityJudged: _judged,
@@ -471,7 +478,13 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.PartsRead: _read,
         e.HelpEscalated: _escalated,
         **keeping.EFFECTS,
-        e.IncidentReopened: lambda *_: {"disposition": None, "operator": None, "offers": 0, "desks": ()},
+        e.IncidentReopened: lambda *_: {
+            "disposition": None,
+            "operator": None,
+            "offers": 0,
+            "desks": (),
+            "declined": (),
+        },
     }
 )
 """What an event changes besides the state.  Events that are not here change nothing else."""
@@ -560,6 +573,8 @@ def _file(incident: Incident, command: c.FileReport, _: datetime) -> Decision:
         findings=command.findings,
         report_digest=command.report_digest,
         urgent=command.urgent,
+        kind=command.kind,
+        kind_because=command.kind_because,
     )
     return (e.Draft(event=filed, parts=command.parts),)
 
@@ -862,8 +877,8 @@ def _close(incident: Incident, command: c.CloseIncident, _: datetime) -> Decisio
         raise Refused("a test call is closed as test, and nothing else is")
     if command.disposition is Disposition.DRILL and incident.mode is not Mode.DRILL:
         raise Refused("only a drill is closed as drill")
-    classes = keeping.classes(incident, command.disposition)
-    return _facts(e.IncidentClosed(disposition=command.disposition, retention=classes))
+    closed = e.IncidentClosed(disposition=command.disposition, retention=keeping.classes(incident, command.disposition))
+    return (*declining.closing(incident, command), *_facts(closed))
 
 
 def _reopen(incident: Incident, command: c.ReopenIncident, _: datetime) -> Decision:
@@ -901,6 +916,8 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         **correlation.DECIDERS,
         **linking.DECIDERS,
         **place.DECIDERS,
+        **emergency.DECIDERS,
+        **declining.DECIDERS,
         c.RecogniseVehicle: _recognise,
         **registered.DECIDERS,
         c.JudgeSeverity: _judge,

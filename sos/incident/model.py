@@ -12,6 +12,7 @@ import uuid_utils
 from msgspec import Struct
 
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.services import BESIDE, Service
 from sos.incident.owed import Asked, Owed
 
@@ -297,6 +298,25 @@ class ConsentAnswer(StrEnum):
     REFUSED = "refused"
 
 
+class DeclineReason(StrEnum):
+    """Why somebody whom the plan names is not told."""
+
+    NOT_NEEDED = "not_needed"
+    """What has happened does not call for them."""
+    FALSE_ALARM = "false_alarm"
+    ALREADY_THERE = "already_there"
+    """They are there, or were told by others."""
+    DECLINED = "declined"
+    """The person does not want them, and nobody is in danger."""
+    DUPLICATE = "duplicate"
+    """They were told in another incident of the same emergency."""
+    NOBODY_TO_HELP = "nobody_to_help"
+    """The line is lost, and nothing says where anybody needs help."""
+    LAW = "law"
+    """The law does not let them be told."""
+    OTHER = "other"
+
+
 class Consent(Struct, frozen=True, kw_only=True, gc=False):
     """What the person said last when asked whether somebody may be told."""
 
@@ -318,6 +338,27 @@ class Referral(Struct, frozen=True, kw_only=True, gc=False):
     supervisor: OperatorId | None = None
     facts: tuple[str, ...] = ()
     """What the supervisor takes to be so (``routing.law.Fact``)."""
+
+
+class KindSource(StrEnum):
+    """Who says what kind of emergency it is."""
+
+    VEHICLE = "vehicle"
+    """It names the kind itself, or its sensors set the call off."""
+    DEDUCED = "deduced"
+    """We read it out of what the vehicle measured."""
+    OPERATOR = "operator"
+
+
+class KindSaid(Struct, frozen=True, kw_only=True, gc=False):
+    """What kind of emergency it was taken for, by whom, and why."""
+
+    kind: EmergencyKind
+    source: KindSource
+    because: str
+    """``trigger``, ``said``, ``service``, ``crash_data``, ``fire_sensor``; ``asked`` of a person."""
+    at_n: int
+    """Number of the event that said so."""
 
 
 class Move(Struct, frozen=True, kw_only=True, gc=False):
@@ -359,6 +400,8 @@ class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     """The agency was told of a place that holds no longer, and has not been told of the new one."""
     joined: tuple[IncidentId, ...] = ()
     """With which other incidents its brief says that this is one crash."""
+    otherwise: bool = False
+    """The agency was told of another kind of emergency, and has not been told of the one that holds now."""
 
     @property
     def taken_over(self) -> bool:
@@ -597,6 +640,13 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     state: State = State.RECEIVED
     mode: Mode = Mode.LIVE
     trigger: Trigger = Trigger.UNKNOWN
+    kind: EmergencyKind = EmergencyKind.UNKNOWN
+    """What has happened, as far as anybody has said: the last of ``kinds``."""
+    kinds: tuple[KindSaid, ...] = ()
+    """All that it was taken for, the one in force last."""
+    kind_against: EmergencyKind | None = None
+    """What the vehicle says against a person, where that needs more help: planned for as well until a person settles
+    it."""
     opened_at: datetime | None = None
     changed_at: datetime | None = None
     """When ``state`` was entered: the deadlines of a state count from here."""
@@ -647,6 +697,10 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     prefecture: str | None = None
     """ISO 3166-2 code such as ``JP-13``; None while unknown."""
     agencies: tuple[AgencyId, ...] = ()
+    services: tuple[Service, ...] = ()
+    """Who is needed by the plan in force."""
+    declined: tuple[Service, ...] = ()
+    """Whom of these the operator has decided not to tell, as things stand."""
     disclosures: tuple[Disclosure, ...] = ()
     consent: Consent | None = None
     referrals: tuple[Referral, ...] = ()

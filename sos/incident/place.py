@@ -48,8 +48,8 @@ def check(incident: Incident, command: c.DecideDisclosure) -> None:
     before = incident.disclosure(command.supersedes) if command.supersedes else None
     if before is None or before.agency != command.agency or before.superseded:
         raise Refused(f"{command.agency} was not told, or has a newer brief")
-    if not (before.elsewhere or linking.outdated(incident, before)):
-        raise Refused(f"{command.agency} was not told of a place or a crash that holds no longer")
+    if not (before.elsewhere or before.otherwise or linking.outdated(incident, before)):
+        raise Refused(f"{command.agency} was not told of a place, a kind or a crash that holds no longer")
     if incident.state is State.CLOSED:
         raise Refused("the incident is closed")
     if command.unattended != before.unattended:
@@ -69,6 +69,8 @@ def _plan(incident: Incident, command: c.RecordPlan, _: datetime) -> Decision:
         datasets=command.datasets,
         source=command.source,
         moved_m=command.moved_m,
+        kind=command.kind,
+        same_place=command.same_place,
     )
     return (e.Draft(event=made, parts=command.parts),)
 
@@ -110,9 +112,12 @@ def _planned(incident: Incident, event: e.PlanMade) -> dict[str, Any]:
         "planned": True,
         "prefecture": event.prefecture,
         "agencies": event.agencies,
+        "services": event.services,
         "flags": (*known, *raised),
         "plan_flags": raised,
     }
+    if event.same_place:
+        return changes
     if event.source != "vehicle":
         changes["move"] = None
     elif event.moved_m is not None:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.plan import Facts, Plan
 
 
@@ -185,6 +186,10 @@ class EmergencyReport(Struct, frozen=True, kw_only=True):
     crash: Crash = Crash()
     call_back: CallBack = CallBack()
     device: Device = Device()
+    kind: EmergencyKind = EmergencyKind.UNKNOWN
+    """What kind of emergency the vehicle names; it is in no part."""
+    kind_because: str = ""
+    """``said`` or ``service``, where it names one."""
     findings: tuple[str, ...] = ()
 
     def parts(self) -> Mapping[Category, bytes]:

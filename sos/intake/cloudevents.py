@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from routing.kinds import EmergencyKind
 from routing.text import cleaned, surely_clean
 from sos.clock import timestamp
 from sos.errors import Malformed
@@ -146,6 +147,10 @@ class WireData(Wire, frozen=True, kw_only=True):
     """Of a cancel: a code of ``CANCEL_REASONS`` or the sender's own words."""
     test_kind: Literal["owner", "dealer", "factory"] | None = None
     """Of a test: who makes it."""
+    kind: Literal["crash", "illness", "fire", "crime", "breakdown", "disaster", "other"] | None = None
+    """What has happened, where the vehicle knows it: which of several buttons was pressed, which app, which sensor."""
+    service: str | None = None
+    """The service URN (RFC 5031, RFC 8147) under which the vehicle calls."""
 
 
 class WireEvent(Wire, frozen=True, kw_only=True):
@@ -435,6 +440,7 @@ def _with_oddities(event: WireEvent, findings: tuple[str, ...]) -> tuple[str, ..
 
 def _report(event: WireEvent, findings: tuple[str, ...]) -> EmergencyReport:
     data = event.data
+    kind, because = _named_kind(data)
     return EmergencyReport(
         sequence=data.sequence or 0,
         location=_location(data.location) if data.location is not None else Location(),
@@ -442,8 +448,29 @@ def _report(event: WireEvent, findings: tuple[str, ...]) -> EmergencyReport:
         crash=_crash(data),
         call_back=CallBack(tel=data.callback.tel, language=data.callback.language) if data.callback else CallBack(),
         device=Device(model=data.device.model, firmware=data.device.firmware) if data.device else Device(),
+        kind=kind,
+        kind_because=because,
         findings=findings,
     )
+
+
+_KIND_OF_SERVICE: Mapping[str, EmergencyKind] = MappingProxyType(
+    {
+        "urn:service:sos.ambulance": EmergencyKind.ILLNESS,
+        "urn:service:sos.physician": EmergencyKind.ILLNESS,
+        "urn:service:sos.fire": EmergencyKind.FIRE,
+        "urn:service:sos.police": EmergencyKind.CRIME,
+        "urn:service:sos.ecall.automatic": EmergencyKind.CRASH,
+    }
+)
+"""Services that say what has happened.  ``sos`` and ``sos.ecall.manual`` say that help is wanted, and no more."""
+
+
+def _named_kind(data: WireData) -> tuple[EmergencyKind, str]:
+    if data.kind is not None:
+        return EmergencyKind(data.kind), "said"
+    kind = _KIND_OF_SERVICE.get((data.service or "").strip().lower(), EmergencyKind.UNKNOWN)
+    return kind, "" if kind is EmergencyKind.UNKNOWN else "service"
 
 
 def _location(sent: WireLocation) -> Location:

@@ -10,6 +10,7 @@ import msgspec
 
 from routing.brief.crash import crash_facts
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from sos.incident.commands import FileReport
 from sos.incident.correlation import NOT_FILED
 from sos.incident.report import EmergencyReport, canonical
@@ -23,6 +24,7 @@ def file_report(raw: bytes, media_type: str, *, at: datetime, report_digest: str
     Never fails: of bytes that nobody can read there are no parts, and a finding says why.
     """
     report = read_report(raw, media_type, at=at)
+    kind, because = _kind(report)
     return FileReport(
         sequence=report.sequence,
         located=report.location.known,
@@ -30,6 +32,8 @@ def file_report(raw: bytes, media_type: str, *, at: datetime, report_digest: str
         findings=report.findings,
         report_digest=report_digest,
         urgent=_urgent(report),
+        kind=kind,
+        kind_because=because,
     )
 
 
@@ -40,6 +44,19 @@ def unreadable() -> FileReport:
     after all it counts.
     """
     return FileReport(sequence=-1, located=False, parts={}, findings=(NOT_FILED,))
+
+
+def _kind(report: EmergencyReport) -> tuple[EmergencyKind, str]:
+    """What kind of emergency ``report`` names or shows, and why; unknown where it does neither."""
+    if report.kind is not EmergencyKind.UNKNOWN:
+        return report.kind, report.kind_because
+    crash = report.crash
+    rolled = crash.rollover is not None and crash.rollover.upper() == "DETECTED"
+    measured = (crash.impact, crash.delta_v_x, crash.delta_v_y, crash.delta_v, crash.principal_direction_clock)
+    flagged = (crash.airbag_deployed, crash.multiple_impacts, crash.submersed, crash.ejected, crash.pedestrian, rolled)
+    if any(each is not None for each in measured) or True in flagged:
+        return EmergencyKind.CRASH, "crash_data"
+    return (EmergencyKind.FIRE, "fire_sensor") if crash.fire else (EmergencyKind.UNKNOWN, "")
 
 
 def _urgent(report: EmergencyReport) -> tuple[str, ...]:

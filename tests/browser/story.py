@@ -149,6 +149,9 @@ class Story:
     async def _press_close(self) -> None:
         await self.page.keyboard.press("Shift+F4")
         await expect(self.page.get_by_test_id("close-dialog")).to_be_visible(timeout=SEEN_MS)
+        if await self.page.get_by_test_id("untold").is_visible():
+            await self.page.get_by_test_id("untold-reason").select_option("not_needed")
+            await self.page.get_by_test_id("untold-words").fill("invented: nobody needs them")
         await self.page.keyboard.press("Enter")
 
     async def _again_until(self, state: str, press: Callable[[], Awaitable[None]]) -> None:

@@ -200,6 +200,9 @@ async def test_a_desk_talks_through_the_voice_sdk_and_its_policy_stops_nothing(t
         await expect(page.get_by_role("meter").first).not_to_have_attribute("aria-valuenow", "0", timeout=SEEN_MS)
         await page.keyboard.press("Shift+F4")
         await page.get_by_test_id("disposition").select_option("false_alarm", timeout=SEEN_MS)
+        if await page.get_by_test_id("untold").is_visible():
+            await page.get_by_test_id("untold-reason").select_option("not_needed")
+            await page.get_by_test_id("untold-words").fill("invented: nobody needs them")
         await page.keyboard.press("Enter")
         await story.until(incident, e.IncidentClosed)
         await expect(page.get_by_test_id("voice")).to_have_count(0, timeout=SEEN_MS)

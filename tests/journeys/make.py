@@ -13,7 +13,9 @@ import msgspec
 from msgspec.structs import replace
 
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.law.codes import Path as GroundPath
+from routing.services import Service
 from sos.clock import timestamp
 from sos.console.frames import NOT_FOLLOWED
 from sos.incident import commands as c
@@ -63,6 +65,30 @@ def manual_false_alarm() -> Story:
     told = _answered(Story(2), trigger=Trigger.MANUAL)
     told.do(s.note("pressed by mistake, all well"), actor="operator:hanako", after_s=15)
     return _closed(told, Disposition.FALSE_ALARM)
+
+
+def breakdown() -> Story:
+    """A pressed button turns out to be a breakdown: who was proposed is proposed no more, and nobody is told."""
+    told = _answered(Story(40), trigger=Trigger.MANUAL)
+    told.do(s.state_kind(EmergencyKind.BREAKDOWN), actor="operator:hanako", after_s=14)
+    told.do(s.plan_for(EmergencyKind.BREAKDOWN), actor="system:planner", after_s=0.02)
+    told.do(s.note("flat tyre, off the carriageway, all well"), actor="operator:hanako", after_s=8)
+    told.do(s.leave("leg-hanako"), actor="provider:embedded", after_s=20)
+    told.do(c.CloseIncident(disposition=Disposition.NO_HELP_NEEDED), actor="operator:hanako", after_s=5)
+    return told
+
+
+def told_of_another_kind() -> Story:
+    """Fire and police are told of an unknown emergency, which turns out to be an illness."""
+    told = _answered(Story(41), trigger=Trigger.MANUAL)
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=6)
+    told.do(s.state_kind(EmergencyKind.ILLNESS), actor="operator:hanako", after_s=20)
+    told.do(s.plan_for(EmergencyKind.ILLNESS, s.FIRE), actor="system:planner", after_s=0.02)
+    told.do(s.file_fire(), actor="system:filer", after_s=4)
+    told.do(s.plan_for(EmergencyKind.ILLNESS, s.FIRE, s.POLICE), actor="system:planner", after_s=0.02)
+    told.do(s.decline(Service.POLICE), actor="operator:hanako", after_s=9)
+    told.do(s.acknowledge("d-fire", s.FIRE), actor=f"agency:{s.FIRE}", after_s=3)
+    return _closed(told, Disposition.HANDED_OVER)
 
 
 def test_call() -> Story:
@@ -120,7 +146,7 @@ def asked_for_in_writing() -> Story:
     told.do(s.refuse_disclosure(), actor="operator:hanako", after_s=1)
     told.do(s.disclose("d-fire", obligations=owed, reason="no common language"), actor="operator:hanako", after_s=4)
     told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=9)
-    told.do(c.CloseIncident(disposition=Disposition.HANDED_OVER), actor="operator:hanako", after_s=60)
+    told.do(s.close(Disposition.HANDED_OVER), actor="operator:hanako", after_s=60)
     told.do(c.PassDeadline(name="owed:review_within_a_day:d-fire"), actor="timer", after_s=86_400)
     told.do(s.meet(about="d-fire"), actor="operator:jiro", after_s=600)
     told.do(s.ask(), actor="operator:hanako", after_s=3600)
@@ -532,7 +558,7 @@ def _closed(told: Story, disposition: Disposition) -> Story:
     told.do(s.leave("leg-hanako"), actor="provider:embedded", after_s=20)
     told.do(s.leave(), actor="provider:embedded", after_s=1)
     told.do(s.seal_recording(), actor="system:bridge", after_s=1)
-    told.do(c.CloseIncident(disposition=disposition), actor="operator:hanako", after_s=5)
+    told.do(s.close(disposition), actor="operator:hanako", after_s=5)
     return told
 
 
@@ -559,6 +585,8 @@ def held_and_destroyed() -> Story:
 JOURNEYS = (
     crash_handed_over,
     manual_false_alarm,
+    breakdown,
+    told_of_another_kind,
     test_call,
     drill,
     operator_lost_mid_call,

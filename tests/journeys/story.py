@@ -6,7 +6,10 @@ Nothing here decides anything: every event comes out of ``decide`` and goes thro
 
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.law.codes import Fact, Path
 from routing.services import Recipient, Service
 from sos.incident import commands as c
@@ -24,9 +27,11 @@ from sos.incident.model import (
     Car,
     ConsentAnswer,
     CrashId,
+    DeclineReason,
     DeskId,
     DisclosureId,
     Disposed,
+    Disposition,
     EventId,
     HoldGround,
     HoldId,
@@ -129,6 +134,12 @@ def file_report(sequence: int = 0, located: bool = True) -> c.FileReport:
     return c.FileReport(sequence=sequence, located=located, parts={Category.LOC: PERSONAL, Category.TEL: PERSONAL})
 
 
+def file_fire() -> c.FileReport:
+    """A further report, of a sensor that says fire."""
+    parts = {Category.SEV: PERSONAL}
+    return c.FileReport(sequence=7, located=True, parts=parts, kind=EmergencyKind.FIRE, kind_because="fire_sensor")
+
+
 def join_report(digest: str = "cd" * 32, reason: str = "update") -> c.JoinReport:
     return c.JoinReport(
         reason=reason,
@@ -194,6 +205,12 @@ def confirm_answer(answer: str = "answer-1") -> c.ConfirmAnswer:
     return c.ConfirmAnswer(answer=AnswerId(answer), channel="mqtt")
 
 
+def plan_for(kind: EmergencyKind, *agencies: AgencyId) -> c.RecordPlan:
+    """The plan made anew for another kind of emergency, at the same place."""
+    services = tuple(SERVICES[agency] for agency in agencies)
+    return replace(plan(), again=True, same_place=True, kind=kind, services=services, agencies=agencies)
+
+
 def plan(*, moved_m: int | None = None) -> c.RecordPlan:
     return c.RecordPlan(
         again=moved_m is not None,
@@ -207,6 +224,24 @@ def plan(*, moved_m: int | None = None) -> c.RecordPlan:
         datasets=("jp_prefectures:0123456789abcdef",),
         parts={Category.LOC: PERSONAL},
     )
+
+
+def state_kind(kind: EmergencyKind = EmergencyKind.ILLNESS, *, operator: str = "hanako") -> c.StateKind:
+    return c.StateKind(operator=OperatorId(operator), kind=kind)
+
+
+def decline(*services: Service, operator: str = "hanako", words: str = "nobody needs them") -> c.DeclineTelling:
+    return c.DeclineTelling(
+        operator=OperatorId(operator),
+        services=services or (Service.FIRE, Service.POLICE),
+        reason=DeclineReason.NOT_NEEDED,
+        words=words,
+    )
+
+
+def close(disposition: Disposition = Disposition.FALSE_ALARM) -> c.CloseIncident:
+    """Closed, and whoever is still to be told is not told."""
+    return c.CloseIncident(disposition=disposition, untold=DeclineReason.NOT_NEEDED, words="invented: all is well")
 
 
 def notice_move(distance_m: int = 27_000) -> c.NoticeMove:

@@ -23,7 +23,7 @@ from sos.console.orders.call import (
 )
 from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready, Refresh
 from sos.console.orders.handover import AnswerOffer, EndShift, HandOver, TakeIt
-from sos.console.orders.incident import Close, Move, Note, Place, Reopen, TellVehicle
+from sos.console.orders.incident import Close, Move, Note, Place, Reopen, StateKindOfEmergency, TellVehicle
 from sos.console.orders.law import (
     AnswerToRequest,
     ApprovalOfRequest,
@@ -44,7 +44,7 @@ from sos.console.orders.mass_event import (
     EndMassEvent,
 )
 from sos.console.orders.order import Number, Order
-from sos.console.orders.telling import AgencySaid, Approve, Consent, Disclose
+from sos.console.orders.telling import AgencySaid, Approve, Consent, Decline, Disclose
 from sos.console.window import Window
 from sos.errors import Malformed
 from sos.formats.body import read
@@ -53,11 +53,11 @@ AnyOrder: TypeAlias = (
     # the desk's own
     Ready | Away | Beat | Answer | Open | Refresh | History
     # the incident
-    | Note | Move | Place | TellVehicle | Close | Reopen
+    | Note | Move | Place | StateKindOfEmergency | TellVehicle | Close | Reopen
     # which incidents are one crash
     | Match | Link | Unlink | Crash | Earlier
     # whom to tell
-    | Disclose | Consent | Approve | AgencySaid
+    | Disclose | Decline | Consent | Approve | AgencySaid
     # whom of ours to call
     | Acknowledge | Assist | TakeIt | HandOver | AnswerOffer | EndShift
     # what a supervisor says of all that waits

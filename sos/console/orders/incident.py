@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.location import Known, plausible
 from sos.console.orders.order import May, OfIncident, Reason, Text
 from sos.console.window import Window
@@ -15,10 +16,11 @@ from sos.incident.commands import (
     CloseIncident,
     ReopenIncident,
     SettleMove,
+    StateKind,
     StatePlace,
 )
 from sos.incident.lifecycle import decide
-from sos.incident.model import AnswerAction, AnswerId, Disposition, new_id
+from sos.incident.model import AnswerAction, AnswerId, DeclineReason, Disposition, new_id
 from sos.incident.report import StatedPlace, canonical
 
 STATED_ACCURACY_M = 100.0
@@ -78,6 +80,16 @@ class Place(OfIncident, frozen=True, kw_only=True, tag="place"):
         await window.show_done(self.incident)
 
 
+class StateKindOfEmergency(OfIncident, frozen=True, kw_only=True, tag="kind"):
+    """What has happened, as the operator has heard or asked."""
+
+    may: ClassVar = May.WHO_HAS_IT
+    kind: EmergencyKind
+
+    async def obey(self, window: Window) -> None:
+        await window.execute(self.incident, StateKind(operator=window.operator.id, kind=self.kind))
+
+
 class TellVehicle(OfIncident, frozen=True, kw_only=True, tag="tell_vehicle"):
     """Give the vehicle an answer: an acknowledgement, a request for its data, or a message."""
 
@@ -96,9 +108,12 @@ class Close(OfIncident, frozen=True, kw_only=True, tag="close"):
 
     may: ClassVar = May.WHO_HAS_IT
     disposition: Disposition
+    untold: DeclineReason | None = None
+    """Why whoever the plan names and nobody has told is not told."""
+    words: Reason = ""
 
     async def obey(self, window: Window) -> None:
-        command = CloseIncident(disposition=self.disposition)
+        command = CloseIncident(disposition=self.disposition, untold=self.untold, words=self.words)
         state = await window.state(self.incident)
         decide(state, command, now=window.room.journal.clock.now())  # refuses before anybody is hung up on
         await window.room.voice.finish(self.incident)

@@ -6,11 +6,12 @@ from msgspec import Meta
 
 from routing.categories import Category
 from routing.law.codes import Fact, Path
+from routing.services import Service
 from sos.console.orders.order import Code, Id, May, OfIncident, Reason, Text
 from sos.console.window import Window
-from sos.incident.commands import AnswerReferral, RecordConsent
+from sos.incident.commands import AnswerReferral, DeclineTelling, RecordConsent
 from sos.incident.disclosure_request import DisclosureRequest
-from sos.incident.model import AgencyId, ConsentAnswer, DisclosureId, ReferralId
+from sos.incident.model import AgencyId, ConsentAnswer, DeclineReason, DisclosureId, ReferralId
 
 MOST = 32
 """Categories or facts of one order; there are fewer of either."""
@@ -47,6 +48,21 @@ class Disclose(OfIncident, frozen=True, kw_only=True, tag="disclose"):
         decide = window.room.disclose.decide
         done = await decide(self.incident, agency=self.agency, operator=window.operator.id, request=request)
         return {"disclosures": [disclosure.disclosure for disclosure in done.incident.disclosures]}
+
+
+class Decline(OfIncident, frozen=True, kw_only=True, tag="decline"):
+    """Decide that services of the plan are not told."""
+
+    may: ClassVar = May.WHO_HAS_IT
+    services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=MOST)]
+    reason: DeclineReason
+    words: Reason
+
+    async def obey(self, window: Window) -> None:
+        command = DeclineTelling(
+            operator=window.operator.id, services=self.services, reason=self.reason, words=self.words
+        )
+        await window.execute(self.incident, command)
 
 
 class Consent(OfIncident, frozen=True, kw_only=True, tag="consent"):

@@ -30,6 +30,7 @@ from sos.incident.model import (
 )
 from sos.incident.voice import MOST_READINGS
 from sos.journal.journal import Journal
+from tests.journeys import story as s
 
 FIRE = AgencyId("jp-13-fire")
 HANAKO = OperatorId("hanako")
@@ -413,7 +414,7 @@ async def test_nothing_of_a_closed_incident_stays_in_memory(house: House):
 
     await house.do(
         c.Acknowledge(disclosure=disclosure, agency=FIRE, level=Acknowledgement.TAKEN_OVER),
-        c.CloseIncident(disposition=Disposition.HANDED_OVER),
+        s.close(Disposition.HANDED_OVER),
     )
 
     assert house.announcer.kept == 0

@@ -251,7 +251,7 @@ async def test_a_closed_incident_is_forgotten_with_all_that_was_said(house: Hous
     await house.until(lambda: bool(house.texts(incident)))
 
     await house.journal.execute(incident, s.take(), actor="operator:hanako")
-    close = c.CloseIncident(disposition=Disposition.NO_HELP_NEEDED)
+    close = s.close(Disposition.NO_HELP_NEEDED)
     await house.journal.execute(incident, close, actor="operator:hanako")
     await house.until(lambda: incident in house.ears.forgotten)
 

@@ -26,9 +26,9 @@ from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.agency import CUT_OFF, free_leg
 from sos.calls.bridge import Bridge
 from sos.clock import SystemClock
-from sos.incident import commands as c
 from sos.incident.model import (
     AgencyId,
+    Disposition,
     Incident,
     IncidentId,
     LegId,
@@ -140,7 +140,7 @@ class Drill:
             await step()
             await self._pass_time()
         await self.bridge.finish(self.incident)
-        await self.journal.execute(self.incident, c.CloseIncident(disposition="handed_over"), actor="operator:hanako")  # type: ignore[arg-type]
+        await self.journal.execute(self.incident, s.close(Disposition.HANDED_OVER), actor="operator:hanako")
 
     async def _pass_time(self) -> None:
         """The pause after a step; whoever is cut off meanwhile calls again, as telephones and pages do."""

@@ -6,9 +6,10 @@ import pytest
 
 from sos.calls.agency_callers import AgencyCallers, CallsBack
 from sos.clock import ManualClock
-from sos.incident.commands import CloseIncident, TakeIncident
+from sos.incident.commands import TakeIncident
 from sos.incident.model import AgencyId, DeskId, Disposition, IncidentId, OperatorId, Party
 from sos.journal.journal import Journal
+from tests.journeys import story as s
 from tests.journeys.story import disclose, join, leave, reject
 from tests.sos.journal.reports import incident
 
@@ -55,7 +56,7 @@ async def test_the_newest_open_incident_that_it_was_told_of(
 
     for each in ("d20", "d21"):
         await journal.execute(second, reject(each, FIRE if each == "d20" else POLICE), actor="agency")
-    await journal.execute(second, CloseIncident(disposition=Disposition.FALSE_ALARM), actor="operator:hanako")
+    await journal.execute(second, s.close(Disposition.FALSE_ALARM), actor="operator:hanako")
     assert await callers.find(CENTRE) == CallsBack(first, FIRE)
 
 

@@ -8,7 +8,6 @@ import pytest
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.bridge import DESK, DESK_CALLS
 from sos.clock import ManualClock
-from sos.incident import commands as c
 from sos.incident.events import LegDialled
 from sos.incident.model import AgencyId, Disposition, IncidentId, LegId, Party
 from sos.journal.journal import Journal
@@ -87,7 +86,7 @@ async def test_a_closed_incident_calls_no_desk(house: Desks):
     incident = await house.talking()
     (leg,) = await house.desk_legs(incident)
 
-    close = c.CloseIncident(disposition=Disposition.FALSE_ALARM)
+    close = s.close(Disposition.FALSE_ALARM)
     await house.journal.execute(incident, close, actor="operator:hanako")
     await house.until(lambda: house.leg(incident, Party.OPERATOR, up=False))
     await house.later(5)

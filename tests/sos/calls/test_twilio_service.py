@@ -17,7 +17,7 @@ from sos.clock import SystemClock
 from sos.errors import Misconfigured
 from sos.incident import events as e
 from sos.incident.codec import write_header
-from sos.incident.commands import CloseIncident, DialLeg, TakeIncident
+from sos.incident.commands import DialLeg, TakeIncident
 from sos.incident.events import Event, Recorded
 from sos.incident.model import AgencyId, DeskId, Disposition, IncidentId, LegId, OperatorId, Party, State
 from sos.settings import (
@@ -28,6 +28,7 @@ from sos.settings import (
     TwilioNumberSettings,
     TwilioSettings,
 )
+from tests.journeys import story as s
 from tests.journeys.story import disclose
 from tests.ports import free_port
 from tests.sos.calls.peers import met
@@ -111,7 +112,7 @@ async def test_a_car_s_call_from_the_first_ring_to_the_last_deletion(tmp_path: P
         await story.until(incident, e.LegJoined, party=Party.AGENCY)
         assert len(next(iter(emulator.world.conferences.values())).participants) == 3
 
-        close = CloseIncident(disposition=Disposition.FALSE_ALARM)
+        close = s.close(Disposition.FALSE_ALARM)
         await journal.execute(incident, close, actor="operator:hanako")
         await story.until(incident, e.RecordingSealed)
         await met(lambda: len(emulator.world.deleted) == 3)

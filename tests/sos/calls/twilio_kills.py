@@ -30,6 +30,7 @@ from sos.incident import events as e
 from sos.incident.commands import CloseIncident, DialLeg, TakeIncident
 from sos.incident.model import DeskId, Disposition, Incident, IncidentId, LegId, OperatorId, Party, State, new_id
 from sos.settings import DeskLineSettings, OperatorSettings, Settings
+from tests.journeys import story as s
 from tests.sos.calls.test_twilio_service import settings
 from tests.sos.calls.twilio_rig import VEHICLES
 from tests.twilio_emulator.server import Emulator
@@ -118,7 +119,7 @@ class Drill:
         return {leg.party for leg in state.legs if leg.up} >= WHOLE and len(self.there()) >= len(WHOLE)
 
     async def close(self) -> None:
-        await self._execute(CloseIncident(disposition=Disposition.FALSE_ALARM))
+        await self._execute(s.close(Disposition.FALSE_ALARM))
 
     def there(self) -> list[str]:
         """Numbers of those who are in the incident's conference at Twilio."""

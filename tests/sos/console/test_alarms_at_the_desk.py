@@ -375,7 +375,7 @@ async def test_whoever_acts_on_the_reason_has_acknowledged_with_that(floor: Floo
 async def test_closing_settles_what_was_about_the_call_and_nothing_else(floor: Floor):
     await floor.sits("hanako", "jiro")
     await _undecided(floor)
-    await floor.do(s.start_recording(), s.fail_recording(), c.CloseIncident(disposition="false_alarm"))  # type: ignore[arg-type]
+    await floor.do(s.start_recording(), s.fail_recording(), s.close("false_alarm"))  # type: ignore[arg-type]
     floor.open()
     await floor.sits("jiro")
     await arrival.catch_up(floor.windows["jiro"], after=None)

@@ -217,7 +217,7 @@ async def test_an_invitation_is_taken_back_and_an_agency_taken_out_but_never_the
 
 async def test_nothing_is_done_with_the_call_of_a_closed_incident(desk: Desk):
     await desk.hand_over()
-    await desk.happen(c.CloseIncident(disposition="handed_over"))  # type: ignore[arg-type]
+    await desk.happen(s.close("handed_over"))  # type: ignore[arg-type]
 
     orders: dict[str, dict[str, object]] = {
         "mode": {"leg": VEHICLE, "held": True, "muted": False},

@@ -46,7 +46,7 @@ async def _reads(journal: Journal, incident: IncidentId) -> list[PartsRead]:
 
 
 async def _close(journal: Journal, incident: IncidentId) -> None:
-    await journal.execute(incident, c.CloseIncident(disposition=Disposition.FALSE_ALARM), actor="operator:hanako")
+    await journal.execute(incident, s.close(Disposition.FALSE_ALARM), actor="operator:hanako")
 
 
 async def test_each_opening_is_written_down_with_what_it_is_for_and_a_refresh_is_none(desk, journal, incident):
@@ -149,7 +149,7 @@ async def test_what_is_owed_stands_in_the_queue_of_every_desk_closed_or_not_unti
     owed = ("review_within_a_day", "protected_person")
     for command in (s.disclose("d1", obligations=owed), s.acknowledge()):
         await journal.execute(incident, command, actor="operator:hanako")
-    closed = c.CloseIncident(disposition=Disposition.HANDED_OVER)
+    closed = s.close(Disposition.HANDED_OVER)
     await journal.execute(incident, closed, actor="operator:hanako")
 
     listed = await order(desk, "owed")

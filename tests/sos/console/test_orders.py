@@ -33,6 +33,8 @@ WHOLE: dict[str, dict[str, Any]] = {
     "crash": {"anew": True},
     "earlier": {},
     "tell_vehicle": {"action": "ack"},
+    "kind": {"kind": "breakdown"},
+    "decline": {"services": ["police"], "reason": "not_needed", "words": "nobody needs them"},
     "close": {"disposition": "false_alarm"},
     "reopen": {"reason": "they call again"},
     "disclose": {"agency": "jp-13-fire"},

@@ -14,7 +14,6 @@ from aiohttp import ClientSession
 from recording.tracks import Recorder
 from routing.categories import Category
 from sos.app import Service, running
-from sos.incident import commands as c
 from sos.incident.events import PartsRead
 from sos.incident.model import Disposition, IncidentId, TenantId
 from sos.media import opus
@@ -134,7 +133,7 @@ async def test_a_leg_that_is_not_there_and_a_closed_incident_are_refused(service
         async with session.get(f"/console/incidents/{incident}/replay/somebody's name") as answer:
             assert answer.status == 404
         assert await read(service, incident) == []
-        close = c.CloseIncident(disposition=Disposition.NO_HELP_NEEDED)
+        close = s.close(Disposition.NO_HELP_NEEDED)
         await service.journal.execute(incident, close, actor="operator:hanako")
         async with session.get(f"/console/incidents/{incident}/replay/{CAR}") as answer:
             assert answer.status == 409

@@ -8,7 +8,6 @@ from sos.clock import ManualClock, epoch_ms
 from sos.console.desks import Desks
 from sos.console.sessions import IDLE, LASTS, MOST, Session, Sessions
 from sos.errors import Forbidden
-from sos.incident import commands as c
 from sos.incident.model import DeskId, Disposition, IncidentId, LegId, OperatorId, Party, TenantId
 from sos.journal.desk_access import DeskAccess
 from sos.journal.journal import Journal
@@ -106,7 +105,7 @@ async def test_a_desk_that_is_ready_is_no_idle_one_and_its_log_in_ends_after_a_d
 async def test_nobody_is_logged_out_of_a_call_or_with_an_incident_in_hand(
     house: Process, journal: Journal, wall: ManualClock, leg: bool
 ):
-    session, close = house.sessions.begin(HANAKO), c.CloseIncident(disposition=Disposition.FALSE_ALARM)
+    session, close = house.sessions.begin(HANAKO), s.close(Disposition.FALSE_ALARM)
     incident = await _in_call(journal, leg=leg)
     await wall.advance(LASTS + IDLE)
     await house.sessions.look()

@@ -11,10 +11,10 @@ from aiohttp.test_utils import TestServer
 from routing.categories import Category
 from routing.position.geocode import Geocoder
 from sos.dispatch.addresses import FRESH, Addresses
-from sos.incident.commands import CloseIncident
 from sos.incident.events import PlaceDescribed
 from sos.incident.model import Disposition
 from sos.journal.sections import sections
+from tests.journeys import story as s
 
 FOUND = {"lat": "35.69", "lon": "139.70", "display_name": "架空一丁目, 東京都"}
 
@@ -87,7 +87,7 @@ async def test_a_geocoder_that_does_not_say_leaves_no_trace(answer, journal, clo
 
 async def test_an_old_or_closed_report_is_not_asked_about(journal, clock, arrive, stub):
     old, closed = await arrive(seed=1), await arrive(seed=2)
-    close = CloseIncident(disposition=Disposition.FALSE_ALARM)
+    close = s.close(Disposition.FALSE_ALARM)
     await journal.execute(closed, close, actor="operator:hanako")
     async with naming(journal, clock, stub) as addresses:
         await addresses.handle(await journal.store.stream(closed))

@@ -10,12 +10,12 @@ from routing.directory import Directory
 from sos.dispatch.adapters.cards import KEPT, CardEndpoint, Cards, Shelf
 from sos.dispatch.card import card_of, page, text
 from sos.errors import Forbidden, Unavailable
-from sos.incident.commands import CloseIncident
 from sos.incident.events import PartsRead
 from sos.incident.model import AgencyId, Disposition, IncidentId, Mode
 from sos.incident.report import CallBack, Crash, EmergencyReport, Fix, Location, Vehicle
 from sos.problems import problems_middleware
 from sos.vehicle.report import Car
+from tests.journeys import story as s
 
 NOW = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 INCIDENT = IncidentId("0197-incident")
@@ -122,7 +122,7 @@ async def test_a_closed_incident_has_no_card_any_more_and_memory_is_bounded(jour
     cards = Cards(journal, directory)
     incident = await arrive()
     await cards.handle(await journal.store.stream(incident))
-    close = CloseIncident(disposition=Disposition.FALSE_ALARM)
+    close = s.close(Disposition.FALSE_ALARM)
     await journal.execute(incident, close, actor="operator:hanako")
     await cards.handle((await journal.store.stream(incident))[-1:])
     assert cards.newest() == []
@@ -175,7 +175,7 @@ async def test_an_incident_that_was_closed_meanwhile_has_no_card_after_a_restart
     cards = Cards(journal, directory, shelf)
     await cards.restore()
     await cards.save()
-    await journal.execute(incident, CloseIncident(disposition=Disposition.FALSE_ALARM), actor="operator:hanako")
+    await journal.execute(incident, s.close(Disposition.FALSE_ALARM), actor="operator:hanako")
 
     again = Cards(journal, directory, shelf)
     await again.restore()

@@ -273,7 +273,7 @@ def test_rungs_only_ever_climb_and_are_numbered_without_a_gap(steps: list[float]
 
 def test_a_closed_incident_climbs_no_more():
     made = told(s.reject("d1", FIRE))
-    made.do(c.CloseIncident(disposition="abandoned"))
+    made.do(s.close("abandoned"))
 
     assert next_rung(made.incident, made.incident.disclosures[0], AGENCIES, TIMES, made.now, dials=True) is None
 

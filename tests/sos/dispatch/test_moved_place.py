@@ -37,6 +37,7 @@ from sos.incident.model import (
 from sos.incident.report import Location, StatedPlace, canonical
 from sos.journal.journal import Journal
 from sos.journal.sections import sections
+from tests.journeys import story as s
 
 TENANT = TenantId("acme")
 HANAKO = OperatorId("hanako")
@@ -305,7 +306,7 @@ async def test_a_closed_incident_corrects_nobody(journal: Journal, arrive: Any, 
         c.Acknowledge(disclosure=told.disclosure, agency=TOKYO_FIRE, level=Acknowledgement.TAKEN_OVER),
         actor="agency:x",
     )
-    await journal.execute(incident, c.CloseIncident(disposition=Disposition.HANDED_OVER), actor="operator:hanako")
+    await journal.execute(incident, s.close(Disposition.HANDED_OVER), actor="operator:hanako")
     await report(incident, YOKOHAMA, sequence=2)
 
     await Corrections(journal, disclosures).handle(await journal.store.stream(incident))

@@ -14,12 +14,13 @@ from sos.dispatch.adapters.portal import Links, Portal
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.endings import Lasting
 from sos.dispatch.replies import Replies
-from sos.incident.commands import Acknowledge, CloseIncident, ReopenIncident, StartDelivery
+from sos.incident.commands import Acknowledge, ReopenIncident, StartDelivery
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import PartsRead
 from sos.incident.model import Acknowledgement, AgencyId, Disclosure, DisclosureId, Disposition, IncidentId, OperatorId
 from sos.journal.journal import Journal
 from sos.problems import problems_middleware
+from tests.journeys import story as s
 from tests.ports import free_port
 
 FIRE, NEIGHBOUR, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-14-fire"), AgencyId("jp-13-police")
@@ -71,7 +72,7 @@ class Rig:
         await self.journal.execute(self.incident, taken, actor=f"agency:{agency}")
 
     async def close(self) -> None:
-        done = CloseIncident(disposition=Disposition.HANDED_OVER)
+        done = s.close(Disposition.HANDED_OVER)
         await self.journal.execute(self.incident, done, actor="operator:hanako")
 
     async def pass_time(self, time: timedelta) -> None:

@@ -11,7 +11,6 @@ from routing.services import Recipient
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.policy import Policy
 from sos.errors import Refused
-from sos.incident import commands as c
 from sos.incident.events import RequestAnswered
 from sos.incident.model import Disposition, OperatorId, RequestId, TenantId
 from tests.journeys import story as s
@@ -104,14 +103,14 @@ async def test_police_who_ask_by_word_of_mouth_are_logged_and_given_nothing(jour
     await _do(journal, incident, oral)
     live = await disclosures.requests.answer(incident, Q, operator=HANAKO)
     assert {each.obligation for each in (await journal.state(incident)).owed} == {"supervisor_within_a_minute"}
-    await _do(journal, incident, c.CloseIncident(disposition=Disposition.FALSE_ALARM))
+    await _do(journal, incident, s.close(Disposition.FALSE_ALARM))
     over = await disclosures.requests.answer(incident, Q, operator=HANAKO)
 
     assert [(each.outcome, each.rule) for each in (live, over)] == [("refer", "JP-09-L"), ("deny", "JP-09")]
 
 
 async def test_a_court_gets_medical_data_after_the_closing_and_by_two_people(journal, disclosures, incident):
-    await _do(journal, incident, c.CloseIncident(disposition=Disposition.FALSE_ALARM))
+    await _do(journal, incident, s.close(Disposition.FALSE_ALARM))
     court = s.ask(recipient=Recipient.CRT, path=Path.COURT_ORDER, scope=(Category.MED,))
     await _do(journal, incident, court, s.check(Fact.DOCUMENT_ON_FILE), s.approve("hanako"))
     with pytest.raises(Refused, match="two people"):

@@ -15,6 +15,7 @@ from tests.journeys import story as s
 from tests.journeys.story import Story
 
 REFUSED, NOTHING = "refused", "nothing"
+DECLINED = "TellingDeclined IncidentClosed"
 AT_DESKS = (State.RINGING, State.CLOSED)
 """Where the deadline that is tried is one of the search for people, or none."""
 
@@ -28,7 +29,7 @@ def standing_in(state: State) -> Story:
         State.IN_CALL: (s.take(),),
         State.HANDING_OVER: (s.disclose(),),
         State.HANDED_OVER: (s.acknowledge(),),
-        State.CLOSED: (c.CloseIncident(disposition=Disposition.HANDED_OVER),),
+        State.CLOSED: (s.close(Disposition.HANDED_OVER),),
         State.REOPENED: (c.ReopenIncident(reason="called_again"),),
     }
     for reached, commands in steps.items():
@@ -63,6 +64,8 @@ ORDERS: dict[str, c.Command | Callable[[State], c.Command]] = {
     "notice a move": s.notice_move(),
     "settle no move": s.settle_move(),
     "state a place": s.state_place(),
+    "state the kind": s.state_kind(),
+    "tell nobody of it": s.decline(),
     "recognise": s.recognise("sold"),
     "judge before anybody was asked": s.judge(),
     "describe the place": s.describe(),
@@ -169,10 +172,11 @@ ORDERS: dict[str, c.Command | Callable[[State], c.Command]] = {
     "destroy alone": s.destroy(Category.LOC, approved=("operator:hanako", "operator:hanako")),
     "destroy early": s.destroy(Category.LOC, due_at=s.START + timedelta(days=9)),
     "destroy nothing": s.destroy(),
-    "close handed over": c.CloseIncident(disposition=Disposition.HANDED_OVER),
-    "close false alarm": c.CloseIncident(disposition=Disposition.FALSE_ALARM),
-    "close test": c.CloseIncident(disposition=Disposition.TEST),
-    "close drill": c.CloseIncident(disposition=Disposition.DRILL),
+    "close handed over": s.close(Disposition.HANDED_OVER),
+    "close false alarm": s.close(Disposition.FALSE_ALARM),
+    "close and say nothing of who was not told": c.CloseIncident(disposition=Disposition.FALSE_ALARM),
+    "close test": s.close(Disposition.TEST),
+    "close drill": s.close(Disposition.DRILL),
     "reopen": c.ReopenIncident(reason="called_again"),
     "deadline": lambda state: c.PassDeadline(name="ring_all" if state in AT_DESKS else DEADLINES[state][0].name),
     "unknown deadline": c.PassDeadline(name="lunch"),
@@ -202,6 +206,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     "notice a move": (*("MoveNoticed",) * 5, NOTHING, "MoveNoticed"),
     "settle no move": (REFUSED, REFUSED, NOTHING, NOTHING, NOTHING, NOTHING, REFUSED),
     "state a place": (REFUSED, REFUSED, *("PlaceStated",) * 4, REFUSED),
+    "state the kind": (REFUSED, REFUSED, *("KindStated",) * 3, REFUSED, REFUSED),
+    "tell nobody of it": (REFUSED, REFUSED, *("TellingDeclined",) * 3, REFUSED, REFUSED),
     "recognise": ("VehicleRecognised",) * 7,
     "judge before anybody was asked": (REFUSED,) * 7,
     "describe the place": ("PlaceDescribed",) * 7,
@@ -336,8 +342,17 @@ TABLE: dict[str, tuple[str, ...]] = {
     "destroy alone": (REFUSED,) * 7,
     "destroy early": (REFUSED,) * 7,
     "destroy nothing": (*(REFUSED,) * 5, NOTHING, REFUSED),
-    "close handed over": (REFUSED, REFUSED, REFUSED, REFUSED, "IncidentClosed", NOTHING, REFUSED),
-    "close false alarm": (REFUSED, REFUSED, "IncidentClosed", REFUSED, "IncidentClosed", NOTHING, REFUSED),
+    "close handed over": (REFUSED, REFUSED, REFUSED, REFUSED, DECLINED, NOTHING, REFUSED),
+    "close false alarm": (
+        REFUSED,
+        REFUSED,
+        DECLINED,
+        REFUSED,
+        DECLINED,
+        NOTHING,
+        REFUSED,
+    ),
+    "close and say nothing of who was not told": (*(REFUSED,) * 5, NOTHING, REFUSED),
     "close test": (REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, NOTHING, REFUSED),
     "close drill": (REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, NOTHING, REFUSED),
     "reopen": (REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, "IncidentReopened", REFUSED),

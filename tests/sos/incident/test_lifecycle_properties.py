@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.law.codes import Fact, Path
+from routing.services import Service
 from sos.errors import Refused
 from sos.incident import alarms, attendance
 from sos.incident import commands as c
@@ -77,6 +79,8 @@ def any_command(pick: random.Random) -> c.Command:
             s.notice_move(),
             s.settle_move(adopted=pick.choice((True, False))),
             s.state_place(),
+            s.state_kind(pick.choice(tuple(EmergencyKind))),
+            s.decline(pick.choice((Service.FIRE, Service.POLICE))),
             s.recognise("sold", profiling=pick.random() < 0.8),
             s.recognise(),
             s.judge(pick.randrange(1, 200)),

@@ -85,7 +85,7 @@ def test_what_is_chased_is_owed_falls_due_and_is_met_by_a_person(code: Obligatio
 def test_what_is_owed_outlives_the_closing_and_is_alarmed_about_again_and_again():
     made = told("review_within_a_day")
     made.do(s.acknowledge())
-    made.do(c.CloseIncident(disposition=Disposition.HANDED_OVER))
+    made.do(s.close(Disposition.HANDED_OVER))
     name = "owed:review_within_a_day:d1"
 
     late = []
@@ -170,7 +170,7 @@ def test_a_question_to_a_supervisor_is_late_after_a_minute_and_until_it_is_answe
 
     assert owed(made) == set()
     made.do(s.refer("r2"))
-    made.do(c.CloseIncident(disposition=Disposition.NO_HELP_NEEDED))
+    made.do(s.close(Disposition.NO_HELP_NEEDED))
     assert owed(made) == set()
 
 

@@ -133,7 +133,7 @@ def test_an_answer_that_permits_is_the_last_and_one_that_does_not_is_not():
 
 def test_a_request_may_come_and_be_answered_after_the_closing():
     made = Story()
-    for command in (s.open_incident(), s.take(), c.CloseIncident(disposition=Disposition.NO_HELP_NEEDED), s.ask()):
+    for command in (s.open_incident(), s.take(), s.close(Disposition.NO_HELP_NEEDED), s.ask()):
         made.do(command, after_s=1)
     for command in (s.check(), s.approve("hanako"), s.approve("jiro", supervises=True)):
         made.do(command, after_s=1)

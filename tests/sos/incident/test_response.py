@@ -172,7 +172,7 @@ def test_a_clock_that_has_run_out_cannot_be_made_longer():
 
 def test_a_closed_incident_waits_for_no_answer_and_a_reopened_one_begins_anew():
     told = spoken_to()
-    told.do(c.CloseIncident(disposition=Disposition.FALSE_ALARM), after_s=5)
+    told.do(s.close(Disposition.FALSE_ALARM), after_s=5)
     assert due(told) == {}
 
     told.do(c.ReopenIncident(reason="called_again"), after_s=5)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sos.errors import Malformed, Unavailable
 from sos.formats import msd
 from sos.incident import commands as c
-from sos.incident.model import Mode, State, TenantId, Trigger
+from sos.incident.model import Disposition, Mode, State, TenantId, Trigger
 from sos.incident.report import Vehicle
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.receipts import Receipts
@@ -21,6 +21,7 @@ from sos.intake.simulated import MemoryReception
 from sos.intake.tenants import Tenant
 from sos.intake.voice import CallsWithoutData
 from sos.problems import UnsupportedMedia
+from tests.journeys import story as s
 
 WIRE = Path(__file__).resolve().parents[2] / "wire"
 CRASH = json.loads((WIRE / "crash.json").read_bytes())
@@ -196,7 +197,7 @@ async def test_a_closed_incident_takes_no_further_report_and_the_report_rings_an
     first = await house.take(event())
     for order in (
         c.TakeIncident(operator="hanako", desk="d"),
-        c.CloseIncident(disposition="no_help_needed"),
+        s.close(Disposition.NO_HELP_NEEDED),
     ):
         await house.reception.execute(first.incident, order, actor="operator:hanako")
 

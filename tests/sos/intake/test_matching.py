@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sos.clock import ManualClock
-from sos.incident.commands import CloseIncident, ConfirmMatch, TakeIncident, UndoMatch
+from sos.incident.commands import ConfirmMatch, TakeIncident, UndoMatch
 from sos.incident.model import Disposition, IncidentId, Mode, Relation, Standing, State, TenantId, Trigger
 from sos.incident.report import CallBack, Crash, EmergencyReport, Location, Vehicle
 from sos.intake import cloudevents
@@ -22,6 +22,7 @@ from sos.intake.tenants import Tenant
 from sos.intake.voice import CallsWithoutData
 from sos.journal.journal import Journal
 from sos.journal.store import Store
+from tests.journeys import story as s
 
 NOW = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 ACME = Tenant(id=TenantId("acme"), domain="acme.example")
@@ -180,7 +181,7 @@ async def test_a_closed_incident_is_proposed_to_nobody(house: House) -> None:
     one = await house.crash("1")
     take = TakeIncident(operator="hanako", desk="d")
     await house.journal.execute(one, take, actor="operator:hanako")
-    await house.journal.execute(one, CloseIncident(disposition=Disposition.FALSE_ALARM), actor="operator:hanako")
+    await house.journal.execute(one, s.close(Disposition.FALSE_ALARM), actor="operator:hanako")
     await house.settle()
 
     other = await house.crash("2")

@@ -53,7 +53,7 @@ async def _an_incident_full_of_words(journal: Journal) -> IncidentId:
         s.disclose(),
         s.ask_back(text=MARK),
         s.acknowledge(),
-        c.CloseIncident(disposition=Disposition.HANDED_OVER),
+        s.close(Disposition.HANDED_OVER),
         c.ReopenIncident(reason=MARK),
     )
     for command in said:
@@ -173,10 +173,10 @@ _CODES = """
 about again agencies agency alarm answer approved area by cars categories certificate channel checks classes clause
 clauses coaching coefficients consent copy country crash_id datasets desk desks digest disclosure disposal disposed
 document entitlement export facts findings flags format forms ground grounds hold holder how incident joined judged_by
-keks keys law_version leg line listed manifest_digest mass_event maybe necessity notice number obligation obligations
-operator opt_out_clause other outcome pack path place prefecture proposed purpose reader reason reasons receipt record
-recording referral report_digest request retention rule rules rung source statements subject supersedes supervisor
-supervisors taken_from to told tried urgent version voice while_called who without
+keks keys kind_because law_version leg line listed manifest_digest mass_event maybe necessity notice number obligation
+obligations operator opt_out_clause other outcome pack path place prefecture proposed purpose reader reason reasons
+receipt record recording referral report_digest request retention rule rules rung source statements subject supersedes
+supervisor supervisors taken_from to told tried urgent version voice while_called who without
 """
 CODES = frozenset(_CODES.split())
 """Every field of an event that can hold text: ids, codes, digests, names of files and rules; nobody types into one.

@@ -20,6 +20,7 @@ from sos.registry.emergency import EmergencyCopies
 from sos.registry.orders import ChangeProfile, RecordConsent
 from sos.registry.recogniser import Recogniser
 from sos.registry.registry import Registry
+from tests.journeys import story as s
 from tests.sos.registry.conftest import DEMO, VIN, by
 
 MEDICAL, FAMILY = "架空の持病、ペニシリン禁", "架空 花子 +81300005678"
@@ -174,7 +175,7 @@ async def test_a_closed_incident_takes_nothing_in(journal: Journal, come: Come, 
     incident = await come(copy=False)
     take = c.TakeIncident(operator=OperatorId("hanako"), desk=DeskId("d"))
     await journal.execute(incident, take, actor="system:test")
-    await journal.execute(incident, c.CloseIncident(disposition=Disposition.FALSE_ALARM), actor="system:test")
+    await journal.execute(incident, s.close(Disposition.FALSE_ALARM), actor="system:test")
 
     await copies.handle(await journal.store.stream(incident))
 

@@ -10,7 +10,6 @@ from routing.categories import Category
 from routing.severity import DEFAULT, Facts, Impact, Level, model
 from sos.clock import ManualClock
 from sos.errors import Refused, Unavailable
-from sos.incident import commands as c
 from sos.incident.commands import FileReport, JudgeSeverity, OpenIncident
 from sos.incident.events import RegistryRead, SeverityJudged, VehicleRecognised
 from sos.incident.model import Disposition, Incident, IncidentId, Mode, TenantId, Trigger
@@ -325,7 +324,7 @@ async def test_an_incident_that_is_long_closed_is_left_as_it_is(report: Report, 
     await car()
     incident = await report()
     await journal.execute(incident, s.take(), actor="operator:hanako")
-    await journal.execute(incident, c.CloseIncident(disposition=Disposition.FALSE_ALARM), actor="operator:hanako")
+    await journal.execute(incident, s.close(Disposition.FALSE_ALARM), actor="operator:hanako")
     before = await journal.store.stream(incident)
     vehicle = await registry.find((VIN,), tenant=DEMO)
     await registry.change_vehicle(vehicle, Suspend(reason=Suspension.UNPAID, document="d-1"), by=by())

@@ -45,6 +45,7 @@ from sos.incident.model import (
     Party,
     RecordingId,
     Rung,
+    Trigger,
 )
 from tests.journeys import story as s
 
@@ -98,7 +99,7 @@ def samples() -> Mapping[str, bytes]:
         c.NoteCopyDeleted(recording=RecordingId("rec-1"), copy="RE0"),
         s.start_recording("rec-2"),
         s.fail_recording("rec-2"),
-        c.CloseIncident(disposition=Disposition.HANDED_OVER),
+        s.close(Disposition.HANDED_OVER),
         c.ReopenIncident(reason="called_again"),
         s.export(),
         s.take("jiro"),
@@ -144,6 +145,9 @@ def samples() -> Mapping[str, bytes]:
     moved = s.Story(0x12)
     for command in (s.open_incident(), s.take(), s.notice_move(), s.settle_move(), s.state_place()):
         moved.do(command, actor="operator:hanako", after_s=20)
+    kind = s.Story(0x1A)
+    for command in (s.open_incident(trigger=Trigger.MANUAL), s.plan(), s.take(), s.state_kind(), s.decline()):
+        kind.do(command, actor="operator:hanako", after_s=3)
     helped = s.Story(0x13, alarms=False)
     owed = ("necessity", "review_within_a_day")
     for command in (
@@ -191,7 +195,7 @@ def samples() -> Mapping[str, bytes]:
     told.recorded += kept.recorded[1:]
     told.recorded += alarmed.recorded[1:] + passed_on.recorded[1:]
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
-    told.recorded += helped.recorded[1:] + linked.recorded[1:]
+    told.recorded += helped.recorded[1:] + linked.recorded[1:] + kind.recorded[1:]
     told.recorded += _of_the_registry(told) + _of_mass_events(told) + _of_the_house(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}

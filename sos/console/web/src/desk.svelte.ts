@@ -14,9 +14,11 @@ import type {
   Category,
   AnswerAction,
   CrashView,
+  DeclineReason,
   Disposition,
   Due,
   EarlierCalls,
+  EmergencyKind,
   EventFrame,
   Fact,
   FromServer,
@@ -49,6 +51,7 @@ export type Phase = "checking" | "login" | "start" | "work";
 export type Dialog =
   | { of: "forward"; agency: string; update?: boolean }
   | { of: "close" }
+  | { of: "decline" }
   | { of: "reopen" }
   | { of: "open" }
   | { of: "owed" }
@@ -330,6 +333,19 @@ class Desk {
     await this.#ask({ do: "move", incident: this.selected, adopted });
   }
 
+  /** What has happened, as heard or asked. */
+  async stateKind(kind: EmergencyKind): Promise<void> {
+    if (this.selected === null) return;
+    if ((await this.#ask({ do: "kind", incident: this.selected, kind })) !== null) this.said = word("kind", kind);
+  }
+
+  /** Decide that services of the plan are not told. */
+  async decline(services: readonly Service[], reason: DeclineReason, words: string): Promise<void> {
+    if (this.selected === null) return;
+    this.dialog = null;
+    await this.#ask({ do: "decline", incident: this.selected, services, reason, words: words.trim() });
+  }
+
   /** Where it is in the caller's words, or at coordinates typed like them. */
   async statePlace(words: string): Promise<boolean> {
     const text = words.trim();
@@ -425,11 +441,11 @@ class Desk {
     if (this.selected !== null && this.mine) void this.#ask({ do: "assist", incident: this.selected });
   }
 
-  async close(disposition: Disposition): Promise<void> {
+  async close(disposition: Disposition, untold: DeclineReason | null = null, words = ""): Promise<void> {
     if (this.selected === null) return;
     this.dialog = null;
     this.#voice.closing(true); // the service hangs up first: that is no reason to call again
-    const closed = await this.#ask({ do: "close", incident: this.selected, disposition });
+    const closed = await this.#ask({ do: "close", incident: this.selected, disposition, untold, words: words.trim() });
     if (closed === null) this.#voice.closing(false);
   }
 

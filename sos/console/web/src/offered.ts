@@ -1,6 +1,6 @@
 /** What the page offers an operator to choose from: less than the service understands, in the order in which it is shown. */
 
-import type { AlarmKind, Category, Fact, MedicalSource, Purpose, TakeoverReason } from "./protocol";
+import type { AlarmKind, Category, DeclineReason, EmergencyKind, Fact, MedicalSource, Purpose, TakeoverReason } from "./protocol";
 
 /** What an operator takes as the reason; the law knows more, each with a workflow of its own. */
 export const PATHS = ["life_protection", "agreed", "refused", "third_party"] as const;
@@ -61,3 +61,26 @@ export const PURPOSES = ["review", "request", "person", "fault"] as const satisf
 export const NOTE_CATEGORIES = ["OBS", "PER", "TEL", "FAM", "VEH", "LOC", "SEV", "OWN"] as const satisfies readonly Category[];
 export type NoteCategory = (typeof NOTE_CATEGORIES)[number];
 export const MEDICAL_SOURCES = ["person", "family", "bystander", "medical_staff"] as const satisfies readonly MedicalSource[];
+
+/** What a person can say that has happened, in the order of their keys; that nobody knows is no answer. */
+export const KINDS = [
+  "crash",
+  "illness",
+  "fire",
+  "crime",
+  "breakdown",
+  "disaster",
+  "other",
+] as const satisfies readonly EmergencyKind[];
+
+/** Why somebody whom the plan names is not told (`sos/incident/model.py`). */
+export const DECLINES = [
+  "not_needed",
+  "false_alarm",
+  "already_there",
+  "declined",
+  "duplicate",
+  "nobody_to_help",
+  "law",
+  "other",
+] as const satisfies readonly DeclineReason[];

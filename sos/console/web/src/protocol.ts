@@ -70,6 +70,14 @@ export interface Incident {
   state: State;
   mode: Mode;
   trigger: Trigger;
+  /** What has happened, as far as anybody has said: the last of `kinds`. */
+  kind: EmergencyKind;
+  /** All that it was taken for, the one in force last. */
+  kinds: readonly KindSaid[];
+  /**
+   * What the vehicle says against a person, where that needs more help: planned for as well until a person settles it.
+   */
+  kind_against: EmergencyKind | null;
   opened_at: string | null;
   /** When `state` was entered: the deadlines of a state count from here. */
   changed_at: string | null;
@@ -104,6 +112,10 @@ export interface Incident {
   /** ISO 3166-2 code such as `JP-13`; null while unknown. */
   prefecture: string | null;
   agencies: readonly string[];
+  /** Who is needed by the plan in force. */
+  services: readonly Service[];
+  /** Whom of these the operator has decided not to tell, as things stand. */
+  declined: readonly Service[];
   disclosures: readonly Disclosure[];
   consent: ConsentGiven | null;
   referrals: readonly Referral[];
@@ -140,6 +152,21 @@ export type State = "received" | "ringing" | "in_call" | "handing_over" | "hande
 export type Mode = "live" | "test" | "drill";
 
 export type Trigger = "automatic" | "manual" | "unknown";
+
+export type EmergencyKind = "unknown" | "crash" | "illness" | "fire" | "crime" | "breakdown" | "disaster" | "other";
+
+/** What kind of emergency it was taken for, by whom, and why. */
+export interface KindSaid {
+  kind: EmergencyKind;
+  source: KindSource;
+  /** `trigger`, `said`, `service`, `crash_data`, `fire_sensor`; `asked` of a person. */
+  because: string;
+  /** Number of the event that said so. */
+  at_n: number;
+}
+
+/** Who says what kind of emergency it is. */
+export type KindSource = "vehicle" | "deduced" | "operator";
 
 /** The operator has offered the incident to a colleague, who has not answered yet. */
 export interface Handover {
@@ -259,6 +286,8 @@ export interface Disclosure {
   elsewhere: boolean;
   /** With which other incidents its brief says that this is one crash. */
   joined: readonly string[];
+  /** The agency was told of another kind of emergency, and has not been told of the one that holds now. */
+  otherwise: boolean;
 }
 
 /** How far a disclosure got. Only the last two stop the ladder: a 2xx answer is not a human being. */
@@ -640,6 +669,9 @@ export interface Beat {
 /** What somebody of ours opens an incident for. */
 export type Purpose = "offered" | "emergency_handling" | "supervision" | "review" | "request" | "person" | "fault";
 
+/** Why somebody whom the plan names is not told. */
+export type DeclineReason = "not_needed" | "false_alarm" | "already_there" | "declined" | "duplicate" | "nobody_to_help" | "law" | "other";
+
 /** What the one who asks takes as the reason. Each is a workflow of its own: rows of one never serve another. */
 export type Path = "agreed" | "life_protection" | "third_party" | "mass_event" | "refused" | "public_task" | "property" | "inquiry" | "court_order" | "oral_request" | "family_enquiry" | "hazard_removal" | "commercial" | "carrier_request" | "emergency_use" | "acquire_medical" | "transfer";
 
@@ -812,8 +844,9 @@ export type Order =
   | { do: "note"; incident: string; category?: Category; text: string }
   | { do: "move"; incident: string; adopted: boolean }
   | { do: "place"; incident: string; text?: string; latitude?: number | null; longitude?: number | null }
+  | { do: "kind"; incident: string; kind: EmergencyKind }
   | { do: "tell_vehicle"; incident: string; action: AnswerAction; text?: string }
-  | { do: "close"; incident: string; disposition: Disposition }
+  | { do: "close"; incident: string; disposition: Disposition; untold?: DeclineReason | null; words?: string }
   | { do: "reopen"; incident: string; reason: string }
   | { do: "match"; incident: string; other: string; relation: Relation; approved: boolean }
   | { do: "link"; incident: string; other: string; share: Share }
@@ -821,6 +854,7 @@ export type Order =
   | { do: "crash"; incident: string; anew: boolean }
   | { do: "earlier"; incident: string }
   | { do: "disclose"; incident: string; agency: string; path?: Path | null; necessity?: string; consent?: string; facts?: readonly Fact[]; reason?: string; update?: boolean; confirmed?: boolean }
+  | { do: "decline"; incident: string; services: readonly Service[]; reason: DeclineReason; words: string }
   | { do: "consent"; incident: string; answer: ConsentAnswer; categories?: readonly Category[]; agency?: string | null }
   | { do: "approve"; incident: string; referral: string; approved: boolean; facts?: readonly Fact[]; reason?: string }
   | { do: "agency_said"; incident: string; disclosure: string; said: string; text?: string }
@@ -858,7 +892,8 @@ export type Order =
 /** The fields of each kind of event; those at their default are not sent. */
 export interface Events {
   IncidentOpened: { mode: Mode; trigger: Trigger; format: string; report_digest: string; report_bytes: number; readable: boolean; findings?: readonly string[]; channel?: string };
-  ReportFiled: { sequence: number; located: boolean; findings?: readonly string[]; report_digest?: string; urgent?: readonly string[] };
+  ReportFiled: { sequence: number; located: boolean; findings?: readonly string[]; report_digest?: string; urgent?: readonly string[]; kind?: EmergencyKind; kind_because?: string };
+  KindStated: { kind: EmergencyKind };
   ReportJoined: { reason: string; format: string; report_digest: string; report_bytes: number; readable: boolean; findings?: readonly string[]; trigger?: Trigger };
   CancelReceived: { reason: string; format: string; report_digest: string; report_bytes: number };
   MatchProposed: { other: string; relation: Relation; reasons: readonly string[]; distance_m?: number; apart_s?: number };
@@ -870,7 +905,7 @@ export interface Events {
   ReceiptIssued: { passed: boolean; checks: readonly (readonly [string, boolean])[] };
   AnswerGiven: { answer: string; action: AnswerAction };
   AnswerDelivered: { answer: string; channel: string };
-  PlanMade: { prefecture: string | null; services: readonly Service[]; agencies: readonly string[]; reasons: readonly string[]; flags: readonly string[]; border_m?: number; datasets?: readonly string[]; source?: string; moved_m?: number };
+  PlanMade: { prefecture: string | null; services: readonly Service[]; agencies: readonly string[]; reasons: readonly string[]; flags: readonly string[]; border_m?: number; datasets?: readonly string[]; source?: string; moved_m?: number; kind?: EmergencyKind; same_place?: boolean };
   MoveNoticed: { distance_m: number };
   MoveSettled: { adopted: boolean };
   PlaceStated: { how: string; located: boolean };
@@ -912,6 +947,7 @@ export interface Events {
   TellingWithheld: { reason: string; agency?: string; rule?: string; outcome?: string };
   PlacedInMassEvent: { mass_event?: string; place?: string };
   TellingHeld: { agency: string };
+  TellingDeclined: { operator: string; services: readonly Service[]; reason: DeclineReason };
   SearchLimited: { nobody_after_ms: number };
   ResponseHeard: { operator: string; how: ResponseHow };
   ResponseAwaited: { operator: string; seconds: number; reason: WaitReason };

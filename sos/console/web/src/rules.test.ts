@@ -44,6 +44,7 @@ const disclosure = (changes: Partial<Disclosure> = {}): Disclosure => ({
   unattended: false,
   elsewhere: false,
   joined: [],
+  otherwise: false,
   status: null,
   ...changes,
 });

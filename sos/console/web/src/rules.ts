@@ -217,6 +217,7 @@ export type Barrier =
   | "barred.agency_pending"
   | "barred.test_only"
   | "barred.drill_only"
+  | "barred.untold"
   | "barred.nothing_agreed"
   | "barred.no_reason";
 

@@ -15,9 +15,11 @@ import {
   type ConsentGiven,
   type Disclosure,
   type Disposition,
+  type EmergencyKind,
   type Happened,
   type Hold,
   type Incident,
+  type KindSource,
   type Leg,
   type Linked,
   type Match,
@@ -61,6 +63,9 @@ export function fresh(id: string, tenant: string): Incident {
     state: "received",
     mode: "live",
     trigger: "unknown",
+    kind: "unknown",
+    kinds: [],
+    kind_against: null,
     opened_at: null,
     changed_at: null,
     offers: 0,
@@ -76,6 +81,8 @@ export function fresh(id: string, tenant: string): Incident {
     located: null,
     prefecture: null,
     agencies: [],
+    services: [],
+    declined: [],
     disclosures: [],
     consent: null,
     referrals: [],
@@ -240,12 +247,14 @@ export const HEAD_START: ReadonlyMap<string, number> = new Map([
 const urgent = (found: readonly string[]): readonly string[] => [...HEAD_START.keys()].filter((one) => found.includes(one));
 
 const EFFECTS: Readonly<Record<string, Effect>> = {
-  IncidentOpened: (_, data) => ({
+  IncidentOpened: (incident, data) => ({
     mode: data["mode"] as Mode,
     trigger: data["trigger"] as Trigger,
     flags: flagged([], data),
+    ...triggered(incident, data),
   }),
   ReportFiled: (incident, data) => ({
+    ...kindHeard(incident, (data["kind"] as EmergencyKind | undefined) ?? "unknown", (data["kind_because"] as string | undefined) ?? ""),
     urgent: urgent([...incident.urgent, ...texts(data, "urgent")]),
     located: (data["located"] as boolean) || incident.located === true,
     flags: doubted(codesOf(data).includes("not_filed") ? flagged(incident.flags, { readable: false }) : incident.flags, data),
@@ -253,6 +262,11 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   ReportJoined: (incident, data) => ({
     flags: flagged(incident.flags, data),
     trigger: data["trigger"] === "automatic" ? "automatic" : incident.trigger,
+    ...triggered(incident, data),
+  }),
+  KindStated: (incident, data) => kindTaken(incident, data["kind"] as EmergencyKind, "operator", "asked"),
+  TellingDeclined: (incident, data) => ({
+    declined: [...new Set([...incident.declined, ...(texts(data, "services") as readonly Service[])])],
   }),
   CancelReceived: (incident, data) => ({
     cancelled: text(data, "reason"),
@@ -299,8 +313,9 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     planned: true,
     prefecture: (data["prefecture"] as string | null | undefined) ?? null,
     agencies: texts(data, "agencies"),
+    services: texts(data, "services") as readonly Service[],
     ...flagsOfPlan(incident, texts(data, "flags")),
-    ...moved(incident, (data["source"] as string | undefined) ?? "vehicle", data["moved_m"] as number | null | undefined),
+    ...(data["same_place"] === true ? {} : moved(incident, (data["source"] as string | undefined) ?? "vehicle", data["moved_m"] as number | null | undefined)),
   }),
   MoveNoticed: (_, data) => ({ move: { distance_m: data["distance_m"] as number, in_force: false } }),
   MoveSettled: () => ({ move: null }),
@@ -415,6 +430,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
         unattended: data["unattended"] === true,
         elsewhere: false,
         joined: texts(data, "joined"),
+        otherwise: false,
         status: incident.disclosures.find((known) => known.disclosure === data["supersedes"])?.status ?? null,
       },
     ],
@@ -478,11 +494,55 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     const before = incident.destroyed.filter(([category]) => !gone.includes(category));
     return { destroyed: [...before, ...gone.map((category) => [category, incident.version + 1] as const)] };
   },
-  IncidentReopened: () => ({ disposition: null, operator: null, offers: 0, desks: [] }),
+  IncidentReopened: () => ({ disposition: null, operator: null, offers: 0, desks: [], declined: [] }),
 };
 
 /** What an event changes besides the state.  Kinds that are not here change nothing else. */
 export const KINDS_WITH_EFFECT = Object.keys(EFFECTS);
+
+/** Who is needed for each kind of emergency (`routing/kinds.py`). */
+export const NEEDED: Readonly<Record<EmergencyKind, readonly Service[]>> = {
+  unknown: ["fire", "police"],
+  crash: ["fire", "police"],
+  illness: ["fire"],
+  fire: ["fire", "police"],
+  crime: ["police"],
+  breakdown: [],
+  disaster: ["fire", "police"],
+  other: ["fire", "police"],
+};
+
+/** Whether `kind` needs somebody whom `than` does not, or says something where nothing was known. */
+const louder = (kind: EmergencyKind, than: EmergencyKind): boolean =>
+  than === "unknown" ? kind !== "unknown" : NEEDED[kind].some((service) => !NEEDED[than].includes(service));
+
+const triggered = (incident: Incident, data: Data): Partial<Incident> =>
+  data["trigger"] === "automatic" ? kindHeard(incident, "crash", "trigger") : {};
+
+/** What a vehicle's word changes of the kind of emergency (`sos/incident/emergency.py`). */
+function kindHeard(incident: Incident, kind: EmergencyKind, because: string): Partial<Incident> {
+  if (!louder(kind, incident.kind)) return {};
+  const { kind_against: against } = incident;
+  if (incident.kinds.at(-1)?.source === "operator")
+    return against === null || louder(kind, against) ? { kind_against: kind } : {};
+  return kindTaken(incident, kind, ["trigger", "said", "service"].includes(because) ? "vehicle" : "deduced", because);
+}
+
+function kindTaken(incident: Incident, kind: EmergencyKind, source: KindSource, because: string): Partial<Incident> {
+  const said = { kind, source, because, at_n: incident.version + 1 };
+  const taken = { kind, kinds: [...incident.kinds, said], kind_against: null };
+  if (kind === incident.kind) return taken;
+  const otherwise = (told: Disclosure): Disclosure =>
+    told.superseded || told.rejected !== null ? told : { ...told, otherwise: true };
+  return { ...taken, declined: [], disclosures: incident.disclosures.map(otherwise) };
+}
+
+/** Services of the plan of which nobody was told and nobody has said why not (`sos/incident/declining.py`). */
+export function undecided(incident: Incident): readonly Service[] {
+  if (incident.mode === "test") return [];
+  const told = new Set(incident.disclosures.map((one) => one.service));
+  return incident.services.filter((one) => !told.has(one) && !incident.declined.includes(one));
+}
 
 /** All that the plan before had raised goes with it. */
 function flagsOfPlan(incident: Incident, found: readonly string[]): Partial<Incident> {

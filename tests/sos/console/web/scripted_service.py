@@ -27,6 +27,7 @@ from sos.incident.lifecycle import decide, evolve
 from sos.incident.model import (
     Acknowledgement,
     ConsentAnswer,
+    DeclineReason,
     Disposition,
     Incident,
     Mode,
@@ -317,7 +318,11 @@ class ScriptedService:
                 heard = c.AcknowledgeAlarm(alarm=order["alarm"], operator="op1", supervisor=self.supervisor)
                 await self.decide(incident, heard, actor=me)
             case "close":
-                closed = c.CloseIncident(disposition=Disposition(order["disposition"]))
+                closed = c.CloseIncident(
+                    disposition=Disposition(order["disposition"]),
+                    untold=DeclineReason(order["untold"]) if order["untold"] else None,
+                    words=order["words"],
+                )
                 await self._hang_up_all(incident, closed)
                 await self.decide(incident, closed, actor=me)
             case "reopen":

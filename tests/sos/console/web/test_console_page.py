@@ -53,6 +53,12 @@ async def violations(page: Page) -> list[str]:
     return [str(each) for each in found]
 
 
+async def say_why_not(page: Page) -> None:
+    """Why whoever the plan names and nobody has told is not told, in the dialog that closes."""
+    await page.select_option(at("untold-reason"), "not_needed")
+    await page.fill(at("untold-words"), "invented: nobody needs them")
+
+
 async def test_a_crash_is_answered_told_and_closed_with_the_keyboard_alone(
     page: Page, service: ScriptedService, until: Until
 ) -> None:
@@ -83,6 +89,7 @@ async def test_a_crash_is_answered_told_and_closed_with_the_keyboard_alone(
     await page.wait_for_selector(f'{level}[data-level="taken_over"]')
     await page.keyboard.press("Shift+F4")
     await page.wait_for_selector(at("close-dialog"))
+    await say_why_not(page)
     await page.keyboard.press("Enter")
     await until(lambda: service.incidents[incident].state is State.CLOSED)
 
@@ -301,6 +308,7 @@ async def test_the_call_is_not_offered_again_while_its_recording_is_being_sealed
 
     await page.keyboard.press("Shift+F4")
     await page.select_option(at("disposition"), "false_alarm")
+    await say_why_not(page)
     await page.keyboard.press("Enter")
     await until(lambda: service.incidents[incident].state is State.CLOSED)
     await page.wait_for_selector(f'{at("state")}[data-state="closed"]')
