@@ -19,6 +19,7 @@ from sos.errors import Misconfigured
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+_LANGUAGE = re.compile(r"[a-z]{2,3}\Z")
 _EDGE = re.compile(r"[a-z][a-z0-9-]{1,30}\Z")
 _PORTS = re.compile(r"([0-9]{4,5})-([0-9]{4,5})")
 _PASSWORD_OF_USER = re.compile(r"(://[^:/?@]*:).*@")
@@ -81,6 +82,16 @@ class OperatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     second_factor_file: str = ""
     """File with the secret of a second factor (RFC 6238, made by ``sos desk second-factor``; mode 0600); empty: the
     token is enough."""
+    languages: dict[str, int] = {}
+    """Languages of this operator by their primary subtag (BCP 47), such as ``ja``, and how well, from 1 to 5: of the
+    desks that are free, the one with the caller's language rings first.  Nobody waits for it."""
+    brands: tuple[str, ...] = ()
+    """Tenants whose cars this operator was trained for; they are preferred after the language.  Empty: all alike."""
+
+    def __post_init__(self) -> None:
+        for language, level in self.languages.items():
+            if not _LANGUAGE.match(language) or not 1 <= level <= 5:
+                raise Misconfigured(f"operators.{self.id}.languages: such as {{ ja = 5, en = 3 }}, from 1 to 5")
 
 
 class AuditorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -472,6 +483,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         people += [(each.id, each.token_digest) for each in self.auditors]
         people += [(each.id, each.token_digest) for each in self.registrars]
         tenants = {tenant.id for tenant in self.tenants}
+        for operator in self.operators:
+            if strange := set(operator.brands) - tenants:
+                raise Misconfigured(f"operators.{operator.id}.brands names no tenant of these settings: {min(strange)}")
         for registrar in self.registrars:
             if registrar.tenant not in tenants:
                 raise Misconfigured(f"registrars.{registrar.id}.tenant names no tenant of these settings")

@@ -13,6 +13,7 @@ from datetime import timedelta
 import structlog
 
 from sos.console.desks import Desks
+from sos.console.skills import wanted_by
 from sos.errors import Refused, SosError, Unavailable
 from sos.incident import attendance, voiceless
 from sos.incident.commands import OfferDesks, ReleaseOperator
@@ -120,8 +121,8 @@ class Distribution:
             return
         _, waiting = await self._journal.queue(limit=RUNG_AT_ONCE, states=WAITING)
         offers = []
-        for incident in waiting:
-            desk = self._desks.free()
+        for incident, wanted in zip(waiting, await wanted_by(self._journal, waiting), strict=True):
+            desk = self._desks.free(wanted=wanted)
             if desk is not None:
                 desk.offered = incident.id
             offers.append(self._offer(incident, *(() if desk is None else (desk.id,))))
@@ -143,7 +144,8 @@ class Distribution:
         state = await self._journal.state(incident)
         if state.state is not State.RINGING or not state.desks:
             return
-        desk = self._desks.free(but=state.desks)
+        (wanted,) = await wanted_by(self._journal, (state,))
+        desk = self._desks.free(but=state.desks, wanted=wanted)
         await self._offer(state, *(() if desk is None else (desk.id,)))
 
     async def _hung_up(self, incident: IncidentId, leg: LegId) -> None:

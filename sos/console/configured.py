@@ -15,9 +15,10 @@ from sos.console.hub import Hub
 from sos.console.mass_events import MassEventBoard
 from sos.console.outage import Outage
 from sos.console.sessions import Sessions
+from sos.console.skills import Skills
 from sos.console.totp import read_secret
 from sos.console.transcript import Transcript
-from sos.incident.model import LegId, OperatorId
+from sos.incident.model import LegId, OperatorId, TenantId
 from sos.journal.configured import Kept
 from sos.journal.desk_access import DeskAccess
 from sos.journal.readers import Reader
@@ -46,7 +47,7 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
         names: Mapping[str, tuple[str, str]],
     ) -> "ControlRoom":
         """``hang_up``: ends the voice of whose log-in was revoked; ``names``: of places, by their codes."""
-        hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock)
+        hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock, skills=_skills(settings))
         rows = DeskAccess(kept.store.engine)
         idle = timedelta(minutes=settings.desk_idle_min)
         sessions = Sessions(rows, kept.journal, desks, clock=kept.clock, hang_up=hang_up, idle=idle)
@@ -96,6 +97,13 @@ def base_map() -> bytes:
 
 def _supervisors(settings: Settings) -> frozenset[OperatorId]:
     return frozenset(OperatorId(each.id) for each in settings.operators if each.supervisor)
+
+
+def _skills(settings: Settings) -> dict[OperatorId, Skills]:
+    return {
+        OperatorId(each.id): Skills(languages=each.languages, brands=frozenset(map(TenantId, each.brands)))
+        for each in settings.operators
+    }
 
 
 def _operator(given: OperatorSettings) -> Operator:

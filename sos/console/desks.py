@@ -8,12 +8,14 @@ is dead while the page has come back on another.  One of them is worked at, the 
 last, and it alone says whether the desk is ready and alive.  Whichever window closes, the desk goes on in the others.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from msgspec import Struct, field
 
 from sos.clock import Clock
+from sos.console.skills import ANYTHING, UNKNOWN, Skills, Wanted, fit
 from sos.incident.model import DeskId, IncidentId, OperatorId
 
 BEAT = timedelta(seconds=5)
@@ -56,8 +58,9 @@ def nobody(_: bool) -> None:
 
 
 class Desks:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, skills: Mapping[OperatorId, Skills] = MappingProxyType({})) -> None:
         self._clock = clock
+        self._skills = skills
         self._desks: dict[DeskId, Desk] = {}
         self.opened_at = clock.now()
 
@@ -166,8 +169,8 @@ class Desks:
             for desk in self._desks.values()
         )
 
-    def free(self, *, but: Collection[DeskId] = ()) -> Desk | None:
-        """The ready desk without work that has waited longest; none of ``but``."""
+    def free(self, *, but: Collection[DeskId] = (), wanted: Wanted = ANYTHING) -> Desk | None:
+        """The ready desk without work that fits best, of those the one that has waited longest; none of ``but``."""
         now = self._clock.now()
         free = [
             desk
@@ -175,4 +178,8 @@ class Desks:
             if desk.id not in but and desk.connected and desk.ready and desk.incident is None and desk.offered is None
             and now - desk.beat_at <= SILENT
         ]  # fmt: skip
-        return min(free, key=lambda desk: desk.ready_since, default=None)
+        return min(free, key=lambda desk: self._rank(desk, wanted), default=None)
+
+    def _rank(self, desk: Desk, wanted: Wanted) -> tuple[int, bool, datetime]:
+        level, trained = fit(self._skills.get(desk.operator, UNKNOWN), wanted)
+        return -level, not trained, desk.ready_since

@@ -1,0 +1,81 @@
+"""What operators are good at, and whose call is for whom: a preference among desks that are free anyway.
+
+Nobody waits for a skill.  Where no desk that fits is free, whichever is free rings at once, as without any skills, and
+a few seconds later the next one and then every desk (``sos.incident.attendance``).  What language a caller speaks is
+what the vehicle's report says of it; where nobody knows it, no desk is preferred for it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from routing.categories import Category
+from sos.errors import SosError
+from sos.incident.events import ReportFiled
+from sos.incident.model import Incident, TenantId
+from sos.incident.report import CallBack
+from sos.journal.journal import Journal
+
+log = structlog.get_logger()
+
+KNOWN_WITHIN = timedelta(milliseconds=200)
+"""How long ringing waits for what is known of the callers: then it rings without."""
+
+_call_back = msgspec.json.Decoder(CallBack)
+
+
+class Skills(Struct, frozen=True, kw_only=True):
+    """Of one operator."""
+
+    languages: Mapping[str, int] = {}
+    """By primary language subtag (BCP 47), such as ``ja``: how well, from 1 to 5."""
+    brands: frozenset[TenantId] = frozenset()
+    """Whose cars this operator was trained for; empty: for all alike."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a call would best be answered with."""
+
+    language: str = ""
+    """Primary subtag; empty while nobody knows it."""
+    tenant: TenantId | None = None
+
+
+ANYTHING = Wanted()
+UNKNOWN = Skills()
+
+
+def fit(skills: Skills, wanted: Wanted) -> tuple[int, bool]:
+    """How well an operator is suited: the language first, since the two must understand each other, then the brand."""
+    return skills.languages.get(wanted.language, 0), wanted.tenant in skills.brands
+
+
+async def wanted_by(journal: Journal, incidents: Sequence[Incident]) -> list[Wanted]:
+    """What each of ``incidents`` would best be answered with; nobody is kept waiting for it."""
+    known = [Wanted(tenant=each.tenant) for each in incidents]
+
+    async def learn(place: int) -> None:
+        language = await _language(journal, incidents[place])
+        known[place] = Wanted(language=language, tenant=incidents[place].tenant)
+
+    try:
+        async with asyncio.timeout(KNOWN_WITHIN.total_seconds()):
+            await asyncio.gather(*map(learn, range(len(incidents))))
+    except TimeoutError:
+        log.warning("rings_without_language", incidents=len(incidents))
+    return known
+
+
+async def _language(journal: Journal, incident: Incident) -> str:
+    """The primary subtag of the newest report that names one; empty where none does, or it cannot be opened."""
+    try:
+        parts = await journal.unseal(incident.id, (Category.TEL,))
+        told = [_call_back.decode(each.payload) for each in parts if isinstance(each.recorded.event, ReportFiled)]
+    except (SosError, msgspec.DecodeError) as shut:
+        log.info("language_unknown", incident=incident.id, reason=type(shut).__name__)
+        return ""
+    return next((each.language.split("-")[0].lower() for each in reversed(told) if each.language), "")
