@@ -55,6 +55,10 @@ NOTICES = {
         "係員が出られません。可能であれば、ご自身で緊急通報してください。呼び出しは続けています。",
         "Nobody can answer just now. If you can, call the emergency services yourself. We keep trying.",
     ),
+    "test": (
+        "これはテスト通報です。聞こえたら一を押して、お切りください。かけ直します。助けが必要なときは九を押してください。",
+        "This is a test call. If you hear this, press one and hang up; we call you back. If you need help, press nine.",
+    ),
     "lost": (
         "通話が途切れました。こちらからかけ直します。",
         "The call was cut off. We will call you back.",

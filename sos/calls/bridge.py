@@ -29,8 +29,10 @@ from sos.calls.port import (
     TelephonyProvider,
 )
 from sos.errors import Forbidden, KeyLost, Refused, SosError, Unavailable
+from sos.incident import testcall
 from sos.incident.attendance import telephone
 from sos.incident.commands import (
+    AnswerVehicle,
     Command,
     DialLeg,
     FailRecording,
@@ -51,6 +53,7 @@ from sos.incident.events import (
     AgencyCallRequested,
     HelpEscalated,
     IncidentClosed,
+    IncidentOpened,
     LegDialled,
     LegJoined,
     LegLeft,
@@ -59,8 +62,20 @@ from sos.incident.events import (
     OperatorAssigned,
     Recorded,
     ReportFiled,
+    ReportJoined,
 )
-from sos.incident.model import AgencyId, Incident, IncidentId, LegId, OperatorId, Party, RecordingId, State
+from sos.incident.model import (
+    AgencyId,
+    AnswerAction,
+    AnswerId,
+    Incident,
+    IncidentId,
+    LegId,
+    OperatorId,
+    Party,
+    RecordingId,
+    State,
+)
 from sos.incident.report import CallBack
 from sos.journal.journal import Journal
 
@@ -168,6 +183,7 @@ class Bridge:
             match event:
                 case IncidentClosed():
                     await self._provider.finish(incident)
+                    await self._by_data(recorded, AnswerAction.CLEAR_DOWN)
                 case HelpEscalated(rung=DeadlineName.CALL_VEHICLE):
                     await self._call_vehicle(recorded)
                 case AgencyCallRequested(leg=leg, agency=agency, line=line):
@@ -189,13 +205,31 @@ class Bridge:
                     await self._ask(self._provider.announce(leg, notice))
 
     async def _call_vehicle(self, escalated: Recorded) -> None:
-        """Data came without a voice, or the voice was cut off."""
+        """Data came without a voice, or the voice was cut off: it is called, and asked for a call where it can be.
+
+        Both at once: which of the two a car answers nobody knows before.
+        """
         state = await self._journal.state(escalated.incident)
-        if state.silence is None or not self._provider.dials:  # it speaks; or it must call us, and does so by itself
+        if state.silence is None:  # it speaks
+            return
+        if not any(known.action is AnswerAction.CALL_BACK and known.delivered is None for known in state.answers):
+            await self._by_data(escalated, AnswerAction.CALL_BACK)
+        if not self._provider.dials:
             return
         leg = LegId(f"{escalated.id}")
         dial = DialLeg(leg=leg, party=Party.VEHICLE, who="vehicle", line=CALL_BACK)
         await self._order(escalated.incident, dial, causation=escalated.id)
+
+    async def _by_data(self, after: Recorded, action: AnswerAction) -> None:
+        """Say it to a vehicle over the data channel by which it has reported; one that only telephoned has none."""
+        stream = await self._journal.store.stream(after.incident)
+        if any(
+            isinstance(each.event, ReportJoined)
+            or (isinstance(each.event, IncidentOpened) and each.event.channel != "voice")
+            for each in stream
+        ):
+            answer = AnswerVehicle(answer=AnswerId(f"{after.id}"), action=action)
+            await self._order(after.incident, answer, causation=after.id)
 
     async def _call_desk(self, assigned: Recorded, operator: OperatorId) -> None:
         """An operator who has answered is called on the desk's telephone, where the desk has one."""
@@ -266,10 +300,11 @@ class Bridge:
             await self._ask(self._provider.set_mode(leg, mode))
 
     async def _greet(self, joined: Recorded, leg: LegId) -> None:
-        """A caller who waits is told that somebody comes, in the language of the place."""
+        """A caller who waits is told that somebody comes, one that tests what to press."""
         state = await self._journal.state(joined.incident)
         if state.operator is None and state.state is not State.CLOSED:
-            await self._order(joined.incident, PlayNotice(leg=leg, notice=WAIT), causation=joined.id)
+            notice = testcall.NOTICE if testcall.quiet(state) else WAIT
+            await self._order(joined.incident, PlayNotice(leg=leg, notice=notice), causation=joined.id)
 
     async def _order(self, incident: IncidentId, command: Command, *, causation: str) -> None:
         try:

@@ -15,7 +15,7 @@ import structlog
 from sos.console.desks import Desks
 from sos.console.skills import wanted_by
 from sos.errors import Refused, SosError, Unavailable
-from sos.incident import attendance, voiceless
+from sos.incident import attendance, testcall, voiceless
 from sos.incident.commands import OfferDesks, ReleaseOperator
 from sos.incident.deadline import DeadlineName
 from sos.incident.events import (
@@ -70,7 +70,8 @@ class Distribution:
     async def handle(self, batch: Sequence[Recorded]) -> None:
         arrivals = False
         for recorded in batch:
-            self._note(recorded)
+            if not await self._holds_nobody(recorded):
+                self._note(recorded)
             match recorded.event:
                 case HelpEscalated(rung=attendance.NEXT_DESK):
                     await self._pass_on(recorded.incident)
@@ -83,6 +84,11 @@ class Distribution:
             arrivals = arrivals or isinstance(recorded.event, PlanMade | IncidentReopened | OperatorLost)
         if arrivals or any(isinstance(recorded.event, IncidentClosed | OperatorAssigned) for recorded in batch):
             await self.distribute()
+
+    async def _holds_nobody(self, recorded: Recorded) -> bool:
+        """Whether it is the answering of a test: whoever does that is as free as before."""
+        answered = isinstance(recorded.event, OperatorAssigned)
+        return answered and testcall.quiet(await self._journal.state(recorded.incident))
 
     def _note(self, recorded: Recorded) -> None:
         """Keep the desks' work in step with the journal."""
@@ -121,6 +127,7 @@ class Distribution:
             return
         _, waiting = await self._journal.queue(limit=RUNG_AT_ONCE, states=WAITING)
         offers = []
+        waiting = [incident for incident in waiting if not testcall.quiet(incident)]  # a queue of their own, ringing nowhere
         for incident, wanted in zip(waiting, await wanted_by(self._journal, waiting), strict=True):
             desk = self._desks.free(wanted=wanted)
             if desk is not None:
@@ -162,7 +169,8 @@ class Distribution:
         _, owned = await self._journal.queue(limit=10_000, states=OWNED)
         for known in self._desks:
             if known.id == desk:
-                known.incident = next((i.id for i in owned if i.operator == operator), None)
+                mine = (i.id for i in owned if i.operator == operator and not testcall.quiet(i))
+                known.incident = next(mine, None)
         await self.distribute()
 
     async def watch(self, *, every: timedelta = timedelta(seconds=2)) -> None:

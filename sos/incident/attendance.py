@@ -15,7 +15,8 @@ whose operator was lost has waited once already: it rings at every desk at once.
 
 *A telephone that is picked up is not a person.*  The leg of somebody on call comes in held: it neither hears nor is
 heard, is told by machine what to press, and has the incident only once a key was pressed.  One such call at a time, and
-each person once in a round.  A test call stays in the house: nobody is called for it, and no agency told.
+each person once in a round.  A test call stays in the house: nobody is called for it, no
+agency told, and while nothing says that somebody needs help nobody is missing in it (``testcall``).
 
 *Nobody anywhere* (``check``).  Once for an incident, for the protection of life alone, and never beside an agency that
 has been told and has not refused.  Why a machine may do this at all stands in ops/decisions/0022.
@@ -32,6 +33,7 @@ from routing.law.codes import Path
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident import testcall
 from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Incident, Leg, Mode, OnCall, Party, State
 
@@ -103,7 +105,7 @@ def accompanied(incident: Incident) -> bool:
 
 def missing(incident: Incident) -> bool:
     """Whether a person of ours should have the incident and nobody does."""
-    if incident.operator is not None or incident.state is State.CLOSED:
+    if incident.operator is not None or incident.state is State.CLOSED or testcall.quiet(incident):
         return False
     if incident.state in _AT_DESKS:
         return True

@@ -154,6 +154,12 @@ class IssueReceipt(Command, frozen=True, kw_only=True, gc=False):
     checks: tuple[tuple[str, bool], ...]
 
 
+class EndTest(Command, frozen=True, kw_only=True, gc=False):
+    """A test has shown all it could: its receipt, and it is closed."""
+
+    checks: tuple[tuple[str, bool], ...]
+
+
 class AnswerVehicle(Command, frozen=True, kw_only=True, gc=False):
     answer: AnswerId
     action: AnswerAction

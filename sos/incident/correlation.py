@@ -17,7 +17,7 @@ from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident import urgency
-from sos.incident.model import Answer, AnswerAction, Incident, Match, Mode, Standing, State, Trigger
+from sos.incident.model import Answer, AnswerAction, Incident, Match, Standing, State, Trigger
 
 REMEMBERED = 64
 """Digests kept of the reports of one incident; a vehicle that sends more is still heard, each report once a receipt."""
@@ -135,20 +135,12 @@ def _undo(incident: Incident, command: c.UndoMatch, _: datetime) -> Decision:
     return (e.Draft(event=e.MatchUndone(other=command.other, relation=command.relation)),)
 
 
-def _receipt(incident: Incident, command: c.IssueReceipt, _: datetime) -> Decision:
-    if incident.mode is not Mode.TEST:
-        raise Refused("only a test call gets a receipt")
-    if incident.tested is not None:
-        return ()
-    passed = all(outcome for _, outcome in command.checks)
-    return (e.Draft(event=e.ReceiptIssued(passed=passed, checks=command.checks)),)
-
-
 def _answer(incident: Incident, command: c.AnswerVehicle, _: datetime) -> Decision:
     if incident.answer(command.answer) is not None:
         return ()
-    if incident.state is State.CLOSED:
-        raise Refused("the incident is closed: reopen it to reach the vehicle")
+    if (incident.state is State.CLOSED) != (command.action is AnswerAction.CLEAR_DOWN):
+        closed = incident.state is State.CLOSED
+        raise Refused("the incident is closed: reopen it to reach the vehicle" if closed else "the call is not over")
     text = command.text.strip()
     if (command.action is AnswerAction.MESSAGE) != bool(text):
         raise Refused("a message has a text, and nothing else has one")
@@ -174,7 +166,6 @@ DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]
         c.ProposeMatch: _propose,
         c.ConfirmMatch: _confirm,
         c.UndoMatch: _undo,
-        c.IssueReceipt: _receipt,
         c.AnswerVehicle: _answer,
         c.ConfirmAnswer: _answer_delivered,
     }

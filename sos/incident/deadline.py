@@ -30,6 +30,7 @@ class DeadlineName(StrEnum):
     PLACE_UNKNOWN = "place_unknown"
     ALARM_AGAIN = "alarm_again"
     HANDOVER_UNANSWERED = "handover_unanswered"
+    TEST_OVER = "test_over"
 
 
 class Actor(StrEnum):
@@ -45,6 +46,7 @@ class Actor(StrEnum):
     DISTRIBUTION = "distribution"
     HANDOFF = "handoff"
     ON_CALL = "on-call"
+    RECEIPTS = "receipts"
     UNATTENDED = "unattended"
 
 

@@ -4,11 +4,12 @@
 until an operator answers; then it is *in call* and belongs to that operator alone (``handover``).  An operator decides
 that an agency is told (or nobody could be found: see below), and with that the incident is *handing over*.  It is
 *handed over* when every agency told has either taken over (a human said so) or refused, and at least one took over.
-Only a person closes it, with a disposition; a closed incident can be *reopened*, and then rings again like a new one.
+Only a person closes it, with a disposition (a test closes itself: ``testcall``); a closed incident can be *reopened*,
+and then rings again like a new one.
 
 *Who may cause what.*  A vehicle or a provider may only add facts (report, legs, recording).  Timers may only make
-things louder: ring more desks, raise an alarm, try a delivery again.  They never close, never tell, never merge; that
-nobody was found is a timer's word, what follows from it is the law's.
+things louder: ring more desks, raise an alarm, try a delivery again.  They never close (but a test), never tell, never
+merge; that nobody was found is a timer's word, what follows from it is the law's.
 Operators answer, note, decide and close.  Agencies acknowledge, reject and report, each only its own disclosure.
 
 *What wins when two things happen at once.*  The journal accepts one event per number in the stream; whoever comes
@@ -23,7 +24,7 @@ Whoever was held or muted is let go, since nobody else could do it.
 *Nobody of ours* can be found: ``attendance``.  Then, and only then, the house may decide by itself that one agency is
 told, and the incident is handing over without an operator; whoever answers takes over a hand-off that is under way.
 
-*Mode* is beside the state, not in it: a *test* walks every state but may tell no agency at all, a *drill* may tell
+*Mode* is beside the state, not in it: a *test* rings nowhere and may tell no agency at all, a *drill* may tell
 exercise partners only, and neither can become live.
 
 *Waiting* always has a deadline (``DEADLINES``).  Deadlines count from the moment the state was entered.
@@ -58,6 +59,7 @@ from sos.incident import (
     registered,
     requests,
     response,
+    testcall,
     urgency,
     voice,
     voiceless,
@@ -76,6 +78,7 @@ from sos.incident.model import (
     Standing,
     State,
 )
+from sos.incident.retention import retention
 
 TRANSITIONS: Mapping[State | None, Mapping[type[e.Event], State]] = MappingProxyType(
     {
@@ -83,11 +86,13 @@ TRANSITIONS: Mapping[State | None, Mapping[type[e.Event], State]] = MappingProxy
         State.RECEIVED: {
             e.DeskOffered: State.RINGING,
             e.OperatorAssigned: State.IN_CALL,
+            e.IncidentClosed: State.CLOSED,
         },
         State.RINGING: {
             e.DeskOffered: State.RINGING,
             e.OperatorAssigned: State.IN_CALL,
             e.DisclosureDecided: State.HANDING_OVER,
+            e.IncidentClosed: State.CLOSED,
         },
         State.IN_CALL: {
             e.OperatorAssigned: State.IN_CALL,
@@ -112,6 +117,7 @@ TRANSITIONS: Mapping[State | None, Mapping[type[e.Event], State]] = MappingProxy
         State.REOPENED: {
             e.DeskOffered: State.RINGING,
             e.OperatorAssigned: State.IN_CALL,
+            e.IncidentClosed: State.CLOSED,
         },
     }
 )
@@ -277,6 +283,7 @@ ROWS: Mapping[DeadlineName, Deadline] = MappingProxyType(
             place.ROW,
             alarms.REMIND,
             handover.ROW,
+            testcall.ROW,
         )
     }
 )
@@ -302,7 +309,7 @@ def deadlines(incident: Incident) -> tuple[tuple[str, datetime], ...]:
         elif deadline.name == escalation.DUE:
             if (due := escalation.due(incident)) is not None:
                 found.append((deadline.name, due))
-        elif deadline.name not in incident.passed:
+        elif deadline.name not in incident.passed and not testcall.quiet(incident):
             found.append((deadline.name, entered + deadline.after))
     return (*found, *(each for room in _WAITS for each in room(incident)))
 
@@ -315,6 +322,7 @@ _WAITS = (
     place.due,
     alarms.due,
     handover.due,
+    testcall.due,
 )
 """What is waited for beside the states."""
 
@@ -331,6 +339,8 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
         if kind not in ANYTIME or before is None:
             raise Refused(f"{kind.__name__} cannot happen while the incident is {before or 'not open'}")
         after = incident.state
+    if after is State.CLOSED and before is not State.CLOSED:
+        testcall.check(incident)
     apply = _EFFECTS.get(kind)
     changes: dict[str, Any] = apply(incident, event) if apply else {}
     if after is not before:
@@ -470,6 +480,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         **mass_places.EFFECTS,
         **response.EFFECTS,
         **alarms.EFFECTS,
+        **testcall.EFFECTS,
         e.AgencyAsked: escalation.asked,
         e.DeliveryFailed: escalation.delivery_failed,
         e.RungTaken: escalation.rung_taken,
@@ -950,6 +961,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         **response.DECIDERS,
         **alarms.DECIDERS,
         **handover.DECIDERS,
+        **testcall.DECIDERS,
         c.ReadParts: access.read,
         c.CloseIncident: _close,
         c.ReopenIncident: _reopen,

@@ -228,6 +228,9 @@ class AnswerAction(StrEnum):
     CALL_BACK = "callBack"
     """Ours: call us again by voice; no standard has an action for it."""
     MESSAGE = "message"
+    CLEAR_DOWN = "clearDown"
+    """Ours: the call is over, end it on your side; the time in which we may call back goes on.  In RFC 8147 it is the
+    call itself that ends (BYE); a vehicle whose call is another network's has only this."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, gc=False):

@@ -6,7 +6,7 @@ Part of ``lifecycle``: its deciders, effects and the one deadline, pure like all
 *A vehicle is looked for* from the moment a report is durable, and again from the moment its leg is lost, until it
 speaks, the incident is closed or the brand's call-back window is over.  The first look is soon, since a car that has
 data coverage mostly calls by itself; the later ones are further and further apart.  A vehicle that hung up is not
-looked for: an operator calls it back by hand.
+looked for: an operator calls it back by hand.  Of a test that is a step: it is called back once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +17,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from sos.errors import Forbidden, Refused
-from sos.incident import attendance, response
+from sos.incident import attendance, response, testcall
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.deadline import DeadlineName
-from sos.incident.model import Acknowledgement, Incident, Leg, LegId, Party, ResponseHow, Silence, State, Telling
+from sos.incident.model import Acknowledgement, Incident, Leg, LegId, Mode, Party, ResponseHow, Silence, State, Telling
 
 DUE = DeadlineName.CALL_VEHICLE
 """Name of the deadline."""
@@ -272,7 +272,8 @@ def silent(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
             known = incident.leg(leg)
             if known is None or known.party is not Party.VEHICLE or not known.up:
                 return {}
-            return {"silence": None if reason in _MEANT else Silence(since=at, cut_off=True)}
+            back = incident.mode is Mode.TEST and not testcall.called_back(incident)  # the last step of a test
+            return {"silence": None if reason in _MEANT and not back else Silence(since=at, cut_off=True)}
         case e.HelpEscalated(rung=rung) if rung == DUE and incident.silence is not None:
             return {"silence": replace(incident.silence, calls=incident.silence.calls + 1)}
     return {}

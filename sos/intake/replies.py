@@ -47,6 +47,10 @@ class Receipt(Struct, frozen=True, kw_only=True, rename="camel"):
     """None until the test has been judged."""
     checks: Mapping[str, bool]
     voice: Annotated[bool, Meta(description="Whether the vehicle's call has come through")]
+    steps: Annotated[
+        Mapping[str, bool], Meta(description="What voice has shown so far: called, heard both ways, called back")
+    ]
+    over: Annotated[bool, Meta(description="Whether the test has ended, so that ``passed`` is of all of it")]
     agencies_contacted: Annotated[int, Meta(extra_json_schema={"const": 0})]
     state: str
 

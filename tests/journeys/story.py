@@ -196,6 +196,14 @@ def issue_receipt() -> c.IssueReceipt:
     return c.IssueReceipt(checks=(("readable", True), ("located", True)))
 
 
+def end_test(*, called_back: bool = True) -> c.EndTest:
+    return c.EndTest(checks=(("readable", True), ("located", True), ("called_back", called_back)))
+
+
+def clear_down() -> c.AnswerVehicle:
+    return c.AnswerVehicle(answer=AnswerId("clear-down"), action=AnswerAction.CLEAR_DOWN)
+
+
 def answer_vehicle(answer: str = "answer-1", text: str = "") -> c.AnswerVehicle:
     action = AnswerAction.MESSAGE if text else AnswerAction.REQUEST_DATA
     return c.AnswerVehicle(answer=AnswerId(answer), action=action, text=text)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from sos.incident import commands as c
 from sos.incident.deadline import DeadlineName as Name
-from sos.incident.model import Party
+from sos.incident.model import Mode, Party
 from tests.journeys import story as s
 from tests.journeys.story import Story
 
@@ -43,6 +43,12 @@ def _acknowledged_and_still_alone() -> Story:
     return made
 
 
+def _test() -> Story:
+    made = Story()
+    made.do(s.open_incident(Mode.TEST))
+    return made
+
+
 WAITS: Mapping[Name, Callable[[], Story]] = {
     Name.RING_ANYWAY: told,
     Name.CALL_VEHICLE: told,
@@ -62,5 +68,6 @@ WAITS: Mapping[Name, Callable[[], Story]] = {
     Name.NO_VOICE: lambda: told(s.take(), s.join()),
     Name.PLACE_UNKNOWN: lambda: told(replace(s.plan(), prefecture=None, flags=("position_unknown",)), s.take()),
     Name.HANDOVER_UNANSWERED: lambda: told(s.take(), s.offer_handover()),
+    Name.TEST_OVER: _test,
     Name.ALARM_AGAIN: _acknowledged_and_still_alone,
 }

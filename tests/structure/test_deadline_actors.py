@@ -15,6 +15,7 @@ from sos.dispatch.unattended import Unattended
 from sos.incident import events as e
 from sos.incident.deadline import Actor, DeadlineName
 from sos.incident.lifecycle import ROWS, deadlines, decide
+from sos.intake.testcalls import TestCalls
 from tests.journeys import story as s
 from tests.journeys.waits import WAITS
 
@@ -23,6 +24,7 @@ READERS = {
     Actor.DISTRIBUTION: Distribution,
     Actor.HANDOFF: Handoff,
     Actor.ON_CALL: OnCall,
+    Actor.RECEIPTS: TestCalls,
     Actor.UNATTENDED: Unattended,
 }
 """The readers by the name they have in ``sos.app``."""

@@ -29,6 +29,7 @@ from sos.incident.commands import OpenIncident, TakeIncident
 from sos.incident.events import Event, Recorded
 from sos.incident.model import AgencyId, DeskId, Incident, IncidentId, LegId, Mode, OperatorId, Party, TenantId, Trigger
 from sos.intake.reader import Filer
+from sos.intake.testcalls import TestCalls
 from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
 from sos.journal.readers import Follower, Reader
@@ -87,6 +88,7 @@ class SearchHouse:
             "unattended": unattended.handle,
             "handoff": handoff.handle,
             "bridge": self.bridge.handle,
+            "receipts": TestCalls(journal).handle,
         }
         self._followers = [
             Follower(Reader(name=name, handle=handle), journal.store, clock=self.clock)

@@ -246,7 +246,7 @@ export interface Answer {
 }
 
 /** What a vehicle can be told or asked (RFC 8147 14.4: `ack`, `send-data`; RFC 8148 9: `msg-dynamic`). */
-export type AnswerAction = "ack" | "requestData" | "callBack" | "message";
+export type AnswerAction = "ack" | "requestData" | "callBack" | "message" | "clearDown";
 
 /** A place that is not where it was: what an operator has to look at. */
 export interface Move {

@@ -17,7 +17,7 @@ import type {
   WaitReason,
 } from "./protocol";
 import type { Agency } from "./protocol";
-import { answerable, fresh, HEAD_START, pending, talking } from "./state";
+import { answerable, fresh, HEAD_START, pending, quiet, talking } from "./state";
 
 /** How loudly an incident asks for a person.  Each has its own shape, word and colour. */
 export type Urgency = "automatic" | "unknown" | "manual" | "exercise";
@@ -46,13 +46,16 @@ export interface Sections {
   waiting: Incident[];
   mine: Incident[];
   others: Incident[];
+  /** Test calls that nobody has answered: they ring nowhere, and end by themselves. */
+  tests: Incident[];
   closed: Incident[];
 }
 
 export function sections(incidents: Iterable<Incident>, operator: string): Sections {
-  const found: Sections = { waiting: [], mine: [], others: [], closed: [] };
+  const found: Sections = { waiting: [], mine: [], others: [], tests: [], closed: [] };
   for (const incident of incidents) {
     if (incident.state === "closed") found.closed.push(incident);
+    else if (quiet(incident) && answerable(incident)) found.tests.push(incident);
     else if (answerable(incident)) found.waiting.push(incident);
     else if (incident.operator === operator) found.mine.push(incident);
     else found.others.push(incident);
@@ -60,6 +63,7 @@ export function sections(incidents: Iterable<Incident>, operator: string): Secti
   found.waiting.sort(byUrgency);
   found.mine.sort(byUrgency);
   found.others.sort(byUrgency);
+  found.tests.sort(byUrgency);
   found.closed.sort((a, b) => ((a.changed_at ?? "") < (b.changed_at ?? "") ? 1 : -1));
   return found;
 }

@@ -35,8 +35,13 @@ import {
 /** State before -> event -> state after; `none` is the incident that is not open yet. */
 export const TRANSITIONS: Readonly<Record<State | "none", Readonly<Record<string, State>>>> = {
   none: { IncidentOpened: "received" },
-  received: { DeskOffered: "ringing", OperatorAssigned: "in_call" },
-  ringing: { DeskOffered: "ringing", OperatorAssigned: "in_call", DisclosureDecided: "handing_over" },
+  received: { DeskOffered: "ringing", OperatorAssigned: "in_call", IncidentClosed: "closed" },
+  ringing: {
+    DeskOffered: "ringing",
+    OperatorAssigned: "in_call",
+    DisclosureDecided: "handing_over",
+    IncidentClosed: "closed",
+  },
   in_call: { OperatorAssigned: "in_call", OperatorLost: "ringing", DisclosureDecided: "handing_over", IncidentClosed: "closed" },
   handing_over: {
     OperatorLost: "handing_over",
@@ -52,7 +57,7 @@ export const TRANSITIONS: Readonly<Record<State | "none", Readonly<Record<string
     IncidentClosed: "closed",
   },
   closed: { IncidentReopened: "reopened" },
-  reopened: { DeskOffered: "ringing", OperatorAssigned: "in_call" },
+  reopened: { DeskOffered: "ringing", OperatorAssigned: "in_call", IncidentClosed: "closed" },
 };
 
 export function fresh(id: string, tenant: string): Incident {
@@ -139,9 +144,13 @@ const accompanied = (incident: Incident): boolean =>
       incident.legs.some((leg) => leg.party === "agency" && leg.up && leg.who === told.agency),
   );
 
+/** Whether it is a test in which nothing says that somebody needs help (`sos/incident/testcall.py`). */
+export const quiet = ({ mode, urgent, flags }: Incident): boolean =>
+  mode === "test" && urgent.length === 0 && !flags.includes("help_asked");
+
 /** Whether a person of ours should have the incident and nobody does. */
 function missing(incident: Incident): boolean {
-  if (incident.operator !== null || incident.state === "closed") return false;
+  if (incident.operator !== null || incident.state === "closed" || quiet(incident)) return false;
   if (waiting(incident)) return true;
   const waits = incident.legs.some((leg) => leg.party === "vehicle" && leg.up);
   return (waits || incident.state !== "handed_over") && !accompanied(incident);
@@ -244,6 +253,9 @@ export const HEAD_START: ReadonlyMap<string, number> = new Map([
   ["fuelLeak", 60],
 ]);
 
+const ofCar = (incident: Incident, data: Data): boolean =>
+  incident.legs.some((leg) => leg.leg === data["leg"] && leg.party === "vehicle");
+
 const urgent = (found: readonly string[]): readonly string[] => [...HEAD_START.keys()].filter((one) => found.includes(one));
 
 const EFFECTS: Readonly<Record<string, Effect>> = {
@@ -298,6 +310,10 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     return { linked: { ...linked, told: [...others, made] } };
   },
   ReceiptIssued: (_, data) => ({ tested: data["passed"] as boolean }),
+  KeysPressed: (incident, data) =>
+    incident.mode === "test" && text(data, "keys").includes("9") && ofCar(incident, data)
+      ? { flags: [...new Set([...incident.flags, "help_asked"])] }
+      : {},
   AnswerGiven: (incident, data) => ({
     answers: [
       ...incident.answers,
