@@ -156,7 +156,9 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
         sources=sources,
         calls=voice,
         handing=handing,
-        telling=dispatch.Telling.of(settings, kept_open, directory=directory, rules=rules, dials=dials),
+        telling=dispatch.Telling.of(
+            settings, kept_open, directory=directory, rules=rules, dials=dials, code_of=handing.code_of
+        ),
         addresses=await stack.enter_async_context(dispatch.geocoding(settings, journal)),
         intake=intake,
         registry=registry,
@@ -298,6 +300,7 @@ def _room(parts: _Parts) -> Room:
         voice=calls_open.bridge,
         disclose=parts.telling.disclosures,
         agencies=parts.handing.replies,
+        codes=parts.handing.codes,
         lines={agency.id: numbers(agency, directory) for agency in directory.agencies.values()},
         directory=directory,
         demo=parts.settings.demo,

@@ -5,7 +5,7 @@ The forms are ``eido``, ``pidf``, ``fax`` and ``spoken``; ``crash`` and ``crash_
 
 from routing.brief.document import SCHEMA, Before, Brief, Change, OneCrash, Sender, changes, compose, read
 from routing.brief.language import Language
-from routing.brief.words import render_text
+from routing.brief.words import render_text, spaced
 
 __all__ = [
     "SCHEMA",
@@ -19,4 +19,5 @@ __all__ = [
     "compose",
     "read",
     "render_text",
+    "spaced",
 ]

@@ -111,6 +111,10 @@ class Brief(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """In a newer version: the number of the crash that the version before named, and that this car is not part of."""
     maybe: tuple[Before, ...] = ()
     """What the recipient has heard that may be the same crash; nobody has said yet whether it is."""
+    code: str = ""
+    """Digits by which whoever telephones about it is brought to this incident; empty in older briefs."""
+    call_back_until: datetime | None = None
+    """Until when the vehicle answers a call by itself; aware UTC.  None where nobody can say."""
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -141,6 +145,8 @@ def compose(
     zone: str = "Asia/Tokyo",
     one_crash: OneCrash | None = None,
     maybe: Collection[Before] = (),
+    code: str = "",
+    call_back_until: datetime | None = None,
 ) -> bytes:
     """The brief as canonical JSON.
 
@@ -179,6 +185,8 @@ def compose(
             one_crash=one_crash,
             parted=before.one_crash.number if before and before.one_crash and one_crash is None else "",
             maybe=tuple(maybe),
+            code=code,
+            call_back_until=call_back_until.astimezone(UTC) if call_back_until else None,
         )
     )
 

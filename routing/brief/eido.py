@@ -15,7 +15,7 @@ from routing.brief.document import Brief
 from routing.brief.kind_words import TITLE as KIND
 from routing.brief.kind_words import kind_said
 from routing.brief.pidf import location_of
-from routing.brief.words import TITLES, changed_lines, told
+from routing.brief.words import TITLES, asking, changed_lines, told
 from routing.categories import Category
 from routing.position.pidf import write
 from routing.xml import write_xml
@@ -185,6 +185,8 @@ def _notes(brief: Brief, prologue: _Prologue) -> list[dict[str, Any]]:
     said = [*(["EXERCISE: send nobody"] if brief.exercise else []), ground]
     if kind := kind_said(brief, "en"):
         said.append(f"{KIND[1]}: {kind}")
+    if asked := asking(brief, "en"):
+        said.append("; ".join(f"{name}: {words}" for name, words in asked))
     if changed := changed_lines(brief, "en"):
         said.append("; ".join(changed))
     if facts := glance(brief, "en"):

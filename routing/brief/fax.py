@@ -20,7 +20,7 @@ from routing.brief.document import Brief
 from routing.brief.kind_words import TITLE as KIND
 from routing.brief.kind_words import kind_said
 from routing.brief.times import decided
-from routing.brief.words import TITLES, changed_lines, say, told
+from routing.brief.words import TITLES, asking, changed_lines, say, told
 from routing.categories import Category
 from routing.errors import Misconfigured
 
@@ -116,6 +116,7 @@ def _page(brief: Brief) -> dict[str, Any]:
             ["決定時刻", decided(brief)],
             *([["起動", say(brief.trigger, "ja")]] if brief.trigger else []),
             *([[KIND[0], kind]] if (kind := kind_said(brief, "ja")) else []),
+            *([name, words] for name, words in asking(brief, "ja")),
         ],
         "facts": [[_breakable(name), _breakable(_short(value))] for name, value in cells[:shown]] or [["内容", "下記"]],
         "words": _pieces("\n".join(_boxed(brief, cells[shown:]))[:WORDS]),

@@ -1,7 +1,8 @@
 """The brief as it is read to somebody on the telephone: the place first, numbers digit by digit, at most 45 seconds.
 
 Lines that begin with ``#`` are for the one who reads (incident, disclosure, version, ground, time) and are not read.
-What does not fit is left out, the least needed first, and the text says that it is in writing.
+What does not fit is left out, the least needed first, and the text says that it is in writing.  What to quote on the
+telephone is said last and never left out.
 """
 
 import re
@@ -46,13 +47,13 @@ def speak(brief: Brief, language: Language) -> str:
     ]
     end = "以上、続きは書面で送ります。" if ja else "The rest follows in writing."
     sentences = list(_sentences(brief, language))
+    asked = list(_asked(brief, language))
     said: list[str] = []
     for sentence in sentences:
-        if seconds(" ".join((*said, sentence, end)), language) <= AT_MOST_S:
+        if seconds(" ".join((*said, sentence, *asked, end)), language) <= AT_MOST_S:
             said.append(sentence)
-    if len(said) < len(sentences):
-        said.append(end)
-    return "\n".join((*head, *said)) + "\n"
+    left_out = [end] if len(said) < len(sentences) else []
+    return "\n".join((*head, *said, *left_out, *asked)) + "\n"
 
 
 def aloud(text: str) -> str:
@@ -131,6 +132,21 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
         if ja
         else (f"Incident ends in {tail}. Decided at {at.hour} {at.minute:02d} {at:%Z}.")
     )
+
+
+def _asked(brief: Brief, language: Language) -> Iterator[str]:
+    """How to ask about it; said last, and always."""
+    ja = language == "ja"
+    if brief.call_back_until is not None:
+        until = local(brief.call_back_until, brief.zone)
+        yield (
+            f"車両への折り返しは、{until.hour}時{until.minute}分まで。"
+            if ja
+            else f"The vehicle answers calls until {until.hour} {until.minute:02d}."
+        )
+    if brief.code:
+        said = "、".join(digits(brief.code[start : start + 4], language) for start in range(0, len(brief.code), 4))
+        yield f"お電話での照会番号、{said}。" if ja else f"To telephone us about it, quote {said.replace('、', ', ')}."
 
 
 def _changed(brief: Brief, language: Language) -> Iterator[str]:

@@ -149,6 +149,7 @@ def render_text(brief: Brief, language: Language) -> str:
         lines.append(f"{triggered}: {say(brief.trigger, language)}")
     if kind := kind_said(brief, language):
         lines.append(f"{KIND[column]}: {kind}")
+    lines += [f"{name}: {words}" for name, words in asking(brief, language)]
     if brief.version > 1:
         lines += [f"{version}: {brief.version} ({brief.supersedes})", *changed_lines(brief, language, brief.zone)]
     if facts := glance(brief, language):
@@ -158,6 +159,23 @@ def render_text(brief: Brief, language: Language) -> str:
             lines += ["", f"[{titles[column]}]"]
             lines += [f"{name}: {words}" for name, words in told(category, section, language, brief.zone)]
     return "\n".join(lines) + "\n"
+
+
+def asking(brief: Brief, language: Language) -> list[tuple[str, str]]:
+    """How to ask about it: what to quote on the telephone, and until when the vehicle can be called."""
+    ja = language == "ja"
+    found = []
+    if brief.code:
+        found.append(("電話での照会番号" if ja else "Quote on the telephone", spaced(brief.code)))
+    if brief.call_back_until is not None:
+        until = times.on_the_wall(brief.call_back_until.isoformat(), brief.zone)
+        found.append(("車両への折り返し期限" if ja else "The vehicle answers calls until", until))
+    return found
+
+
+def spaced(code: str) -> str:
+    """A code in groups of four, as people read it."""
+    return " ".join(code[start : start + 4] for start in range(0, len(code), 4))
 
 
 _HOW: dict[str, tuple[str, str]] = {

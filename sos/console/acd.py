@@ -127,7 +127,8 @@ class Distribution:
             return
         _, waiting = await self._journal.queue(limit=RUNG_AT_ONCE, states=WAITING)
         offers = []
-        waiting = [incident for incident in waiting if not testcall.quiet(incident)]  # a queue of their own, ringing nowhere
+        # Test calls have a queue of their own, and ring nowhere.
+        waiting = [incident for incident in waiting if not testcall.quiet(incident)]
         for incident, wanted in zip(waiting, await wanted_by(self._journal, waiting), strict=True):
             desk = self._desks.free(wanted=wanted)
             if desk is not None:

@@ -34,7 +34,6 @@ NOT_FOLLOWED = frozenset(
     {
         "alarms_raised",
         "asked",
-        "call_back_window_s",
         "filed",
         "held",
         "ladders",

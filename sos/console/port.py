@@ -74,3 +74,14 @@ class Agencies(Protocol):
     ) -> None:
         """Record what the operator heard an agency say on the telephone."""
         ...
+
+
+class Meant(Protocol):
+    @property
+    def incident(self) -> IncidentId: ...
+
+
+class Codes(Protocol):
+    async def join(self, call: IncidentId, code: str, *, actor: str) -> Meant:
+        """Note that the call of ``call`` is about the incident that ``code`` means; ``Refused`` where it means none."""
+        ...

@@ -11,7 +11,7 @@ from sos.console.desks import Desks
 from sos.console.frames import VoiceBy
 from sos.console.hub import Hub
 from sos.console.outage import Outage
-from sos.console.port import Agencies, Disclose, MassEventsHere, Replay, Voice
+from sos.console.port import Agencies, Codes, Disclose, MassEventsHere, Replay, Voice
 from sos.console.transcript import Transcript
 from sos.incident.model import AgencyId, OperatorId
 from sos.journal.journal import Journal
@@ -40,6 +40,7 @@ class Room(Struct, frozen=True, kw_only=True):
     brands: Callable[[], Mapping[str, object]] = dict
     """By tenant: the brand's name and what is said in it."""
     agencies: Agencies
+    codes: Codes
     lines: Mapping[str, Mapping[str, str]] = {}
     """By agency: the telephone numbers of its lines, for an operator who has to dial."""
     dials: bool = False

@@ -28,6 +28,7 @@ from sos.dispatch.adapters.https import HttpsChannel, check_settings
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel
 from sos.dispatch.addresses import Addresses
+from sos.dispatch.codes import CodeOf, Codes, code_of
 from sos.dispatch.corrections import Corrections
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.endings import Lasting
@@ -63,6 +64,8 @@ class HandingOver(Struct, frozen=True, kw_only=True):
     eido: EidoChannel
     links: Links
     replies: Replies
+    code_of: CodeOf
+    codes: Codes
     directory: Directory
     journal: Journal
     public_url: str
@@ -72,6 +75,7 @@ class HandingOver(Struct, frozen=True, kw_only=True):
 
     def readers(self) -> Iterator[Reader]:
         yield by_incident("cards", self.cards)
+        yield by_incident("codes", self.codes)
         handle, wants, within = self.handoff.handle, self.handoff.WANTS, self.handoff.run
         yield Reader(
             name="handoff", handle=handle, wants=wants, by_incident=True, at_once=None, alone=True, within=within
@@ -120,7 +124,7 @@ async def handing_over(
         if mail is not None:
             channels["smtp"] = mail[0]
         log.info("push_key", keyid=domain, public_key=public_text(signing.public_key()))
-        ladder = times(settings.ladder)
+        ladder, code = times(settings.ladder), code_of(keys.secret("codes"))
         yield HandingOver(
             handoff=Handoff(
                 journal, directory=directory, channels=channels, times=ladder, dials=dials, forms=all_forms
@@ -129,6 +133,8 @@ async def handing_over(
             eido=eido,
             links=links,
             replies=Replies(journal),
+            code_of=code,
+            codes=Codes(journal, code),
             directory=directory,
             journal=journal,
             public_url=settings.url,
@@ -144,7 +150,9 @@ def rules(settings: Settings, directory: Directory, *, now: datetime) -> RuleBoo
     return open_rules(settings.rules, countries=countries, terms=terms, as_of=now.date())
 
 
-def disclosures(settings: Settings, journal: Journal, *, directory: Directory, rules: RuleBook) -> Disclosures:
+def disclosures(
+    settings: Settings, journal: Journal, *, directory: Directory, rules: RuleBook, code_of: CodeOf
+) -> Disclosures:
     """Who decides what may be told."""
     return Disclosures(
         journal,
@@ -153,6 +161,7 @@ def disclosures(settings: Settings, journal: Journal, *, directory: Directory, r
         domains={TenantId(tenant.id): tenant.domain for tenant in settings.tenants},
         policies={TenantId(tenant.id): Policy(terms=tenant.terms) for tenant in settings.tenants},
         senders={TenantId(tenant.id): _sender(tenant, settings) for tenant in settings.tenants},
+        code_of=code_of,
     )
 
 
@@ -177,8 +186,10 @@ class Telling(Struct, frozen=True, kw_only=True):
     places: MassEventPlaces
 
     @classmethod
-    def of(cls, settings: Settings, kept: Kept, *, directory: Directory, rules: RuleBook, dials: bool) -> "Telling":
-        decided = disclosures(settings, kept.journal, directory=directory, rules=rules)
+    def of(
+        cls, settings: Settings, kept: Kept, *, directory: Directory, rules: RuleBook, dials: bool, code_of: CodeOf
+    ) -> "Telling":
+        decided = disclosures(settings, kept.journal, directory=directory, rules=rules, code_of=code_of)
         practice = Practice(
             tells=settings.attendance.unattended == "ladder",
             nobody_after=timedelta(seconds=settings.attendance.nobody_after_s),

@@ -18,13 +18,14 @@ from routing.categories import Category
 from routing.directory import Agency, Directory
 from routing.law import Case, Fact, Obligation, Outcome, Path, RuleBook, Verdict, evaluate
 from routing.services import BESIDE, RECIPIENT, Service
+from sos.dispatch.codes import CodeOf
 from sos.dispatch.forms import JSON, digests, forms_for, forms_of, prepare
 from sos.dispatch.medical import MedicalNotes
 from sos.dispatch.one_crash import Crashes, OfTheCrash
 from sos.dispatch.policy import Policy
 from sos.dispatch.requests import Requests
 from sos.errors import Refused, Unconfirmed, Unknown
-from sos.incident import requests
+from sos.incident import requests, voice
 from sos.incident.commands import DecideDisclosure, ReferDisclosure, RefuseDisclosure
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import (
@@ -76,7 +77,9 @@ class Disclosures:
         domains: Mapping[TenantId, str],
         policies: Mapping[TenantId, Policy] = MappingProxyType({}),
         senders: Mapping[TenantId, Sender] = MappingProxyType({}),
+        code_of: CodeOf = lambda _: "",
     ) -> None:
+        """``code_of``: what an agency quotes when it telephones about a disclosure."""
         self._journal = journal
         self._directory = directory
         self.rules = rules
@@ -84,6 +87,7 @@ class Disclosures:
         self._policies = policies
         self._senders = senders
         self._crashes = Crashes(journal)
+        self._code_of = code_of
         self.medical = MedicalNotes(journal, directory=directory, rules=rules)
         """What comes in, instead of going out."""
         self.requests = Requests(journal, directory=directory, rules=rules, domains=domains, policy=self.policy)
@@ -305,16 +309,17 @@ class Disclosures:
         before: Brief | None,
         crash: OfTheCrash,
     ) -> bytes:
-        agency, verdict = judged.agency, judged.verdict
+        agency, verdict, disclosure = judged.agency, judged.verdict, new_id()
+        now = self._journal.clock.now()
         return compose(
             incident=incident_urn(state.id, self._domains[state.tenant]),
-            disclosure=new_id(),
+            disclosure=disclosure,
             agency=agency.id,
             agency_name=agency.name_ja,
             rule=verdict.rule,
             ground=verdict.ground,
             law_version=verdict.law_version,
-            decided_at=self._journal.clock.now(),
+            decided_at=now,
             exercise=state.mode is Mode.DRILL,
             sections=shown,
             service=agency.service,
@@ -329,6 +334,8 @@ class Disclosures:
             zone=self.rules.zone(agency.country),
             one_crash=crash.one_crash,
             maybe=crash.maybe,
+            code=self._code_of(disclosure),
+            call_back_until=voice.at_least_until(state, now=now),
         )
 
     def _instead(self, state: Incident, agency: Agency) -> str:

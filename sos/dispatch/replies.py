@@ -16,6 +16,7 @@ from sos.dispatch.answers import command
 from sos.dispatch.endings import End, Lasting, ended, part_is_over
 from sos.dispatch.forms import prepare
 from sos.errors import Forbidden, KeyLost, Malformed, Refused, Unknown
+from sos.incident import voice
 from sos.incident.commands import ConfirmDelivery
 from sos.incident.events import DisclosureDecided, IncidentClosed
 from sos.incident.model import (
@@ -83,6 +84,11 @@ class Replies:
             now=now,
             after_closing=lasting.after_closing,
         )
+
+    async def call_back_until(self, incident: IncidentId) -> tuple[datetime | None, datetime]:
+        """Until when the vehicle can be called, as things stand, and the time now."""
+        now = self._journal.clock.now()
+        return voice.at_least_until(await self._journal.state(incident), now=now), now
 
     async def brief(self, incident: IncidentId, told: Disclosure) -> bytes:
         """The brief as it was decided; that this agency opens it is in the journal first."""

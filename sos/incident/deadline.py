@@ -31,6 +31,8 @@ class DeadlineName(StrEnum):
     ALARM_AGAIN = "alarm_again"
     HANDOVER_UNANSWERED = "handover_unanswered"
     TEST_OVER = "test_over"
+    CALL_BACK_OVER = "call_back_over"
+    HELD_TOO_LONG = "held_too_long"
 
 
 class Actor(StrEnum):
@@ -42,6 +44,10 @@ class Actor(StrEnum):
     """The passing raises an alarm, which stands at desks until somebody acknowledges it (``alarms``)."""
     BRIEF = "brief"
     """The passing itself says something of the people in the vehicle, which every brief then tells."""
+    TIMELINE = "timeline"
+    """The passing itself is what has to be known: it stands in the timeline, and changes what is shown."""
+    LEG = "leg"
+    """The passing itself lets a leg go."""
     BRIDGE = "bridge"
     DISTRIBUTION = "distribution"
     HANDOFF = "handoff"

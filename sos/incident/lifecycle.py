@@ -78,7 +78,6 @@ from sos.incident.model import (
     Standing,
     State,
 )
-from sos.incident.retention import retention
 
 TRANSITIONS: Mapping[State | None, Mapping[type[e.Event], State]] = MappingProxyType(
     {
@@ -284,6 +283,8 @@ ROWS: Mapping[DeadlineName, Deadline] = MappingProxyType(
             alarms.REMIND,
             handover.ROW,
             testcall.ROW,
+            voice.OVER,
+            voice.HELD,
         )
     }
 )
@@ -323,6 +324,7 @@ _WAITS = (
     alarms.due,
     handover.due,
     testcall.due,
+    voice.waits,
 )
 """What is waited for beside the states."""
 
@@ -359,6 +361,7 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     now = replace(incident, version=incident.version + 1, **changes)
     follows = attendance.followed(now, at) | response.followed(now, event, at) | voiceless.followed(now, event, at)
     follows |= handover.followed(now, event, at) | obligations.followed(now, event, at)
+    follows |= voice.standing_by(now, event, at) | voice.holding(now, at)
     now = replace(now, **follows) if follows else now
     held = mass_places.followed(now, event, at)
     return replace(now, **held) if held else now
@@ -430,7 +433,13 @@ def _decided(incident: Incident, event: e.DisclosureDecided) -> dict[str, Any]:
     return consent.told(incident, event) | flags
 
 
-_NOT_OF_A_STATE = attendance.RUNGS | {voiceless.ROW.name, alarms.REMIND.name, handover.ROW.name}
+_NOT_OF_A_STATE = attendance.RUNGS | {
+    voiceless.ROW.name,
+    alarms.REMIND.name,
+    handover.ROW.name,
+    voice.OVER.name,
+    voice.HELD.name,
+}
 """Deadlines that come again in the same state: what they count from says whether they have passed."""
 
 
@@ -917,7 +926,7 @@ def _pass_deadline(incident: Incident, command: c.PassDeadline, now: datetime) -
         return (e.Draft(event=escalated, parts=says),)
     if attendance.widened(incident, command.name):
         return _facts(escalated, e.DeskOffered(desks=(), round=incident.offers + 1))
-    return _facts(escalated)
+    return _facts(escalated, *voice.let_go(incident, command.name))
 
 
 _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(

@@ -151,6 +151,10 @@ class Relation(StrEnum):
     """The data and the voice of one vehicle, which came apart."""
     SAME_CRASH = "same_crash"
     """Two vehicles of one collision, or one crash reported twice."""
+    CALLS_ABOUT = "calls_about"
+    """An agency telephones about the other, and has named its code: this one is its call."""
+    CALLED_ABOUT = "called_about"
+    """The other is an agency's call about this one."""
 
 
 class Standing(StrEnum):
@@ -723,6 +727,11 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     profiling: bool | None = None
     """Whether severity may be scored; None until the registry was asked."""
     call_back_window_s: int | None = None
+    call_back_from: datetime | None = None
+    """Since when the vehicle waits to be called back; None before a report, while it is in the call, and once its time
+    is over."""
+    held_at: datetime | None = None
+    """Since when the vehicle is held while an outside party is called; None while it is not."""
     record: str | None = None
     """The vehicle's stream in the registry."""
     registered: tuple[Category, ...] = ()
@@ -750,6 +759,12 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """What is gone for good, and up to which event."""
     read_by: tuple[tuple[str, tuple[Category, ...]], ...] = ()
     """Who has opened which categories since the incident was last closed: the ground for serving them again."""
+
+    @property
+    def about_another(self) -> bool:
+        """Whether it is an agency's call about another incident, and no vehicle's."""
+        found = (each for each in self.matches if each.relation is Relation.CALLS_ABOUT)
+        return any(each.standing is Standing.CONFIRMED for each in found)
 
     def leg(self, leg: LegId) -> Leg | None:
         return next((known for known in self.legs if known.leg == leg), None)

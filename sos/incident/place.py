@@ -36,6 +36,8 @@ def due(incident: Incident) -> tuple[tuple[str, datetime], ...]:
     unknown = "position_unknown" in incident.flags or not (incident.planned or incident.located)
     if incident.state not in (State.IN_CALL, State.HANDING_OVER) or incident.changed_at is None:
         return ()
+    if incident.about_another:  # it is an agency's call
+        return ()
     asked = incident.place_asked or incident.mode is Mode.TEST or ROW.name in incident.passed
     return ((ROW.name, incident.changed_at + ROW.after),) if unknown and not asked else ()
 

@@ -20,9 +20,9 @@ from typing import Any
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident import keeping
 from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Disposition, Incident, Mode, Party, State
-from sos.incident.retention import retention
 
 ROW = Deadline(
     name=DeadlineName.TEST_OVER,
@@ -89,7 +89,8 @@ def _end(incident: Incident, command: c.EndTest, _: datetime) -> Decision:
         raise Refused("this test may be none: a person looks at it")
     if incident.state is State.CLOSED:
         return ()
-    closed = e.IncidentClosed(disposition=Disposition.TEST, retention=retention(Disposition.TEST))
+    classes = keeping.classes(incident, Disposition.TEST)
+    closed = e.IncidentClosed(disposition=Disposition.TEST, retention=classes)
     return (_issued(command), e.Draft(event=closed))
 
 

@@ -20,7 +20,7 @@ from sos.errors import Forbidden, Refused
 from sos.incident import attendance, response, testcall
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.deadline import DeadlineName
+from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Acknowledgement, Incident, Leg, LegId, Mode, Party, ResponseHow, Silence, State, Telling
 
 DUE = DeadlineName.CALL_VEHICLE
@@ -34,6 +34,20 @@ CALLS = tuple(timedelta(seconds=seconds) for seconds in (5, 20, 60, 180, 600, 18
 
 WINDOW = timedelta(minutes=60)
 """Call-back window of a brand that names none."""
+
+OVER = Deadline(
+    name=DeadlineName.CALL_BACK_OVER,
+    after=WINDOW,
+    reason="the vehicle waits no longer to be called (60, 30 or 10 minutes by its generation)",
+    actors=(Actor.TIMELINE,),
+)
+
+HELD = Deadline(
+    name=DeadlineName.HELD_TOO_LONG,
+    after=timedelta(seconds=60),
+    reason="nobody in a car is left on hold longer than an agency's line rings, whatever the operator is doing",
+    actors=(Actor.LEG,),
+)
 
 MOST_READINGS = 20
 """How often one leg may have a brief read to it: a key that is stuck must not fill the journal."""
@@ -53,8 +67,71 @@ def due(incident: Incident) -> datetime | None:
     if silence is None or incident.state is State.CLOSED or silence.calls >= len(CALLS):
         return None
     after = AT_ONCE if silence.cut_off and not silence.calls else CALLS[silence.calls]
-    window = WINDOW if incident.call_back_window_s is None else timedelta(seconds=incident.call_back_window_s)
-    return silence.since + after if after <= window else None
+    return silence.since + after if after <= window(incident) else None
+
+
+def window(incident: Incident) -> timedelta:
+    """How long the vehicle answers a call by itself after its own is over."""
+    return WINDOW if incident.call_back_window_s is None else timedelta(seconds=incident.call_back_window_s)
+
+
+def call_back_until(incident: Incident) -> datetime | None:
+    """Until when the vehicle can be called; None while it is in the call, and once that time is over."""
+    return None if incident.call_back_from is None else incident.call_back_from + window(incident)
+
+
+def at_least_until(incident: Incident, *, now: datetime) -> datetime | None:
+    """As ``call_back_until``; of a vehicle that is in the call, as if that ended now."""
+    if any(leg.party is Party.VEHICLE and leg.up for leg in incident.legs):
+        return now + window(incident)
+    return call_back_until(incident)
+
+
+def waits(incident: Incident) -> tuple[tuple[str, datetime], ...]:
+    """When the vehicle waits no longer, and when it is let go from hold."""
+    if incident.state is State.CLOSED:
+        return ()
+    until, held = call_back_until(incident), incident.held_at
+    return (
+        *(() if until is None else ((OVER.name, until),)),
+        *(() if held is None else ((HELD.name, held + HELD.after),)),
+    )
+
+
+def let_go(incident: Incident, rung: str) -> Sequence[e.Event]:
+    """Who is let go with the passing of the deadline ``rung``."""
+    if rung != HELD.name:
+        return ()
+    return [
+        e.LegModeSet(leg=leg.leg, held=False, muted=leg.muted, coaching=leg.coaching)
+        for leg in incident.legs
+        if _spared_now(leg)
+    ]
+
+
+def _spared_now(leg: Leg) -> bool:
+    return leg.party is Party.VEHICLE and leg.alive and leg.held and leg.held_for is not None
+
+
+def holding(incident: Incident, at: datetime) -> dict[str, Any]:
+    """What changes in ``incident``, as it is after an event, because the vehicle is held now or not any more."""
+    held = any(map(_spared_now, incident.legs))
+    if held is (incident.held_at is not None):
+        return {}
+    return {"held_at": at if held else None}
+
+
+def standing_by(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
+    """How ``event``, after which ``incident`` stands, changes since when the vehicle waits to be called."""
+    match event:
+        case e.IncidentOpened():
+            return {"call_back_from": at}
+        case e.LegJoined(party=Party.VEHICLE) | e.HelpEscalated(rung=OVER.name):
+            return {"call_back_from": None}
+        case e.LegLeft(leg=leg) if (known := incident.leg(leg)) is not None and known.party is Party.VEHICLE:
+            there = any(other.party is Party.VEHICLE and other.up for other in incident.legs)
+            return {} if there or incident.call_back_from is not None else {"call_back_from": at}
+    return {}
 
 
 # --- deciders ---

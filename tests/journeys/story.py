@@ -268,14 +268,14 @@ def describe() -> c.DescribePlace:
     return c.DescribePlace(source="nominatim", distance_m=10, parts={Category.LOC: PERSONAL})
 
 
-def recognise(*flags: str, opt_out: bool = False, profiling: bool = True) -> c.RecogniseVehicle:
+def recognise(*flags: str, opt_out: bool = False, profiling: bool = True, window_s: int = 3600) -> c.RecogniseVehicle:
     return c.RecogniseVehicle(
         flags=flags,
         pack="demo@0123456789abcdef",
         entitlement="never" if "not_entitled" in flags else "entitled",
         opt_out=opt_out,
         profiling=profiling,
-        call_back_window_s=3600,
+        call_back_window_s=window_s,
         record="019b7890-0000-7000-8000-00000000feed",
         holder="019b7890-0000-7000-8000-00000000beef",
         clauses=("life_protection=demo-terms/1#4.2",),

@@ -69,5 +69,7 @@ WAITS: Mapping[Name, Callable[[], Story]] = {
     Name.PLACE_UNKNOWN: lambda: told(replace(s.plan(), prefecture=None, flags=("position_unknown",)), s.take()),
     Name.HANDOVER_UNANSWERED: lambda: told(s.take(), s.offer_handover()),
     Name.TEST_OVER: _test,
+    Name.CALL_BACK_OVER: told,
+    Name.HELD_TOO_LONG: lambda: _spoken_to(s.dial("leg-fire", s.FIRE)),
     Name.ALARM_AGAIN: _acknowledged_and_still_alone,
 }

@@ -14,7 +14,7 @@ from sos.dispatch.handoff import Handoff
 from sos.dispatch.unattended import Unattended
 from sos.incident import events as e
 from sos.incident.deadline import Actor, DeadlineName
-from sos.incident.lifecycle import ROWS, deadlines, decide
+from sos.incident.lifecycle import ROWS, deadlines, decide, evolve
 from sos.intake.testcalls import TestCalls
 from tests.journeys import story as s
 from tests.journeys.waits import WAITS
@@ -83,6 +83,10 @@ def test_what_is_no_reader_s_happens_with_the_passing_itself(name: DeadlineName,
             assert escalated.parts
         case Actor.SUPERVISORS:
             assert any(isinstance(draft.event, e.AlarmRaised) for draft in others)
+        case Actor.TIMELINE:
+            assert name not in dict(deadlines(evolve(told.incident, escalated.event, at=due)))
+        case Actor.LEG:
+            assert any(isinstance(draft.event, e.LegModeSet) and not draft.event.held for draft in others)
         case _:
             pytest.fail(f"nobody acts on {name}")
 

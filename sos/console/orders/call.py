@@ -246,3 +246,13 @@ class WaitLonger(OfCall, frozen=True, kw_only=True, tag="wait_longer"):
 
 def _up(incident: Incident, party: Party) -> bool:
     return any(leg.party is party and leg.up for leg in incident.legs)
+
+
+class AboutCode(OfCall, frozen=True, kw_only=True, tag="about_code"):
+    """Whoever telephones has named the code of a brief: this call is about that incident."""
+
+    code: Code
+
+    async def obey(self, window: Window) -> dict[str, str]:
+        about = await window.room.codes.join(self.incident, self.code, actor=f"operator:{window.operator.id}")
+        return {"incident": about.incident}

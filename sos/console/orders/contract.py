@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from sos.console.orders.alarms import Acknowledge, Assist
 from sos.console.orders.call import (
+    AboutCode,
     Answered,
     CallVehicle,
     Dial,
@@ -66,6 +67,7 @@ AnyOrder: TypeAlias = (
     | Reveal | Medical | Owed | Meet | Request | CheckOfRequest | ApprovalOfRequest | AnswerToRequest | Release
     # the call
     | Mode | Invite | Dial | CallVehicle | GiveNotice | ReadBrief | EndLeg | LeaveCall | Answered | WaitLonger
+    | AboutCode
 )  # fmt: skip
 
 LONGEST_COMPLAINT = 300

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from routing.brief import read, render_text
+from routing.brief import read, render_text, spaced
 from routing.directory import Directory
 from routing.text import octets
 from sos.clock import Clock, SystemClock
@@ -188,10 +188,28 @@ class Portal:
 <p class="state" data-testid="state" role="status">{escape(_state(told))}</p>
 <pre data-testid="brief-text" lang="ja">{escape(render_text(brief, "ja"))}</pre>
 <p><a href="{escape(request.path)}/call" data-testid="call">通話に参加 / join the call</a></p>
+{await self._telephone(incident, brief.code)}
 <p>電話での確認番号 / check digits on the telephone: <span class="check">{check_digits(told.disclosure)}</span></p>
 {_bar(told)}{_ask(told)}
 <details lang="en"><summary>English</summary><pre>{escape(render_text(brief, "en"))}</pre></details>"""
         return _page(brief.agency_name, body)
+
+    async def _telephone(self, incident: IncidentId, code: str) -> str:
+        """What to quote on the telephone, and how long the vehicle can still be called, as it is now."""
+        quote_it = (
+            "<p>お電話での照会番号 / quote on the telephone: "
+            f'<span class="check" data-testid="code">{spaced(code)}</span></p>'
+            if code
+            else ""
+        )
+        until, now = await self._replies.call_back_until(incident)
+        left = 0 if until is None else max(0, int((until - now) / timedelta(minutes=1)))
+        words = (
+            f"車両への折り返しは残り約{left}分 / the vehicle answers calls for about {left} min more"
+            if until is not None
+            else "車両は折り返しに応答しない可能性があります / the vehicle may answer calls no longer"
+        )
+        return f'{quote_it}<p data-testid="call-back">{words}</p>'
 
     async def _answer(self, request: web.Request) -> web.Response:
         incident, told, over = await self._told(request)

@@ -3,14 +3,17 @@
 import io
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema_rs
+import msgspec
 import pypdf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from msgspec.structs import replace
 
 from routing.brief import render_text
 from routing.brief.eido import write_eido
@@ -54,6 +57,32 @@ def test_every_form_names_incident_disclosure_version_ground_and_time(made, form
     assert "0192-d" in text
     assert "JP-01 / JP-27-1-ii / APPI-2024-04-01" in text
     assert "2026-11-21" in text
+
+
+def _asked(made):
+    until = datetime(2026, 11, 21, 4, 12, 30, tzinfo=UTC)
+    return replace(made(*TOLD), code="40219876", call_back_until=until)
+
+
+@pytest.mark.parametrize("form", sorted({*WRITTEN, "json", "pdf"} - {"pidf"}))
+def test_every_form_that_a_person_reads_says_what_to_quote_on_the_telephone_and_until_when_the_car_answers(made, form):
+    brief = _asked(made)
+    language = "en" if form.endswith("en") or form == "eido" else "ja"
+    if form == "json":
+        text = msgspec.json.encode(brief).decode()
+    else:
+        text = page_of(brief).extract_text() if form == "pdf" else WRITTEN[form](brief)
+
+    if form.startswith("spoken"):
+        assert digits("4021", language) in text
+        assert digits("9876", language) in text
+        assert "13時12分まで" in text if language == "ja" else "until 13 12" in text
+    elif form == "json":
+        assert '"code":"40219876"' in text
+        assert "2026-11-21T04:12:30Z" in text
+    else:
+        assert "4021 9876" in text
+        assert "2026-11-21 13:12:30" in text
 
 
 @given(categories=st.sets(st.sampled_from(sorted(DISCLOSABLE)), max_size=6))

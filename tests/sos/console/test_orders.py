@@ -79,6 +79,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "leave_call": {},
     "answered": {"how": "speech"},
     "wait_longer": {"seconds": 30, "because": "line"},
+    "about_code": {"code": "4021 9876"},
 }
 """Each order with all that it must say besides its incident, and nothing else."""
 

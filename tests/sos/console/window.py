@@ -11,11 +11,12 @@ from sos.console.desks import Desks
 from sos.console.hub import Hub, Mailbox
 from sos.console.orders import contract
 from sos.console.outage import Outage
-from sos.console.port import MassEventsHere, Voice
+from sos.console.port import MassEventsHere, Meant, Voice
 from sos.console.room import LanguageOf, Room, no_voice
 from sos.console.sessions import Session
 from sos.console.transcript import Transcript
 from sos.console.window import Window
+from sos.errors import Refused
 from sos.incident.commands import AnswerRequest
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.mass_event import Order
@@ -61,6 +62,10 @@ class Elsewhere:
     def tell(self, mailbox: Mailbox) -> None:
         pass
 
+    async def join(self, call: IncidentId, code: str, *, actor: str) -> Meant:
+        self.heard.append(code)
+        raise Refused("this is the code of nothing that is open")
+
     async def again(self, incident: Incident, leg: LegId, *, seconds: float) -> bytes:
         return b""
 
@@ -87,6 +92,7 @@ def room(
         demo=False,
         boot="boot",
         agencies=elsewhere,
+        codes=elsewhere,
         lines=lines,
         dials=dials,
         transcript=Transcript(journal, hub),

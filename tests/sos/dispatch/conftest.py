@@ -9,6 +9,7 @@ from routing.directory import Directory
 from routing.law import RuleBook
 from routing.plan import Sources
 from sos.clock import ManualClock
+from sos.dispatch.codes import code_of
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.planner import Planner
 from sos.incident.commands import OpenIncident, TakeIncident
@@ -33,7 +34,13 @@ def directory() -> Directory:
 
 @pytest.fixture
 def disclosures(journal: Journal, directory: Directory) -> Disclosures:
-    return Disclosures(journal, directory=directory, rules=RuleBook.shipped(), domains={TENANT: "acme.sos.example"})
+    return Disclosures(
+        journal,
+        directory=directory,
+        rules=RuleBook.shipped(),
+        domains={TENANT: "acme.sos.example"},
+        code_of=code_of(b"a secret of the house"),
+    )
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 from routing.directory import Directory
 from sos.clock import ManualClock
 from sos.dispatch.adapters.portal import Links, Portal
+from sos.dispatch.codes import code_of
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.endings import Lasting
 from sos.dispatch.replies import Replies
@@ -112,6 +113,22 @@ async def test_a_link_opens_its_brief_until_its_time_is_over_and_a_new_one_opens
     assert (before, await rig.see(link), await rig.press(link, "taken_over")) == ("open", "expired", 410)
     assert not (await rig.told(FIRE)).taken_over
     assert await rig.see(await rig.link(FIRE)) == "open"
+
+
+async def test_the_page_says_what_to_quote_and_how_long_the_car_can_still_be_called(rig: Rig):
+    """The minutes are those of the moment it is looked at."""
+    link, told = await rig.link(FIRE), await rig.told(FIRE)
+    code = code_of(b"a secret of the house")(told.disclosure)
+
+    async with rig.session.get(link) as answer:
+        before = await answer.text()
+    await rig.pass_time(timedelta(seconds=7))
+    async with rig.session.get(link) as answer:
+        after = await answer.text()
+
+    assert f'data-testid="code">{code[:4]} {code[4:]}<' in before
+    assert "60 min more" in before
+    assert "59 min more" in after
 
 
 @pytest.mark.parametrize("forge", ["{0:x}.{2}", "{1}", "{1}.{2}0", ".{2}", "{1}.", "zz.{2}", "{1}.{2}.{2}"])

@@ -205,7 +205,7 @@ class AnyOrders(RuleBasedStateMachine):
         self._follow_telephones(command, drafts)
         kinds = {type(draft.event) for draft in drafts}
         if isinstance(command, c.PassDeadline):
-            assert kinds <= {e.HelpEscalated, e.DeskOffered, e.AlarmRaised, e.ObligationDue}
+            assert kinds <= {e.HelpEscalated, e.DeskOffered, e.AlarmRaised, e.LegModeSet, e.ObligationDue}
         if e.IncidentClosed in kinds:
             assert not any(known.pending for known in before.disclosures)
             assert before.operator is not None or (isinstance(command, c.EndTest) and testcall.quiet(before))

@@ -25,7 +25,7 @@ def tried(*commands: c.Command, mode: Mode = Mode.TEST) -> Story:
 
 
 def names(made: Story) -> set[str]:
-    return {name for name, _ in deadlines(made.incident)}
+    return {name for name, _ in deadlines(made.incident) if name != DeadlineName.CALL_BACK_OVER}
 
 
 def test_nothing_is_waited_for_but_the_voice_and_the_end():

@@ -81,3 +81,18 @@ export function outside(incident: Incident): string[] {
   const told = incident.disclosures.filter((one) => one.rejected === null && !one.superseded).map((one) => one.agency);
   return [...new Set(told)].filter((agency) => !inside.has(agency));
 }
+
+/** How long the vehicle can still be called back, in seconds; null while it is in the call, 0 once that is over. */
+export function callBackLeft(incident: Incident, now: number): number | null {
+  if (incident.legs.some((leg) => leg.party === "vehicle" && leg.up)) return null;
+  if (incident.call_back_from === null) return 0;
+  const until = Date.parse(incident.call_back_from) + (incident.call_back_window_s ?? 3600) * 1000;
+  return Math.max(0, Math.ceil((until - now) / 1000));
+}
+
+/** After which a vehicle that is held while somebody is called is let go (`sos/incident/voice.py`). */
+export const HELD_AT_MOST_S = 60;
+
+/** How long the vehicle is held already while somebody is called, in seconds; null while it is not. */
+export const heldFor = (incident: Incident, now: number): number | null =>
+  incident.held_at === null ? null : Math.max(0, Math.floor((now - Date.parse(incident.held_at)) / 1000));

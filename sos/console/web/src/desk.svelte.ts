@@ -488,6 +488,14 @@ class Desk {
     if (answer !== null) this.crash = answer.result as CrashView;
   }
 
+  /** Whoever telephones has named the code of a brief: go to the incident that it means. */
+  async aboutCode(code: string): Promise<boolean> {
+    if (this.selected === null) return false;
+    const answer = await this.#ask({ do: "about_code", incident: this.selected, code });
+    if (answer !== null) this.select((answer.result as { incident: string }).incident);
+    return answer !== null;
+  }
+
   async tellVehicle(action: AnswerAction, text = ""): Promise<boolean> {
     if (this.selected === null) return false;
     const words = action === "message" ? { text: text.trim() } : {};

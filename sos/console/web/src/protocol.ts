@@ -126,6 +126,14 @@ export interface Incident {
   flags: readonly string[];
   /** Those of `flags` that the registry gave; null until it was asked. */
   registry_flags: readonly string[] | null;
+  call_back_window_s: number | null;
+  /**
+   * Since when the vehicle waits to be called back; null before a report, while it is in the call, and once its time
+   * is over.
+   */
+  call_back_from: string | null;
+  /** Since when the vehicle is held while an outside party is called; null while it is not. */
+  held_at: string | null;
   /** What the customer registered for an emergency and lies in the incident: MED, FAM. */
   registered: readonly Category[];
   /** What the registry holds of it and may not be used, as things stand. */
@@ -194,7 +202,7 @@ export interface Match {
 }
 
 /** Why two incidents may belong together. */
-export type Relation = "same_call" | "same_crash";
+export type Relation = "same_call" | "same_crash" | "calls_about" | "called_about";
 
 /** How far a proposal has come. */
 export type Standing = "proposed" | "confirmed" | "undone";
@@ -887,7 +895,8 @@ export type Order =
   | { do: "end_leg"; incident: string; leg: string }
   | { do: "leave_call"; incident: string }
   | { do: "answered"; incident: string; how: ResponseHow }
-  | { do: "wait_longer"; incident: string; seconds: number; because: WaitReason };
+  | { do: "wait_longer"; incident: string; seconds: number; because: WaitReason }
+  | { do: "about_code"; incident: string; code: string };
 
 /** The fields of each kind of event; those at their default are not sent. */
 export interface Events {

@@ -97,6 +97,9 @@ export function fresh(id: string, tenant: string): Incident {
     recordings: [],
     flags: [],
     registry_flags: null,
+    call_back_window_s: null,
+    call_back_from: null,
+    held_at: null,
     registered: [],
     registered_withheld: [],
     judged: 0,
@@ -124,7 +127,16 @@ export function evolve(incident: Incident, event: Happened): Incident {
     after !== undefined && after !== before ? { state: after, changed_at: event.at, passed: [] } : {};
   const opened: Partial<Incident> = before === "none" ? { opened_at: event.at } : {};
   const now = { ...incident, version: incident.version + 1, ...changes, ...moved, ...opened };
-  return { ...now, ...followed(now, event.at), ...answering(now, event), ...alarmed(now, event), ...offered(now, event), ...held(now, event) };
+  return {
+    ...now,
+    ...followed(now, event.at),
+    ...answering(now, event),
+    ...alarmed(now, event),
+    ...offered(now, event),
+    ...standingBy(now, event),
+    ...holding(now, event.at),
+    ...held(now, event),
+  };
 }
 
 /** Steps of the search for a person of ours, as `sos/incident/attendance.py` has them. */
@@ -133,7 +145,7 @@ const SEARCH = new Set(["next_desk", "ring_all", "unanswered", "on_call", "nobod
 /** Services told beside those who go to the place (`routing/services.py`). */
 const BESIDE = new Set(["hospital", "helicopter"]);
 /** Deadlines that come again in the same state. */
-const AGAIN = new Set(["next_person", "no_voice", "alarm_again", "handover_unanswered"]);
+const AGAIN = new Set(["next_person", "no_voice", "alarm_again", "handover_unanswered", "call_back_over", "held_too_long"]);
 
 /** Whether somebody of an agency that has taken over is in the conference. */
 const accompanied = (incident: Incident): boolean =>
@@ -203,6 +215,23 @@ function held(incident: Incident, { kind, data, at }: Happened): Partial<Inciden
   if (kind !== "HoldPlaced") return {};
   const placed = { hold: text(data, "hold"), ground: data["ground"] as Hold["ground"], by: text(data, "by"), at };
   return { holds: [...incident.holds, placed] };
+}
+
+/** How `event` changes since when the vehicle waits to be called back (`sos/incident/voice.py`). */
+function standingBy(incident: Incident, { kind, data, at }: Happened): Partial<Incident> {
+  if (kind === "IncidentOpened") return { call_back_from: at };
+  const joined = kind === "LegJoined" && data["party"] === "vehicle";
+  if (joined || (kind === "HelpEscalated" && data["rung"] === "call_back_over")) return { call_back_from: null };
+  if (kind !== "LegLeft" || !ofCar(incident, data) || incident.call_back_from !== null) return {};
+  return incident.legs.some((leg) => leg.party === "vehicle" && leg.up) ? {} : { call_back_from: at };
+}
+
+/** Since when the vehicle is held while an outside party is called. */
+function holding(incident: Incident, at: string): Partial<Incident> {
+  const held = incident.legs.some(
+    (leg) => leg.party === "vehicle" && leg.left === null && leg.held && leg.held_for !== null,
+  );
+  return held === (incident.held_at !== null) ? {} : { held_at: held ? at : null };
 }
 
 /** Acknowledged alarms that an incident shows, as in `sos/incident/alarms.py`. */
@@ -350,7 +379,11 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   VehicleRecognised: (incident, data) => {
     const others = incident.flags.filter((flag) => !(incident.registry_flags ?? []).includes(flag));
     const told = texts(data, "flags");
-    return { flags: [...new Set([...others, ...told])], registry_flags: told };
+    return {
+      flags: [...new Set([...others, ...told])],
+      registry_flags: told,
+      call_back_window_s: data["call_back_window_s"] as number,
+    };
   },
   DeskOffered: (_, data) => ({ offers: data["round"] as number, desks: texts(data, "desks") }),
   OperatorAssigned: (incident, data) => ({
