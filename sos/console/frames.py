@@ -45,6 +45,7 @@ NOT_FOLLOWED = frozenset(
         "owed",
         "profiling",
         "record",
+        "to_correct",
         "reports",
         "sequence",
         "silence",

@@ -4,20 +4,31 @@ A reader.  Where the row of the law that let the agency be told still fits, the 
 word of a person; where it does not, the incident keeps saying so at the desk (``Disclosure.elsewhere``,
 ``Disclosure.otherwise``) until the operator decides.  An agency in whose area it is no more is told who is responsible
 now, and goes on until they are there: software calls nobody off.  So too somebody whose service the new kind does not
-call for: they are told so, and whether they turn back is theirs to decide.
+call for: they are told so, and whether they turn back is theirs to decide.  A car that goes on moving makes one newer
+brief a minute for each agency, of the place where it is then: nobody at an agency reads ten pages of ten places, and
+the last place always gets there.
 
 That the crash has another car, or is one by itself after all, is told to whoever has taken over (``linking``): an
 agency that is still being called would be called anew for it.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 
 from sos.dispatch.disclosure import Disclosures
 from sos.errors import Refused, Unknown
-from sos.incident import linking
-from sos.incident.events import AgencyAcknowledged, IncidentsLinked, IncidentsUnlinked, PlanMade, Recorded
+from sos.incident import linking, place
+from sos.incident.deadline import DeadlineName
+from sos.incident.events import (
+    AgencyAcknowledged,
+    HelpEscalated,
+    IncidentsLinked,
+    IncidentsUnlinked,
+    PlanMade,
+    Recorded,
+)
 from sos.incident.model import Disclosure, Incident, IncidentId, State
 from sos.journal.journal import Journal
 
@@ -27,7 +38,7 @@ ACTOR = "system:corrections"
 
 
 class Corrections:
-    WANTS = (PlanMade, IncidentsLinked, IncidentsUnlinked, AgencyAcknowledged)
+    WANTS = (PlanMade, HelpEscalated, IncidentsLinked, IncidentsUnlinked, AgencyAcknowledged)
 
     def __init__(self, journal: Journal, disclosures: Disclosures) -> None:
         self._journal = journal
@@ -37,8 +48,8 @@ class Corrections:
         for recorded in batch:
             state = await self._journal.state(recorded.incident)
             match recorded.event:
-                case PlanMade():
-                    outdated = _outdated(state)
+                case PlanMade() | HelpEscalated(rung=DeadlineName.CORRECT):
+                    outdated = _outdated(state, self._journal.clock.now())
                 case IncidentsLinked() | IncidentsUnlinked() | AgencyAcknowledged():
                     outdated = linking.to_correct(state)
                 case _:
@@ -56,8 +67,10 @@ class Corrections:
             log.warning("correction_needs_a_person", incident=incident, agency=told.agency, rule=verdict.rule)
 
 
-def _outdated(state: Incident) -> tuple[Disclosure, ...]:
-    """Who was told of another place or another kind and has nothing newer."""
+def _outdated(state: Incident, now: datetime) -> tuple[Disclosure, ...]:
+    """Who was told of another kind, or of another place and whose time for the newest has come, and has nothing newer."""
     if state.state is State.CLOSED:
         return ()
-    return tuple(told for told in state.disclosures if (told.elsewhere or told.otherwise) and not told.superseded)
+    elsewhere = place.correctable(state, now)
+    otherwise = (told for told in state.disclosures if told.otherwise and not told.superseded and told not in elsewhere)
+    return (*elsewhere, *otherwise)

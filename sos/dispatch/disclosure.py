@@ -265,7 +265,8 @@ class Disclosures:
                 reason=request.reason,
             )
             await self._journal.execute(state.id, question, actor=f"operator:{state.operator}")
-            raise Refused(f"{verdict.rule} says {verdict.outcome}: a supervisor has been asked ({tried})")
+            # whether any supervisor can know of it, only the desk's alarm says (``AlarmShown``)
+            raise Refused(f"{verdict.rule} says {verdict.outcome}: a question for a supervisor is on record ({tried})")
         await self._record_refusal(state, judged, request)
         offers = f"; possible: {', '.join(verdict.offers)}" if verdict.offers else ""
         raise Refused(f"{verdict.rule} says {verdict.outcome} ({tried}){offers}")

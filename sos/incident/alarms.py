@@ -19,6 +19,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from routing.categories import Category
+from routing.law.codes import Obligation
 from sos.errors import Forbidden, Refused
 from sos.incident import commands as c
 from sos.incident import events as e
@@ -60,7 +61,12 @@ ANSWERED: frozenset[AlarmKind] = frozenset({AlarmKind.UNANSWERED, AlarmKind.UNTO
 TAKEN: frozenset[AlarmKind] = ANSWERED | {AlarmKind.ASSIST, AlarmKind.HANDOVER}
 """What whoever takes over has heard of with that."""
 
-OUTLIVE: frozenset[AlarmKind] = frozenset({AlarmKind.RECORDING, AlarmKind.SET_ASIDE, AlarmKind.TOLD_UNATTENDED})
+HAS_AN_ALARM = frozenset({Obligation.SUPERVISOR_WITHIN_A_MINUTE})
+"""Obligations whose fact is an alarm of its own from the beginning: the question to a supervisor."""
+
+OUTLIVE: frozenset[AlarmKind] = frozenset(
+    {AlarmKind.RECORDING, AlarmKind.SET_ASIDE, AlarmKind.TOLD_UNATTENDED, AlarmKind.OWED}
+)
 """What is not over because an operator has closed the incident."""
 
 Decision = tuple[e.Draft, ...]
@@ -80,6 +86,8 @@ def _cause(event: e.Event) -> tuple[AlarmKind, str] | None:
             return AlarmKind.RECORDING, recording
         case e.DisclosureReferred(referral=referral):
             return AlarmKind.REFERRAL, referral
+        case e.ObligationDue(obligation=obligation, about=about) if obligation not in HAS_AN_ALARM:
+            return AlarmKind.OWED, f"{obligation}:{about}"
         case e.TellingWithheld(reason=reason):
             return AlarmKind.UNTOLD, reason
         case e.DisclosureDecided(unattended=True, corrected=False, disclosure=disclosure):
@@ -93,6 +101,8 @@ CAUSES: frozenset[type[e.Event]] = frozenset(
         e.DisclosureReferred,
         e.HelpEscalated,
         e.IncidentClosed,
+        e.ObligationDue,
+        e.ObligationMet,
         e.OperatorAssigned,
         e.RecordingFailed,
         e.ReferralAnswered,
@@ -113,6 +123,9 @@ def follows(incident: Incident, event: e.Event) -> Sequence[e.Event]:
             return [_settled(alarm, operator) for alarm in standing(incident) if alarm.why in over]
         case e.ReferralAnswered(referral=referral, supervisor=supervisor):
             return [_settled(alarm, supervisor) for alarm in standing(incident) if alarm.about == referral]
+        case e.ObligationMet(obligation=obligation, about=about, operator=operator):
+            key = (AlarmKind.OWED, f"{obligation}:{about}")
+            return [_settled(alarm, operator) for alarm in standing(incident) if (alarm.why, alarm.about) == key]
         case e.IncidentClosed() if incident.operator is not None:
             return [_settled(alarm, incident.operator) for alarm in standing(incident) if alarm.why not in OUTLIVE]
         case e.HelpEscalated(rung=REMIND.name):

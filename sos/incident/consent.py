@@ -133,7 +133,7 @@ def _refer(incident: Incident, command: c.ReferDisclosure, _: datetime) -> Decis
         raise Refused("a supervisor needs to know why")
     asked = [known for known in incident.referrals if (known.agency, known.path) == (command.agency, command.path)]
     if any(known.approved is None for known in asked):
-        raise Refused("a supervisor has been asked this already and has not answered yet")
+        raise Refused("this question for a supervisor is on record already and has no answer yet")
     event = e.DisclosureReferred(
         referral=command.referral,
         agency=command.agency,

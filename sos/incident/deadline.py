@@ -33,6 +33,9 @@ class DeadlineName(StrEnum):
     TEST_OVER = "test_over"
     CALL_BACK_OVER = "call_back_over"
     HELD_TOO_LONG = "held_too_long"
+    CORRECT = "correct"
+    OWED = "owed"
+    """A family: ``owed:<obligation>:<about>``, one for each that waits."""
 
 
 class Actor(StrEnum):
@@ -49,6 +52,7 @@ class Actor(StrEnum):
     LEG = "leg"
     """The passing itself lets a leg go."""
     BRIDGE = "bridge"
+    CORRECTIONS = "corrections"
     DISTRIBUTION = "distribution"
     HANDOFF = "handoff"
     ON_CALL = "on-call"

@@ -248,8 +248,9 @@ DEADLINES: Mapping[State, tuple[Deadline, ...]] = MappingProxyType(
             _RUNG,
             Deadline(
                 name=DeadlineName.HANDOFF_OVERDUE,
-                after=timedelta(seconds=20),
-                reason="no human there has taken over",
+                after=timedelta(seconds=80),
+                reason="no human there has taken over: 20 s to answer (NENA-STA-020.1, 95 %) and 60 s to process "
+                "(NFPA 1225, 90 %), so that it alarms at one hand-off in ten and not at nearly each",
                 actors=(Actor.SUPERVISORS,),
             ),
             _CALL_VEHICLE,
@@ -280,9 +281,11 @@ ROWS: Mapping[DeadlineName, Deadline] = MappingProxyType(
             *response.ROWS,
             voiceless.ROW,
             place.ROW,
+            place.CORRECT,
             alarms.REMIND,
             handover.ROW,
             testcall.ROW,
+            obligations.ROW,
             voice.OVER,
             voice.HELD,
         )
@@ -321,6 +324,7 @@ _WAITS = (
     obligations.due,
     voiceless.due,
     place.due,
+    place.corrections,
     alarms.due,
     handover.due,
     testcall.due,
@@ -361,7 +365,7 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     now = replace(incident, version=incident.version + 1, **changes)
     follows = attendance.followed(now, at) | response.followed(now, event, at) | voiceless.followed(now, event, at)
     follows |= handover.followed(now, event, at) | obligations.followed(now, event, at)
-    follows |= voice.standing_by(now, event, at) | voice.holding(now, at)
+    follows |= voice.standing_by(now, event, at) | voice.holding(now, at) | place.followed(now, event, at)
     now = replace(now, **follows) if follows else now
     held = mass_places.followed(now, event, at)
     return replace(now, **held) if held else now
@@ -439,6 +443,7 @@ _NOT_OF_A_STATE = attendance.RUNGS | {
     handover.ROW.name,
     voice.OVER.name,
     voice.HELD.name,
+    place.CORRECT.name,
 }
 """Deadlines that come again in the same state: what they count from says whether they have passed."""
 

@@ -489,6 +489,8 @@ class AlarmKind(StrEnum):
     """The operator asks for help."""
     HANDOVER = "handover"
     """A colleague has not answered whether they take the incident."""
+    OWED = "owed"
+    """What the law wants done was not done in time."""
 
 
 class TakeoverReason(StrEnum):
@@ -699,6 +701,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """Whether a test call has passed; None while it has not been judged or is none."""
     move: Move | None = None
     """The place has moved and nobody has looked at it yet."""
+    to_correct: bool = False
+    """The place has moved again before those who had just been told of a move could be told anew."""
     place_asked: bool = False
     """A person has said where it is, at least in words."""
     prefecture: str | None = None

@@ -5,8 +5,10 @@ Part of ``lifecycle``: its deciders, effects and times for obligations, pure lik
 **Theory.**  A row of the law names obligations (``routing.law.Obligation``).  Each has exactly one doer
 (``DOERS``).  What is *kept* is a field or a part of an event that cannot be written without it, so nobody can forget
 it.  What is *chased* is owed by a person from the event on: it has a due time, it stands in a queue until somebody says
-what was done, and it falls due again and again while nobody does.  Closing an incident ends none of them, and
-destroying its data ends none: only ids and codes are needed.
+what was done, and it falls due again while nobody does: each time supervisors are alarmed, and after
+``CHASED_AT_MOST`` times it is missed.  That is an end of the chase: the alarm stands until it is acknowledged, the
+obligation stays in the queue as missed until somebody meets it, and falls due once more at the yearly audit.  Closing
+an incident ends none of them, and destroying its data ends none: only ids and codes are needed.
 
 A review is never done by whoever decided.  What is told of a drill or a test is owed to nobody.
 """
@@ -25,13 +27,21 @@ from routing.law.codes import Obligation
 from sos.errors import Forbidden, Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Incident, Mode
 from sos.incident.owed import Owed
 from sos.incident.report import canonical
 
 Decision = tuple[e.Draft, ...]
 
-PREFIX = "owed:"
+ROW = Deadline(
+    name=DeadlineName.OWED,
+    after=timedelta(minutes=1),
+    reason="what the law wants done was not done in time; each obligation has times of its own (DOERS)",
+    actors=(Actor.SUPERVISORS,),
+)
+
+PREFIX = f"{DeadlineName.OWED}:"
 """Of the deadlines that are obligations: ``owed:<obligation>:<about>``."""
 
 PERSON = "person"
@@ -63,6 +73,12 @@ class Chased(Struct, frozen=True, kw_only=True):
     what: str
     """For people: what is to be done."""
 
+
+CHASED_AT_MOST = 5
+"""How often an obligation falls due before it counts as missed: five reminders that nobody acted on are no reminder."""
+
+AUDIT = timedelta(days=365)
+"""When what was missed falls due once more."""
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -221,7 +237,7 @@ def _meet(incident: Incident, about: str, *codes: str) -> dict[str, Any]:
 def _fell_due(incident: Incident, event: e.ObligationDue, at: datetime) -> dict[str, Any]:
     return {
         "owed": tuple(
-            replace(each, late=event.late, due_at=at + doer(each).again)
+            replace(each, late=event.late, due_at=at + (AUDIT if event.late >= CHASED_AT_MOST else doer(each).again))
             if (each.obligation, each.about) == (event.obligation, event.about)
             else each
             for each in incident.owed

@@ -28,7 +28,52 @@ ROW = Deadline(
 )
 """Counted from the answer, and again from the first decision to tell somebody."""
 
+CORRECT = Deadline(
+    name=DeadlineName.CORRECT,
+    after=timedelta(seconds=60),
+    reason="a car that goes on moving: one newer brief a minute to each agency, the last place always gets there",
+    actors=(Actor.CORRECTIONS,),
+)
+"""Counted from the newer brief before.  Who was told once is brought up to date at once."""
+
 Decision = tuple[e.Draft, ...]
+
+
+def correct_at(incident: Incident, told: Disclosure) -> datetime | None:
+    """From when who was told of a place that holds no longer may be told of the next one; None: at once."""
+    ladder = incident.ladder(told.disclosure)
+    return None if told.brief_version == 1 or ladder is None else ladder.began_at + CORRECT.after
+
+
+def outdated(incident: Incident) -> tuple[Disclosure, ...]:
+    """Who was told of another place and has nothing newer."""
+    if incident.state is State.CLOSED:
+        return ()
+    return tuple(told for told in incident.disclosures if told.elsewhere and not told.superseded)
+
+
+def correctable(incident: Incident, now: datetime) -> tuple[Disclosure, ...]:
+    """Those of them whose time has come; the others wait, and then hear of the newest place alone."""
+    return tuple(told for told in outdated(incident) if (at := correct_at(incident, told)) is None or at <= now)
+
+
+def corrections(incident: Incident) -> tuple[tuple[str, datetime], ...]:
+    """When the next of those who wait for the newest place is told of it."""
+    if not incident.to_correct:
+        return ()
+    times = [at for told in outdated(incident) if (at := correct_at(incident, told)) is not None]
+    return ((CORRECT.name, min(times)),) if times else ()
+
+
+def followed(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
+    """What changes in ``incident``, as it is after ``event``, in who waits for the newest place."""
+    match event:
+        case e.PlanMade() if event.moved_m is not None:
+            return {"to_correct": True}
+        case e.HelpEscalated(rung=CORRECT.name):
+            times = (correct_at(incident, told) for told in outdated(incident))
+            return {"to_correct": any(time is not None and time > at for time in times)}
+    return {}
 
 
 def due(incident: Incident) -> tuple[tuple[str, datetime], ...]:

@@ -273,7 +273,7 @@ def operator_lost_mid_call() -> Story:
     told.do(c.PassDeadline(name="redeliver"), actor="timer", after_s=1)
     told.do(s.start_delivery("d-fire"), actor="system:handoff")
     told.do(s.confirm("d-fire"), actor="channel:portal", after_s=0.3)
-    told.do(c.PassDeadline(name="handoff_overdue"), actor="timer", after_s=20)
+    told.do(c.PassDeadline(name="handoff_overdue"), actor="timer", after_s=80)
     told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=5)
     told.do(s.take("hanako"), actor="operator:hanako", after_s=30)
     return told
@@ -510,7 +510,7 @@ def alarmed_and_acknowledged() -> Story:
     told.do(s.join("leg-hanako", Party.OPERATOR, "hanako"), actor="provider:embedded", after_s=1)
     told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=20)
     told.do(s.ask_assistance(), actor="operator:hanako", after_s=5)
-    told.do(s.passing("handoff_overdue"), actor="timer", after_s=15)
+    told.do(s.passing("handoff_overdue"), actor="timer", after_s=75)
     told.do(s.show_alarm("alarm-2", audience=Audience.EVERYBODY), actor="system:alarms", after_s=0.1)
     return told
 

@@ -533,6 +533,8 @@ def disclose(
     unattended: bool = False,
     obligations: tuple[str, ...] = (),
     reason: str = "",
+    corrected: bool = False,
+    version: int = 0,
 ) -> c.DecideDisclosure:
     return c.DecideDisclosure(
         disclosure=DisclosureId(disclosure),
@@ -554,7 +556,8 @@ def disclose(
         referral=ReferralId(referral) if referral else None,
         supervisor=OperatorId("jiro") if referral else None,
         supersedes=DisclosureId(supersedes) if supersedes else None,
-        brief_version=2 if supersedes else 1,
+        brief_version=version or (2 if supersedes else 1),
+        corrected=corrected,
         unattended=unattended,
         review=unattended,
         obligations=obligations,

@@ -43,6 +43,13 @@ def _acknowledged_and_still_alone() -> Story:
     return made
 
 
+def _moving_on() -> Story:
+    made = told(s.take(), s.plan(), s.disclose(), s.plan(moved_m=900))
+    made.do(s.disclose("d2", supersedes="d1", corrected=True, confirmed=True), after_s=1)
+    made.do(s.plan(moved_m=900), after_s=10)
+    return made
+
+
 def _test() -> Story:
     made = Story()
     made.do(s.open_incident(Mode.TEST))
@@ -70,6 +77,8 @@ WAITS: Mapping[Name, Callable[[], Story]] = {
     Name.HANDOVER_UNANSWERED: lambda: told(s.take(), s.offer_handover()),
     Name.TEST_OVER: _test,
     Name.CALL_BACK_OVER: told,
+    Name.CORRECT: _moving_on,
+    Name.OWED: lambda: told(s.take(), s.disclose(obligations=("necessity_note",))),
     Name.HELD_TOO_LONG: lambda: _spoken_to(s.dial("leg-fire", s.FIRE)),
     Name.ALARM_AGAIN: _acknowledged_and_still_alone,
 }

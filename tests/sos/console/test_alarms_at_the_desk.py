@@ -148,7 +148,12 @@ async def _place_unknown(floor: Floor) -> None:
 
 async def _handoff_overdue(floor: Floor) -> None:
     await floor.crash(s.take(), s.disclose())
-    await floor.passes(20)
+    await floor.passes(80)
+
+
+async def _owed(floor: Floor) -> None:
+    await floor.crash(s.take(), s.disclose(obligations=("necessity_note",)), s.acknowledge())
+    await floor.passes(3600)
 
 
 async def _unclosed(floor: Floor) -> None:
@@ -222,6 +227,7 @@ CAUSES: dict[AlarmKind, Cause] = {
     AlarmKind.SET_ASIDE: _set_aside,
     AlarmKind.ASSIST: _assist,
     AlarmKind.HANDOVER: _handover,
+    AlarmKind.OWED: _owed,
 }
 
 

@@ -9,11 +9,12 @@ from routing.categories import Category
 from routing.law import RuleBook
 from routing.law.codes import Obligation
 from sos.errors import Forbidden, Refused
+from sos.incident import alarms
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident import obligations as o
 from sos.incident.lifecycle import deadlines, replay
-from sos.incident.model import Disposition, Mode
+from sos.incident.model import AlarmKind, Disposition, Mode
 from sos.incident.obligations import Chased, Kept
 from tests.journeys import story as s
 from tests.journeys.story import Story
@@ -74,10 +75,10 @@ def test_what_is_chased_is_owed_falls_due_and_is_met_by_a_person(code: Obligatio
 
     assert dict(deadlines(made.incident))[name] == made.now + doer.within
     assert made.do(c.PassDeadline(name=name), after_s=doer.within.total_seconds() - 1) == ()
-    assert made.do(c.PassDeadline(name=name), after_s=1) == ("ObligationDue",)
+    assert made.do(c.PassDeadline(name=name), after_s=1) == ("ObligationDue", "AlarmRaised")
     assert dict(deadlines(made.incident))[name] == made.now + doer.again
     met = s.meet(obligation, about, outcome=min(o.outcomes(code)))
-    assert made.do(met, after_s=1) == ("ObligationMet",)
+    assert made.do(met, after_s=1) == ("ObligationMet", "AlarmAcknowledged")
     assert owed(made) == set()
     assert name not in dict(deadlines(made.incident))
 
@@ -91,12 +92,40 @@ def test_what_is_owed_outlives_the_closing_and_is_alarmed_about_again_and_again(
     late = []
     for _ in range(3):
         made.do(c.PassDeadline(name=name), after_s=DAY)
-        late.append(made.recorded[-1].event.late)
+        happened = (each.event for each in reversed(made.recorded))
+        late.append(next(event.late for event in happened if isinstance(event, e.ObligationDue)))
 
     assert late == [1, 2, 3]
     assert replay(type(made.incident)(id=made.incident.id, tenant=made.incident.tenant), tuple(made.recorded)) == (
         made.incident
     )
+
+
+def test_a_missed_obligation_alarms_until_it_is_acknowledged_and_each_time_anew():
+    made = told("necessity_note")
+    name = "owed:necessity_note:d1"
+
+    assert made.do(c.PassDeadline(name=name), after_s=3600) == ("ObligationDue", "AlarmRaised")
+    assert made.do(c.PassDeadline(name=name), after_s=DAY) == ("ObligationDue",)  # it stands already
+    (alarm,) = alarms.standing(made.incident)
+    assert (alarm.why, alarm.about) == (AlarmKind.OWED, "necessity_note:d1")
+    made.do(s.acknowledge_alarm(alarm.alarm, supervisor=True), after_s=1)
+    assert made.do(c.PassDeadline(name=name), after_s=DAY) == ("ObligationDue", "AlarmRaised")
+
+    assert made.do(s.meet("necessity_note", "d1", outcome="done"), after_s=1) == ("ObligationMet", "AlarmAcknowledged")
+    assert alarms.standing(made.incident) == ()
+
+
+def test_what_nobody_does_ends_as_missed_and_is_not_chased_for_ever():
+    made = told("necessity_note")
+    name = "owed:necessity_note:d1"
+    for _ in range(o.CHASED_AT_MOST):
+        made.do(c.PassDeadline(name=name), after_s=DAY)
+
+    assert made.incident.owed[0].late == o.CHASED_AT_MOST
+    assert dict(deadlines(made.incident))[name] == made.now + o.AUDIT
+    assert made.do(c.PassDeadline(name=name), after_s=30 * DAY) == ()
+    assert made.do(s.meet("necessity_note", "d1", outcome="done"), after_s=1)[0] == "ObligationMet"
 
 
 def test_nobody_reviews_what_they_decided_and_an_operator_reviews_nothing():

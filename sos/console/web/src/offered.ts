@@ -52,6 +52,7 @@ export const ALARM_KINDS = [
   "undecided",
   "recording",
   "set_aside",
+  "owed",
   "unclosed",
 ] as const satisfies readonly AlarmKind[];
 /** What a closed incident is opened for (`sos/incident/access.py`). */
