@@ -1,0 +1,1 @@
+"""Claims broken on purpose: what a test says must turn it red."""
