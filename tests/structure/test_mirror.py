@@ -6,8 +6,9 @@ from tests.conftest import ALONE, PACED, SLOW
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-ACROSS = {"browser", "journeys", "ops", "structure", "twilio_emulator", "wire"}
-"""What belongs to no one package: whole paths, promises about the source, a stand-in, and samples of the wire."""
+ACROSS = {"browser", "journeys", "mutations", "ops", "structure", "twilio_emulator", "wire"}
+"""What belongs to no one package: whole paths, claims broken on purpose, promises about the source, a stand-in, and
+samples of the wire."""
 
 
 def _folders(directory: Path) -> set[str]:
