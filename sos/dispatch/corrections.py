@@ -68,7 +68,7 @@ class Corrections:
 
 
 def _outdated(state: Incident, now: datetime) -> tuple[Disclosure, ...]:
-    """Who was told of another kind, or of another place and whose time for the newest has come, and has nothing newer."""
+    """Who has nothing newer: told of another kind, or of another place and its time for the newest has come."""
     if state.state is State.CLOSED:
         return ()
     elsewhere = place.correctable(state, now)
