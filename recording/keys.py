@@ -13,7 +13,7 @@ share it.
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -22,7 +22,7 @@ from secrets import token_hex
 from threading import Lock
 from typing import NamedTuple
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import (
@@ -36,6 +36,7 @@ from recording.durable import create_once, erase, sync_directory
 from recording.errors import Destroyed, KeyMissing, Malformed, Tampered
 
 KEK_BYTES = 32
+SECRET_BYTES = 32
 NONCE_BYTES = 12
 
 AHEAD = 2
@@ -128,7 +129,7 @@ class KeyStore:
         Nothing can be learnt of a key from its check value, so that it may stand in the database.
         """
         return {
-            path.name: sha256(b"sos-key-check/1\0" + path.read_bytes()).hexdigest()[:16]
+            path.name: check_value(path.read_bytes())
             for pattern in ("kek", "pem", "secret")
             for path in sorted(self._directory.glob(f"[!.]*.{pattern}"))
         }
@@ -169,21 +170,28 @@ class KeyStore:
         sync_directory(self._directory)
 
     def signing_key(self, name: str) -> Ed25519PrivateKey:
-        """The Ed25519 key called ``name``, made on first use (PKCS #8 PEM)."""
+        """The Ed25519 key called ``name``, made on first use (PKCS #8 PEM).
+
+        One that is damaged is put beside (``name.pem.damaged``) and made anew, so that the house starts.
+        """
         with self._lock:
             if name not in self._signing:
                 fresh = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-                key = load_pem_private_key(self._once(f"{_named(name)}.pem", fresh), None)
-                if not isinstance(key, Ed25519PrivateKey):
-                    raise Malformed(f"{name}.pem is not an Ed25519 key")
+                key = _signs(self._once(f"{_named(name)}.pem", fresh, whole=lambda held: _signs(held) is not None))
+                assert key is not None  # what does not sign has been put beside
                 self._signing[name] = key
             return self._signing[name]
 
     def secret(self, name: str) -> bytes:
-        """The 32 random bytes called ``name``, made on first use; for keyed digests."""
+        """The 32 random bytes called ``name``, made on first use; for keyed digests.
+
+        What does not hold so many is put beside (``name.secret.damaged``) and made anew, so that the house starts.
+        """
         with self._lock:
             if name not in self._secrets:
-                self._secrets[name] = self._once(f"{_named(name)}.secret", os.urandom(32))
+                fresh = os.urandom(SECRET_BYTES)
+                held = self._once(f"{_named(name)}.secret", fresh, whole=lambda held: len(held) == SECRET_BYTES)
+                self._secrets[name] = held
             return self._secrets[name]
 
     def _current_kek(self, retention: str, month: str) -> str:
@@ -239,11 +247,16 @@ class KeyStore:
             cipher = self._ciphers.setdefault(kek, AESGCM(content))
         return cipher
 
-    def _once(self, name: str, fresh: bytes) -> bytes:
+    def _once(self, name: str, fresh: bytes, *, whole: Callable[[bytes], bool]) -> bytes:
+        """What the file ``name`` holds, made on first use.  A damaged one is kept for whoever can mend it; that another
+        stands in its place is seen by its check value (``inventory``)."""
         path = self._directory / name
-        if not path.exists():
-            create_once(path, fresh)
-        return path.read_bytes()
+        with self._alone():
+            if path.exists() and not whole(path.read_bytes()):
+                path.replace(path.with_name(f"{name}.damaged.{token_hex(4)}"))
+            if not path.exists():
+                create_once(path, fresh)
+            return path.read_bytes()
 
     def _path(self, kek: str) -> Path:
         return self._directory / f"{kek}.kek"
@@ -255,10 +268,24 @@ class KeyStore:
         return self._directory / f"{kek}.destroyed"
 
 
+def check_value(content: bytes) -> str:
+    """By which the content of a key file is known; nothing can be learnt of it."""
+    return sha256(b"sos-key-check/1\0" + content).hexdigest()[:16]
+
+
 def month_after(month: str, later: int) -> str:
     """The month (``2026-11``) so many months after ``month``."""
     count = int(month[:4]) * 12 + int(month[5:]) - 1 + later
     return f"{count // 12:04d}-{count % 12 + 1:02d}"
+
+
+def _signs(content: bytes) -> Ed25519PrivateKey | None:
+    """The signing key in a PEM file, if it is one."""
+    try:
+        key = load_pem_private_key(content, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, Ed25519PrivateKey) else None
 
 
 def _bound(kek: str, context: bytes) -> bytes:

@@ -230,6 +230,30 @@ def test_signing_keys_and_secrets_stay_the_same(tmp_path):
     assert len(one.secret("digest")) == 32
 
 
+@pytest.mark.parametrize("flipped", [0, 40, 60])
+def test_a_damaged_signing_key_stops_no_start_and_is_kept_for_whoever_can_mend_it(tmp_path, flipped):
+    KeyStore(tmp_path).signing_key("log")
+    file = tmp_path / "log.pem"
+    before = KeyStore(tmp_path).inventory()["log.pem"]
+    damaged = bytearray(file.read_bytes())
+    damaged[flipped] ^= 0x80
+    file.write_bytes(damaged)
+
+    one, other = KeyStore(tmp_path).signing_key("log"), KeyStore(tmp_path).signing_key("log")
+
+    assert one.public_key() == other.public_key()
+    assert [kept.read_bytes() for kept in tmp_path.glob("log.pem.damaged.*")] == [bytes(damaged)]
+    assert KeyStore(tmp_path).inventory()["log.pem"] != before
+
+
+def test_a_secret_that_was_cut_short_stops_no_start_and_is_kept_too(tmp_path):
+    KeyStore(tmp_path).secret("spool")
+    os.truncate(tmp_path / "spool.secret", 7)
+
+    assert len(KeyStore(tmp_path).secret("spool")) == 32
+    assert [kept.stat().st_size for kept in tmp_path.glob("spool.secret.damaged.*")] == [7]
+
+
 def test_many_at_once_get_one_and_the_same_key(tmp_path):
     stores = [KeyStore(tmp_path) for _ in range(8)]
     wrapped = [b""] * len(stores)
