@@ -198,6 +198,11 @@ def read_checkpoint(note: bytes) -> Checkpoint:
     return parse_checkpoint(_split(note)[0])
 
 
+def unsigned(note: bytes) -> str:
+    """The text of a note, its signatures not looked at: for one's own files only."""
+    return _split(note)[0]
+
+
 def log_proof(index: int, hashes: Sequence[bytes], checkpoint: bytes) -> bytes:
     """A ``c2sp.org/tlog-proof@v1`` text."""
     return "\n".join((_PROOF_HEADER, f"index {index}", *map(_base64, hashes), "", "")).encode() + checkpoint

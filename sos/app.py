@@ -246,6 +246,7 @@ def _health(parts: _Parts, supervisor: Supervisor, followers: list[Follower], as
         assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
         keys=lambda: {**custody.state(), **retained.state()},
         access=watch.state,
+        log=lambda: parts.kept.publisher.stopped,
     )
 
 

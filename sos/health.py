@@ -36,11 +36,13 @@ class Health:
         assists: Callable[[], Mapping[str, str]] = dict,
         keys: Callable[[], Mapping[str, str]] = dict,
         access: Callable[[], str] = lambda: "ok",
+        log: Callable[[], str] = str,
     ) -> None:
         """``others``: figures that other parts keep; ``assists``: which extras are ``ok`` and which ``off``; ``keys``:
         retention classes of which a key is missing.  That is an alarm and stops no call, so the house stays ready.
-        ``access``: ``ok`` or ``alarm``, an alarm of the same sort.
+        ``access``: ``ok`` or ``alarm``, an alarm of the same sort.  ``log``: why nothing is published; else empty.
         """
+        self._log = log
         self._access = access
         self._keys = keys
         self._others = others
@@ -116,6 +118,7 @@ class Health:
         state["set_aside"] = dict(self._asides.waiting)
         state["keys"] = dict(self._keys())
         state["access"] = self._access()
+        state["log"] = "down" if self._log() else "ok"
         body = msgspec.json.encode(state)
         return web.Response(status=200 if ready else 503, body=body, content_type="application/json")
 

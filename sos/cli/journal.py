@@ -11,17 +11,34 @@ from typing import Annotated
 import msgspec
 import typer
 
+from recording.keys import KeyStore
+from recording.succession import Succession
 from sos.cli.database import opened
 from sos.cli.options import AsJson, ConfigFile, Exit
 from sos.clock import timestamp
-from sos.errors import Malformed
+from sos.errors import Malformed, Refused
 from sos.journal.asides import LISTED
+from sos.journal.sole import Sole
 from sos.journal.store import Aside
+from sos.journal.succession import goes_on, succeed
 from sos.settings import Settings, load
 
-app = typer.Typer(no_args_is_help=True, help="The journal: what its readers could not handle.")
+app = typer.Typer(
+    no_args_is_help=True, help="The journal: what its readers could not handle, and the log it is published in."
+)
 set_aside = typer.Typer(no_args_is_help=True, help="Events that a reader could not handle and went on without.")
 app.add_typer(set_aside, name="set-aside")
+
+
+@app.command("new-log")
+def new_log(config_file: ConfigFile = None) -> None:
+    """Begin the next published log, where this one is further than the database or has other events.
+
+    For a database that was restored by other means than `sos restore`.  The service must stand; it publishes in the new
+    log from its next start on.  Refused while the log can go on.
+    """
+    begun = asyncio.run(_new_log(load(config_file)))
+    typer.echo(f"{begun.origin} goes on after {begun.before}; both have the first {begun.same} events")
 
 
 @set_aside.command("list")
@@ -52,6 +69,19 @@ def again(
 
 
 # --- what the commands do ---
+
+
+async def _new_log(settings: Settings) -> Succession:
+    sole, directory, keys = Sole(settings.data), settings.data / "log", KeyStore(settings.data / "keys")
+    async with opened(settings) as store:
+        if not sole.take():
+            raise Refused("a service runs on this data directory: stop it first")
+        try:
+            if await goes_on(store, directory):
+                raise Refused("the published log can go on: nothing is in it that the database has not")
+            return await succeed(store, directory, keys, wanted=settings.log_origin)
+        finally:
+            sole.release()
 
 
 async def _list(settings: Settings) -> Sequence[Aside]:

@@ -24,6 +24,7 @@ from sos.journal.publisher import Publisher
 from sos.journal.readers import drain_spool, under_lease
 from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
+from sos.journal.succession import make_room, published_in
 from sos.settings import Settings
 
 
@@ -66,10 +67,12 @@ async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = 
         within = timedelta(milliseconds=settings.accept_within_ms)
         spool = Spool(settings.data / "spool", keys.secret("spool"))
         journal = await stack.enter_async_context(Journal(store, keys, spool, clock=clock, accept_within=within))
+        published = await published_in(store, settings.log_origin)
+        make_room(settings.data / "log", published)
         tiles = TileStore(settings.data / "log")
-        log_signer = Signer(settings.log_origin, keys.signing_key("log"))
         mass_events = MassEventLedger(store, keys, clock=clock, losses=journal.losses)
         await mass_events.load()  # the first call rings by what is in force
+        log_signer = Signer(published.origin, keys.signing_key("log"))
         yield Kept(
             clock=clock,
             keys=keys,
@@ -78,7 +81,7 @@ async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = 
             tiles=tiles,
             log_signer=log_signer,
             seal_signer=Signer(f"{settings.log_origin.split('/')[0]}/seal", keys.signing_key("seal")),
-            publisher=Publisher(store, tiles, log_signer, origin=settings.log_origin),
+            publisher=Publisher(store, tiles, log_signer, origin=published.origin),
             custody=Custody(keys, store, retentions=(*RETENTIONS, *retentions), clock=clock),
             mass_events=mass_events,
         )

@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import structlog
 
+from recording.errors import RecordingError
 from recording.ledger import Tree, leaf_hash
-from recording.note import Signer, checkpoint_text, sign
+from recording.note import Signer, checkpoint_text, read_checkpoint, sign
 from recording.tiles import TileStore
 from sos.clock import Clock
 from sos.errors import Unavailable
@@ -27,6 +28,10 @@ POLL = timedelta(seconds=1)
 """How long news of another process may be missed."""
 
 
+class Forked(Unavailable):
+    """Log and database have parted: what one has is not in the other.  `sos journal new-log` begins the next log."""
+
+
 class Publisher:
     def __init__(self, store: Store, tiles: TileStore, signer: Signer, *, origin: str) -> None:
         self._store = store
@@ -35,6 +40,14 @@ class Publisher:
         self._origin = origin
         self._lock = asyncio.Lock()
         self._tree: Tree | None = None
+        self._said = ""
+        self.stopped = ""
+        """Why nothing more is published and exports wait, until a person decides (runbook ``restore``); else empty."""
+
+    @property
+    def published(self) -> int:
+        """How many events the published log covers, as far as this process knows."""
+        return self._tree.size if self._tree is not None else 0
 
     @property
     def origin(self) -> str:
@@ -45,12 +58,20 @@ class Publisher:
         while True:
             try:
                 published = await self.publish()
-            except Unavailable as away:
-                log.warning("publishing_waits", reason=str(away))
+            except (Unavailable, RecordingError) as away:
+                self._say_once(away)
                 published = 0
+            else:
+                self._said = ""
             if published < BATCH:
                 await self._news()
-                await clock.wait(FLUSH)
+                await clock.wait(POLL if self._said else FLUSH)
+
+    def _say_once(self, away: Exception) -> None:
+        """An outage is one line, not four a second."""
+        if (reason := str(away)) != self._said:
+            log.warning("publishing_waits", reason=reason)
+            self._said = reason
 
     async def _news(self) -> None:
         """Return when there is something to publish, or may be, of another process."""
@@ -65,19 +86,28 @@ class Publisher:
     async def publish(self) -> int:
         """Bring the tiles up to the journal; how many entries were added."""
         async with self._lock:
-            tree = self._tree or await self._resume()
-            first = tree.size
-            leaves = await self._store.leaves(first, limit=BATCH)
-            if not leaves:
-                return 0
-            entries = [leaf.header for leaf in leaves]
-            self._tree = None  # only trusted again when all of this went well
-            for entry in entries:
-                tree.append(leaf_hash(entry))
-            text = checkpoint_text(self._origin, tree.size, tree.root())
-            await asyncio.to_thread(self._tiles.publish, first, entries, sign(text, [self._signer]))
+            try:
+                return await self._publish()
+            except (Forked, RecordingError) as stopped:
+                self.stopped = str(stopped)
+                raise
+
+    async def _publish(self) -> int:
+        tree = self._tree or await self._resume()
+        self.stopped = ""
+        first = tree.size
+        leaves = await self._store.leaves(first, limit=BATCH)
+        if not leaves:
             self._tree = tree
-            return len(entries)
+            return 0
+        entries = [leaf.header for leaf in leaves]
+        self._tree = None  # only trusted again when all of this went well
+        for entry in entries:
+            tree.append(leaf_hash(entry))
+        text = checkpoint_text(self._origin, tree.size, tree.root())
+        await asyncio.to_thread(self._tiles.publish, first, entries, sign(text, [self._signer]))
+        self._tree = tree
+        return len(entries)
 
     async def checkpoint(self) -> bytes:
         """The newest checkpoint, covering everything the journal holds now."""
@@ -90,12 +120,15 @@ class Publisher:
 
     async def _resume(self) -> Tree:
         """The tree over what is published; from the leaves, so that a lost tile is noticed rather than trusted."""
-        size = self._tiles.size()
+        checkpoint = self._tiles.checkpoint()
+        size, claimed = self._tiles.size(), read_checkpoint(checkpoint).root if checkpoint else b""
         tree = Tree()
         while tree.size < size:
             leaves = await self._store.leaves(tree.size, limit=min(BATCH, size - tree.size))
             if not leaves:
-                raise Unavailable("the published log is ahead of the database: was an old backup restored?")
+                raise Forked("the published log is ahead of the database: was an old backup restored?")
             for leaf in leaves:
                 tree.append(leaf_hash(leaf.header))
+        if checkpoint and tree.root() != claimed:
+            raise Forked("the published log has other events than the database: was an old backup restored?")
         return tree

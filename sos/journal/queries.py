@@ -47,6 +47,7 @@ from sos.journal.schema import (
     incoming,
     key_names,
     leases,
+    logs,
     parts,
     receipts,
     set_aside,
@@ -230,6 +231,24 @@ class Queries:
                 await connection.execute(anew, rows)
         except (SQLAlchemyError, OSError) as failed:
             raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
+
+    async def newest_streams(self, *, limit: int) -> Sequence[IncidentId]:
+        """Which incidents and records were opened last?"""
+        query = select(incidents.c.id).order_by(incidents.c.id.desc()).limit(limit)  # their ids are in order of time
+        async with self._connect() as connection:
+            return [IncidentId(found) for found in (await connection.execute(query)).scalars()]
+
+    async def log(self) -> tuple[str, bytes] | None:
+        """Which log is published since the journal was restored: its name, and what it says of the one before?"""
+        query = select(logs.c.origin, logs.c.statement).order_by(logs.c.ordinal.desc()).limit(1)
+        async with self._connect() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return (row.origin, row.statement) if row else None
+
+    async def begin_log(self, origin: str, statement: bytes) -> None:
+        """From the next start on this log is published."""
+        async with self._connect() as connection:
+            await connection.execute(logs.insert().values(origin=origin, statement=statement))
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[tuple[IncidentId, str]]:
         """Which deadlines have passed?  The oldest of each tenant first, then the second of each; within a tenant its

@@ -110,6 +110,15 @@ Unique.  PostgreSQL sees to it by an index; SQLite's single writer by its own me
 over random digests costs a page write for every report.
 """
 
+logs = Table(
+    "logs",
+    metadata,
+    Column("ordinal", _Ordinal, primary_key=True, autoincrement=True),
+    Column("origin", Text, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
+)
+"""Logs that were begun because the one before could not go on (``recording.succession``); the last is published."""
+
 incidents = Table(
     "incidents",
     metadata,

@@ -12,6 +12,7 @@ from recording.tiles import TileStore
 from sos.errors import Unavailable
 from sos.journal.journal import Journal
 from sos.journal.publisher import Publisher
+from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
 from tests.sos.journal.reports import opened, sequenced
@@ -102,5 +103,29 @@ async def test_a_log_ahead_of_its_database_is_not_continued(
     shutil.copy(sqlite_template, older)
 
     async with SqliteStore(older) as restored:
+        publisher = _publisher(restored, tmp_path / "log", signer)
         with pytest.raises(Unavailable, match="ahead of the database"):
-            await _publisher(restored, tmp_path / "log", signer).publish()
+            await publisher.publish()
+        assert "ahead of the database" in publisher.stopped
+
+
+async def test_a_log_with_other_events_than_its_database_is_not_continued(
+    journal: Journal, store: Store, signer: Signer, tmp_path: Path, sqlite_template: Path, keys, clock
+):
+    """A database that was restored and has gone on before anybody looked."""
+    await _fill(journal, 0, 3)
+    await _publisher(store, tmp_path / "log", signer).publish()
+    older = tmp_path / "older.db"
+    shutil.copy(sqlite_template, older)
+    before = TileStore(tmp_path / "log").checkpoint()
+
+    async with (
+        SqliteStore(older) as restored,
+        Journal(restored, keys, Spool(tmp_path / "other", keys.secret("spool")), clock=clock) as other,
+    ):
+        await _fill(other, 10, 15)
+        publisher = _publisher(restored, tmp_path / "log", signer)
+        with pytest.raises(Unavailable, match="other events"):
+            await publisher.publish()
+        assert publisher.stopped
+    assert TileStore(tmp_path / "log").checkpoint() == before
