@@ -21,6 +21,7 @@ from routing.categories import Category
 from sos import demo as demonstration
 from sos import logs
 from sos.app import running
+from sos.cli import backup as backups
 from sos.cli import desk, followup, journal, keys, msd, registry, retention, severity
 from sos.cli.directory import app as agencies
 from sos.cli.geo import geo
@@ -54,6 +55,9 @@ app.add_typer(geo, name="geo")
 app.add_typer(law, name="law")
 app.add_typer(agencies, name="directory")
 app.command()(health)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
+app.add_typer(backups.drill, name="drill")
 app.command(context_settings=NEGATIVE_NUMBERS)(route)
 app.command(context_settings=NEGATIVE_NUMBERS)(lost)
 app.add_typer(desk.app, name="desk")

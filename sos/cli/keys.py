@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -11,9 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from recording import age
+from recording.durable import write_new
 from recording.keys import KeyStore
 from sos.cli.options import AsJson, ConfigFile
 from sos.clock import SystemClock
+from sos.errors import Misconfigured
 from sos.journal.custody import Custody, Found, month_of
 from sos.journal.keyring import RETENTIONS
 from sos.journal.migrate import upgrade
@@ -70,6 +74,20 @@ def rotate(
     made = () if ahead_only else keys.rotate(CLASSES, month)
     for kek in (*made, *keys.ahead(CLASSES, month)):
         typer.echo(kek)
+
+
+@app.command()
+def identity(file: Annotated[Path, typer.Argument(help="Where to write it; must not exist.")]) -> None:
+    """Make an age identity for copies of the keys and print its recipient, for `sos backup --recipient`.
+
+    Keep the file away from this machine: who has it and a copy of the keys can read everything.
+    """
+    made = age.new_identity()
+    try:
+        write_new(file, f"# recipient: {age.recipient_of(made)}\n{made}\n".encode(), mode=0o600)
+    except FileExistsError as there:
+        raise Misconfigured(f"{file} exists already; name a new file") from there
+    typer.echo(age.recipient_of(made))
 
 
 async def _compare(settings: Settings) -> Found:

@@ -80,6 +80,10 @@ class Keys:
         held = (*self._held.get(category, ()), HeldKey(first, key))
         return Keys({**self._held, category: held})
 
+    def shut(self) -> frozenset[Shut]:
+        """Why any of them cannot be had."""
+        return frozenset(each.shut for held in self._held.values() for each in held if each.shut is not None)
+
     @property
     def lasting(self) -> bool:
         """Whether looking again would find the same: a lost key may be found meanwhile."""

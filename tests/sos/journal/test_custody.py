@@ -4,10 +4,10 @@ import asyncio
 import json
 import re
 import shutil
-import sqlite3
 import subprocess
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from recording import age
 from recording.keys import KeyStore
 from routing.categories import Category
 from sos.cli import app
@@ -113,19 +114,39 @@ async def _noted(journal: Journal, number: int) -> IncidentId:
     return opened
 
 
-def _back_up(data: Path, backup: Path) -> None:
-    """As the runbook's table says."""
-    backup.mkdir()
-    with closing(sqlite3.connect(data / "journal.db")) as source, closing(sqlite3.connect(backup / "journal.db")) as to:
-        source.backup(to)
-    shutil.copytree(data / "keys", backup / "keys")
+def _lines(number: int, *, data: Path, backups: Path) -> None:
+    """The runbook's lines, word by word: the first block makes a backup, the second restores it."""
+    block = re.findall(r"```sh\n(.*?)```", RUNBOOK.read_text(), re.DOTALL)[number]
+    environment = {
+        "SOS_DATA_DIR": str(data),
+        "BACKUPS": str(backups / "backups"),
+        "KEYS": str(backups / "keys"),
+        "IDENTITY": str(backups / "identity.txt"),
+        "PATH": f"{backups}:/usr/bin:/bin",
+    }
+    if not (backups / "identity.txt").exists():
+        backups.mkdir(exist_ok=True)
+        (backups / "sos").write_text(f'#!/bin/sh\nexec {sys.executable} -m sos "$@"\n')
+        (backups / "sos").chmod(0o700)
+        (backups / "identity.txt").write_text(age.new_identity())
+    environment["RECIPIENT"] = age.recipient_of((backups / "identity.txt").read_text())
+    done = subprocess.run(
+        ["/bin/sh", "-eu", "-c", block],
+        cwd=RUNBOOK.parents[2],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _restore(data: Path, backup: Path) -> None:
-    """The runbook's lines, word by word."""
-    (block,) = re.findall(r"```sh\n(.*?)```", RUNBOOK.read_text(), re.DOTALL)
-    environment = {"DATA": str(data), "BACKUP": str(backup), "PATH": "/usr/bin:/bin"}
-    subprocess.run(["/bin/sh", "-eu", "-c", block], env=environment, check=True, capture_output=True)
+def _back_up(data: Path, backups: Path) -> None:
+    _lines(0, data=data, backups=backups)
+
+
+def _restore(data: Path, backups: Path) -> None:
+    _lines(1, data=data, backups=backups)
 
 
 def _key_files(data: Path) -> dict[str, bytes]:
@@ -139,22 +160,26 @@ JANUARY, MARCH, JUNE = (datetime(2026, month, 20, tzinfo=UTC) for month in (1, 3
 async def test_the_runbook_of_restoring_keeps_this_months_keys_and_makes_none_in_their_place(
     tmp_path: Path, lost: str, now: datetime
 ):
-    """June's keys are in the old directory alone; March's were in January's backup already."""
-    data, backup, later = tmp_path / "data", tmp_path / "backup", tmp_path / "later"
+    """June's keys are in the old directory alone; March's were made ahead, in January's copy already."""
+    data, backups = tmp_path / "data", tmp_path / "backups"
     data.mkdir()
     async with _house(data, ManualClock(JANUARY)) as (journal, _):
         await _noted(journal, 1)
-    _back_up(data, backup)
+    _back_up(data, backups)
+    (january,) = (backups / "keys").iterdir()
+    kept = january.read_bytes()
     async with _house(data, ManualClock(now)) as (journal, _):
         opened = await _noted(journal, 2)
-    _back_up(data, later)
-    shutil.copy(later / "journal.db", backup / "journal.db")  # the database's backup is newer than that of the keys
+    _back_up(data, backups)
+    max((backups / "keys").iterdir()).write_bytes(kept)  # the database's backup is newer than that of the keys
     before = _key_files(data)
     if lost == "the machine":
         shutil.rmtree(data)
         data.mkdir()
+    else:
+        (data / "journal.db").unlink()
 
-    _restore(data, backup)
+    _restore(data, backups)
 
     of_now = {name for name in before if f".{now:%Y-%m}." in name}
     assert len(of_now) == len(RETENTIONS)
@@ -168,7 +193,7 @@ async def test_the_runbook_of_restoring_keeps_this_months_keys_and_makes_none_in
 
 
 async def test_the_runbook_brings_back_no_key_that_was_destroyed(tmp_path: Path):
-    data, backup = tmp_path / "data", tmp_path / "backup"
+    data, backup = tmp_path / "data", tmp_path / "backups"
     data.mkdir()
     async with _house(data, ManualClock(JANUARY)) as (journal, _):
         opened = await _noted(journal, 1)
