@@ -4,6 +4,7 @@ Its surface is the modules in ``__all__``; the others are theirs alone.
 """
 
 __all__ = [
+    "age",
     "bag",
     "canonical",
     "disposal",
@@ -16,6 +17,7 @@ __all__ = [
     "report",
     "retention",
     "shown",
+    "succession",
     "tail",
     "tiles",
     "tracks",

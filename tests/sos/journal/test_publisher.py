@@ -123,7 +123,8 @@ async def test_a_log_with_other_events_than_its_database_is_not_continued(
         SqliteStore(older) as restored,
         Journal(restored, keys, Spool(tmp_path / "other", keys.secret("spool")), clock=clock) as other,
     ):
-        await _fill(other, 10, 15)
+        await asyncio.gather(*(opened(other, number) for number in range(10, 15)))
+        await sequenced(restored, 5)
         publisher = _publisher(restored, tmp_path / "log", signer)
         with pytest.raises(Unavailable, match="other events"):
             await publisher.publish()
