@@ -38,6 +38,7 @@ from sos.dispatch.lost import LostEndpoint
 from sos.dispatch.sources import open_sources
 from sos.exports import configured as exports
 from sos.exports.package import Exporter
+from sos.figures import Board
 from sos.front import configured as front
 from sos.front import connections, headers
 from sos.front.watch import Watch
@@ -55,7 +56,7 @@ from sos.journal.configured import Kept, kept
 from sos.journal.deadlines import Deadlines
 from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal, OnSpooled
-from sos.journal.readers import Follower, Reader
+from sos.journal.readers import Reader
 from sos.journal.spool import Spooled
 from sos.problems import problems_middleware
 from sos.registry import configured as registering
@@ -64,6 +65,7 @@ from sos.registry.registry import Registry
 from sos.retention.configured import Retention, retention
 from sos.settings import Settings
 from sos.supervisor import Supervisor
+from sos.times import Times
 
 log = structlog.get_logger()
 
@@ -182,7 +184,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Par
 def _start(supervisor: Supervisor, parts: _Parts) -> Health:
     """Everything that runs for ever, and who says how it is."""
     journal = parts.kept.journal
-    followers = supervisor.follow(tuple(_readers(parts)), parts.kept.store)
+    times = Times()
+    followers = supervisor.follow((*_readers(parts), times.reader()), parts.kept.store)
     deadlines = Deadlines(journal)
     tries: tuple[Tries, ...] = (*followers, journal.stranded)
     asides = Asides(
@@ -192,13 +195,26 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
         deadlines=lambda: deadlines.stuck,
         alarm=passed_over(journal),
     )
-    health = _health(parts, supervisor, followers, asides)
+    retained = parts.retention.overseer
+    counted = (parts.watch.figures, times.figures, retained.figures, *parts.calls.figures())
+    board = Board.of(
+        parts.settings, parts.kept, supervisor, asides, desks=parts.desks.desks, followers=followers, others=counted
+    )
+    health = Health(
+        parts.kept,
+        board,
+        supervisor.failures,
+        asides=asides,
+        assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
+        access=parts.watch.state,
+        retained=retained.state,
+    )
     others = (
         ("health", lambda: health.watch(parts.desks.hub)),
         ("set-aside", asides.watch),
         ("deadlines", deadlines.watch),
     )
-    shown = front.figures_shown(parts.settings, health.figures, parts.kept.clock)
+    shown = front.figures_shown(parts.settings, board.render, parts.kept.clock)
     for name, work in (*_long_work(parts), *others, *shown):
         supervisor.start(name, work)
     return health
@@ -232,22 +248,6 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield "retention", parts.kept.once("retention", parts.retention.overseer.watch)
     if parts.intake.mqtt is not None:
         yield "mqtt", parts.kept.once("mqtt", parts.intake.mqtt.serve)
-
-
-def _health(parts: _Parts, supervisor: Supervisor, followers: list[Follower], asides: Asides) -> Health:
-    journal, custody, watch, retained = parts.kept.journal, parts.kept.custody, parts.watch, parts.retention.overseer
-    return Health(
-        journal,
-        supervisor.failures,
-        followers=followers,
-        asides=asides,
-        data=parts.settings.data,
-        others=(*journal.figures, custody.figures, watch.figures, retained.figures, *parts.calls.figures()),
-        assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
-        keys=lambda: {**custody.state(), **retained.state()},
-        access=watch.state,
-        log=lambda: parts.kept.publisher.stopped,
-    )
 
 
 async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.Hall) -> web.Application:

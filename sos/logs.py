@@ -9,8 +9,11 @@ its constant text, not its arguments.  Whatever still looks like a credential is
 import logging
 import re
 import sys
+import time
 import traceback
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from math import inf
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -36,8 +39,40 @@ _SECRETS = (
 """What looks like a credential: header lines, schemes, parameters, portal links, JWTs, and long random words that are
 no digest in hexadecimal.  Each keeps what stands in its first group."""
 
+REPEAT_S = 60.0
+"""So often the same line is written at most."""
+
+REMEMBERED = 1024
+"""Different lines that are remembered for that."""
+
 MOST = 2_000
 """Characters of one field."""
+
+
+class Repeats:
+    """A processor that bounds what an outage repeats: a line that was written within the minute is not written again.
+
+    Only warnings and worse, and only what is the same in every field: a line about another incident is another line.
+    The first one after the minute says how many were left out.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._said: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def __call__(self, _: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if line.get("level") not in ("warning", "error"):
+            return line
+        known = repr(sorted((name, str(value)) for name, value in line.items() if name != "timestamp"))
+        now = self._monotonic()
+        since, left_out = self._said.pop(known, (-inf, 0))
+        if now - since < REPEAT_S:
+            self._said[known] = since, left_out + 1
+            raise structlog.DropEvent
+        self._said[known] = now, 0
+        if len(self._said) > REMEMBERED:
+            self._said.popitem(last=False)
+        return {**line, "left_out": left_out} if left_out else line
 
 
 def configure(stream: TextIO = sys.stderr) -> None:
@@ -48,6 +83,7 @@ def configure(stream: TextIO = sys.stderr) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_messages,
             redact,
+            Repeats(),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         logger_factory=structlog.PrintLoggerFactory(file=stream),

@@ -1,6 +1,7 @@
 """Keeps the service's long tasks alive: one that dies is started again and takes no other one with it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
@@ -22,6 +23,8 @@ class Supervisor:
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self.failures: dict[str, str] = {}
+        self.deaths = Counter[str]()
+        """How often each task has died."""
 
     def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(self._keep_alive(name, work), name=name))
@@ -53,4 +56,5 @@ class Supervisor:
             except Exception as failed:  # the edge of one long task
                 log.exception("task_died", task=name)
                 self.failures[name] = type(failed).__name__
+                self.deaths[name] += 1
             await self._clock.wait(RESTART_AFTER)

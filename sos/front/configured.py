@@ -27,7 +27,7 @@ def watch(settings: Settings, clock: Clock) -> Iterator[Watch]:
 
 
 def figures_shown(
-    settings: Settings, given: Callable[[], Awaitable[bytes]], clock: Clock
+    settings: Settings, given: Callable[[], bytes], clock: Clock
 ) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """What gives figures out, for ever, where the settings want them anywhere."""
     host, port = settings.metrics_host, settings.metrics_port

@@ -32,6 +32,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     """What every room stands on."""
 
     clock: Clock
+    data: Path
     keys: KeyStore
     store: SqliteStore | PostgresStore
     journal: Journal
@@ -75,6 +76,7 @@ async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = 
         log_signer = Signer(published.origin, keys.signing_key("log"))
         yield Kept(
             clock=clock,
+            data=settings.data,
             keys=keys,
             store=store,
             journal=journal,

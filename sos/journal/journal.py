@@ -27,6 +27,7 @@ from sos.incident.commands import Command, OpenIncident, ReadParts
 from sos.incident.events import DataDestroyed, Draft, IncidentOpened, Recorded
 from sos.incident.lifecycle import evolve, propose
 from sos.incident.model import EventId, Incident, IncidentId, State, TenantId, new_id
+from sos.journal.accepts import Accepts
 from sos.journal.changes import Written, after, deadlines_of, row_of, stamp_of
 from sos.journal.keyring import Keyring, Keys, Shut
 from sos.journal.losses import Losses
@@ -88,6 +89,8 @@ class Journal:
     ) -> None:
         self.store = store
         self.clock = clock
+        self.accepts = Accepts()
+        """How long a report takes to be durable."""
         self.losses = Losses()
         """What could not be opened although nobody destroyed it."""
         self._sealer = Sealer(store, Keyring(keys), self.losses)
@@ -235,6 +238,8 @@ class Journal:
             outcome = Overdue()
         finally:
             self._waiting.pop(committed, None)
+        spooled_now = isinstance(outcome, Overdue)
+        self.accepts.note(self.clock.now() - received_at, durability="spooled" if spooled_now else "committed")
         match outcome:
             case Appended():
                 opening.keep()
@@ -367,6 +372,11 @@ class Journal:
     @property
     def spool_oldest(self) -> datetime | None:
         return self._spool.oldest
+
+    @property
+    def spooled(self) -> int:
+        """How many reports wait in the spool."""
+        return len(self._spool)
 
     async def drain(self) -> int:
         """Write what waits in the spool into the database, each tenant's in order, tenants in turns; how many."""

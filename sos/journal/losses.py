@@ -30,6 +30,11 @@ class Losses:
         )
         self._told: OrderedDict[tuple[StreamId, Category], None] = OrderedDict()
 
+    @property
+    def count(self) -> int:
+        """How many categories of incidents could not be opened, as far as this process remembers."""
+        return len(self._told)
+
     def note(self, stream: StreamId, category: Category, why: Shut) -> None:
         """This cannot be opened; told once, until it could be opened again or this process ends."""
         if (stream, category) in self._told:

@@ -54,7 +54,7 @@ from sos.journal.schema import (
     tree,
 )
 from sos.journal.senders import Senders
-from sos.journal.store import PRACTICE, Aside, KeyRow, See, Sequenced, Stored
+from sos.journal.store import PRACTICE, Aside, Census, KeyRow, See, Sequenced, Stored
 
 _VEHICLE = case((incidents.c.sender == "", incidents.c.id), else_=incidents.c.sender)
 """Whose incident it is within its tenant; one that nobody knows is a vehicle of its own."""
@@ -188,6 +188,27 @@ class Queries:
         )
         async with self._connect() as connection:
             await connection.execute(upsert, rows)
+
+    async def census(self, states: Sequence[str]) -> Census:
+        """How many incidents are in these states, by state and tenant, and when did the first of each state begin?"""
+        live = incidents.c.priority < PRACTICE
+        first = func.min(case((live, incidents.c.opened_ms)))
+        query = (
+            select(incidents.c.state, incidents.c.tenant, func.count().label("number"), first.label("first"))
+            .where(incidents.c.state.in_(states))
+            .group_by(incidents.c.state, incidents.c.tenant)
+        )
+        async with self._connect() as connection:
+            rows = (await connection.execute(query)).all()
+        counts = {(row.state, row.tenant): int(row.number) for row in rows}
+        began = [(row.state, int(row.first)) for row in rows if row.first is not None]
+        return Census(counts, {state: min(at for of, at in began if of == state) for state, _ in began})
+
+    async def next_due(self) -> int | None:
+        """When is, or was, the first deadline due?"""
+        async with self._connect() as connection:
+            first = (await connection.execute(select(func.min(deadlines.c.due_ms)))).scalar_one()
+        return None if first is None else int(first)
 
     async def keks_in_use(self) -> frozenset[str]:
         """Under which key-encryption keys is any data key wrapped?  Looks through all of them."""

@@ -73,6 +73,10 @@ class Spool:
                 await asyncio.to_thread(_cut, self._path, whole)
         self._hold(reports)
 
+    def __len__(self) -> int:
+        """How many reports wait."""
+        return len(self._held)
+
     def holds(self, receipt: bytes) -> IncidentId | None:
         """The incident that a waiting report with this receipt will open."""
         return self._held.get(receipt)

@@ -202,6 +202,15 @@ class Stored(Struct, frozen=True):
     snapshot: bytes
 
 
+class Census(Struct, frozen=True):
+    """Incidents by number."""
+
+    counts: Mapping[tuple[str, str], int]
+    """(state, tenant) -> how many."""
+    first_ms: Mapping[str, int]
+    """State -> when the first live one in it began, less its head start."""
+
+
 See = Callable[[Sequence[Recorded]], None]
 """Is shown events before a follower handles them, so that nothing older is remembered than a reader knows of."""
 
@@ -288,6 +297,10 @@ class Store(Protocol):
     async def move_keys(self, moved: Sequence[tuple[StreamId, KeyRow, KeyRow]]) -> None:
         """Data keys wrapped anew, (stream, before, after): each unless somebody else has changed it meanwhile."""
         ...
+
+    async def census(self, states: Sequence[str]) -> Census: ...
+
+    async def next_due(self) -> int | None: ...
 
     async def log(self) -> tuple[str, bytes] | None:
         """Name and statement of the log that goes on after another; None while there was no other."""

@@ -5,11 +5,13 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import structlog
 
-from sos.logs import MOST, STRUCK, without_secrets
+from sos.logs import MOST, STRUCK, Repeats, without_secrets
 from tests.house import ROOT, House
 
 MARK = "Marker-7f3kQ9zX-secret"
@@ -156,3 +158,28 @@ def test_a_line_of_any_length_is_cut_before_it_is_looked_through(word: str):
 
 def test_a_secret_that_the_cut_would_halve_goes_whole():
     assert "eyJhbG" not in without_secrets("x " * 996 + "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.AAAA and more")
+
+
+def _line(**fields: object) -> dict[str, object]:
+    return {"event": "spool_waits", "level": "warning", "timestamp": "2026-01-01T00:00:00Z", **fields}
+
+
+def test_what_an_outage_repeats_is_written_once_a_minute_and_what_is_new_at_once():
+    now = [0.0]
+    repeats = Repeats(monotonic=lambda: now[0])
+    written = []
+    for second in range(600):
+        now[0] = float(second)
+        for line in (_line(reason="away"), _line(event="deadlines_wait", reason="away"), _line(incident=second)):
+            with suppress(structlog.DropEvent):
+                written.append(repeats(None, "", {**line, "timestamp": str(second)}))
+
+    assert len([line for line in written if line.get("reason")]) == 2 * 10
+    assert len([line for line in written if "incident" in line]) == 600
+    assert {line["left_out"] for line in written if "left_out" in line} == {59}
+
+
+def test_a_line_of_information_is_never_left_out():
+    repeats = Repeats(monotonic=lambda: 0.0)
+
+    assert [repeats(None, "", _line(level="info"))["event"] for _ in range(3)] == ["spool_waits"] * 3
