@@ -108,11 +108,14 @@ class _Parts(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Service]:
+async def running(
+    settings: Settings, *, clock: Clock | None = None, waits: Callable[[], None] = lambda: None
+) -> AsyncIterator[Service]:
     """The whole service, listening, until the context is left."""
     os.umask(0o077)  # keys, database, spool, recordings, exports: for this user alone, however we were started
     async with AsyncExitStack() as stack:
-        parts = await _open(stack, settings, clock or SystemClock())
+        opening = kept(settings, clock=clock or SystemClock(), retentions=(RETENTION,), waits=waits)
+        parts = await _open(stack, settings, await stack.enter_async_context(opening))
         supervisor = Supervisor(parts.kept.clock)
         stack.push_async_callback(supervisor.stop)
         health = _start(supervisor, parts)
@@ -126,9 +129,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         yield _service(parts)
 
 
-async def _open(stack: AsyncExitStack, settings: Settings, clock: Clock) -> _Parts:
-    kept_open = await stack.enter_async_context(kept(settings, clock=clock, retentions=(RETENTION,)))
-    journal, keys = kept_open.journal, kept_open.keys
+async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _Parts:
+    journal, keys, clock = kept_open.journal, kept_open.keys, kept_open.clock
     sources = open_sources(settings)
     directory = sources.directory
     rules = dispatch.rules(settings, directory, now=clock.now())
@@ -188,15 +190,9 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
     followers = supervisor.follow((*_readers(parts), times.reader()), parts.kept.store)
     deadlines = Deadlines(journal)
     tries: tuple[Tries, ...] = (*followers, journal.stranded)
-    asides = Asides(
-        parts.kept.store,
-        tries,
-        clock=parts.kept.clock,
-        deadlines=lambda: deadlines.stuck,
-        alarm=passed_over(journal),
-    )
-    retained = parts.retention.overseer
-    counted = (parts.watch.figures, times.figures, retained.figures, *parts.calls.figures())
+    stuck, alarm = lambda: deadlines.stuck, passed_over(journal)
+    asides = Asides(parts.kept.store, tries, clock=parts.kept.clock, deadlines=stuck, alarm=alarm)
+    counted = (parts.watch.figures, times.figures, parts.retention.overseer.figures, *parts.calls.figures())
     board = Board.of(
         parts.settings, parts.kept, supervisor, asides, desks=parts.desks.desks, followers=followers, others=counted
     )
@@ -207,7 +203,7 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
         asides=asides,
         assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
         access=parts.watch.state,
-        retained=retained.state,
+        retained=parts.retention.overseer.state,
     )
     others = (
         ("health", lambda: health.watch(parts.desks.hub)),

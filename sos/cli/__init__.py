@@ -191,10 +191,12 @@ def main() -> None:
 
 async def _serve(settings: Settings) -> None:
     watchdog = Watchdog.of()
-    async with running(settings):
+    turning = asyncio.create_task(watchdog.run(SystemClock()), name="watchdog")
+    async with running(settings, waits=watchdog.ready) as service:  # one that waits for another is in order too
         watchdog.ready()
-        await watchdog.run(SystemClock())
-        await asyncio.get_running_loop().create_future()
+        await service.journal.store.deposed.wait()
+        turning.cancel()
+        os._exit(Exit.DEPOSED)  # another one leads: nothing of this one may be tidied up, not even a call
 
 
 async def _export(

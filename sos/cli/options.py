@@ -18,6 +18,8 @@ class Exit(IntEnum):
     USAGE = 2
     BUG = 70
     """EX_SOFTWARE of sysexits.h: our own mistake; where it happened stands on standard error."""
+    DEPOSED = 75
+    """EX_TEMPFAIL: another process leads; begun again, this one waits."""
     SETTINGS = 78
     """EX_CONFIG of sysexits.h."""
 

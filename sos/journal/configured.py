@@ -14,14 +14,17 @@ from recording.note import Signer
 from recording.tiles import TileStore
 from sos.clock import Clock
 from sos.errors import Misconfigured
+from sos.incident.model import new_id
 from sos.journal.custody import Custody
 from sos.journal.journal import Journal
 from sos.journal.keyring import RETENTIONS
+from sos.journal.lead import Lead
 from sos.journal.mass_events import MassEventLedger
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.publisher import Publisher
 from sos.journal.readers import drain_spool, under_lease
+from sos.journal.sole import Sole
 from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
 from sos.journal.succession import make_room, published_in
@@ -31,6 +34,8 @@ from sos.settings import Settings
 class Kept(Struct, frozen=True, kw_only=True):
     """What every room stands on."""
 
+    lead: Lead | None
+    """None on the embedded database, whose lock nobody can take away."""
     clock: Clock
     data: Path
     keys: KeyStore
@@ -50,6 +55,8 @@ class Kept(Struct, frozen=True, kw_only=True):
         yield "keys", self.custody.watch
         yield "mass-events", self.mass_events.watch
         yield "mass-events-run-out", self.once("mass-events-run-out", self.mass_events.run_out)
+        if self.lead is not None:
+            yield "lead", self.lead.watch
 
     def once(self, role: str, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Awaitable[None]]:
         """Of several replicas one does ``work``, and another when that one is gone."""
@@ -57,14 +64,24 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = ()) -> AsyncIterator[Kept]:
-    """All of it open, until the context is left.  ``retentions``: classes of keys besides the journal's own."""
+async def kept(
+    settings: Settings, *, clock: Clock, retentions: Sequence[str] = (), waits: Callable[[], None] = lambda: None
+) -> AsyncIterator[Kept]:
+    """All of it open, until the context is left, for one process: another one waits until that is gone.
+
+    ``retentions``: classes of keys besides the journal's own; ``waits`` is called before it may come to that.
+    """
     make_home(settings.data)
-    keys = KeyStore(settings.data / "keys")
-    store = _store(settings)
+    sole = Sole(settings.data)
     async with AsyncExitStack() as stack:
+        stack.callback(sole.release)
+        waits()
+        await sole.wait(clock)
+        keys = KeyStore(settings.data / "keys")
+        store = _store(settings)
         await stack.enter_async_context(store)
         await upgrade(store.engine)
+        lead = await _leading(stack, settings, store, clock)
         within = timedelta(milliseconds=settings.accept_within_ms)
         spool = Spool(settings.data / "spool", keys.secret("spool"))
         journal = await stack.enter_async_context(Journal(store, keys, spool, clock=clock, accept_within=within))
@@ -75,6 +92,7 @@ async def kept(settings: Settings, *, clock: Clock, retentions: Sequence[str] = 
         await mass_events.load()  # the first call rings by what is in force
         log_signer = Signer(published.origin, keys.signing_key("log"))
         yield Kept(
+            lead=lead,
             clock=clock,
             data=settings.data,
             keys=keys,
@@ -105,5 +123,18 @@ def make_home(data: Path) -> None:
 
 def _store(settings: Settings) -> SqliteStore | PostgresStore:
     if settings.database_url:
-        return PostgresStore(settings.database_url)
+        return PostgresStore(settings.database_url, holder=new_id())
     return SqliteStore(settings.data / "journal.db")
+
+
+async def _leading(
+    stack: AsyncExitStack, settings: Settings, store: SqliteStore | PostgresStore, clock: Clock
+) -> Lead | None:
+    """Return when this process leads; ``None`` where the lock of the directory says it all."""
+    if not isinstance(store, PostgresStore):
+        return None
+    lead = Lead(settings.database_url, store.holder, clock=clock, deposed=store.deposed)
+    stack.push_async_callback(lead.close)
+    await lead.wait()
+    store.fenced = True
+    return lead

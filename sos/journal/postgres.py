@@ -22,6 +22,7 @@ from sos.incident.codec import read_row
 from sos.incident.events import Recorded
 from sos.incident.model import StreamId
 from sos.journal.connections import given_back
+from sos.journal.lead import FENCE, Fenced, named
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
     NOBODY,
@@ -120,13 +121,24 @@ class PostgresStore(Queries):
     name = "postgres"
     shared = True
 
-    def __init__(self, dsn: str, *, timeout_s: float = 5.0, idle_s: float = 5.0) -> None:
+    def __init__(self, dsn: str, *, timeout_s: float = 5.0, idle_s: float = 5.0, holder: str = "") -> None:
         """``dsn``: ``postgresql://...``; ``timeout_s``: longest a statement may take before it counts as failed.
 
-        ``idle_s``: after so long a connection is asked whether it is alive before it is used.
+        ``idle_s``: after so long a connection is asked whether it is alive before it is used.  ``holder``: the process
+        that may lead (``sos.journal.lead``); its connections are called so on the server.
         """
-        engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1), pool_size=4)
+        self.holder = holder
+        self.deposed = asyncio.Event()
+        self.fenced = False
+        """Whether a new connection is of use only as long as ``holder`` leads."""
+        self._called = {"application_name": named(holder)} if holder else {}
+        engine = create_async_engine(
+            dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
+            pool_size=4,
+            connect_args={"server_settings": self._called},
+        )
         pool_event.listen(engine.sync_engine, "checkout", _asking_when_idle(idle_s))
+        pool_event.listen(engine.sync_engine, "checkout", self._asking_who_leads)
         super().__init__(engine)
         self.engine = engine
         self._dsn = dsn
@@ -144,7 +156,13 @@ class PostgresStore(Queries):
     async def __aenter__(self) -> Self:
         try:
             self._pool = await asyncpg.create_pool(
-                self._dsn, min_size=1, max_size=WRITERS + 2, command_timeout=self._timeout_s, timeout=self._timeout_s
+                self._dsn,
+                min_size=1,
+                max_size=WRITERS + 2,
+                command_timeout=self._timeout_s,
+                timeout=self._timeout_s,
+                server_settings=self._called,
+                init=self._let_lead,
             )
         except _FAULTS as failed:
             raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
@@ -162,6 +180,23 @@ class PostgresStore(Queries):
             self._pool = None
         await given_back(self.engine)
         await self.engine.dispose()
+
+    async def _let_lead(self, connection: asyncpg.Connection) -> None:
+        """A new connection for writing: none for whoever does not lead any more."""
+        if self.fenced and await connection.fetchval(FENCE) != self.holder:
+            raise Fenced("another process leads")
+
+    def _asking_who_leads(self, connection: Any, record: Any, _: object) -> None:
+        """The same for the connections of the other pool, once for each."""
+        if not self.fenced or record.info.get("leads"):
+            return
+        cursor = connection.cursor()
+        cursor.execute(FENCE)
+        (holder,) = cursor.fetchone()
+        cursor.close()
+        if holder != self.holder:
+            raise DisconnectionError("another process leads")
+        record.info["leads"] = True
 
     def append(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
         """Queue the append for the next commit; the future settles when that commit is on disk."""

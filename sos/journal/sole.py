@@ -6,9 +6,19 @@ ends, however it ends; a process that is stopped (SIGSTOP) keeps it, so two neve
 
 import fcntl
 import os
+from datetime import timedelta
 from pathlib import Path
 
+import structlog
+
+from sos.clock import Clock
+
+log = structlog.get_logger()
+
 FILE = "lock"
+
+POLL = timedelta(milliseconds=200)
+"""How soon a process that waits sees that the other is gone."""
 
 
 class Sole:
@@ -30,6 +40,14 @@ class Sole:
             return False
         self._descriptor = descriptor
         return True
+
+    async def wait(self, clock: Clock) -> None:
+        """Return once this process has it."""
+        if self.take():
+            return
+        log.warning("standby", waits_for=str(self._path))
+        while not self.take():
+            await clock.wait(POLL)
 
     def release(self) -> None:
         if self._descriptor is not None:

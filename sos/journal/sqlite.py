@@ -102,6 +102,7 @@ class SqliteStore(Queries):
         super().__init__(engine)
         self.engine = engine
         self._path = path
+        self.deposed = asyncio.Event()
         self._waiting = Queue()
         self._idle = asyncio.Event()
         self._idle.set()

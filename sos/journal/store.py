@@ -232,6 +232,9 @@ class Store(Protocol):
         """Where incidents wait inside mass events, as far as this process knows, and which are in force."""
         ...
 
+    deposed: asyncio.Event
+    """Set when another process leads: this one must end at once.  Never, where nobody else can write."""
+
     @property
     def damage(self) -> Damage:
         """Which events could not be read."""
