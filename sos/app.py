@@ -138,9 +138,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _
         calls(settings, kept_open, number_of=lambda agency, line: number(agency, line, directory))
     )
     dials = voice.provider.dials
-    handing = await stack.enter_async_context(
-        dispatch.handing_over(settings, journal, keys, directory=directory, dials=dials)
-    )
+    ladders = dispatch.handing_over(settings, journal, keys, directory=directory, dials=dials)
+    handing = await stack.enter_async_context(ladders)
     intake = Intake.of(settings, journal, secret=keys.secret("intake"), field_log=FieldLogTable(kept_open.store.engine))
     stack.callback(intake.credentials.close)
     await warm_up(intake.matching)
