@@ -27,7 +27,7 @@ from sos.calls.adapters.embedded.sdp import LARGEST_OFFER_BYTES, Offer
 from sos.console.orders import contract
 from sos.dispatch import signing
 from sos.dispatch.adapters import eido, smtp
-from sos.dispatch.answers import ANSWERS, command, keyed
+from sos.dispatch.reply_codes import REPLY_CODES, command, keyed
 from sos.errors import SosError
 from sos.formats import control, msd, text_encoding, veds
 from sos.formats.body import read
@@ -111,7 +111,9 @@ def decoders() -> Mapping[str, Decoder]:
         ),
         "headers of a sender": Decoder(read=_sender(), samples=tuple(found["headers"]), most=4 * HEAD_BYTES, share=8),
         "headers of an agency": Decoder(read=_agency(), samples=tuple(found["agency"]), most=4 * HEAD_BYTES),
-        "answer of an agency": Decoder(read=_text(_said), samples=tuple(each.encode() for each in ANSWERS), most=64),
+        "answer of an agency": Decoder(
+            read=_text(_said), samples=tuple(each.encode() for each in REPLY_CODES), most=64
+        ),
         "mqtt message": Decoder(read=_message, samples=(*found["topic"], *reports), share=8),
         "vehicle's name": Decoder(read=_text(_named), samples=(b"JTMZZ3TESTEC00001", b"ZVW30-0123456"), most=1024),
     }

@@ -20,7 +20,7 @@ from sos.incident.model import Acknowledgement, AgencyId, AgencyStatus, Disclosu
 REASONS = ("not_our_area", "no_unit_free", "already_known", "unreadable", "withdrawn")
 """Why an agency refuses; ``withdrawn``: we said that it is not needed any more, and it agreed."""
 
-ANSWERS = (
+REPLY_CODES = (
     Acknowledgement.HEARD.value,
     Acknowledgement.TAKEN_OVER.value,
     *(status.value for status in AgencyStatus),
@@ -49,7 +49,7 @@ TAKES_OVER = "1"
 
 
 def command(answer: str, *, disclosure: DisclosureId, agency: AgencyId, text: str = "") -> Command:
-    """The order that ``answer`` means.  ``Malformed`` when it is none of ``ANSWERS``."""
+    """The order that ``answer`` means.  ``Malformed`` when it is none of ``REPLY_CODES``."""
     if answer in (Acknowledgement.HEARD, Acknowledgement.TAKEN_OVER):
         return Acknowledge(disclosure=disclosure, agency=agency, level=Acknowledgement(answer))
     if answer in REASONS:
@@ -58,7 +58,7 @@ def command(answer: str, *, disclosure: DisclosureId, agency: AgencyId, text: st
         return ReportStatus(disclosure=disclosure, agency=agency, status=AgencyStatus(answer))
     if answer in tuple(Question):
         return AskBack(disclosure=disclosure, agency=agency, question=Question(answer), text=text)
-    raise Malformed(f"an answer is one of {', '.join(ANSWERS)}", field="$.answer")
+    raise Malformed(f"an answer is one of {', '.join(REPLY_CODES)}", field="$.answer")
 
 
 def check_digits(disclosure: DisclosureId) -> str:

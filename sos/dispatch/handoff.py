@@ -20,10 +20,10 @@ from msgspec import Struct
 
 from routing.categories import Category
 from routing.directory import Directory
-from sos.dispatch.answers import keyed, takes_over
 from sos.dispatch.forms import forms_for, prepare
 from sos.dispatch.ladder import LAST_RESORT, Times, channel_for, climb, data_channels
 from sos.dispatch.port import NO_FORMS, AgencyChannel, Log, Parcel, Receipt
+from sos.dispatch.reply_codes import keyed, takes_over
 from sos.errors import Malformed, SosError, Unavailable
 from sos.incident.commands import Acknowledge, ConfirmDelivery, EndAgencyCall, FailDelivery, StartDelivery
 from sos.incident.deadline import DeadlineName

@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from routing.categories import Category
 from routing.text import clean
-from sos.dispatch.answers import command
 from sos.dispatch.endings import End, Lasting, ended, part_is_over
 from sos.dispatch.forms import prepare
+from sos.dispatch.reply_codes import command
 from sos.errors import Forbidden, KeyLost, Malformed, Refused, Unknown
 from sos.incident import voice
 from sos.incident.commands import ConfirmDelivery

@@ -18,7 +18,7 @@ LONGEST_WAIT = timedelta(seconds=30)
 """A request is held open for at most so long: mobile networks and proxies cut idle ones after about a minute."""
 
 
-class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VehicleOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One answer as a vehicle gets it."""
 
     id: AnswerId
@@ -28,7 +28,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str | None = None
 
 
-class Answers:
+class VehicleOrders:
     """``AnswerGiven`` wakes whoever waits for it; ``async`` questions are answered from the journal."""
 
     WANTS = (AnswerGiven,)
@@ -43,7 +43,7 @@ class Answers:
             if isinstance(recorded.event, AnswerGiven) and recorded.incident in self._waiting:
                 self._waiting.pop(recorded.incident).set()
 
-    async def pending(self, incident: IncidentId, *, wait: timedelta) -> Sequence[Order]:
+    async def pending(self, incident: IncidentId, *, wait: timedelta) -> Sequence[VehicleOrder]:
         """What has not been delivered; none after ``wait`` (at most ``LONGEST_WAIT``) without news."""
         given = self._waiting.setdefault(incident, asyncio.Event())
         orders = await self._orders(incident)
@@ -56,11 +56,11 @@ class Answers:
             self._waiting.pop(incident, None)
         return await self._orders(incident)
 
-    async def order(self, given: Recorded) -> Order:
+    async def order(self, given: Recorded) -> VehicleOrder:
         """One answer with its text."""
         assert isinstance(given.event, AnswerGiven)
         text = (await self._journal.parts_of(given)).get(Category.OBS)
-        return Order(
+        return VehicleOrder(
             id=given.event.answer,
             command=given.event.action,
             incident=given.incident,
@@ -72,7 +72,7 @@ class Answers:
         """The vehicle, or what carries to it, has the answer.  ``Refused`` when none was given under this id."""
         await self._journal.execute(incident, ConfirmAnswer(answer=answer, channel=channel), actor=f"channel:{channel}")
 
-    async def _orders(self, incident: IncidentId) -> Sequence[Order]:
+    async def _orders(self, incident: IncidentId) -> Sequence[VehicleOrder]:
         stream = await self._journal.store.stream(incident)  # the state in memory may be a moment behind
         return [
             await self.order(each)

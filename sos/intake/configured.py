@@ -15,7 +15,6 @@ from sos.clock import Clock
 from sos.errors import Misconfigured
 from sos.incident.model import IncidentId, Mode, TenantId
 from sos.intake.acceptance import Acceptance
-from sos.intake.answers import Answers
 from sos.intake.auth import ALGORITHMS, NONCES_KEPT, Credentials, Rate, SigningKey, TokenIssuer
 from sos.intake.field_log import FieldLog
 from sos.intake.field_log_http import Asks, BrandOf, FieldLogEndpoint
@@ -29,6 +28,7 @@ from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent
 from sos.intake.tenants import Tenant, TenantKeys
 from sos.intake.testcalls import TestCalls
+from sos.intake.vehicle_orders import VehicleOrders
 from sos.intake.voice import CallsWithoutData
 from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal
@@ -139,7 +139,7 @@ def _public(keys: object, where: str) -> Iterator[dict[str, object]]:
 
 
 def _mqtt(
-    settings: Settings, *, acceptance: Acceptance, credentials: Credentials, answers: Answers, journal: Journal
+    settings: Settings, *, acceptance: Acceptance, credentials: Credentials, orders: VehicleOrders, journal: Journal
 ) -> MqttEndpoint | None:
     if not settings.mqtt_url:
         return None
@@ -155,7 +155,7 @@ def _mqtt(
         acceptance=acceptance,
         credentials=credentials,
         tenants={each: tenant for each, tenant in tenants(settings).items() if each in mine},
-        answers=answers,
+        orders=orders,
         journal=journal,
         identifier=f"sos-{settings.log_origin.replace('/', '-')}",
     )
@@ -172,7 +172,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     acceptance: Acceptance
     calls: CallsWithoutData
     matching: Matching
-    answers: Answers
+    orders: VehicleOrders
     tests: TestCalls
     mqtt: MqttEndpoint | None
     field_log: FieldLogTable
@@ -180,7 +180,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, settings: Settings, journal: Journal, *, secret: bytes, field_log: FieldLogTable) -> "Intake":
         """Made of ``settings``; ``secret`` keys the receipts.  ``Misconfigured`` as ``credentials``."""
-        receipts, recent, answers = Receipts(secret), Recent(), Answers(journal)
+        receipts, recent, orders = Receipts(secret), Recent(), VehicleOrders(journal)
         within = timedelta(milliseconds=settings.accept_within_ms)
         acceptance = Acceptance(journal, receipts, recent, join_within=within)
         known = credentials(settings, nonces=Nonces(NONCES_KEPT, settings.data / "nonces.sqlite"))
@@ -193,9 +193,9 @@ class Intake(Struct, frozen=True, kw_only=True):
             acceptance=acceptance,
             calls=CallsWithoutData(journal, receipts, recent),
             matching=Matching(journal, recent),
-            answers=answers,
+            orders=orders,
             tests=TestCalls(journal),
-            mqtt=_mqtt(settings, acceptance=acceptance, credentials=known, answers=answers, journal=journal),
+            mqtt=_mqtt(settings, acceptance=acceptance, credentials=known, orders=orders, journal=journal),
             field_log=field_log,
         )
 
@@ -216,7 +216,7 @@ class Intake(Struct, frozen=True, kw_only=True):
 
     def routes(self, clock: Clock) -> list[web.RouteDef]:
         """Where the clouds of vehicles come in."""
-        incidents = IncidentEndpoint(self.journal, self.credentials, self.answers)
+        incidents = IncidentEndpoint(self.journal, self.credentials, self.orders)
         return [*event_routes(self.acceptance, self.credentials, clock), *incidents.routes()]
 
     def field_log_routes(self, *, supervisor: Asks, brand_of: BrandOf) -> list[web.RouteDef]:
@@ -231,5 +231,5 @@ class Intake(Struct, frozen=True, kw_only=True):
             by_incident("matching", self.matching),
             by_incident("test-receipts", self.tests),
             Reader(name="field-log", handle=odd.handle, wants=odd.WANTS, alone=True),
-            Reader(name="answers", handle=self.answers.handle, wants=self.answers.WANTS, from_now=True),
+            Reader(name="answers", handle=self.orders.handle, wants=self.orders.WANTS, from_now=True),
         )

@@ -22,11 +22,11 @@ from sos.incident.model import AnswerId, Incident, IncidentId, Mode
 from sos.incident.urns import incident_urn
 from sos.intake import batch, cloudevents, formats, replies
 from sos.intake.acceptance import Acceptance, Accepted, Came
-from sos.intake.answers import LONGEST_WAIT, Answers
 from sos.intake.auth import Credentials, Sender
 from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES, problems
 from sos.intake.tenants import Tenant
 from sos.intake.testcalls import receipt
+from sos.intake.vehicle_orders import LONGEST_WAIT, VehicleOrders
 from sos.journal.journal import Journal
 from sos.problems import TooLarge, TooSlow, UnsupportedMedia, places_of, problem
 
@@ -58,10 +58,10 @@ class SchemaEndpoint:
 class IncidentEndpoint:
     """What a tenant may ask of its own incidents: the receipt of a test call, and what its vehicle shall get."""
 
-    def __init__(self, journal: Journal, credentials: Credentials, answers: Answers) -> None:
+    def __init__(self, journal: Journal, credentials: Credentials, orders: VehicleOrders) -> None:
         self._journal = journal
         self._credentials = credentials
-        self._answers = answers
+        self._orders = orders
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -80,14 +80,14 @@ class IncidentEndpoint:
 
     async def _commands(self, request: web.Request) -> web.Response:
         incident = await self._own(request)
-        orders = await self._answers.pending(incident.id, wait=_wait(request))
+        orders = await self._orders.pending(incident.id, wait=_wait(request))
         return _json(replies.Commands(incident=incident.id, commands=tuple(orders)))
 
     async def _delivered(self, request: web.Request) -> web.Response:
         incident = await self._own(request)
         answer = AnswerId(request.match_info["command"])
         try:
-            await self._answers.confirm(incident.id, answer, channel="http")
+            await self._orders.confirm(incident.id, answer, channel="http")
         except Refused as unknown:
             raise Unknown("nothing was given to the vehicle under this id") from unknown
         return web.Response(status=204)

@@ -38,10 +38,10 @@ from sos.incident.report import Vehicle
 from sos.incident.urns import incident_urn
 from sos.intake import batch, formats
 from sos.intake.acceptance import Acceptance, Accepted, Came
-from sos.intake.answers import Answers, Order, delivered
 from sos.intake.auth import Credentials
 from sos.intake.findings import MAX_BODY_BYTES, problems
 from sos.intake.tenants import Tenant
+from sos.intake.vehicle_orders import VehicleOrder, VehicleOrders, delivered
 from sos.journal.journal import Journal
 from sos.journal.readers import Follower, Reader
 from sos.problems import problem
@@ -212,7 +212,7 @@ class MqttEndpoint:
         acceptance: Acceptance,
         credentials: Credentials,
         tenants: Mapping[TenantId, Tenant],
-        answers: Answers,
+        orders: VehicleOrders,
         journal: Journal,
         identifier: str,
     ) -> None:
@@ -221,7 +221,7 @@ class MqttEndpoint:
         self._acceptance = acceptance
         self._credentials = credentials
         self._tenants = tenants
-        self._answers = answers
+        self._orders = orders
         self._journal = journal
         self._clock: Clock = journal.clock
         self._identifier = identifier
@@ -382,13 +382,13 @@ class MqttEndpoint:
         client = self._client
         if client is None:
             raise Unavailable("the MQTT broker does not answer just now")
-        order = await self._answers.order(recorded)
+        order = await self._orders.order(recorded)
         try:
             for topic in topics:
                 await client.publish(topic, command_document(order), qos=1)
         except aiomqtt.MqttError as lost:
             raise Unavailable("the MQTT broker does not answer just now") from lost
-        await self._answers.confirm(recorded.incident, given.answer, channel="mqtt")
+        await self._orders.confirm(recorded.incident, given.answer, channel="mqtt")
 
     async def _command_topics(self, opened: Recorded) -> Sequence[str]:
         """Where the vehicle of the incident listens; none when it does not by MQTT.
@@ -433,5 +433,5 @@ def refused_document(error: SosError, sender: Address) -> bytes:
     return msgspec.json.encode(told)
 
 
-def command_document(order: Order) -> bytes:
+def command_document(order: VehicleOrder) -> bytes:
     return msgspec.json.encode(order)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sos.incident.model import IncidentId
-from sos.intake.answers import Order
+from sos.intake.vehicle_orders import VehicleOrder
 from sos.operations import shown
 from sos.problems import Problem
 
@@ -59,4 +59,4 @@ class Commands(Struct, frozen=True):
     """What the vehicle shall get."""
 
     incident: IncidentId
-    commands: tuple[Order, ...]
+    commands: tuple[VehicleOrder, ...]

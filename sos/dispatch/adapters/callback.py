@@ -13,8 +13,8 @@ from msgspec import Meta, Struct
 
 from routing.directory import Directory
 from sos.clock import Clock
-from sos.dispatch.answers import ANSWERS
 from sos.dispatch.replies import Replies
+from sos.dispatch.reply_codes import REPLY_CODES
 from sos.dispatch.signing import public_key, verify
 from sos.errors import Forbidden, Malformed
 from sos.formats.body import read, whole
@@ -51,7 +51,7 @@ class CallbackEndpoint:
         told = await self._replies.told(incident, disclosure)
         body = await whole(request.content, most=BODY_BYTES)
         self._verify(told.agency, request, body)
-        given = read(_given, body, expected=f"send {{'answer': one of {', '.join(ANSWERS)}}}", field="$.answer")
+        given = read(_given, body, expected=f"send {{'answer': one of {', '.join(REPLY_CODES)}}}", field="$.answer")
         await self._replies.answer(told.agency, incident, disclosure, given.answer, given.text)
         return web.Response(status=204)
 

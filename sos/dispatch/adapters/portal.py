@@ -16,10 +16,10 @@ from routing.brief import read, render_text, spaced
 from routing.directory import Directory
 from routing.text import octets
 from sos.clock import Clock, SystemClock
-from sos.dispatch.answers import check_digits
 from sos.dispatch.endings import LASTING, End, Lasting, part_is_over
 from sos.dispatch.port import Parcel, Receipt
 from sos.dispatch.replies import WORDS, Replies
+from sos.dispatch.reply_codes import check_digits
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,

@@ -22,9 +22,9 @@ from sos.dispatch.adapters.https import HttpsChannel, check_url
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.simulated import LOSSES, Fault, SimulatedChannel
 from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel, read_notice
-from sos.dispatch.answers import ANSWERS, DIGITS, check_digits, command, keyed
 from sos.dispatch.port import Parcel
 from sos.dispatch.replies import Replies
+from sos.dispatch.reply_codes import DIGITS, REPLY_CODES, check_digits, command, keyed
 from sos.dispatch.signing import public_key, public_text, signed, verify
 from sos.errors import Malformed, Misconfigured, Unavailable
 from sos.incident.commands import Acknowledge, AskBack, Reject, ReportStatus, StartDelivery
@@ -439,7 +439,7 @@ def test_a_mail_that_says_nothing_about_ours_is_no_notice(mail: bytes):
 # --- answers ---
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("answer", REPLY_CODES)
 def test_every_answer_is_an_order_and_an_unknown_one_is_malformed(answer: str):
     made = command(answer, disclosure=DISCLOSURE, agency=FIRE)
 
@@ -454,7 +454,7 @@ def test_keys_answer_only_after_the_check_digits_so_a_machine_cannot():
     assert keyed(f"{check}2#", disclosure=DISCLOSURE, agency=FIRE) == Acknowledge(
         disclosure=DISCLOSURE, agency=FIRE, level=Acknowledgement.TAKEN_OVER
     )
-    assert set(DIGITS.values()) <= set(ANSWERS)
+    assert set(DIGITS.values()) <= set(REPLY_CODES)
     wrong = f"{(int(check) + 1) % 10_000:04d}"
     for digits in ("2", "#", "", f"{wrong}2", f"{check}9", f"{check}22", check, f"{check}²"):
         with pytest.raises(Malformed):

@@ -6,8 +6,8 @@ import pytest
 from routing.directory import Directory
 from sos.clock import ManualClock
 from sos.dispatch.adapters.simulated import LOSSES, Fault, SimulatedChannel
-from sos.dispatch.answers import check_digits
 from sos.dispatch.handoff import REST, WATCH, Breaker, Handoff, was_set_back
+from sos.dispatch.reply_codes import check_digits
 from sos.incident.commands import Acknowledge, EndAgencyCall, JoinLeg, LeaveLeg, PassDeadline, PressKeys, Reject
 from sos.incident.events import (
     AgencyCallEnded,

@@ -57,7 +57,7 @@ async def test_what_fails_in_our_own_code_is_kept_unread_and_those_behind_it_are
                 acceptance=faulty,
                 credentials=intake.credentials,
                 tenants=intake.tenants,
-                answers=intake.answers,
+                orders=intake.orders,
                 journal=journal,
                 identifier="faulty",
             )
