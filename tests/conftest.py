@@ -37,8 +37,6 @@ PACED = (
     "tests/browser/",
     "tests/sos/assist/test_reading_on_the_line.py",
     "tests/sos/calls/test_agency_door.py",
-    "tests/sos/calls/test_car_script.py",
-    "tests/sos/calls/test_car_voice.py",
     "tests/sos/calls/test_drill.py",
     "tests/sos/calls/test_floods.py",
     "tests/sos/calls/test_made_speech.py",
@@ -47,6 +45,8 @@ PACED = (
     "tests/sos/calls/test_other_stacks.py",
     "tests/sos/calls/test_turn.py",
     "tests/sos/calls/test_twilio_kills.py",
+    "tests/sos/vehicle/test_script.py",
+    "tests/sos/vehicle/test_voice.py",
 )
 """Real sound in real time.  Beside what computes its packets come late, and the test would say something about the
 machine; but it mostly waits: an aiortc party took a fifth of one core, a whole crash with a browser two fifths.  So

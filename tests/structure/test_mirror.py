@@ -23,6 +23,12 @@ def test_each_folder_of_the_services_tests_is_named_after_its_room():
     assert not _folders(TESTS / "sos") - _folders(ROOT / "sos")
 
 
+def test_each_module_of_the_simulated_car_has_its_tests_under_its_name():
+    modules = {path.stem for path in (ROOT / "sos/vehicle").glob("*.py")} - {"__init__"}
+
+    assert {path.stem.removeprefix("test_") for path in (TESTS / "sos/vehicle").glob("test_*.py")} == modules
+
+
 def test_what_keeps_time_runs_alone_or_takes_long_is_there():
     """Files, and in them tests that begin so."""
     for place in (*PACED, *ALONE, *SLOW):

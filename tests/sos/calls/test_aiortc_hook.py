@@ -7,12 +7,10 @@ from importlib.metadata import version
 from aioice.ice import Connection, StunProtocol, relayed_candidate, server_reflexive_candidate
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpTransceiver
 from aiortc.rtcdtlstransport import RTCDtlsTransport
-from aiortc.rtcrtpreceiver import StreamStatistics
-from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtpPacket
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
 from sos.calls.adapters.embedded.ice import Ice
 from sos.calls.adapters.embedded.transport import RtpTransport, StillTrack
-from sos.vehicle.rtp import take_rtp
 
 
 def ice_of(transceiver: RTCRtpTransceiver) -> Ice:
@@ -34,33 +32,6 @@ def test_aiortc_calls_the_hook_by_the_name_and_keyword_that_we_replace() -> None
     assert "receiver._handle_rtp_packet(packet, arrival_time_ms=arrival_time_ms)" in inspect.getsource(
         RTCDtlsTransport._handle_rtp_data
     )
-
-
-async def test_the_receivers_own_loss_statistics_stay_fed() -> None:
-    hooked = await receiver()
-    take_rtp(hooked, lambda packet: None)
-
-    for number in (1, 2, 4):
-        await hooked._handle_rtp_packet(RtpPacket(sequence_number=number, ssrc=9), arrival_time_ms=0)
-
-    statistics = hooked._RTCRtpReceiver__remote_streams[9]
-    assert isinstance(statistics, StreamStatistics)
-    assert (statistics.packets_received, statistics.packets_lost) == (3, 1)
-
-
-async def test_no_exception_of_ours_reaches_aiortc() -> None:
-    hooked = await receiver()
-    seen: list[int] = []
-
-    def take(packet: RtpPacket) -> None:
-        seen.append(packet.sequence_number)
-        raise RuntimeError("ours")
-
-    take_rtp(hooked, take)
-    for number in range(2):
-        await hooked._handle_rtp_packet(RtpPacket(sequence_number=number), arrival_time_ms=0)
-
-    assert seen == [0, 1]
 
 
 async def test_the_short_way_finds_the_private_names_it_rests_on() -> None:

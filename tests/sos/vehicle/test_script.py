@@ -19,8 +19,8 @@ from sos.vehicle.script import Drop, HangUp, Loss, Play, Press, Say, Silence, St
 from sos.vehicle.voice import CarVoice, Network, speech_like
 from tests.audio import correlate
 from tests.sos.calls.peers import Door, Events, Peer, met
-from tests.sos.calls.test_car_voice import _write
 from tests.sos.calls.test_two_parties import wav
+from tests.sos.vehicle.test_voice import _write
 
 SCRIPT = """
 # two people, one of them hurt
