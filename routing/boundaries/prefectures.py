@@ -8,7 +8,9 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -73,7 +75,7 @@ class PrefectureLayer:
         """Hex SHA-256 of the file the layer was read from."""
         self.accuracy_m = accuracy_m
         """How far the borders may be wrong."""
-        self.names = dict(names)
+        self.names = MappingProxyType(dict(names))
         """Code to (Japanese, English) name."""
         self.codes = tuple(sorted(shapes))
         self._shapes = {code: shapes[code] for code in self.codes}
@@ -88,9 +90,8 @@ class PrefectureLayer:
 
     @classmethod
     def load(cls) -> "PrefectureLayer":
-        """The layer that ships with the package: Japan's 47 prefectures."""
-        data = (resources.files("routing") / "data" / "jp_prefectures.geojson").read_bytes()
-        return cls.read(data, name="jp_prefectures")
+        """The layer that ships with the package: Japan's 47 prefectures.  Made once: it is always the same one."""
+        return _shipped()
 
     @classmethod
     def read(cls, data: bytes, *, name: str) -> "PrefectureLayer":
@@ -182,6 +183,13 @@ class PrefectureLayer:
         if distance_m > SEA_LIMIT_M or shapely.intersects_xy(self.abroad, longitude, latitude):
             return Match(None, "outside", distance_m)
         return Match(self._owners[index], "nearest" if distance_m <= NEAREST_LIMIT_M else "sea", distance_m)
+
+
+@cache
+def _shipped() -> PrefectureLayer:
+    """Made three times, for the plan, for names and for the LoST server, it took most of a start."""
+    data = (resources.files("routing") / "data" / "jp_prefectures.geojson").read_bytes()
+    return PrefectureLayer.read(data, name="jp_prefectures")
 
 
 def _edges(shapes: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:

@@ -186,6 +186,12 @@ def test_the_shipped_maps_stay_small_and_the_base_map_has_every_prefecture():
     assert (kinds.count("prefecture"), kinds.count("label"), kinds.count("land")) == (47, 47, 6)
 
 
+def test_the_shipped_layer_is_made_once_and_nobody_can_change_it_for_the_others():
+    assert PrefectureLayer.load() is LAYER
+    with pytest.raises(TypeError):
+        LAYER.names["JP-13"] = ("", "")  # type: ignore[index]
+
+
 def test_the_shipped_prefectures_hardly_overlap():
     # The corrected river borders cut both sides with one line, so nothing may be claimed twice.
     total = sum(shape.area for shape in SHAPES.values())
