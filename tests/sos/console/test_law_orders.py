@@ -157,7 +157,7 @@ async def test_what_is_owed_stands_in_the_queue_of_every_desk_closed_or_not_unti
         ("protected_person", "d1", "operator", 0),
         ("review_within_a_day", "d1", "supervisor", 0),
     ]
-    await clock.advance(timedelta(days=1))
+    await clock.jump(timedelta(days=1))
     await Deadlines(journal).round()
     assert {(each.obligation, each.late) for each in await order(desk, "owed")} == {
         ("protected_person", 1),
