@@ -22,6 +22,11 @@ def test_none_is_given_twice_and_the_kernel_gives_none_of_them() -> None:
     assert FIRST <= min(given) <= max(given) < end()
 
 
+def test_a_browser_takes_all_of_them() -> None:
+    """The last port that the Fetch standard bars is 10,080 (fetch.spec.whatwg.org, "bad port")."""
+    assert FIRST > 10_080
+
+
 def test_another_process_is_given_others_at_the_same_time() -> None:
     program = f"from tests.ports import free_port; print([free_port() for _ in range({BLOCK})], flush=True); input()"
     with subprocess.Popen(
