@@ -41,7 +41,7 @@ from sos.exports.package import Exporter
 from sos.figures import Board
 from sos.front import configured as front
 from sos.front import connections, headers
-from sos.front.watch import Watch
+from sos.front.access_monitor import AccessMonitor
 from sos.health import Health
 from sos.incident.model import OperatorId, TenantId
 from sos.intake import http as intake_http
@@ -81,7 +81,7 @@ class Service(Struct, frozen=True, kw_only=True):
     registry: Registry
     desks: Desks
     access: Access
-    watch: Watch
+    access_monitor: AccessMonitor
     log_vkey: str
     seal_vkey: str
     url: str
@@ -103,7 +103,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     exporter: Exporter
     announcing: Announcing
     listening: Listening
-    watch: Watch
+    access_monitor: AccessMonitor
     retention: Retention
 
 
@@ -151,8 +151,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _
     desks.transcript.lines = listens.lines
     journal.on_spooled(rings(desks.outage, handing.cards))
     registry = await registering.registry(settings, kept_open, rules)
-    watch = stack.enter_context(front.watch(settings, clock))
-    desks.access.sessions.note = watch.note
+    access_monitor = stack.enter_context(front.access_monitor(settings, clock))
+    desks.access.sessions.note = access_monitor.note
     return _Parts(
         settings=settings,
         kept=kept_open,
@@ -177,7 +177,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _
             )
         ),
         listening=listens,
-        watch=watch,
+        access_monitor=access_monitor,
         retention=retention(kept_open, settings.data, registry.terms),
     )
 
@@ -191,7 +191,7 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
     tries: tuple[Tries, ...] = (*followers, journal.stranded)
     stuck, alarm = lambda: deadlines.stuck, passed_over(journal)
     asides = Asides(parts.kept.store, tries, clock=parts.kept.clock, deadlines=stuck, alarm=alarm)
-    counted = (parts.watch.figures, times.figures, parts.retention.overseer.figures, *parts.calls.figures())
+    counted = (parts.access_monitor.figures, times.figures, parts.retention.overseer.figures, *parts.calls.figures())
     board = Board.of(
         parts.settings, parts.kept, supervisor, asides, desks=parts.desks.desks, followers=followers, others=counted
     )
@@ -201,7 +201,7 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
         supervisor.failures,
         asides=asides,
         assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
-        access=parts.watch.state,
+        access=parts.access_monitor.state,
         retained=parts.retention.overseer.state,
     )
     others = (
@@ -258,9 +258,9 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     def operator_of(request: web.Request) -> OperatorId:
         return access.of(request.cookies).id
 
-    middlewares = (hall.middleware(), problems_middleware, parts.watch.middleware())
+    middlewares = (hall.middleware(), problems_middleware, parts.access_monitor.middleware())
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES + 1)
-    app[accesses.LOG] = parts.watch
+    app[accesses.LOG] = parts.access_monitor
     headers.furnish(app, secure=settings.secure, subdomains=settings.hsts_subdomains)
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
     app.add_routes(intake_http.SchemaEndpoint(described).routes())
@@ -343,7 +343,7 @@ def _service(parts: _Parts) -> Service:
         registry=parts.registry,
         desks=parts.desks.desks,
         access=parts.desks.access,
-        watch=parts.watch,
+        access_monitor=parts.access_monitor,
         log_vkey=parts.kept.log_signer.verifier.vkey,
         seal_vkey=parts.kept.seal_signer.verifier.vkey,
         url=parts.settings.url,

@@ -1,4 +1,4 @@
-"""Who may be connected and who watches them, as the settings want it."""
+"""Who may be connected, and what watches over access, as the settings want it."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from sos.clock import Clock
 from sos.front import figures
 from sos.front.access_log import AccessLog
+from sos.front.access_monitor import AccessMonitor
 from sos.front.connections import Hall, Room
-from sos.front.watch import Watch
 from sos.settings import Settings
 
 
@@ -17,11 +17,11 @@ def hall(settings: Settings) -> Hall:
 
 
 @contextmanager
-def watch(settings: Settings, clock: Clock) -> Iterator[Watch]:
+def access_monitor(settings: Settings, clock: Clock) -> Iterator[AccessMonitor]:
     """Who comes in, who is refused: beside the journal, in files of its own."""
     lines = AccessLog(settings.data / "access")
     try:
-        yield Watch(lines, clock=clock, proxies=_proxies(settings))
+        yield AccessMonitor(lines, clock=clock, proxies=_proxies(settings))
     finally:
         lines.close()
 

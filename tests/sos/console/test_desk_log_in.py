@@ -10,7 +10,7 @@ import pytest
 
 from sos.app import Service, running
 from sos.clock import SystemClock, epoch_ms
-from sos.front.watch import ALARM_AT
+from sos.front.access_monitor import ALARM_AT
 from sos.incident.model import IncidentId, OperatorId, Party
 from sos.journal.desk_access import DeskAccess
 from sos.settings import OperatorSettings, Settings, TenantSettings
@@ -146,7 +146,7 @@ async def test_who_is_put_out_by_an_administrator_gets_and_says_nothing_more(ser
 async def test_an_order_that_is_not_allowed_or_not_one_is_a_line_and_many_are_an_alarm(service: Service):
     desk = await Desk.sit(service.url, "hanako")
     alarms: list[str] = []
-    service.watch.alarms.append(lambda alarm: alarms.append(alarm.kind))
+    service.access_monitor.alarms.append(lambda alarm: alarms.append(alarm.kind))
     taken = await report_once(
         crash(Car(), at=SystemClock().now(), seed=1), base_url=service.url, key=KEY, clock=SystemClock()
     )

@@ -11,7 +11,7 @@ from aiohttp import ClientSession, CookieJar, TCPConnector
 
 from sos.app import Service, running
 from sos.clock import SystemClock
-from sos.front.watch import ALARM_AT, PER_ADDRESS
+from sos.front.access_monitor import ALARM_AT, PER_ADDRESS
 from sos.incident.model import State
 from sos.settings import AuditorSettings, OperatorSettings, RegistrarSettings, Settings, TenantSettings
 from sos.vehicle.report import MEDIA_TYPE, Car, crash, report_once

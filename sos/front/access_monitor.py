@@ -1,4 +1,4 @@
-"""Who watches the doors: every refusal, log-in and export is a line of the access log; many refusals are an alarm.
+"""The doors are monitored: every refusal, log-in and export is a line of the access log; many refusals are an alarm.
 
 Who is wrong about who they are too often, from one address or about one account, is told to wait (429).  Nothing that
 a life hangs on is refused unseen: whoever shows what is right comes in, whatever came from their address before.  Only
@@ -49,7 +49,7 @@ class Alarm(Struct, frozen=True, kw_only=True):
     within_s: float
 
 
-class Watch:
+class AccessMonitor:
     """A middleware inside of the one that makes errors answers, since it reads the errors."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Watch:
 
     def middleware(self) -> Middleware:
         @web.middleware
-        async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def monitor(request: web.Request, handler: Handler) -> web.StreamResponse:
             address = network(self._address(request))
             try:
                 self._look(request, address)
@@ -98,7 +98,7 @@ class Watch:
             self._came(request, address, answer.status)
             return answer
 
-        return watch
+        return monitor
 
     # --- before ---
 
