@@ -23,7 +23,7 @@ from sos.console.desks import Desks
 from sos.errors import Unavailable
 from sos.figures import Board
 from sos.front.access_log import AccessLog
-from sos.front.watch import Watch
+from sos.front.access_monitor import AccessMonitor
 from sos.incident.model import EventId, TenantId
 from sos.journal.asides import Asides
 from sos.journal.configured import Kept, kept
@@ -65,7 +65,7 @@ class Bench:
             self.supervisor = Supervisor(self.clock)
             self.asides = Asides(self.house.store, (), clock=self.clock)
             self.times = Times()
-            self.watch = Watch(AccessLog(self.settings.data / "access"), clock=self.clock)
+            self.watch = AccessMonitor(AccessLog(self.settings.data / "access"), clock=self.clock)
             follower = Follower(Reader(name="planner", handle=_nothing), self.house.store, clock=self.clock)
             journal = self.house.journal
             self.board = Board(
