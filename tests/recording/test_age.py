@@ -53,7 +53,9 @@ def test_what_is_cut_between_two_pieces_is_noticed():
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "age1", RECIPIENT[:-1], RECIPIENT.replace("age1", "age2"), RECIPIENT.title(), IDENTITY]
+    "wrong",
+    ["", "age1", RECIPIENT[:-1], RECIPIENT.replace("age1", "age2"), RECIPIENT.title(), IDENTITY],
+    ids=["empty", "no key", "cut", "another prefix", "mixed case", "the secret"],  # two workers make two keys
 )
 def test_what_is_no_recipient_is_refused_and_not_repeated(wrong: str):
     with pytest.raises(Malformed) as refused:
