@@ -78,6 +78,8 @@ def unwrapped(body: bytes) -> Content:
     if not stripped.startswith(_BEGINNINGS):
         return Content(body)
     whole = stripped.rstrip(_PADDING)
+    if kind(whole) is Kind.OCTETS:
+        return Content(body)
     if b"\0" in stripped[len(whole) :]:
         findings = (*findings, "padded:$")
     if whole.startswith(b"<"):

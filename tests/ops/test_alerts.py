@@ -149,7 +149,7 @@ async def _key_lost(bench: Bench) -> None:
 async def _unreadable(bench: Bench) -> None:
     one = (await opened(bench.house.journal, 1)).incident
     await bench.house.journal.execute(one, s.note("an invented note"), actor="operator:hanako")
-    for file in (bench.settings.data / "keys").glob("incident-case-3y.2026-01.*.kek"):
+    for file in (bench.settings.data / "keys").glob("open-case.2026-01.*.kek"):
         file.unlink()
     bench.house.journal._sealer.forget(one)
     await bench.house.journal.missing(one, (Category.OBS,))
