@@ -143,6 +143,7 @@ async def test_of_many_that_wait_one_leads(postgres_database: PostgresDatabase, 
     processes = [Process(postgres_database, tmp_path) for _ in range(6)]
     waiting = [asyncio.create_task(each.lead.wait()) for each in processes]
 
+    await asyncio.wait(waiting, timeout=60, return_when=asyncio.FIRST_COMPLETED)
     done, others = await asyncio.wait(waiting, timeout=1)
 
     assert len(done) == 1
