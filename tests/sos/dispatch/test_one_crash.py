@@ -17,6 +17,7 @@ from routing.brief.words import render_text
 from routing.categories import Category
 from routing.directory import Directory
 from routing.law import RuleBook
+from routing.services import Service
 from sos.dispatch.corrections import ACTOR, Corrections
 from sos.dispatch.disclosure import Disclosures
 from sos.errors import Unconfirmed
@@ -255,6 +256,7 @@ async def test_of_a_closed_one_nobody_is_told_anything_more_and_the_other_goes_o
     await link(journal, one, other, actor="operator:hanako")
     await follow(corrections, journal, one, other)
     await takes_over(journal, one)
+    await journal.execute(one, s.decline(Service.POLICE), actor="operator:hanako")
     await journal.execute(one, c.CloseIncident(disposition=Disposition.HANDED_OVER), actor="operator:hanako")
     await told(disclosures, other, SURE)
     await takes_over(journal, other)
