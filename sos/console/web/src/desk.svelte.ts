@@ -116,7 +116,9 @@ class Desk {
   mine = $derived(this.incident !== null && this.incident.operator === this.me?.operator.id);
   /** Whether this operator may hear the call again. */
   hears = $derived(this.mine || (this.me?.operator.supervisor ?? false));
-  opened = $derived(this.board.parts.has(this.selected ?? ""));
+  /** Incidents of which only what an offered call shows is here: they are not opened. */
+  glanced = $state.raw<ReadonlySet<string>>(new Set());
+  opened = $derived(this.board.parts.has(this.selected ?? "") && !this.glanced.has(this.selected ?? ""));
   waiting = $derived(
     this.board.total > this.board.incidents.size
       ? Math.max(this.serverWaiting, this.sections.waiting.length)
@@ -259,7 +261,9 @@ class Desk {
   #glance(id: string): void {
     clearTimeout(this.#looking);
     this.#looking = setTimeout(() => {
-      if (this.selected === id && this.#rings(this.incident)) void this.#ask({ do: "open", incident: id, purpose: "offered" });
+      if (this.selected !== id || !this.#rings(this.incident) || this.#openedHere(this.incident)) return;
+      this.glanced = new Set([...this.glanced, id]);
+      void this.#ask({ do: "open", incident: id, purpose: "offered" });
     }, 120);
   }
 
@@ -274,8 +278,14 @@ class Desk {
     if (alone && !this.mine && this.dialog === null && this.#rings(incident)) this.select(incident.id);
   }
 
+  /** All of it comes now. */
+  #opens(id: string): void {
+    this.glanced = new Set([...this.glanced].filter((one) => one !== id));
+  }
+
   /** What was looked at while it rang is gone when another has it. */
   #forget(id: string): void {
+    this.#opens(id);
     const parts = new Map(this.board.parts);
     if (parts.delete(id)) this.board = { ...this.board, parts };
   }
@@ -295,12 +305,16 @@ class Desk {
   /** Open the selected incident: to help while it is open; a closed one is asked for with a purpose and a reason. */
   open(): void {
     if (this.incident?.state === "closed") this.dialog = { of: "open" };
-    else if (this.selected !== null) void this.#ask({ do: "open", incident: this.selected, purpose: "emergency_handling" });
+    else if (this.selected !== null) {
+      this.#opens(this.selected);
+      void this.#ask({ do: "open", incident: this.selected, purpose: "emergency_handling" });
+    }
   }
 
   async openFor(purpose: Purpose, reason: string): Promise<void> {
     if (this.selected === null) return;
     this.dialog = null;
+    this.#opens(this.selected);
     await this.#ask({ do: "open", incident: this.selected, purpose, reason });
   }
 
@@ -846,7 +860,8 @@ class Desk {
   #taken(id: string): void {
     this.select(id);
     if (!this.out.has(id)) this.#voice.join(id);
-    this.#refreshed(id); // also what was seen while it rang: that was not all
+    if (!this.board.parts.has(id) || this.glanced.has(id)) this.#refreshed(id); // what was seen while it rang was not all
+    this.#opens(id);
   }
 
   /** Ask again for the contents, once for a burst of events.  The server records the first time only. */
