@@ -126,6 +126,8 @@ class Codes:
 
     async def _keyed(self, pressed: Recorded, event: KeysPressed) -> None:
         """Eight digits and then #, on whichever leg: nobody's answer to a question has as many."""
+        if not event.keys.endswith("#"):
+            return  # nothing ends here: whoever keeps pressing keys has nothing read for it
         stream = await self._journal.store.stream(pressed.incident)
         keys = "".join(
             each.event.keys
