@@ -13,7 +13,7 @@ from datetime import timedelta
 import structlog
 
 from sos.console.desks import Desks
-from sos.console.skills import wanted_by
+from sos.console.skills import Wanted, wanted_by
 from sos.errors import Refused, SosError, Unavailable
 from sos.incident import attendance, testcall, voiceless
 from sos.incident.commands import OfferDesks, ReleaseOperator
@@ -129,7 +129,7 @@ class Distribution:
         offers = []
         # Test calls have a queue of their own, and ring nowhere.
         waiting = [incident for incident in waiting if not testcall.quiet(incident)]
-        for incident, wanted in zip(waiting, await wanted_by(self._journal, waiting), strict=True):
+        for incident, wanted in zip(waiting, await self._wanted(waiting), strict=True):
             desk = self._desks.free(wanted=wanted)
             if desk is not None:
                 desk.offered = incident.id
@@ -137,6 +137,12 @@ class Distribution:
         for outcome in await asyncio.gather(*offers, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    async def _wanted(self, incidents: Sequence[Incident]) -> Sequence[Wanted]:
+        """What each would best be answered with; nothing is opened for it where no language could decide."""
+        if self._desks.chooses:
+            return await wanted_by(self._journal, incidents)
+        return [Wanted(tenant=each.tenant) for each in incidents]
 
     async def _offer(self, incident: Incident, *desks: DeskId) -> None:
         """Ring at ``desks``; without any, everywhere."""
@@ -152,7 +158,7 @@ class Distribution:
         state = await self._journal.state(incident)
         if state.state is not State.RINGING or not state.desks:
             return
-        (wanted,) = await wanted_by(self._journal, (state,))
+        (wanted,) = await self._wanted((state,))
         desk = self._desks.free(but=state.desks, wanted=wanted)
         await self._offer(state, *(() if desk is None else (desk.id,)))
 

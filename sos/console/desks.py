@@ -180,6 +180,11 @@ class Desks:
         ]  # fmt: skip
         return min(free, key=lambda desk: self._rank(desk, wanted), default=None)
 
+    @property
+    def chooses(self) -> bool:
+        """Whether a desk is free and a caller's language can decide which one rings."""
+        return any(each.languages for each in self._skills.values()) and self.free() is not None
+
     def _rank(self, desk: Desk, wanted: Wanted) -> tuple[int, bool, datetime]:
         level, trained = fit(self._skills.get(desk.operator, UNKNOWN), wanted)
         return -level, not trained, desk.ready_since

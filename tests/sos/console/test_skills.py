@@ -99,6 +99,16 @@ async def test_a_call_rings_at_once_where_nobody_fits(journal: Journal):
     assert (state.state, state.desks, state.changed_at) == (State.RINGING, ("desk-hanako",), before)
 
 
+async def test_nothing_is_opened_where_no_language_could_decide(journal: Journal):
+    clock, taro = journal.clock, Skills(brands=frozenset({ACME}))
+    plain, busy, skilled = Desks(clock), Desks(clock, skills=SKILLS), Desks(clock, skills=SKILLS)
+    trained = Desks(clock, skills={OperatorId("taro"): taro})
+    for desks in (plain, skilled, trained):
+        _sits(desks, "taro")
+
+    assert [desks.chooses for desks in (plain, busy, trained, skilled)] == [False, False, False, True]
+
+
 async def test_what_cannot_be_opened_is_a_language_that_nobody_knows(journal: Journal):
     incident = await journal.state(await _call(journal, "en"))
     lost = s.replace(incident, id=IncidentId(s.OTHER))
