@@ -6,10 +6,12 @@ so a crash at any point leaves the old log valid and the same ``publish`` may si
 checkpoint covers is never changed: entries that differ from it are refused, for that would be a rewritten history.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import rmtree
+from typing import NamedTuple
 
 from recording import ledger, note
 from recording.durable import replace, sync_directory
@@ -20,7 +22,27 @@ MAX_ENTRY_BYTES = 65_535
 """The length prefix in an entry bundle is a big-endian uint16."""
 
 _ENTRIES = "entries"
+_NAME = re.compile(
+    r"tile/(?P<kind>entries|[0-9]|[1-5][0-9]|6[0-3])/(?P<tile>(?:x[0-9]{3}/){0,5}[0-9]{3})"
+    r"(?:\.p/(?P<width>[1-9][0-9]{0,2}))?\Z"
+)
 _CACHED_TILES = 512  # 8 KiB of hashes each, at most twice that with the levels between
+
+
+class TileName(NamedTuple):
+    """Which tile a path names; ``kind`` is a level or ``entries``."""
+
+    kind: str
+    tile: int
+    width: int
+
+    @property
+    def full(self) -> bool:
+        return self.width == WIDTH
+
+    @property
+    def of_entries(self) -> bool:
+        return self.kind == _ENTRIES
 
 
 class TileStore:
@@ -45,6 +67,18 @@ class TileStore:
             return (self._directory / "checkpoint").read_bytes()
         except FileNotFoundError:
             return None
+
+    def served(self, name: TileName) -> bytes:
+        """The tile as whoever asks for ``name`` shall have it, also when it has grown since.
+
+        ``OutOfOrder`` when the checkpoint does not cover it: what is written and not yet signed is shown to nobody.
+        """
+        height = 0 if name.of_entries else int(name.kind)
+        if name.tile * WIDTH + name.width > self.size() >> 8 * height:
+            raise OutOfOrder("the published log does not reach that far")
+        if name.of_entries:
+            return bundle(self._bundle(name.tile, name.width))
+        return b"".join(self._hashes(height, name.tile, name.width))
 
     def publish(self, first: int, entries: Sequence[bytes], checkpoint: bytes) -> None:
         """Write ``entries`` from index ``first`` on, then ``checkpoint``, which must cover exactly the log so far.
@@ -190,13 +224,14 @@ class TileStore:
     def _stored(self, kind: str, tile: int, width: int) -> bytes | None:
         """The tile at ``width`` or wider, for tiles only grow: as asked for, the full one, or a later partial one."""
         full = self._path(kind, tile, WIDTH)
-        for path in (self._path(kind, tile, width), full):
-            if path.exists():
-                return path.read_bytes()
         partial = full.with_name(f"{full.name}.p")
+        for path in (self._path(kind, tile, width), full):
+            if (content := _content(path)) is not None:
+                return content
         widths = [int(path.name) for path in partial.glob("[0-9]*") if path.name.isdigit()]
         wide_enough = [each for each in widths if each >= width]
-        return (partial / str(min(wide_enough))).read_bytes() if wide_enough else None
+        wider = _content(partial / str(min(wide_enough))) if wide_enough else None
+        return wider if wider is not None else _content(full)  # the partial ones go once the full one is there
 
     def _path(self, kind: str, tile: int, width: int) -> Path:
         return self._directory / tile_path(kind, tile, width)
@@ -242,6 +277,24 @@ class _Edge:
             files[str(level), self.size >> 8 * level + 8, WIDTH] = b"".join(hashes)
             self._hashes[level] = []
             self._push(level + 1, ledger.root(WIDTH, hashes), files)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def tile_name(path: str) -> TileName:
+    """What ``tile_path`` wrote; ``Malformed`` for any other path, so that nothing else is ever looked for."""
+    match = _NAME.match(path)
+    if match is None:
+        raise Malformed("no tile has such a path")
+    name = TileName(match["kind"], int(match["tile"].replace("x", "").replace("/", "")), int(match["width"] or WIDTH))
+    if tile_path(*name) != path:
+        raise Malformed("no tile has such a path")
+    return name
 
 
 def tile_path(kind: str, tile: int, width: int) -> str:

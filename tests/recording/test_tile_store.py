@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recording import ledger, note
 from recording.durable import replace
 from recording.errors import Malformed, OutOfOrder, Tampered, TooLarge
-from recording.tiles import TileStore, tile_path
+from recording.tiles import TileStore, bundle, tile_name, tile_path
 
 ORIGIN = "log.centre.example/audit"
 SIGNER = note.Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -220,6 +220,30 @@ def test_damaged_tiles_are_noticed_when_read(tmp_path):
         TileStore(tmp_path).entries(0, 10)
     with pytest.raises(OutOfOrder):
         TileStore(tmp_path).entries(290, 20)
+
+
+def test_what_is_written_and_not_yet_signed_is_served_to_nobody(tmp_path):
+    publish(TileStore(tmp_path), 200)
+
+    def dies_before_the_checkpoint(path: Path, content: bytes) -> None:
+        if path.name == "checkpoint":
+            raise OSError("killed")
+        replace(path, content)
+
+    with pytest.raises(OSError, match="killed"):
+        publish(TileStore(tmp_path, write=dies_before_the_checkpoint), 300)
+
+    assert (tmp_path / "tile/0/000").exists()
+    for path in ("tile/0/000", "tile/0/000.p/201", "tile/entries/000", "tile/1/000.p/1"):
+        with pytest.raises(OutOfOrder):
+            TileStore(tmp_path).served(tile_name(path))
+    assert TileStore(tmp_path).served(tile_name("tile/0/000.p/200")) == b"".join(LEAVES[:200])
+    assert TileStore(tmp_path).served(tile_name("tile/entries/000.p/7")) == bundle(ENTRIES[:7])
+
+
+@given(tile=st.integers(0, 10**12), width=st.integers(1, 256), kind=st.sampled_from(["entries", "0", "9", "63"]))
+def test_a_tile_s_path_names_it_again(tile, width, kind):
+    assert tile_name(tile_path(kind, tile, width)) == (kind, tile, width)
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 1_000])
