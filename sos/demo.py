@@ -32,6 +32,7 @@ from sos.registry.lifecycle import Role
 from sos.registry.registry import By
 from sos.registry.sheet import read
 from sos.settings import (
+    EVERY,
     AuditorSettings,
     DeskLineSettings,
     OperatorSettings,
@@ -89,7 +90,9 @@ def settings(base: Settings, made: Keys, *, broker: str = "") -> Settings:
         log_origin="demo.sos.example/journal",
         tenants=(_tenant(made),),
         operators=(OperatorSettings(id=OPERATOR, name="架空 花子", token_digest=_digest(made.desk)),),
-        auditors=(AuditorSettings(id="auditor", token_digest=_digest(made.auditor)),),
+        auditors=(
+            AuditorSettings(id="auditor", token_digest=_digest(made.auditor), brands=("demo",), categories=(EVERY,)),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ tokens) or lie as files in the key directory, so no settings file holds one.
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from routing.categories import Category
 from sos.errors import Misconfigured
+
+EVERY = "*"
+"""Stands for every brand or every category where an auditor is given them."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
@@ -98,6 +102,10 @@ class AuditorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     id: str
     token_digest: str
     """Hex SHA-256 of the auditor's token."""
+    brands: tuple[str, ...]
+    """Tenants whose incidents it may export; ``*``: every one."""
+    categories: tuple[str, ...]
+    """Categories of data that may be opened for it, such as ``LOC``; ``*``: all; empty: none, it sees commitments."""
 
 
 class RegistrarSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -479,13 +487,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise Misconfigured(f"tenants.{tenant.id}.certificates must be hex SHA-256 digests")
             if not all(_DIGEST.match(each) for each in tenant.key_digests):
                 raise Misconfigured(f"tenants.{tenant.id}.key_digests must be hex SHA-256 digests")
+        self._check_people({tenant.id for tenant in self.tenants})
+
+    def _check_people(self, tenants: Set[str]) -> None:
         people = [(each.id, each.token_digest) for each in self.operators]
         people += [(each.id, each.token_digest) for each in self.auditors]
         people += [(each.id, each.token_digest) for each in self.registrars]
-        tenants = {tenant.id for tenant in self.tenants}
         for operator in self.operators:
             if strange := set(operator.brands) - tenants:
                 raise Misconfigured(f"operators.{operator.id}.brands names no tenant of these settings: {min(strange)}")
+        for auditor in self.auditors:
+            if strange := set(auditor.brands) - tenants - {EVERY}:
+                raise Misconfigured(f"auditors.{auditor.id}.brands names no tenant of these settings: {min(strange)}")
+            if strange := set(auditor.categories) - set(Category) - {EVERY}:
+                raise Misconfigured(f"auditors.{auditor.id}.categories names no category: {min(strange)}")
         for registrar in self.registrars:
             if registrar.tenant not in tenants:
                 raise Misconfigured(f"registrars.{registrar.id}.tenant names no tenant of these settings")

@@ -121,6 +121,7 @@ class House:
             f'directory = "{AGENCIES}"\n'
             f'[[tenants]]\nid = "acme"\ndomain = "acme.sos.example"\nkey_digests = ["{_digest(self.tenant_key)}"]\n'
             f'{operators}[[auditors]]\nid = "auditor"\ntoken_digest = "{_digest(self.auditor_token)}"\n'
+            f'brands = ["*"]\ncategories = ["*"]\n'
         )
 
 

@@ -97,7 +97,9 @@ async def house(data: Path) -> AsyncIterator[House]:
             TenantSettings(id="near", domain="near.example", key_digests=(_digest(keys["neighbour"]),), drill=True),
         ),
         operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=_digest(keys["operator"])),),
-        auditors=(AuditorSettings(id="auditor", token_digest=_digest(keys["auditor"])),),
+        auditors=(
+            AuditorSettings(id="auditor", token_digest=_digest(keys["auditor"]), brands=("*",), categories=("*",)),
+        ),
         registrars=(
             RegistrarSettings(id="registrar", tenant="demo", role="oem", token_digest=_digest(keys["registrar"])),
         ),

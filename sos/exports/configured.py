@@ -4,7 +4,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sos.exports.http import Auditor, ExportEndpoint
+from sos.exports.auditors import Auditor, Auditors
+from sos.exports.http import ExportEndpoint
 from sos.exports.package import Exporter
 from sos.journal.configured import Kept
 from sos.settings import Settings
@@ -23,5 +24,5 @@ def exporter(kept: Kept, *, recordings: Path) -> Exporter:
 
 def routes(settings: Settings, made: Exporter) -> list[web.RouteDef]:
     """Where auditors come in."""
-    auditors = tuple(Auditor(id=each.id, token_digest=each.token_digest) for each in settings.auditors)
+    auditors = Auditors([Auditor.of(each) for each in settings.auditors])
     return ExportEndpoint(made, auditors).routes()

@@ -1,14 +1,12 @@
 """The auditor's door: ``POST /v1/exports`` builds one incident's package and answers with it as a tar archive.
 
-Deny by default: only an auditor named in the settings may ask, and must say what for.  The key that verifies the
+Deny by default: only an auditor named in the settings may ask, within the brands and categories given there, and must
+say what for.  The key that verifies the
 package is in the answer's headers for convenience; a regulator gets it by another way.
 """
 
 import asyncio
-import hmac
 import tempfile
-from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -17,20 +15,13 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from routing.categories import Category
-from routing.text import octets
-from sos.accesses import known, tell
+from sos.accesses import tell
 from sos.errors import Malformed
 from sos.exports.archive import pack
+from sos.exports.auditors import Auditors
 from sos.exports.package import Exporter
 from sos.formats.body import read
 from sos.incident.model import IncidentId
-from sos.problems import Unauthenticated
-
-
-class Auditor(Struct, frozen=True, kw_only=True):
-    id: str
-    token_digest: str
-    """Hex SHA-256 of the auditor's token (32 random bytes)."""
 
 
 class ExportWanted(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,15 +34,15 @@ class ExportWanted(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExportEndpoint:
-    def __init__(self, exporter: Exporter, auditors: Sequence[Auditor]) -> None:
+    def __init__(self, exporter: Exporter, auditors: Auditors) -> None:
         self._exporter = exporter
-        self._auditors = tuple(auditors)
+        self._auditors = auditors
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/v1/exports", self._export)]
 
     async def _export(self, request: web.Request) -> web.Response:
-        auditor = self._auditor(request)
+        auditor = self._auditors.of(request)
         asked = _read(await request.read())
         with tempfile.TemporaryDirectory(prefix="sos-export-") as scratch:
             exported = await self._exporter.export(
@@ -61,6 +52,7 @@ class ExportEndpoint:
                 purpose=asked.purpose,
                 accept_lost=asked.accept_lost,
                 actor=f"auditor:{auditor.id}",
+                scope=auditor.scope,
             )
             archive = await asyncio.to_thread(pack, Path(scratch) / "package")
         tell(request, "exported", who=f"auditor:{auditor.id}", about=exported.export)
@@ -73,15 +65,6 @@ class ExportEndpoint:
             "Cache-Control": "no-store",
         }
         return web.Response(body=archive, content_type="application/x-tar", headers=headers)
-
-    def _auditor(self, request: web.Request) -> Auditor:
-        authorization = request.headers.get("Authorization", "")
-        given = sha256(octets(authorization.removeprefix("Bearer "))).hexdigest()
-        for auditor in self._auditors:
-            if hmac.compare_digest(auditor.token_digest, given):
-                known(request, f"auditor:{auditor.id}")
-                return auditor
-        raise Unauthenticated("Send the header `Authorization: Bearer <auditor token>`.")
 
 
 _wanted = msgspec.json.Decoder(ExportWanted)

@@ -11,7 +11,7 @@ OPERATIONS: Operations = {
             security=({"auditorToken": ()},),
             body=json_body(ExportWanted),
             replies={"200": reply("A BagIt bag", media="application/x-tar")},
-            refuses=(400, 401, 404, 409, 413, 503),
+            refuses=(400, 401, 403, 404, 409, 413, 503),
         )
     },
 }

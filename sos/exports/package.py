@@ -18,7 +18,8 @@ from recording.note import Signer, read_checkpoint
 from recording.tiles import TileStore
 from recording.tracks import read_chunks
 from routing.categories import Category
-from sos.errors import KeyLost, Unavailable
+from sos.errors import KeyLost, Unavailable, Unknown
+from sos.exports.auditors import Scope
 from sos.incident.codec import read_header
 from sos.incident.commands import RecordExport
 from sos.incident.events import Recorded, RecordingSealed
@@ -68,14 +69,20 @@ class Exporter:
         categories: Sequence[Category],
         purpose: str,
         actor: str,
+        scope: Scope,
         accept_lost: bool = False,
     ) -> Exported:
         """Write the package of ``incident`` at ``directory``, which must not exist.
 
-        ``categories`` are opened; ``Unknown`` when there is no such incident.  ``KeyLost`` when something of them is
-        lost or damaged: the key may be found.  With ``accept_lost`` the package says so instead.
+        ``categories`` are opened.  Outside of ``scope`` nothing is read and nothing written: ``Forbidden`` for a
+        category, ``Unknown`` for another brand's incident, as for one that does not exist.  ``KeyLost`` when something
+        asked for is lost or damaged: the key may be found.  With ``accept_lost`` the package says so instead.
         """
-        unread = [event.n for event in await self._journal.store.whole(incident) if event.damaged]
+        scope.check(categories)
+        whole = await self._journal.store.whole(incident)
+        if not scope.every_brand and not all(scope.covers(each.tenant) for each in self._proved(whole)):
+            raise Unknown("there is no such incident")
+        unread = [event.n for event in whole if event.damaged]
         if unread and not accept_lost:
             raise KeyLost(f"events {unread} of it cannot be read: see the runbook «set-aside», or accept the loss")
         missing = await self._journal.missing(incident, categories)
@@ -120,14 +127,19 @@ class Exporter:
         )
 
     async def _recorded(self, incident: IncidentId) -> tuple[Sequence[Recorded], Sequence[Recorded]]:
-        """All events, and of them those whose row cannot be read: the log's own copy of their headers can."""
+        """All events, and of them those whose row cannot be read."""
         whole = await self._journal.store.whole(incident)
-        proved = {
-            event.n: read_header(self._tiles.entries(event.position, 1)[0], position=event.position)
-            for event in whole
+        proved = self._proved(whole)
+        return proved, [told for event, told in zip(whole, proved, strict=True) if event.damaged]
+
+    def _proved(self, whole: Sequence[Recorded]) -> Sequence[Recorded]:
+        """``whole``, and for each event whose row cannot be read the log's own copy of its header."""
+        return [
+            read_header(self._tiles.entries(event.position, 1)[0], position=event.position)
             if event.damaged and event.position is not None
-        }
-        return [proved.get(event.n, event) for event in whole], tuple(proved.values())
+            else event
+            for event in whole
+        ]
 
     async def _covering(self, incident: IncidentId) -> bytes:
         """A checkpoint that covers every event of the incident, the access just made included."""

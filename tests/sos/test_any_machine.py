@@ -17,6 +17,7 @@ from sos.calls.adapters.embedded.worker_handle import socket_path
 from sos.cli.options import Exit
 from sos.clock import SystemClock
 from sos.errors import Misconfigured
+from sos.exports.auditors import WHOLE
 from sos.incident.model import IncidentId
 from sos.journal.configured import make_home
 from sos.settings import Settings, TenantSettings
@@ -37,7 +38,12 @@ async def test_a_home_of_any_name_keeps_a_crash_and_proves_it(tmp_path: Path, na
         taken = await report_once(crash(Car(), at=clock.now(), seed=1), base_url=service.url, key=KEY, clock=clock)
         package = tmp_path / name / "package"
         await service.exporter.export(
-            IncidentId(taken.incident), package, categories=(Category.VEH,), purpose="inquiry", actor="auditor:a"
+            IncidentId(taken.incident),
+            package,
+            categories=(Category.VEH,),
+            purpose="inquiry",
+            actor="auditor:a",
+            scope=WHOLE,
         )
         proved = verify_package(package, log_vkey=service.log_vkey, seal_vkey=service.seal_vkey)
 

@@ -40,7 +40,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Service]:
         port=free_port(),
         tenants=(TenantSettings(id="acme", domain="acme.example", key_digests=(DIGEST,), rate_per_s=1000),),
         operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=DIGEST),),
-        auditors=(AuditorSettings(id="auditor", token_digest=DIGEST),),
+        auditors=(AuditorSettings(id="auditor", token_digest=DIGEST, brands=("*",), categories=("*",)),),
         registrars=(RegistrarSettings(id="registrar", tenant="acme", role="oem", token_digest=DIGEST),),
     )
     async with running(settings) as service:

@@ -36,7 +36,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         public_url="https://sos.example.com",
         tenants=(TenantSettings(id="acme", domain="acme.sos.example", key_digests=(DIGEST,)),),
         operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=DIGEST),),
-        auditors=(AuditorSettings(id="auditor", token_digest=DIGEST),),
+        auditors=(AuditorSettings(id="auditor", token_digest=DIGEST, brands=("*",), categories=("*",)),),
     )
     async with running(settings) as ready:
         yield ready

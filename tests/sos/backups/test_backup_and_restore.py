@@ -26,6 +26,7 @@ from sos.backups.postgres import Tools, without_password
 from sos.backups.restore import Restore, Restored, Source
 from sos.clock import ManualClock
 from sos.errors import Malformed, Misconfigured, Refused
+from sos.exports.auditors import WHOLE
 from sos.exports.configured import exporter
 from sos.incident.model import IncidentId
 from sos.journal.configured import Kept, kept
@@ -115,7 +116,7 @@ async def _missing(house: Kept, incidents: Sequence[IncidentId]) -> list[Inciden
 
 async def _exports(house: Kept, incident: IncidentId, to: Path) -> bool:
     made = exporter(house, recordings=to.with_name("recordings"))
-    await made.export(incident, to, categories=(Category.OBS,), purpose="inquiry", actor="auditor:a")
+    await made.export(incident, to, categories=(Category.OBS,), purpose="inquiry", actor="auditor:a", scope=WHOLE)
     return verify_package(to, log_vkey=house.log_signer.verifier.vkey, seal_vkey=house.seal_signer.verifier.vkey).ok
 
 

@@ -1,6 +1,7 @@
 """Exports of what cannot be opened: refused until the loss is accepted; then the package says what is gone."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -13,6 +14,7 @@ from recording.verify import Report, verify_package
 from routing.categories import Category
 from sos.clock import ManualClock
 from sos.errors import KeyLost
+from sos.exports.auditors import WHOLE
 from sos.exports.package import Exporter
 from sos.incident.events import NoteAdded
 from sos.incident.model import IncidentId
@@ -62,6 +64,7 @@ def _verified(package: Path, keys: KeyStore) -> Report:
 
 
 ASKED = (Category.OBS, Category.RAW)
+ASKING: dict[str, Any] = {"purpose": "inquiry", "actor": "auditor:a", "scope": WHOLE}
 
 
 async def test_an_export_of_a_lost_key_waits_for_it_unless_the_loss_is_accepted(
@@ -71,13 +74,11 @@ async def test_an_export_of_a_lost_key_waits_for_it_unless_the_loss_is_accepted(
     before = len(await store.stream(noted))
 
     with pytest.raises(KeyLost, match="OBS: lost"):
-        await later.export(noted, tmp_path / "one", categories=ASKED, purpose="inquiry", actor="auditor:a")
+        await later.export(noted, tmp_path / "one", categories=ASKED, **ASKING)
     assert len(await store.stream(noted)) == before
     assert not (tmp_path / "one").exists()
 
-    await later.export(
-        noted, tmp_path / "two", categories=ASKED, purpose="inquiry", actor="auditor:a", accept_lost=True
-    )
+    await later.export(noted, tmp_path / "two", categories=ASKED, **ASKING, accept_lost=True)
     report = _verified(tmp_path / "two", keys)
     assert report.ok, str(report)
     assert "2 opened, 0 withheld, 1 lost" in str(report)
@@ -88,7 +89,7 @@ async def test_destroyed_lost_and_withheld_are_three_words(
 ):
     keys.destroy(await _kek(store, noted, Category.OBS))
 
-    await later.export(noted, tmp_path / "one", categories=(Category.OBS,), purpose="inquiry", actor="auditor:a")
+    await later.export(noted, tmp_path / "one", categories=(Category.OBS,), **ASKING)
 
     told = parse_unreadable((tmp_path / "one" / UNREADABLE).read_bytes())
     assert list(told.values()) == ["destroyed"]
@@ -100,7 +101,7 @@ async def test_destroyed_lost_and_withheld_are_three_words(
 async def test_an_event_whose_row_is_damaged_is_proved_by_the_log_and_said_to_be_damaged(
     noted: IncidentId, later: Exporter, store: Store, keys: KeyStore, tmp_path: Path
 ):
-    await later.export(noted, tmp_path / "one", categories=(Category.OBS,), purpose="inquiry", actor="auditor:a")
+    await later.export(noted, tmp_path / "one", categories=(Category.OBS,), **ASKING)
     note = next(each for each in await store.stream(noted) if isinstance(each.event, NoteAdded))
     assert note.position is not None
     async with store.engine.begin() as connection:  # type: ignore[attr-defined]
@@ -109,9 +110,15 @@ async def test_an_event_whose_row_is_damaged_is_proved_by_the_log_and_said_to_be
         )
 
     with pytest.raises(KeyLost, match=f"events .{note.n}. of it cannot be read"):
-        await later.export(noted, tmp_path / "two", categories=(Category.OBS,), purpose="inquiry", actor="auditor:a")
+        await later.export(noted, tmp_path / "two", categories=(Category.OBS,), **ASKING)
     await later.export(
-        noted, tmp_path / "two", categories=(Category.OBS,), purpose="inquiry", actor="auditor:a", accept_lost=True
+        noted,
+        tmp_path / "two",
+        categories=(Category.OBS,),
+        purpose="inquiry",
+        actor="auditor:a",
+        scope=WHOLE,
+        accept_lost=True,
     )
 
     report = _verified(tmp_path / "two", keys)

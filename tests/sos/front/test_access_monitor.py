@@ -35,7 +35,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         metrics_port=free_port(),
         tenants=(TenantSettings(id="acme", domain="acme.example", key_digests=(_digest(KEY),)),),
         operators=(OperatorSettings(id="hanako", name="架空 花子", token_digest=_digest(DESK)),),
-        auditors=(AuditorSettings(id="auditor-1", token_digest=_digest(AUDITOR)),),
+        auditors=(AuditorSettings(id="auditor-1", token_digest=_digest(AUDITOR), brands=("acme",), categories=()),),
         registrars=(RegistrarSettings(id="portal-1", tenant="acme", role="portal", token_digest=_digest(PORTAL)),),
     )
     async with running(settings) as opened:

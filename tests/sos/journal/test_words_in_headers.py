@@ -14,6 +14,7 @@ from recording.tiles import TileStore
 from routing.categories import Category
 from sos.clock import ManualClock
 from sos.errors import SosError
+from sos.exports.auditors import WHOLE
 from sos.exports.package import Exporter
 from sos.incident import commands as c
 from sos.incident.codec import read_header
@@ -97,7 +98,9 @@ async def test_what_a_person_typed_is_in_no_header_tile_row_figure_or_log_line(
     with capture_logs() as logged:
         opened = await _an_incident_full_of_words(journal)
         await _a_registry_full_of_words(registry)
-        await exporter.export(opened, tmp_path / "none", categories=(Category.VEH,), purpose=MARK, actor="auditor:a")
+        await exporter.export(
+            opened, tmp_path / "none", categories=(Category.VEH,), purpose=MARK, actor="auditor:a", scope=WHOLE
+        )
         with pytest.raises(SosError):
             await journal.execute(opened, c.ReopenIncident(reason=MARK), actor="operator:hanako")
         await settled(store)

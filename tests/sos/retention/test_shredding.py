@@ -27,6 +27,7 @@ from recording.tiles import TileStore
 from recording.verify import verify_package
 from routing.categories import Category
 from sos.clock import ManualClock
+from sos.exports.auditors import WHOLE
 from sos.exports.package import Exporter
 from sos.incident import commands as c
 from sos.incident.model import Disposition, IncidentId
@@ -165,7 +166,9 @@ async def test_the_tree_still_proves_itself_and_the_export_shows_stubs(
     publisher = Publisher(store, tiles, log, origin=ORIGIN)
     exporter = Exporter(journal, publisher, tiles, recordings=tmp_path / "rec", log_signer=log, seal_signer=seal)
     package = tmp_path / "package"
-    await exporter.export(stream, package, categories=tuple(Category), purpose="inquiry", actor="auditor:a")
+    await exporter.export(
+        stream, package, categories=tuple(Category), purpose="inquiry", actor="auditor:a", scope=WHOLE
+    )
     report = verify_package(package, log_vkey=log.verifier.vkey, seal_vkey=seal.verifier.vkey)
 
     assert (tree.size, tuple(tree.state())) == (size, proved)
