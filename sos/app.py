@@ -270,7 +270,7 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     app.add_routes(parts.handing.routes(signed_in=lambda request: f"operator:{operator_of(request)}"))
     lost = LostEndpoint.opened(settings, parts.sources, clock=clock, tenant_of=tenant_of)
     app.add_routes((await stack.enter_async_context(lost)).routes())
-    app.add_routes(exports.routes(settings, parts.exporter))
+    app.add_routes(exports.routes(settings, parts.kept, parts.exporter))
     registrars = registering.door(settings, parts.registry, clock)
     app.add_routes(registrars.routes())
     app.add_routes(intake.field_log_routes(supervisor=console.supervisor, brand_of=registrars.brand_of))

@@ -103,7 +103,7 @@ class AuditorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     token_digest: str
     """Hex SHA-256 of the auditor's token."""
     brands: tuple[str, ...]
-    """Tenants whose incidents it may export; ``*``: every one."""
+    """Tenants whose incidents it may export; ``*``: every one, and then it may read the log's entries too."""
     categories: tuple[str, ...]
     """Categories of data that may be opened for it, such as ``LOC``; ``*``: all; empty: none, it sees commitments."""
 
@@ -350,6 +350,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How agencies and vehicles reach us from outside; empty means ``http://host:port``."""
     log_origin: str = "sos.example.com/journal"
     """Name of the log in its checkpoints (C2SP tlog-checkpoint); changing it begins another log."""
+    log_public: bool = False
+    """Whether anybody may read the published log under ``/log/`` (C2SP tlog-tiles): ids, codes, times and digests of
+    every brand, no personal data of callers, but the ids of operators.  False: auditors only."""
     accept_within_ms: int = 250
     """How long a report may wait for the database before it goes to the spool."""
     media_workers: int = 1

@@ -40,7 +40,7 @@ WITHIN_S = 30.0
 _FIELDS = ("Content-Type", "Idempotency-Key", "Signature-Input", "Signature", "Content-Digest", "Authorization",
            "Cookie", "Leg-Id", "If-Match", "Vehicle-Id", "Call-Back", "Call-Language", "Sos-Acting-Subscriber",
            "Content-Encoding", "Transfer-Encoding", "Expect", "Range", "Origin", "Upgrade", "Host")  # fmt: skip
-_MEANT = (("/registry/", "registrar"), ("/console/", "operator"), ("/exports", "auditor"))
+_MEANT = (("/registry/", "registrar"), ("/console/", "operator"), ("/exports", "auditor"), ("/log/", "auditor"))
 _PEOPLE = ("stranger", "tenant", "operator", "auditor", "registrar")
 
 

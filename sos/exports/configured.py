@@ -6,6 +6,7 @@ from aiohttp import web
 
 from sos.exports.auditors import Auditor, Auditors
 from sos.exports.http import ExportEndpoint
+from sos.exports.log_http import LogEndpoint
 from sos.exports.package import Exporter
 from sos.journal.configured import Kept
 from sos.settings import Settings
@@ -22,7 +23,8 @@ def exporter(kept: Kept, *, recordings: Path) -> Exporter:
     )
 
 
-def routes(settings: Settings, made: Exporter) -> list[web.RouteDef]:
+def routes(settings: Settings, kept: Kept, made: Exporter) -> list[web.RouteDef]:
     """Where auditors come in."""
     auditors = Auditors([Auditor.of(each) for each in settings.auditors])
-    return ExportEndpoint(made, auditors).routes()
+    log = LogEndpoint(kept.tiles, auditors, public=settings.log_public)
+    return [*ExportEndpoint(made, auditors).routes(), *log.routes()]
