@@ -26,11 +26,12 @@ class Damage:
             "sos_events_unreadable", "Events of the journal whose header cannot be read", registry=self.figures
         )
         self._told: OrderedDict[tuple[StreamId, int], None] = OrderedDict()
+        self._doubled: set[tuple[StreamId, int]] = set()
 
     @property
     def stands(self) -> bool:
         """Whether anything that was read last could not be."""
-        return bool(self._told)
+        return bool(self._told or self._doubled)
 
     def look(self, read: Sequence[Recorded]) -> None:
         """Tell of each that is damaged, once until it could be read again or this process ends."""
@@ -39,6 +40,14 @@ class Damage:
                 self._note(each)
             elif self._told:
                 self._told.pop((each.stream, each.n), None)
+
+    def doubled(self, stream: StreamId, n: int) -> None:
+        """Tell of an event whose number another has: it stays without a place."""
+        if (stream, n) in self._doubled or len(self._doubled) == REMEMBERED:
+            return
+        self._doubled.add((stream, n))
+        self._count.inc()
+        log.error("event_doubled", stream=stream, n=n)
 
     def _note(self, damaged: Recorded) -> None:
         if (damaged.stream, damaged.n) in self._told:

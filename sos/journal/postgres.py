@@ -70,6 +70,11 @@ SELECT position, stream, n, leaf FROM placed ORDER BY position
 """
 """Give the oldest incoming events their places; the leaf hash is RFC 6962 2.1, made where the header lies."""
 
+_TWICE = "EXISTS (SELECT 1 FROM events WHERE (events.stream, events.n) = (incoming.stream, incoming.n))"
+_DOUBLED = f"SELECT stream, n FROM incoming WHERE {_TWICE}"  # noqa: S608  (constants above)
+_MOVE_OTHERS = _MOVE.replace("FROM incoming ORDER BY", f"FROM incoming WHERE NOT {_TWICE} ORDER BY")
+"""The same past events whose number has its place already, which stay where they are for a person."""
+
 _PARTS = """
 INSERT INTO parts (stream, n, category, sealed) SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bytea[])
 """
@@ -90,17 +95,25 @@ WHERE (data_keys.stream, data_keys.category) = (given.stream, given.category)
 """
 """PostgreSQL keeps the old row until it is vacuumed, and its log longer: only the end of the KEK ends the data key."""
 
-_INCIDENTS = """
+_ROWS = """unnest(
+    $1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[], $8::smallint[],
+    $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[])"""
+_BEGUN = f"""
 INSERT INTO incidents (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender,
     mass_event, place, held, vehicle)
-SELECT * FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::int[], $7::bytea[], $8::smallint[],
-    $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[])
-ON CONFLICT (id) DO UPDATE SET state = excluded.state, priority = excluded.priority, opened_ms = excluded.opened_ms,
-    version = excluded.version, snapshot = excluded.snapshot, alarms = excluded.alarms,
-    mass_event = excluded.mass_event, place = excluded.place, held = excluded.held,
-    vehicle = excluded.vehicle
-"""
+SELECT * FROM {_ROWS}
+"""  # noqa: S608  (constants above)
+"""Streams that begin here: of two that begin one, the database lets one through."""
+
+_CHANGED = f"""
+UPDATE incidents SET state = given.state, priority = given.priority, opened_ms = given.opened_ms,
+    version = given.version, snapshot = given.snapshot, alarms = given.alarms,
+    mass_event = given.mass_event, place = given.place, held = given.held, vehicle = given.vehicle
+FROM {_ROWS} AS given (id, tenant, state, priority, opened_ms, version, snapshot, alarms, sender,
+    mass_event, place, held, vehicle)
+WHERE incidents.id = given.id
+"""  # noqa: S608  (constants above)
+"""Streams whose rows are locked and stand where they should (``_sort_out``)."""
 _DEADLINES = "INSERT INTO deadlines (stream, name, due_ms) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])"
 _RECEIPTS = """
 INSERT INTO receipts (receipt, stream) SELECT * FROM unnest($1::bytea[], $2::text[])
@@ -148,6 +161,7 @@ class PostgresStore(Queries):
         self._fresh: dict[tuple[str, int], Recorded] = {}
         self._tail = Tail()
         self._unsequenced = asyncio.Event()
+        self._move = _MOVE
         self._remembered = False
         """Whether the tail holds all that this process has sequenced."""
         self._pool: asyncpg.Pool | None = None
@@ -304,9 +318,6 @@ class PostgresStore(Queries):
 
     async def _insert(self, connection: asyncpg.Connection, accepted: Sequence[Append]) -> None:
         headers = [(a.stream, a.expected + k, header) for a in accepted for k, header in enumerate(a.headers, 1)]
-        last = {append.stream: append for append in accepted}
-        first = {append.stream: append.row.sender for append in reversed(accepted)}
-        older = [append.stream for append in accepted if append.expected]
         await connection.execute(_INCOMING, *_columns(headers, 3))
         rows = [(a.stream, *part) for a in accepted for part in a.parts]
         if rows:
@@ -315,6 +326,13 @@ class PostgresStore(Queries):
         if keys:
             await connection.execute(_KEYS, *_columns(keys, 5))
         await self._rewrap(connection, accepted)
+        await self._project(connection, accepted)
+
+    async def _project(self, connection: asyncpg.Connection, accepted: Sequence[Append]) -> None:
+        """The read-model rows: the last append of a stream has the last word."""
+        last = {append.stream: append for append in accepted}
+        first = {append.stream: append.row.sender for append in reversed(accepted)}
+        older = [append.stream for append in accepted if append.expected]
         projected = [
             (
                 stream,
@@ -333,7 +351,10 @@ class PostgresStore(Queries):
             )
             for stream, a in sorted(last.items())
         ]
-        await connection.execute(_INCIDENTS, *_columns(projected, 13))
+        begun = {append.stream for append in accepted if not append.expected}
+        for statement, new in ((_BEGUN, True), (_CHANGED, False)):
+            if rows := [row for row in projected if (row[0] in begun) is new]:
+                await connection.execute(statement, *_columns(rows, 13))
         if older:
             await connection.execute("DELETE FROM deadlines WHERE stream = ANY($1::text[])", older)
         waits = [(stream, *deadline) for stream, a in last.items() for deadline in a.deadlines]
@@ -376,6 +397,9 @@ class PostgresStore(Queries):
                 if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", SEQUENCER_LOCK):
                     return 0
                 placed = await self._extend(connection)
+        except asyncpg.UniqueViolationError:
+            await self._pass_over_doubles()
+            return 0
         except _FAULTS as failed:
             raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
         self._remember(placed)
@@ -384,7 +408,7 @@ class PostgresStore(Queries):
     async def _extend(self, connection: asyncpg.Connection) -> list[_Placed]:
         state = await connection.fetchrow("SELECT size, hashes FROM tree")
         tree = Tree.from_state(state["size"], split_hashes(state["hashes"])) if state else Tree()
-        placed = [_Placed(*row) for row in await connection.fetch(_MOVE, tree.size, SEQUENCE_BATCH)]
+        placed = [_Placed(*row) for row in await connection.fetch(self._move, tree.size, SEQUENCE_BATCH)]
         if not placed:
             return []
         for event in placed:
@@ -396,6 +420,17 @@ class PostgresStore(Queries):
             b"".join(tree.state()),
         )
         return placed
+
+    async def _pass_over_doubles(self) -> None:
+        """From now on one event that can have no place keeps no other from its own."""
+        assert self._pool is not None
+        try:
+            for row in await self._pool.fetch(_DOUBLED):
+                self.damage.doubled(row["stream"], row["n"])
+        except _FAULTS as failed:
+            raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
+        self._move = _MOVE_OTHERS
+        self._unsequenced.set()
 
     def _remember(self, placed: Sequence[_Placed]) -> None:
         """Put what this process wrote itself into memory; if something is not its own, ``_catch_up`` reads it."""

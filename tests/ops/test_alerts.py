@@ -3,9 +3,10 @@
 import asyncio
 import json
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -78,7 +79,7 @@ class Bench:
                 data=self.settings.data,
                 certificates=(str(self.certificate),) if self.certificate.exists() else (),
                 others=(
-                    journal.losses.figures,
+                    *journal.figures,
                     journal.accepts.figures,
                     self.house.custody.figures,
                     self.watch.figures,
@@ -155,6 +156,13 @@ async def _unreadable(bench: Bench) -> None:
     await bench.house.journal.missing(one, (Category.OBS,))
 
 
+async def _header_damaged(bench: Bench) -> None:
+    one = (await opened(bench.house.journal, 1)).incident
+    with closing(sqlite3.connect(bench.settings.data / "journal.db", isolation_level=None)) as other:
+        other.execute("UPDATE events SET header = x'00'")
+    await bench.house.journal.store.stream(one)
+
+
 async def _forked(bench: Bench) -> None:
     await opened(bench.house.journal, 1)
     other = Bench(bench.settings.data.parent / "other")
@@ -191,6 +199,7 @@ SQLITE: dict[str, Drill] = {
     "SosTaskDied": _task_dies,
     "SosKeysMissing": _key_lost,
     "SosPartsUnreadable": _unreadable,
+    "SosEventsUnreadable": _header_damaged,
     "SosLogStopped": _forked,
     "SosDiskFilling": _disk_fills,
     "SosCertificateEnds": _in_order,

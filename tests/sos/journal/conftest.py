@@ -123,6 +123,19 @@ class PostgresDatabase:
         await other.close()
         return before
 
+    async def add_incoming(self, stream: str, *, n: int) -> None:
+        """Put one more event of ``stream`` where the sequencer finds it."""
+        other = await asyncpg.connect(self.dsn)
+        await other.execute("INSERT INTO incoming (stream, n, header) VALUES ($1, $2, 'twice')", stream, n)
+        await other.close()
+
+    async def incoming(self) -> list[tuple[str, int]]:
+        """What has no position."""
+        other = await asyncpg.connect(self.dsn)
+        found = [(row["stream"], row["n"]) for row in await other.fetch("SELECT stream, n FROM incoming")]
+        await other.close()
+        return found
+
     async def _admin(self, statement: str) -> None:
         admin = await asyncpg.connect(self.server)
         await admin.execute(statement)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from recording.keys import KeyStore
+from sos.clock import ManualClock
 from sos.errors import Conflict, Refused, Unknown
 from sos.incident.lifecycle import deadlines, replay
 from sos.incident.model import Incident, IncidentId, State
@@ -14,9 +15,10 @@ from sos.journal.journal import Done, Journal
 from sos.journal.keyring import Keyring
 from sos.journal.losses import Losses
 from sos.journal.sealing import Sealer, Stamp
+from sos.journal.spool import Spool
 from sos.journal.store import Append, QueueRow, Store
 from tests.journeys import story as s
-from tests.sos.journal.conftest import Database
+from tests.sos.journal.conftest import Database, PostgresDatabase
 from tests.sos.journal.reports import TENANT, check_order, incident, opened, receipt, report, sequenced
 
 
@@ -102,6 +104,44 @@ async def test_a_late_append_is_refused_whole(journal: Journal, store: Store, ke
     assert len(await store.stream(stream)) == 2
     assert {key.category for key in await store.keys(stream)} == {"RAW", "OBS"}
     assert len(await store.parts(stream, first=1, last=9)) == 2
+
+
+async def test_a_stream_begins_once_also_when_its_first_event_has_its_place_already(
+    journal: Journal, store: Store, keys: KeyStore
+):
+    """Two that decided on nothing at all: on PostgreSQL a second first event once stopped the sequencer for good."""
+    stream = await incident(journal)
+    await sequenced(store, 1)
+
+    with pytest.raises(Conflict):
+        await store.append(await _another_first(journal, store, keys, stream))
+
+    await journal.execute(stream, s.note(), actor="operator:hanako")
+    await check_order(store, 2)
+
+
+async def _another_first(journal: Journal, store: Store, keys: KeyStore, stream: IncidentId) -> Append:
+    """A first event of ``stream`` again, without words and keys: nothing but its number is there twice."""
+    nothing = Incident(id=stream, tenant=TENANT)
+    made = await _append(store, keys, nothing, report(2), now=journal.clock.now())
+    return msgspec.structs.replace(made, parts=(), keys=())
+
+
+async def test_what_is_there_twice_stops_nobody_and_is_told(
+    postgres_database: PostgresDatabase, keys: KeyStore, spool: Spool, clock: ManualClock
+):
+    """As an earlier release could leave it: the sequencer passes it over, says so, and goes on with the others."""
+    async with postgres_database.store() as store, Journal(store, keys, spool, clock=clock) as journal:
+        stream = await incident(journal, 1)
+        await sequenced(store, 1)
+        await postgres_database.add_incoming(stream, n=1)
+
+        await incident(journal, 2)
+
+        await check_order(store, 2)
+        assert store.damage.stands
+        assert store.damage.figures.get_sample_value("sos_events_unreadable_total") == 1
+        assert await postgres_database.incoming() == [(stream, 1)]
 
 
 async def _append(store: Store, keys: KeyStore, state: Incident, command, *, now: datetime) -> Append:
