@@ -4,37 +4,34 @@ Networks let a caller show any number or none, so the number that an agency call
 it was told.  Eight digits, made from a secret of the house and the disclosure: nothing is kept, a restart changes
 nothing, and each disclosure has its own.  It ends with the agency's part in the incident and with the incident.
 
-*Guessing.*  Among the ten thousand disclosures that may be open at most, one guess in ten thousand would hit one; after
-``WRONG_OF_ONE`` wrong ones from one call or desk, and ``WRONG_OF_ALL`` from all of them, in ten minutes, none is
-looked at.  A right one tells the caller nothing: an operator of ours hears which incident is meant.
+*Guessing.*  Among the ten thousand disclosures that may be open at most, one guess in ten thousand would hit one;
+``guesses`` says how often somebody may be wrong.  A try is as much work as one look into an index, whatever is open.
+A right one tells the caller nothing: an operator of ours hears which incident is meant.
 """
 
 import hmac
-from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 from msgspec import Struct
 
-from sos.clock import Clock
+from routing.categories import Category
 from sos.dispatch.endings import part_is_over
+from sos.dispatch.guesses import Guesser, Guesses
 from sos.errors import Refused
-from sos.incident.commands import ConfirmMatch
-from sos.incident.events import KeysPressed, Recorded
-from sos.incident.model import AgencyId, Incident, IncidentId, Relation, State
+from sos.incident.commands import ConfirmMatch, RaiseAlarm
+from sos.incident.events import DisclosureDecided, IncidentClosed, KeysPressed, Recorded, ReportFiled
+from sos.incident.model import AgencyId, AlarmKind, DisclosureId, Incident, IncidentId, Relation, State
+from sos.incident.report import CallBack
 from sos.journal.journal import Journal
 
 log = structlog.get_logger()
 
 DIGITS = 8
 
-WRONG_OF_ONE = 5
-WRONG_OF_ALL = 50
-WITHIN = timedelta(minutes=10)
-
 LOOKED_THROUGH = 10_000
-"""Incidents among which the one that is meant is looked for."""
+"""Incidents that are looked through once, after a start."""
 
 ACTOR = "system:codes"
 
@@ -43,6 +40,8 @@ TOLD = (State.HANDING_OVER, State.HANDED_OVER)
 
 CodeOf = Callable[[str], str]
 """The code of a disclosure."""
+
+_call_back = msgspec.json.Decoder(CallBack)
 
 
 class About(Struct, frozen=True):
@@ -62,51 +61,83 @@ def code_of(secret: bytes) -> CodeOf:
     return code
 
 
-class Guesses:
-    """How often somebody was wrong lately."""
+class Index:
+    """What each code of an open incident means, so that a try costs no more than one look.
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._wrong: deque[tuple[datetime, str]] = deque()
+    It is filled once from what is open, and from then on by each decision to tell somebody (``Codes.handle``).  What it
+    finds is looked at as it is now: it may have ended since.
+    """
 
-    def check(self, who: str) -> None:
-        """``Refused`` after too many wrong ones."""
-        since = self._clock.now() - WITHIN
-        while self._wrong and self._wrong[0][0] < since:
-            self._wrong.popleft()
-        mine = sum(guesser == who for _, guesser in self._wrong)
-        if mine >= WRONG_OF_ONE or len(self._wrong) >= WRONG_OF_ALL:
-            raise Refused("too many wrong codes: none is looked at for ten minutes; ask for the agency and the place")
+    def __init__(self, journal: Journal, of: CodeOf) -> None:
+        self._journal = journal
+        self._of = of
+        self._meant: dict[str, set[tuple[IncidentId, DisclosureId]]] = {}
+        self._codes: dict[IncidentId, set[str]] = {}
+        self._filled = False
 
-    def wrong(self, who: str) -> None:
-        self._wrong.append((self._clock.now(), who))
+    def put(self, incident: Incident) -> None:
+        for known in incident.disclosures:
+            code = self._of(known.disclosure)
+            self._meant.setdefault(code, set()).add((incident.id, known.disclosure))
+            self._codes.setdefault(incident.id, set()).add(code)
+
+    def drop(self, incident: IncidentId) -> None:
+        for code in self._codes.pop(incident, ()):
+            left = {each for each in self._meant[code] if each[0] != incident}
+            if left:
+                self._meant[code] = left
+            else:
+                del self._meant[code]
+
+    async def find(self, digits: str) -> About | None:
+        """What ``digits`` mean; None when nothing that is open, or more than one thing: then a person asks."""
+        if not self._filled:
+            _, told = await self._journal.queue(limit=LOOKED_THROUGH, states=TOLD)
+            for each in told:
+                self.put(each)
+            self._filled = True
+        found = set()
+        for incident, disclosure in self._meant.get(digits, ()):
+            state = await self._journal.state(incident)
+            known = state.disclosure(disclosure)
+            if known is not None and state.state in TOLD and not over(state, disclosure):
+                found.add(About(incident, known.agency))
+        return found.pop() if len(found) == 1 else None
 
 
 class Codes:
     """Finds the incident that a code means, and joins the call to it.  Also a reader, of keys pressed in a call."""
 
-    WANTS = (KeysPressed,)
+    WANTS = (KeysPressed, DisclosureDecided, IncidentClosed)
 
-    def __init__(self, journal: Journal, of: CodeOf) -> None:
+    def __init__(self, journal: Journal, of: CodeOf, *, guesses: Guesses | None = None) -> None:
         self._journal = journal
-        self._of = of
-        self._guesses = Guesses(journal.clock)
+        self._index = Index(journal, of)
+        self._guesses = guesses or Guesses(journal.clock)
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
         for recorded in batch:
-            if isinstance(recorded.event, KeysPressed):
-                await self._keyed(recorded, recorded.event)
+            match recorded.event:
+                case KeysPressed():
+                    await self._keyed(recorded, recorded.event)
+                case DisclosureDecided():
+                    self._index.put(await self._journal.state(recorded.incident))
+                case IncidentClosed():
+                    self._index.drop(recorded.incident)
 
     async def join(self, call: IncidentId, code: str, *, actor: str) -> About:
         """Note on the record that the call of ``call`` is about the incident that ``code`` means.
 
         ``Refused`` when it means none, and after too many that did not.
         """
+        return await self._join(call, code, guesser=Guesser(who=actor), actor=actor)
+
+    async def _join(self, call: IncidentId, code: str, *, guesser: Guesser, actor: str) -> About:
         digits = "".join(each for each in code if each in "0123456789")
-        self._guesses.check(actor)
-        about = await self._meant(digits) if len(digits) == DIGITS else None
+        self._guesses.check(guesser)
+        about = await self._index.find(digits) if len(digits) == DIGITS else None
         if about is None or about.incident == call:
-            self._guesses.wrong(actor)
+            await self._wrong(call, guesser)
             raise Refused("this is the code of nothing that is open")
         reasons = ("code", about.agency)
         for one, other in ((call, about.incident), (about.incident, call)):
@@ -116,13 +147,11 @@ class Codes:
         log.info("agency_named_its_incident", call=call, incident=about.incident, agency=about.agency)
         return about
 
-    async def _meant(self, digits: str) -> About | None:
-        _, told = await self._journal.queue(limit=LOOKED_THROUGH, states=TOLD)
-        for incident in told:
-            for known in incident.disclosures:
-                if hmac.compare_digest(self._of(known.disclosure), digits) and not over(incident, known.disclosure):
-                    return About(incident.id, known.agency)
-        return None
+    async def _wrong(self, call: IncidentId, guesser: Guesser) -> None:
+        """Nobody is wrong so often by mistake: then people of ours hear of it."""
+        if self._guesses.wrong(guesser):
+            log.error("codes_are_guessed", call=call)
+            await self._journal.execute(call, RaiseAlarm(why=AlarmKind.GUESSING), actor=ACTOR)
 
     async def _keyed(self, pressed: Recorded, event: KeysPressed) -> None:
         """Eight digits and then #, on whichever leg: nobody's answer to a question has as many."""
@@ -138,10 +167,18 @@ class Codes:
         code = before.rpartition("#")[2].rpartition("*")[2][-DIGITS:]
         if not ended or after or len(code) < DIGITS:
             return
+        guesser = await self._dialler(pressed, event)
         try:
-            await self.join(pressed.incident, code, actor=f"{ACTOR}:{event.leg}")
+            await self._join(pressed.incident, code, guesser=guesser, actor=f"{ACTOR}:{event.leg}")
         except Refused as wrong:
             log.info("code_refused", incident=pressed.incident, leg=event.leg, reason=str(wrong))
+
+    async def _dialler(self, pressed: Recorded, event: KeysPressed) -> Guesser:
+        """By the number that their call came from, else by the call itself."""
+        parts = await self._journal.unseal(pressed.incident, (Category.TEL,))
+        shown = [_call_back.decode(part.payload).tel for part in parts if isinstance(part.recorded.event, ReportFiled)]
+        known = next((tel for tel in reversed(shown) if tel), None)
+        return Guesser(who=f"tel:{known}" if known else f"leg:{event.leg}", line=pressed.tenant)
 
 
 def over(incident: Incident, disclosure: str) -> bool:

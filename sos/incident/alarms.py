@@ -65,7 +65,7 @@ HAS_AN_ALARM = frozenset({Obligation.SUPERVISOR_WITHIN_A_MINUTE})
 """Obligations whose fact is an alarm of its own from the beginning: the question to a supervisor."""
 
 OUTLIVE: frozenset[AlarmKind] = frozenset(
-    {AlarmKind.RECORDING, AlarmKind.SET_ASIDE, AlarmKind.TOLD_UNATTENDED, AlarmKind.OWED}
+    {AlarmKind.RECORDING, AlarmKind.SET_ASIDE, AlarmKind.TOLD_UNATTENDED, AlarmKind.OWED, AlarmKind.GUESSING}
 )
 """What is not over because an operator has closed the incident."""
 

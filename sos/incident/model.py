@@ -491,6 +491,8 @@ class AlarmKind(StrEnum):
     """A colleague has not answered whether they take the incident."""
     OWED = "owed"
     """What the law wants done was not done in time."""
+    GUESSING = "guessing"
+    """Somebody tries codes of briefs on our lines."""
 
 
 class TakeoverReason(StrEnum):

@@ -14,6 +14,8 @@ from sos.console.alarms import Alarms
 from sos.console.orders.desk import Ready
 from sos.console.room import Room
 from sos.console.window import Window
+from sos.dispatch.codes import Codes
+from sos.dispatch.guesses import WRONG_OF_ALL, Guesser, Guesses
 from sos.errors import Forbidden, Refused
 from sos.incident import alarms
 from sos.incident import commands as c
@@ -211,6 +213,16 @@ async def _handover(floor: Floor) -> None:
     await floor.passes(30)
 
 
+async def _guessing(floor: Floor) -> None:
+    await floor.crash()
+    guesses = Guesses(floor.clock)
+    for number in range(WRONG_OF_ALL - 1):
+        guesses.wrong(Guesser(who=f"leg:{number}", line="acme"))
+    with pytest.raises(Refused):
+        await Codes(floor.journal, str, guesses=guesses).join(floor.incident, "00000000", actor="operator:hanako")
+    await floor.follow()
+
+
 CAUSES: dict[AlarmKind, Cause] = {
     AlarmKind.NO_VOICE: _no_voice,
     AlarmKind.UNANSWERED: _unanswered,
@@ -228,6 +240,7 @@ CAUSES: dict[AlarmKind, Cause] = {
     AlarmKind.ASSIST: _assist,
     AlarmKind.HANDOVER: _handover,
     AlarmKind.OWED: _owed,
+    AlarmKind.GUESSING: _guessing,
 }
 
 

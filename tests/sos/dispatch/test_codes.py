@@ -6,12 +6,15 @@ from hashlib import sha256
 import pytest
 from msgspec.structs import replace
 
+from routing.categories import Category
 from sos.clock import ManualClock
-from sos.dispatch.codes import DIGITS, WITHIN, WRONG_OF_ALL, WRONG_OF_ONE, Codes, code_of
+from sos.dispatch.codes import DIGITS, Codes, code_of
+from sos.dispatch.guesses import WITHIN, WRONG_OF_ALL, WRONG_OF_LINE, WRONG_OF_ONE, Guesser, Guesses
 from sos.errors import Forbidden, Refused
-from sos.incident.commands import CloseIncident, PressKeys
+from sos.incident.commands import CloseIncident, FileReport, PressKeys
 from sos.incident.events import KeysPressed
-from sos.incident.model import AgencyId, Disposition, IncidentId, LegId, Relation, Standing
+from sos.incident.model import AgencyId, AlarmKind, Disposition, IncidentId, LegId, Relation, Standing
+from sos.incident.report import CallBack, canonical
 from sos.journal.journal import Journal
 from tests.journeys import story as s
 from tests.sos.console.test_call_orders import Ears
@@ -97,14 +100,106 @@ async def test_after_some_wrong_ones_not_even_the_right_one_is_looked_at(
     assert (await codes.join(call, OF("d10"), actor=HANAKO)).incident == made
 
 
-async def test_many_callers_together_cannot_guess_more_than_one_could(journal: Journal, codes: Codes):
-    call = await incident(journal, 3)
-    for guess in range(WRONG_OF_ALL):
-        with pytest.raises(Refused, match="nothing that is open"):
-            await codes.join(call, f"{guess:08d}", actor=f"system:codes:leg-{guess}")
+async def keyed(journal: Journal, codes: Codes, call: IncidentId, leg: str, code: str) -> None:
+    """Somebody on ``leg`` of ``call`` keys ``code``."""
+    await journal.execute(call, s.join(leg), actor="provider:test")
+    await journal.execute(call, PressKeys(leg=LegId(leg), keys=f"{code}#"), actor="provider:test")
+    await codes.handle((await journal.store.stream(call))[-1:])
+
+
+async def from_number(journal: Journal, number: int, tel: str) -> IncidentId:
+    call = await incident(journal, number)
+    filed = FileReport(sequence=1, located=False, parts={Category.TEL: canonical(CallBack(tel=tel))})
+    await journal.execute(call, filed, actor="system:filer")
+    return call
+
+
+async def test_who_calls_again_and_again_is_one_caller_and_others_are_not_kept_from_theirs(
+    journal: Journal, codes: Codes
+):
+    made = await told(journal, 1, FIRE)
+    for again in range(WRONG_OF_ONE):
+        await keyed(journal, codes, await from_number(journal, 10 + again, "+81300000066"), "a", f"{again:08d}")
+
+    call = await from_number(journal, 30, "+81300000066")
+    await keyed(journal, codes, call, "a", OF("d10"))
+    assert await about(journal, call) == []
+
+    other = await from_number(journal, 31, "+81355500113")
+    await keyed(journal, codes, other, "a", OF("d10"))
+    assert await about(journal, other) == [(made, Relation.CALLS_ABOUT)]
+
+
+def test_a_line_carries_no_more_wrong_ones_than_some_and_the_other_lines_go_on(clock: ManualClock):
+    guesses = Guesses(clock)
+    for number in range(WRONG_OF_LINE):
+        guesses.wrong(Guesser(who=f"leg:{number}", line="acme"))
 
     with pytest.raises(Refused, match="too many"):
-        await codes.join(call, "99999999", actor="system:codes:another")
+        guesses.check(Guesser(who="leg:another", line="acme"))
+    guesses.check(Guesser(who="leg:another", line="nihon"))
+
+
+async def test_very_many_on_all_lines_close_the_telephone_alarm_people_and_leave_those_of_ours_their_codes(
+    journal: Journal, clock: ManualClock
+):
+    guesses = Guesses(clock)
+    codes = Codes(journal, OF, guesses=guesses)
+    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    for number in range(WRONG_OF_ALL - 1):
+        assert not guesses.wrong(Guesser(who=f"leg:{number}", line=f"line-{number}"))
+
+    await keyed(journal, codes, call, "leg-in", "00000000")
+
+    assert [alarm.why for alarm in (await journal.state(call)).alarms] == [AlarmKind.GUESSING]
+    other = await incident(journal, 4)
+    await keyed(journal, codes, other, "leg-in", OF("d10"))
+    assert await about(journal, other) == []
+    assert (await codes.join(other, OF("d10"), actor=HANAKO)).incident == made
+    await clock.advance(WITHIN + timedelta(seconds=1))
+    guesses.check(Guesser(who="leg:x", line="line-1"))
+
+
+async def test_a_try_is_as_much_work_whatever_is_open(journal: Journal):
+    made: list[str] = []
+
+    def counted(disclosure: str) -> str:
+        made.append(disclosure)
+        return OF(disclosure)
+
+    codes = Codes(journal, counted)
+    for number in range(20):
+        await told(journal, 100 + number, FIRE)
+    call = await incident(journal, 3)
+    for number in range(3):
+        with pytest.raises(Refused, match="nothing that is open"):
+            await codes.join(call, f"{number:08d}", actor=HANAKO)
+
+    assert len(made) == 20
+
+
+async def test_what_is_told_later_is_found_and_what_is_closed_is_not(journal: Journal, codes: Codes):
+    call = await incident(journal, 3)
+    with pytest.raises(Refused):
+        await codes.join(call, "00000000", actor=HANAKO)
+    made = await told(journal, 1, FIRE)
+    await codes.handle(await journal.store.stream(made))
+    assert (await codes.join(call, OF("d10"), actor=HANAKO)).incident == made
+
+    await journal.execute(made, s.acknowledge("d10", FIRE), actor="agency")
+    await journal.execute(made, CloseIncident(disposition=Disposition.HANDED_OVER), actor=HANAKO)
+    await codes.handle(await journal.store.stream(made))
+    with pytest.raises(Refused, match="nothing that is open"):
+        await codes.join(call, OF("d10"), actor=HANAKO)
+
+
+async def test_a_code_that_means_two_things_means_neither(journal: Journal):
+    codes = Codes(journal, lambda _: "12345678")
+    await told(journal, 1, FIRE)
+    await told(journal, 2, FIRE)
+
+    with pytest.raises(Refused, match="nothing that is open"):
+        await codes.join(await incident(journal, 3), "12345678", actor=HANAKO)
 
 
 async def test_the_operator_of_the_call_types_it_and_is_told_which_incident_it_is(journal: Journal, codes: Codes):

@@ -53,6 +53,7 @@ export const ALARM_KINDS = [
   "recording",
   "set_aside",
   "owed",
+  "guessing",
   "unclosed",
 ] as const satisfies readonly AlarmKind[];
 /** What a closed incident is opened for (`sos/incident/access.py`). */

@@ -359,7 +359,7 @@ export interface Alarm {
 }
 
 /** What somebody of ours must hear of. */
-export type AlarmKind = "unanswered" | "no_voice" | "no_response" | "undecided" | "place_unknown" | "handoff_overdue" | "ladder" | "unclosed" | "referral" | "untold" | "told_unattended" | "recording" | "set_aside" | "assist" | "handover" | "owed";
+export type AlarmKind = "unanswered" | "no_voice" | "no_response" | "undecided" | "place_unknown" | "handoff_overdue" | "ladder" | "unclosed" | "referral" | "untold" | "told_unattended" | "recording" | "set_aside" | "assist" | "handover" | "owed" | "guessing";
 
 /** At which desks an alarm stands. */
 export type Audience = "supervisors" | "everybody";
