@@ -29,7 +29,7 @@ from sos.calls.port import (
     TelephonyProvider,
 )
 from sos.errors import Forbidden, KeyLost, Refused, SosError, Unavailable
-from sos.incident import testcall
+from sos.incident import testcall, voiceless
 from sos.incident.attendance import telephone
 from sos.incident.commands import (
     AnswerVehicle,
@@ -58,6 +58,7 @@ from sos.incident.events import (
     LegJoined,
     LegLeft,
     LegModeSet,
+    LegTransferred,
     NoticePlayed,
     OperatorAssigned,
     Recorded,
@@ -127,6 +128,7 @@ class Bridge:
         LegJoined,
         LegLeft,
         LegModeSet,
+        LegTransferred,
         NoticePlayed,
     )
 
@@ -197,8 +199,12 @@ class Bridge:
                     await self._as_before(recorded, leg)
                     if party is Party.VEHICLE:
                         await self._greet(recorded, leg)
+                    elif party is Party.AGENCY:
+                        await self._call_desk_back(recorded)
                 case LegLeft(leg=leg):
                     await self._call_desk_again(recorded, leg)
+                case LegTransferred():
+                    await self._transfer(recorded, event)
                 case LegModeSet(leg=leg, held=held, muted=muted, coaching=coaching):
                     await self._ask(self._provider.set_mode(leg, LegMode(held=held, muted=muted, coaching=coaching)))
                 case NoticePlayed(leg=leg, notice=notice):
@@ -250,6 +256,32 @@ class Bridge:
         if _needs_desk(state, leg):
             again = DialLeg(leg=LegId(f"{left.id}"), party=Party.OPERATOR, who=str(state.operator), line=DESK)
             await self._order(left.incident, again, causation=left.id)
+
+    async def _call_desk_back(self, joined: Recorded) -> None:
+        """An agency telephones back and nobody is in the call: the desk's telephone of whoever has the incident."""
+        state = await self._journal.state(joined.incident)
+        if state.operator is None or not voiceless.calls_back(state) or not self._provider.dials:
+            return
+        theirs = (leg for leg in state.legs if leg.who == state.operator)
+        if self._number_of(AgencyId(state.operator), DESK) is None or any(leg.alive for leg in theirs):
+            return
+        dial = DialLeg(leg=LegId(f"{joined.id}"), party=Party.OPERATOR, who=state.operator, line=DESK)
+        await self._order(joined.incident, dial, causation=joined.id)
+
+    async def _transfer(self, ordered: Recorded, event: LegTransferred) -> None:
+        """Whoever cannot be brought there stays where they are, and the other call hears that nobody comes."""
+        here = (await self._journal.state(ordered.incident)).leg(event.leg)
+        there = (await self._journal.state(event.to)).leg(event.as_leg)
+        if here is None or not here.up or there is None or there.up:  # a repeat of what was done
+            return
+        try:
+            key = await self._journal.data_key(event.to, Category.AUD)
+            await self._provider.move(
+                event.leg, incident=event.to, as_leg=event.as_leg, party=there.party, who=there.who, key=key
+            )
+        except SosError as failed:
+            log.warning("leg_not_transferred", incident=ordered.incident, leg=event.leg, reason=str(failed))
+            await self._tell(event.to, LeaveLeg(leg=event.as_leg, reason="failed"))
 
     async def _dial(self, recorded: Recorded, dialled: LegDialled) -> None:
         incident, leg = recorded.incident, dialled.leg

@@ -26,8 +26,8 @@ class LegUp(Struct, frozen=True, kw_only=True, tag=True):
 class LegDown(Struct, frozen=True, kw_only=True, tag=True):
     """The leg is gone, or never came up.
 
-    ``reason`` is ``ended``, ``media_lost``, ``no_answer``, ``busy``, ``rejected``, ``failed``, ``worker_lost`` or
-    ``shutdown``.
+    ``reason`` is ``ended``, ``media_lost``, ``no_answer``, ``busy``, ``rejected``, ``failed``, ``worker_lost``,
+    ``transferred`` (it is a leg of another incident now) or ``shutdown``.
     """
 
     incident: IncidentId
@@ -235,6 +235,16 @@ class TelephonyProvider(Protocol):
         """More addresses (RFC 8839 5.1) of a leg that has offered; nothing happens when it is gone.
 
         ``Refused`` when ``ufrag`` is not that of the leg's offer, ``Unavailable`` when offers are not taken.
+        """
+        ...
+
+    async def move(
+        self, leg: LegId, *, incident: IncidentId, as_leg: LegId, party: Party, who: str, key: bytes
+    ) -> None:
+        """Take whoever is on ``leg`` into the conference of ``incident``, as ``as_leg``.
+
+        ``LegDown`` of ``leg`` with ``transferred`` and ``LegUp`` of ``as_leg`` follow; nothing happens when ``leg`` is
+        not up.  ``Unavailable`` where that cannot be done: then everybody is where they were.
         """
         ...
 

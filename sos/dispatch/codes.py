@@ -6,11 +6,13 @@ nothing, and each disclosure has its own.  It ends with the agency's part in the
 
 *Guessing.*  Among the ten thousand disclosures that may be open at most, one guess in ten thousand would hit one;
 ``guesses`` says how often somebody may be wrong.  A try is as much work as one look into an index, whatever is open.
-A right one tells the caller nothing: an operator of ours hears which incident is meant.
+A right one tells the caller nothing: who telephoned is taken into the call of the incident that is meant, where an
+operator of ours talks with them, or is rung for.
 """
 
 import hmac
 from collections.abc import Callable, Sequence
+from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 import structlog
@@ -20,9 +22,20 @@ from routing.categories import Category
 from sos.dispatch.endings import part_is_over
 from sos.dispatch.guesses import Guesser, Guesses
 from sos.errors import Refused
-from sos.incident.commands import ConfirmMatch, RaiseAlarm
+from sos.incident.commands import ConfirmMatch, InviteLeg, RaiseAlarm, TransferLeg
 from sos.incident.events import DisclosureDecided, IncidentClosed, KeysPressed, Recorded, ReportFiled
-from sos.incident.model import AgencyId, AlarmKind, DisclosureId, Incident, IncidentId, Relation, State
+from sos.incident.model import (
+    AgencyId,
+    AlarmKind,
+    DisclosureId,
+    Incident,
+    IncidentId,
+    Leg,
+    LegId,
+    Party,
+    Relation,
+    State,
+)
 from sos.incident.report import CallBack
 from sos.journal.journal import Journal
 
@@ -110,8 +123,10 @@ class Codes:
 
     WANTS = (KeysPressed, DisclosureDecided, IncidentClosed)
 
-    def __init__(self, journal: Journal, of: CodeOf, *, guesses: Guesses | None = None) -> None:
+    def __init__(self, journal: Journal, of: CodeOf, *, moves: bool = False, guesses: Guesses | None = None) -> None:
+        """``moves``: calls come by telephone, and can be taken from one incident into another."""
         self._journal = journal
+        self._moves = moves
         self._index = Index(journal, of)
         self._guesses = guesses or Guesses(journal.clock)
 
@@ -130,9 +145,9 @@ class Codes:
 
         ``Refused`` when it means none, and after too many that did not.
         """
-        return await self._join(call, code, guesser=Guesser(who=actor), actor=actor)
+        return await self._join(call, code, leg=None, guesser=Guesser(who=actor), actor=actor)
 
-    async def _join(self, call: IncidentId, code: str, *, guesser: Guesser, actor: str) -> About:
+    async def _join(self, call: IncidentId, code: str, *, leg: LegId | None, guesser: Guesser, actor: str) -> About:
         digits = "".join(each for each in code if each in "0123456789")
         self._guesses.check(guesser)
         about = await self._index.find(digits) if len(digits) == DIGITS else None
@@ -145,7 +160,22 @@ class Codes:
             match = ConfirmMatch(other=other, relation=relation, reasons=reasons)
             await self._journal.execute(one, match, actor=actor)
         log.info("agency_named_its_incident", call=call, incident=about.incident, agency=about.agency)
+        await self._bring(call, leg, about, actor=actor)
         return about
+
+    async def _bring(self, call: IncidentId, leg: LegId | None, about: About, *, actor: str) -> None:
+        """Have whoever named the code taken into the call of their incident, out of the one that they opened.
+
+        Each leg of theirs becomes one other leg, however often this is done.
+        """
+        caller = _caller(await self._journal.state(call), leg) if self._moves else None
+        if caller is None:
+            return
+        as_leg = LegId(str(uuid5(NAMESPACE_URL, f"transfer:{caller.leg}:{about.incident}")))
+        invited = InviteLeg(leg=as_leg, party=Party.AGENCY, who=about.agency, called_in=True)
+        await self._journal.execute(about.incident, invited, actor=actor)
+        moved = TransferLeg(leg=caller.leg, to=about.incident, as_leg=as_leg)
+        await self._journal.execute(call, moved, actor=actor)
 
     async def _wrong(self, call: IncidentId, guesser: Guesser) -> None:
         """Nobody is wrong so often by mistake: then people of ours hear of it."""
@@ -169,7 +199,7 @@ class Codes:
             return
         guesser = await self._dialler(pressed, event)
         try:
-            await self._join(pressed.incident, code, guesser=guesser, actor=f"{ACTOR}:{event.leg}")
+            await self._join(pressed.incident, code, leg=event.leg, guesser=guesser, actor=f"{ACTOR}:{event.leg}")
         except Refused as wrong:
             log.info("code_refused", incident=pressed.incident, leg=event.leg, reason=str(wrong))
 
@@ -179,6 +209,14 @@ class Codes:
         shown = [_call_back.decode(part.payload).tel for part in parts if isinstance(part.recorded.event, ReportFiled)]
         known = next((tel for tel in reversed(shown) if tel), None)
         return Guesser(who=f"tel:{known}" if known else f"leg:{event.leg}", line=pressed.tenant)
+
+
+def _caller(call: Incident, leg: LegId | None) -> Leg | None:
+    """Who has telephoned, and is there: on ``leg``, or else the one whom the operator talks with."""
+    there = [each for each in call.legs if each.up and each.party in (Party.VEHICLE, Party.AGENCY)]
+    if leg is not None:
+        return next((each for each in there if each.leg == leg), None)
+    return there[0] if len(there) == 1 else None
 
 
 def over(incident: Incident, disclosure: str) -> bool:

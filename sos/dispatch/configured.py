@@ -134,7 +134,7 @@ async def handing_over(
             links=links,
             replies=Replies(journal),
             code_of=code,
-            codes=Codes(journal, code),
+            codes=Codes(journal, code, moves=dials),
             directory=directory,
             journal=journal,
             public_url=settings.url,

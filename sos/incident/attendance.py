@@ -33,7 +33,7 @@ from routing.law.codes import Path
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident import testcall
+from sos.incident import testcall, voiceless
 from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Incident, Leg, Mode, OnCall, Party, State
 
@@ -46,6 +46,9 @@ NEXT_PERSON = DeadlineName.NEXT_PERSON
 
 LINE = "on_call"
 """The line of somebody on call, as ``LegDialled`` names it."""
+
+TRANSFERRED = "transferred"
+"""Why a leg is gone whose party talks on in the call of another incident."""
 
 UNTOLD = "untold"
 """Flag of an incident of which the house might not tell anybody by itself."""
@@ -108,9 +111,17 @@ def missing(incident: Incident) -> bool:
     if incident.operator is not None or incident.state is State.CLOSED or testcall.quiet(incident):
         return False
     if incident.state in _AT_DESKS:
+        return not brought_elsewhere(incident)
+    if voiceless.calls_back(incident):
         return True
     waits = any(leg.party is Party.VEHICLE and leg.up for leg in incident.legs)
     return (waits or incident.state is not State.HANDED_OVER) and not accompanied(incident)
+
+
+def brought_elsewhere(incident: Incident) -> bool:
+    """Whether it was an agency's call about another incident, and whoever called is in that one's call now."""
+    gone = any(leg.left == TRANSFERRED for leg in incident.legs)
+    return gone and incident.about_another and not any(leg.alive for leg in incident.legs)
 
 
 def telephone(incident: Incident) -> Leg | None:

@@ -338,6 +338,14 @@ class SetLegMode(Command, frozen=True, kw_only=True, gc=False):
     coaching: LegId | None = None
 
 
+class TransferLeg(Command, frozen=True, kw_only=True, gc=False):
+    """Whoever is on this leg goes into the call of ``to``, where it was invited as ``as_leg``."""
+
+    leg: LegId
+    to: IncidentId
+    as_leg: LegId
+
+
 class PressKeys(Command, frozen=True, kw_only=True, gc=False):
     """Somebody pressed keys on this leg (DTMF)."""
 

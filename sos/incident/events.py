@@ -338,6 +338,14 @@ class LegModeSet(Event, frozen=True, kw_only=True, gc=False):
     """Held by itself, while this outside party is called; None: by a person's hand."""
 
 
+class LegTransferred(Event, frozen=True, kw_only=True, gc=False):
+    """Intent before effect: whoever is on this leg is about to go into the call of another incident, as its leg."""
+
+    leg: LegId
+    to: IncidentId
+    as_leg: LegId
+
+
 class KeysPressed(Event, frozen=True, kw_only=True, gc=False):
     """Keys of a telephone (DTMF): ``1`` yes and ``2`` no to a silent caller."""
 

@@ -151,6 +151,7 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.LegJoined,
         e.LegLeft,
         e.LegModeSet,
+        e.LegTransferred,
         e.KeysPressed,
         e.NoticePlayed,
         e.BriefSpoken,

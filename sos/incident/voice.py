@@ -52,7 +52,7 @@ HELD = Deadline(
 MOST_READINGS = 20
 """How often one leg may have a brief read to it: a key that is stuck must not fill the journal."""
 
-_MEANT = ("ended", "hung_up")
+_MEANT = ("ended", "hung_up", attendance.TRANSFERRED)
 """Reasons of a leg's end that somebody wanted."""
 
 HOLD = "hold"
@@ -212,6 +212,16 @@ def _set_mode(incident: Incident, command: c.SetLegMode, _: datetime) -> Decisio
     return _facts(e.LegModeSet(leg=command.leg, held=command.held, muted=command.muted, coaching=command.coaching))
 
 
+def _transfer(incident: Incident, command: c.TransferLeg, _: datetime) -> Decision:
+    """The people of ours who stay behind are none that could be taken along."""
+    known = incident.leg(command.leg)
+    if known is None or not known.up or command.to == incident.id:
+        return ()
+    if known.party not in (Party.VEHICLE, Party.AGENCY):
+        raise Refused("only who has telephoned us is brought into another call")
+    return _facts(e.LegTransferred(leg=command.leg, to=command.to, as_leg=command.as_leg))
+
+
 def _press(incident: Incident, command: c.PressKeys, _: datetime) -> Decision:
     known = incident.leg(command.leg)
     if known is None:
@@ -285,6 +295,7 @@ DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]
         c.RingLeg: _ring,
         c.QueueLeg: _queue,
         c.SetLegMode: _set_mode,
+        c.TransferLeg: _transfer,
         c.PressKeys: _press,
         c.PlayNotice: _play,
         c.SpeakBrief: _speak_brief,

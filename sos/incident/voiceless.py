@@ -5,7 +5,7 @@ whoever has the incident is not, ten seconds are counted, in whatever state it i
 call rings at other desks (``sos.console.acd``).  The count begins anew with each operator.
 
 A vehicle that talks with an agency is not alone: operators leave the two to each other.  One that tests its line wants
-nobody.
+nobody.  An agency that telephones back and finds nobody in the call is as alone as a vehicle is.
 """
 
 from datetime import datetime, timedelta
@@ -35,9 +35,18 @@ def alone(incident: Incident) -> bool:
     """Whether somebody has the incident, the vehicle is on the line, and hears nobody."""
     if incident.operator is None or incident.state is State.CLOSED or incident.mode is Mode.TEST or voice(incident):
         return False
+    if calls_back(incident):
+        return True
     there = {leg.party for leg in incident.legs if leg.up and not leg.held}
     car = any(leg.party is Party.VEHICLE and leg.up for leg in incident.legs)
     return car and Party.AGENCY not in there
+
+
+def calls_back(incident: Incident) -> bool:
+    """Whether an agency has telephoned into the call and nobody is there to talk with it."""
+    up = [leg for leg in incident.legs if leg.up and not leg.held]
+    agency = any(leg.party is Party.AGENCY and leg.called_in for leg in up)
+    return agency and all(leg.party is Party.AGENCY for leg in up)
 
 
 def due(incident: Incident) -> tuple[tuple[str, datetime], ...]:

@@ -31,6 +31,7 @@ from sos.incident.model import (
     Mode,
     Party,
     RecordingId,
+    Relation,
     ResponseHow,
     Rung,
     TakeoverReason,
@@ -230,6 +231,37 @@ def consulted_and_called_back() -> Story:
     told.do(c.PassDeadline(name="call_vehicle"), actor="timer", after_s=5)
     told.do(s.dial("leg-6", "vehicle", Party.VEHICLE), actor="system:bridge")
     told.do(s.join("leg-6"), actor="provider:twilio", after_s=6)
+    return told
+
+
+def agency_calls_by_its_code() -> Story:
+    """An agency telephones with the code of another incident: its voice goes there, and nobody is missing here."""
+    told = Story(0x2B)
+    told.do(s.open_incident(trigger=Trigger.UNKNOWN), actor="vehicle")
+    told.do(s.offer("desk-a"), actor="system:acd", after_s=0.2)
+    told.do(s.join(), actor="provider:twilio", after_s=1)
+    told.do(c.PressKeys(leg=LegId("leg-vehicle"), keys="12345678#"), actor="provider:twilio", after_s=6)
+    about = c.ConfirmMatch(other=s.OTHER, relation=Relation.CALLS_ABOUT, reasons=("code", s.FIRE))
+    told.do(about, actor="system:codes", after_s=0.1)
+    told.do(s.transfer(to=s.OTHER), actor="system:codes")
+    told.do(s.leave(reason="transferred"), actor="provider:twilio", after_s=0.5)
+    told.do(s.take(), actor="operator:hanako", after_s=40)
+    told.do(s.close(Disposition.DUPLICATE), actor="operator:hanako", after_s=9)
+    return told
+
+
+def agency_called_back() -> Story:
+    """An agency that was told telephones back: nobody is in the call, so that it rings until somebody is."""
+    told = _answered(Story(0x2C))
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=9)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=6)
+    told.do(s.leave(reason="ended"), actor="provider:test", after_s=3)
+    told.do(s.release(), actor="system:hub", after_s=60)
+    called = c.InviteLeg(leg=LegId("leg-back"), party=Party.AGENCY, who=s.FIRE, called_in=True)
+    told.do(called, actor="system:codes", after_s=60)
+    told.do(s.join("leg-back", Party.AGENCY, s.FIRE), actor="provider:test", after_s=1)
+    told.do(s.take("jiro"), actor="operator:jiro", after_s=7)
+    told.do(s.join("leg-jiro", Party.OPERATOR, "jiro"), actor="provider:test", after_s=2)
     return told
 
 
@@ -603,6 +635,8 @@ JOURNEYS = (
     asked_for_in_writing,
     planned_again_with_a_position,
     consulted_and_called_back,
+    agency_calls_by_its_code,
+    agency_called_back,
     telephoned_and_recorded_elsewhere,
     read_to_by_machine,
     somebody_on_call_takes_it,

@@ -472,6 +472,10 @@ def set_mode(
     return c.SetLegMode(leg=LegId(leg), operator=OperatorId(operator), held=held, muted=muted)
 
 
+def transfer(leg: str = "leg-vehicle", to: str = "incident-b", as_leg: str = "leg-there") -> c.TransferLeg:
+    return c.TransferLeg(leg=LegId(leg), to=IncidentId(to), as_leg=LegId(as_leg))
+
+
 def speak_brief(
     leg: str = "leg-5",
     disclosure: str = "d1",
@@ -494,8 +498,8 @@ def join(leg: str = "leg-vehicle", party: Party = Party.VEHICLE, who: str = "veh
     return c.JoinLeg(leg=LegId(leg), party=party, who=who)
 
 
-def leave(leg: str = "leg-vehicle") -> c.LeaveLeg:
-    return c.LeaveLeg(leg=LegId(leg), reason="hung_up")
+def leave(leg: str = "leg-vehicle", reason: str = "hung_up") -> c.LeaveLeg:
+    return c.LeaveLeg(leg=LegId(leg), reason=reason)
 
 
 def start_recording(recording: str = "rec-1") -> c.StartRecording:

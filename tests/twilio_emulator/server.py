@@ -111,6 +111,7 @@ class Emulator:
                 web.get(f"{root}/Calls/{{call}}.json", self._call),
                 web.post(f"{root}/Calls/{{call}}.json", self._change_call),
                 web.post(f"{root}/Calls/{{call}}/Streams.json", self._start_stream),
+                web.post(f"{root}/Calls/{{call}}/Recordings/{{recording}}.json", self._stop_recording),
                 web.get(f"{root}/Recordings.json", self._list_recordings),
                 web.get(f"{root}/Recordings/{{recording}}.wav", self._sound),
                 web.get(f"{root}/Recordings/{{recording}}.json", self._recording),
@@ -205,7 +206,8 @@ class Emulator:
         if response[0].tag == "Reject":
             self.world.finish(call, "busy")
             return
-        self.world.answer(call)
+        if call.answered is None:
+            self.world.answer(call)
         for verb in response:
             match verb.tag:
                 case "Start":
@@ -421,9 +423,22 @@ class Emulator:
             return _missing()
         if call.over:
             return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
-        if (await request.post()).get("Status") == "completed":
+        form = await request.post()
+        if form.get("Status") == "completed":
             self.world.finish(call, "completed" if call.answered is not None else "canceled")
+        elif "Twiml" in form:
+            self.world.leave_conferences(call)
+            self._obey(call, Xml.fromstring(str(form["Twiml"])), "")
         return web.json_response(self._of_call(call))
+
+    async def _stop_recording(self, request: web.Request) -> web.Response:
+        call = self.world.calls.get(request.match_info["call"])
+        found = self.world.recordings.get(request.match_info["recording"])
+        if call is None or found is None or call.recording is not found:
+            return _missing()
+        if (await request.post()).get("Status") == "stopped":
+            self.world.stop_recording(call)
+        return web.json_response(self._of_call_recording(found))
 
     async def _start_stream(self, request: web.Request) -> web.Response:
         call = self.world.calls.get(request.match_info["call"])
@@ -602,6 +617,12 @@ class Emulator:
             "subresource_uris": {},
             "uri": f"{address}.json",
         }
+
+    def _of_call_recording(self, recording: Recording) -> dict[str, Any]:
+        dropped = ("media_url", "subresource_uris")
+        uri = f"/2010-04-01/Accounts/{self.account}/Calls/{recording.call}/Recordings/{recording.sid}.json"
+        whole = self._of_recording(recording) | {"uri": uri, "track": "both"}
+        return {name: value for name, value in whole.items() if name not in dropped}
 
     def _later(self, work: Any) -> "asyncio.Task[None]":
         task: asyncio.Task[None] = asyncio.create_task(work)

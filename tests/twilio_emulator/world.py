@@ -248,15 +248,19 @@ class World:
         if call.over:
             return
         call.ended, call.status = self.now(), status
-        for conference in self.conferences.values():
-            if (participant := conference.participants.get(call.sid)) is not None:
-                self.leave(conference, participant)
+        self.leave_conferences(call)
         if call.recording is not None:
             self._complete(call, call.recording)
         self.become(call, status)
         for task in tuple(call.work):
             if task is not asyncio.current_task():
                 task.cancel()
+
+    def leave_conferences(self, call: Call) -> None:
+        """It is over, or does something else now."""
+        for conference in tuple(self.conferences.values()):
+            if (participant := conference.participants.get(call.sid)) is not None:
+                self.leave(conference, participant)
 
     # --- conferences ------------------------------------------------------------------------------------------------
 
@@ -364,19 +368,23 @@ class World:
         self._of_recording(call.recording)
         return call.recording
 
+    def stop_recording(self, call: Call) -> None:
+        """The call goes on."""
+        if call.recording is not None:
+            self._complete(call, call.recording)
+            call.recording = None
+
     def _complete(self, call: Call, recording: Recording) -> None:
-        assert call.answered is not None
-        assert call.ended is not None
-        left, right = self.channels_of(call, recording)
+        end = self.now() if call.ended is None else call.ended
+        left, right = self.channels_of(call, recording, end=end)
         recording.wav = dual(left, right)
-        recording.duration_s = max(1, round(call.ended - recording.begin))
+        recording.duration_s = max(1, round(end - recording.begin))
         recording.status = "completed"
         self._of_recording(recording)
 
-    def channels_of(self, call: Call, recording: Recording) -> tuple[Pcm, Pcm]:
+    def channels_of(self, call: Call, recording: Recording, *, end: float) -> tuple[Pcm, Pcm]:
         assert call.answered is not None
-        assert call.ended is not None
-        begin, end = recording.begin, call.ended
+        begin = recording.begin
         stays = [stay for conference in self.conferences.values() for stay in conference.stays]
         for conference in self.conferences.values():  # those who are still there
             for each in conference.participants.values():

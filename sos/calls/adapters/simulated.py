@@ -155,6 +155,19 @@ class SimulatedProvider:
         if up and not any((to, each.id) == (leg, sound.id) for to, each in self.said):
             self.said.append((leg, sound))
 
+    async def move(
+        self, leg: LegId, *, incident: IncidentId, as_leg: LegId, party: Party, who: str, key: bytes
+    ) -> None:
+        if not self._open or self.refusing:
+            raise Unavailable("the voice service takes no calls just now")
+        known = self._find(leg)
+        if known is None or leg not in self._rooms[known.incident].up:
+            return
+        moved = LegUp(incident=incident, leg=as_leg, party=party, who=who)
+        self._rooms.setdefault(incident, _Room()).legs[as_leg] = moved
+        self.drop(leg, reason="transferred")
+        self.bring_up(as_leg)
+
     async def end(self, leg: LegId) -> None:
         self.drop(leg, reason="ended")
 

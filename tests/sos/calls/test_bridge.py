@@ -13,7 +13,18 @@ from sos.calls.bridge import Bridge
 from sos.clock import ManualClock
 from sos.incident import commands as c
 from sos.incident.events import AgencyCallRequested, LegDialled, LegLeft, NoticePlayed
-from sos.incident.model import AgencyId, Incident, IncidentId, LegId, OperatorId, Party, TenantId, new_id
+from sos.incident.model import (
+    AgencyId,
+    AlarmKind,
+    Incident,
+    IncidentId,
+    LegId,
+    OperatorId,
+    Party,
+    Relation,
+    TenantId,
+    new_id,
+)
 from sos.incident.report import CallBack, canonical
 from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
@@ -252,3 +263,61 @@ async def _left(house: House, incident: IncidentId, reason: str) -> bool:
 async def _held(provider: SimulatedProvider, leg: LegId) -> bool:
     mode = provider.modes.get(leg)
     return mode is not None and mode.held
+
+
+async def called(house: House) -> tuple[IncidentId, IncidentId]:
+    """An incident of which the fire brigade was told, and the call that it makes."""
+    told, call = await house.crash(1, tel=None), await house.crash(2, tel=None)
+    await house.journal.execute(told, s.take(), actor="operator:hanako")
+    await house.journal.execute(told, s.disclose("d1", s.FIRE), actor="operator:hanako")
+    await house.provider.accept(
+        incident=call, leg=LegId("leg-in"), party=Party.VEHICLE, who="vehicle", offer="v=0", key=bytes(32)
+    )
+    await house.until(lambda: house.leg(call, Party.VEHICLE))
+    return told, call
+
+
+async def brought(house: House, told: IncidentId, call: IncidentId) -> None:
+    about = c.ConfirmMatch(other=told, relation=Relation.CALLS_ABOUT, reasons=("code", s.FIRE))
+    await house.journal.execute(call, about, actor="system:codes")
+    invited = c.InviteLeg(leg=LegId("leg-there"), party=Party.AGENCY, who=s.FIRE, called_in=True)
+    await house.journal.execute(told, invited, actor="system:codes")
+    await house.journal.execute(call, s.transfer("leg-in", told), actor="system:codes")
+
+
+async def test_who_telephones_about_an_incident_is_taken_into_its_call_out_of_their_own(house: House):
+    told, call = await called(house)
+    await brought(house, told, call)
+
+    await house.until(lambda: house.leg(told, Party.AGENCY))
+
+    assert [(each.incident, each.leg, each.who) for each in await house.provider.legs()] == [
+        (told, "leg-there", s.FIRE)
+    ]
+    await house.until(lambda: house.leg(call, Party.VEHICLE, up=False))
+    left = await house.journal.state(call)
+    assert [leg.left for leg in left.legs] == ["transferred"]
+    assert left.silence is None, "it is not called back"
+    assert left.unattended_at is None, "nobody is missing in it"
+
+
+async def test_who_cannot_be_taken_there_stays_where_they_are(house: House):
+    told, call = await called(house)
+    house.provider.refusing = True
+    await brought(house, told, call)
+
+    await house.until(lambda: house.leg(told, Party.AGENCY, up=False))
+
+    assert [leg.left for leg in (await house.journal.state(told)).legs] == ["failed"]
+    assert [(each.incident, each.leg) for each in await house.provider.legs()] == [(call, "leg-in")]
+    assert (await house.journal.state(call)).unattended_at is not None
+
+
+async def test_an_agency_that_finds_nobody_alarms_others_after_ten_seconds(house: House):
+    told, call = await called(house)
+    await brought(house, told, call)
+
+    async def alarmed() -> bool:
+        return AlarmKind.NO_VOICE in {alarm.why for alarm in (await house.journal.state(told)).alarms}
+
+    await house.until(alarmed, within_s=15)

@@ -12,7 +12,7 @@ from sos.incident.events import LegDialled
 from sos.incident.model import AgencyId, Disposition, IncidentId, LegId, Party
 from sos.journal.journal import Journal
 from tests.journeys import story as s
-from tests.sos.calls.test_bridge import House
+from tests.sos.calls.test_bridge import House, brought, called
 
 DESK_LINE = "+81300000003"
 
@@ -100,3 +100,22 @@ async def _called(house: Desks, incident: IncidentId, times: int) -> bool:
 
 async def _past(clock: ManualClock, until: datetime) -> bool:
     return clock.now() >= until
+
+
+async def test_an_agency_that_comes_back_to_nobody_rings_the_desk_that_has_the_incident(house: Desks):
+    told, call = await called(house)
+    await house.until(lambda: house.leg(told, Party.OPERATOR))
+    await house.journal.execute(told, s.acknowledge(), actor="agency")
+    await house.journal.execute(told, s.join("leg-fire", Party.AGENCY, s.FIRE), actor="provider:test")
+    (first,) = await house.desk_legs(told)
+    house.provider.drop(first, reason="ended")
+    await house.until(lambda: house.leg(told, Party.OPERATOR, up=False))
+    await house.journal.execute(told, s.leave("leg-fire"), actor="provider:test")
+    assert await house.desk_legs(told) == [first]
+
+    await brought(house, told, call)
+    await house.until(lambda: house.leg(told, Party.AGENCY))
+    await house.until(lambda: house.leg(told, Party.OPERATOR))
+
+    assert len(await house.desk_legs(told)) == 2
+    assert (await house.journal.state(told)).voiceless is None

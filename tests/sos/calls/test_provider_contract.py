@@ -21,6 +21,7 @@ from sos.calls.port import (
     ProviderEvent,
     RecordingBegun,
     RecordingDone,
+    RecordingFetched,
     Sound,
     TelephonyProvider,
 )
@@ -489,3 +490,46 @@ async def test_pressed_keys_are_told_with_their_leg(phone: Telephone) -> None:
     pressed = await phone.events.until(KeyPressed)
 
     assert pressed == KeyPressed(incident=IncidentId(incident), leg=LegId(leg), keys="1")
+
+
+async def test_whoever_is_on_a_leg_is_taken_into_another_conference_as_its_leg(phone: Telephone) -> None:
+    here, there, leg, as_leg = new_id(), new_id(), new_id(), new_id()
+    await place(phone, here, leg, "+81300000028", Party.VEHICLE)
+    await phone.events.until(LegUp)
+
+    moved = {"incident": IncidentId(there), "as_leg": LegId(as_leg), "party": Party.AGENCY, "who": "fire", "key": KEY}
+    await phone.provider.move(LegId(leg), **moved)
+    await phone.events.until(LegUp, count=2)
+    await phone.provider.move(LegId(leg), **moved)  # it is not there any more: nothing happens
+
+    up = LegUp(incident=IncidentId(there), leg=LegId(as_leg), party=Party.AGENCY, who="fire")
+    await met(lambda: len([event for event in phone.events.seen if isinstance(event, LegDown)]) == 1)
+    (down,) = [event for event in phone.events.seen if isinstance(event, LegDown)]
+    assert (down.incident, down.leg, down.reason) == (here, leg, "transferred")
+    assert [event for event in phone.events.seen if isinstance(event, LegUp)][1:] == [up]
+    assert await phone.provider.legs() == (up,)
+    assert phone.dialled(leg) + phone.dialled(as_leg) == 1
+
+    first = await phone.events.until(RecordingDone)  # the call goes on, and nobody is left here
+    assert isinstance(first, RecordingDone)
+    assert first.incident == here
+    await phone.provider.end(LegId(as_leg))
+    await phone.events.until(LegDown, count=2)
+    await phone.events.until(RecordingDone, count=2)
+    copies = [event for event in phone.events.seen if isinstance(event, RecordingFetched)]
+    assert len({each.copy for each in copies}) == len(copies), "each incident has the sound of its own time"
+
+
+async def test_who_came_by_an_offer_stays_in_the_conference_it_was_made_for(rig: Rig) -> None:
+    if not rig.webrtc or rig.provider.dials:
+        pytest.skip("this provider takes telephone calls")
+    incident, leg = new_id(), new_id()
+    await rig.call(incident, leg)
+    up = await rig.events.until(LegUp)
+
+    with pytest.raises(Unavailable):
+        await rig.provider.move(
+            LegId(leg), incident=IncidentId(new_id()), as_leg=LegId(new_id()), party=Party.AGENCY, who="x", key=KEY
+        )
+
+    assert await rig.provider.legs() == (up,)

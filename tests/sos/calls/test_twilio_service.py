@@ -12,8 +12,10 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
+from recording.keys import KeyStore
 from sos.app import Service, running
 from sos.clock import SystemClock
+from sos.dispatch.codes import code_of
 from sos.errors import Misconfigured
 from sos.incident import events as e
 from sos.incident.codec import write_header
@@ -150,6 +152,39 @@ async def test_an_agency_that_calls_back_comes_into_what_it_was_told_of(tmp_path
         assert [each.event.called_in for each in recorded if isinstance(each.event, e.LegInvited)][-1]
         assert (await journal.queue(limit=10, states=tuple(State)))[0] == before == 2
         assert not [each for each in recorded if b"+815" in write_header(each)]
+    assert emulator.faults == []
+
+
+async def test_an_agency_that_keys_its_code_from_any_number_is_taken_into_that_incident_s_call(
+    tmp_path: Path, emulator: Emulator
+):
+    async with running(settings(tmp_path, emulator)) as service:
+        story, journal = Story(service), service.journal
+        await emulator.call_in(CAR, to=VEHICLES)
+        incident = await story.incident()
+        take = TakeIncident(operator=OperatorId("hanako"), desk=DeskId("desk-1"))
+        await journal.execute(incident, take, actor="operator:hanako")
+        await story.until(incident, e.LegJoined, party=Party.OPERATOR)
+        await journal.execute(incident, disclose("d1", AgencyId("jp-13-fire")), actor="operator:hanako")
+        code = code_of(KeyStore(tmp_path / "data" / "keys").secret("codes"))("d1")
+
+        before = emulator.world.started.copy()
+        await emulator.call_in("+81300000077", to=VEHICLES)  # a mobile telephone of somebody there
+        await met(lambda: len(emulator.world.conferences) == 2)
+        label = next(name for _, address, name in emulator.world.started if (_, address, name) not in before)
+        leg = label.removeprefix("vehicle-")
+        await met(lambda: bool(emulator.call_of(leg).sockets))
+        for key in f"{code}#":
+            emulator.press(leg, key)
+            await SystemClock().wait(LOOK)
+
+        recorded = await story.until(incident, e.LegJoined, party=Party.AGENCY, who="jp-13-fire")
+        there = [each.event for each in recorded if isinstance(each.event, e.LegJoined)][-1].leg
+        conference = next(each for each in emulator.world.conferences.values() if each.name == incident)
+        assert there in {each.label for each in conference.participants.values()}
+        (call,) = [each.id for each in (await journal.queue(limit=10, states=tuple(State)))[1] if each.id != incident]
+        await story.until(call, e.LegLeft, reason="transferred")
+        assert (await journal.state(call)).about_another
     assert emulator.faults == []
 
 

@@ -12,8 +12,8 @@ from sos.dispatch.codes import DIGITS, Codes, code_of
 from sos.dispatch.guesses import WITHIN, WRONG_OF_ALL, WRONG_OF_LINE, WRONG_OF_ONE, Guesser, Guesses
 from sos.errors import Forbidden, Refused
 from sos.incident.commands import CloseIncident, FileReport, PressKeys
-from sos.incident.events import KeysPressed
-from sos.incident.model import AgencyId, AlarmKind, Disposition, IncidentId, LegId, Relation, Standing
+from sos.incident.events import KeysPressed, LegTransferred
+from sos.incident.model import AgencyId, AlarmKind, Disposition, IncidentId, LegId, Party, Relation, Standing
 from sos.incident.report import CallBack, canonical
 from sos.journal.journal import Journal
 from tests.journeys import story as s
@@ -191,6 +191,38 @@ async def test_what_is_told_later_is_found_and_what_is_closed_is_not(journal: Jo
     await codes.handle(await journal.store.stream(made))
     with pytest.raises(Refused, match="nothing that is open"):
         await codes.join(call, OF("d10"), actor=HANAKO)
+
+
+async def test_whoever_keys_the_code_is_taken_into_the_call_of_that_incident_once(journal: Journal):
+    codes = Codes(journal, OF, moves=True)
+    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    for _ in range(2):  # a reader does everything at least once
+        await keyed(journal, codes, call, "leg-in", OF("d10"))
+
+    (there,) = (await journal.state(made)).legs
+    assert (there.party, there.who, there.called_in, there.up) == (Party.AGENCY, FIRE, True, False)
+    moves = [each.event for each in await journal.store.stream(call) if isinstance(each.event, LegTransferred)]
+    assert {(move.leg, move.to, move.as_leg) for move in moves} == {(LegId("leg-in"), made, there.leg)}
+
+
+async def test_whom_the_operator_talks_with_is_taken_there_when_the_operator_types_the_code(journal: Journal):
+    codes = Codes(journal, OF, moves=True)
+    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    await journal.execute(call, s.join("leg-in"), actor="provider:test")
+    await journal.execute(call, s.join("leg-op", Party.OPERATOR, "jiro"), actor="provider:test")
+
+    await codes.join(call, OF("d10"), actor="operator:jiro")
+
+    (move,) = [each.event for each in await journal.store.stream(call) if isinstance(each.event, LegTransferred)]
+    assert (move.leg, move.to) == ("leg-in", made)
+
+
+async def test_a_house_without_a_telephone_links_the_call_and_moves_nobody(journal: Journal, codes: Codes):
+    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    await keyed(journal, codes, call, "leg-in", OF("d10"))
+
+    assert await about(journal, call) == [(made, Relation.CALLS_ABOUT)]
+    assert (await journal.state(made)).legs == ()
 
 
 async def test_a_code_that_means_two_things_means_neither(journal: Journal):

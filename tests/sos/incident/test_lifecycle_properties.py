@@ -116,6 +116,7 @@ def any_command(pick: random.Random) -> c.Command:
             c.RingLeg(leg=LegId(pick.choice("abc"))),
             s.set_mode(pick.choice("abc"), pick.choice(PEOPLE), held=pick.random() < 0.5),
             c.PressKeys(leg=LegId(pick.choice("ab")), keys="1"),
+            s.transfer(pick.choice("ab")),
             c.QueueLeg(leg=LegId(pick.choice("ab")), queued_ms=2000),
             c.KeepCopy(recording=RecordingId(pick.choice("ab")), leg=LegId("a"), copy="RE0", digest="0" * 64, size=1),
             c.NoteCopyDeleted(recording=RecordingId(pick.choice("ab")), copy="RE0"),

@@ -182,6 +182,10 @@ def samples() -> Mapping[str, bytes]:
     for command in (s.open_incident(), s.offer("desk-a"), s.place_in_mass_event(), nobody, s.hold_telling()):
         held.do(command, actor="system:unattended", after_s=20 if command is not nobody else 60)
     told.recorded += held.recorded[1:]
+    calls_back = s.Story(0x1B)
+    for command in (s.open_incident(), s.join(), s.transfer()):
+        calls_back.do(command, actor="system:codes", after_s=2)
+    told.recorded += calls_back.recorded[1:]
     kept = s.Story(0x17, alarms=False)
     for command in (
         s.open_incident(),

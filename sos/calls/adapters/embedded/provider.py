@@ -133,6 +133,12 @@ class EmbeddedProvider:
         """It has no telephone line: always ``Unavailable``."""
         raise Unavailable("WebRTC reaches no telephone number; call it on another telephone")
 
+    async def move(
+        self, leg: LegId, *, incident: IncidentId, as_leg: LegId, party: Party, who: str, key: bytes
+    ) -> None:
+        """Nobody telephones here, and a browser's connection belongs to its incident: always ``Unavailable``."""
+        raise Unavailable("WebRTC takes nobody into another call: the agency joins by its page")
+
     async def set_mode(self, leg: LegId, mode: LegMode) -> None:
         await self._of_leg(leg, SetMode(order=next(orders), leg=leg, mode=mode))
 

@@ -193,13 +193,15 @@ class Copies:
     async def _complete_copies(self, room: Room) -> list[tuple[LegId, Copy]]:
         """Every leg's recording once Twilio has completed them all, or ``RECORDINGS_WITHIN`` has passed."""
         until = self._clock.now() + RECORDINGS_WITHIN
-        calls = {stored.call: leg for leg, stored in room.legs.items() if stored.call and stored.state.was_up}
+        up = {stored.call: stored for stored in room.legs.values() if stored.call and stored.state.was_up}
+        calls = {call: stored.leg for call, stored in up.items()}
         while True:
             news = self._news_of(room)
             news.clear()
             found: list[Copy] = []
             for call in calls:
-                found += await self._patiently(partial(self._rest.copies, call)) or []
+                copies = await self._patiently(partial(self._rest.copies, call)) or []
+                found += [copy for copy in copies if up[call].has(copy.sid)]
             running = [copy for copy in found if copy.status not in callbacks.FINAL]
             told = {copy.call for copy in found} | {call for call, leg in calls.items() if leg in self._absent}
             if (not running and told >= set(calls)) or self._clock.now() > until:

@@ -39,12 +39,20 @@ class StoredLeg(Struct, kw_only=True):
     called_us: bool = False
     said: list[str] = field(default_factory=list)
     """Ids of the newest made speeches it was played."""
+    others: list[str] = field(default_factory=list)
+    """Recordings of its call that were made before it came here, out of another incident's call."""
+    own: list[str] | None = None
+    """Recordings of its call that are its own, once it is a leg of another incident; None: all but ``others``."""
     alarmed: bool = False
     """Its wait for a free line has been told."""
 
     @property
     def over(self) -> bool:
         return self.state.reach is Reach.OVER
+
+    def has(self, recording: str) -> bool:
+        """Whether a recording of its call is of its time here."""
+        return recording in self.own if self.own is not None else recording not in self.others
 
     @property
     def here(self) -> bool:

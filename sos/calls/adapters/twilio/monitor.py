@@ -139,12 +139,23 @@ class Listening:
 
 
 class Fork:
-    """One WebSocket of Twilio's.  ``own`` says whose sound a call is to be; ``pressed`` is told keys."""
+    """One WebSocket of Twilio's.  ``own`` says whose sound a call is to be; ``pressed`` is told keys.
 
-    def __init__(self, own: Callable[[str], Listening | None], pressed: Callable[[str], None], *, account: str) -> None:
+    ``wanted``: whether the leg is still there: a call that is a leg of another incident now has a stream there.
+    """
+
+    def __init__(
+        self,
+        own: Callable[[str], Listening | None],
+        pressed: Callable[[str], None],
+        *,
+        account: str,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._own = own
         self._pressed = pressed
         self._account = account
+        self._wanted = wanted
         self._listening: Listening | None = None
 
     def take(self, text: str) -> bool:
@@ -157,6 +168,8 @@ class Fork:
             self._listening = self._own(message.start.call_sid) if message.start.account_sid == self._account else None
             if self._listening is None:
                 raise Forbidden("this stream is of no call of ours")
+        elif not self._wanted():
+            return False
         elif message.media is not None and self._listening is not None and message.media.track == "inbound":
             self._listening.hear(message.media)
         elif message.dtmf is not None and self._listening is not None and message.dtmf.digit in _KEYS:

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from sos.calls.adapters.twilio import callbacks
 from sos.calls.adapters.twilio.context import Context
 from sos.calls.adapters.twilio.copies import Copies
 from sos.calls.adapters.twilio.dialling import Dialling
@@ -22,6 +23,9 @@ from sos.errors import SosError, Unavailable
 log = structlog.get_logger()
 
 CLOSE_WITHIN_S = 8.0
+
+TRANSFERRED = "transferred"
+"""Why a leg is over whose call goes on as a leg of another incident (see the port)."""
 
 
 class Participants:
@@ -82,6 +86,23 @@ class Participants:
         coaching = {"coaching": True, "call_sid_to_coach": coached.call} if coached else {"coaching": False}
         held = {"hold": mode.held, "hold_url": self._context.options.urls.hold(), "hold_method": "POST"}
         return {"muted": mode.muted, **held, **coaching}
+
+    async def move(self, room: Room, stored: StoredLeg, to: Room, moved: StoredLeg) -> None:
+        """Redirect the call of ``stored`` into the conference of ``to``; what was recorded of it stays here.
+
+        ``Unavailable`` or ``Unknown`` when Twilio does not: then its recording has a gap at most.
+        """
+        copies = await self._context.rest.copies(stored.call)
+        moved.others = [copy.sid for copy in copies]
+        for copy in copies:
+            if copy.status not in callbacks.FINAL:
+                with suppress(SosError):
+                    await self._context.rest.stop_recording(stored.call, copy.sid)
+        await self._context.save(to)
+        twiml = self._context.conference(to).answered(moved.leg, party=moved.party)
+        await self._context.rest.redirect(stored.call, twiml)
+        stored.own, stored.leaving = [sid for sid in moved.others if stored.has(sid)], TRANSFERRED
+        self._progress.tell(room, stored, Report(reach=Reach.OVER, why="ended"))
 
     # --- ending -----------------------------------------------------------------------------------------------------
 

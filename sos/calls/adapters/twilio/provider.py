@@ -43,7 +43,7 @@ from sos.calls.port import (
     Sound,
 )
 from sos.clock import Clock
-from sos.errors import Malformed, Refused, Unavailable, Unknown
+from sos.errors import Malformed, Refused, SosError, Unavailable, Unknown
 from sos.incident.model import IncidentId, LegId, Party, RecordingId, new_id
 from sos.media.opus import Tone
 
@@ -180,6 +180,22 @@ class TwilioProvider:
             stored.said = [*stored.said[1 - _MOST_SAID :], sound.id]
             self._context.save_soon(room)
 
+    async def move(
+        self, leg: LegId, *, incident: IncidentId, as_leg: LegId, party: Party, who: str, key: bytes
+    ) -> None:
+        """See the port: the call is given the TwiML of one that has just come in there."""
+        if (found := self._here(leg)) is None or found[1].state.reach is not Reach.UP:
+            return
+        room, stored = found
+        to = await self._booking(incident, leg=as_leg, party=party, who=who, key=key, call=stored.call)
+        try:
+            await self._participants.move(room, stored, to, to.legs[as_leg])
+        except SosError:
+            to.legs[as_leg].state = LegState(reach=Reach.OVER, why="failed")
+            self._context.save_soon(to)
+            self._participants.end_if_empty(to)
+            raise
+
     async def end(self, leg: LegId) -> None:
         """See the port; an order that Twilio does not take is repeated by ``reconcile``."""
         if (found := self._here(leg)) is not None:
@@ -297,7 +313,8 @@ class TwilioProvider:
 
     def fork(self, leg: LegId) -> Fork:
         """What takes the messages of a leg's Media Stream."""
-        return Fork(partial(self._listen, leg), partial(self._pressed, leg), account=self._options.account.sid)
+        own, pressed = partial(self._listen, leg), partial(self._pressed, leg)
+        return Fork(own, pressed, account=self._options.account.sid, wanted=lambda: self._here(leg) is not None)
 
     def _listen(self, leg: LegId, call: str) -> Listening | None:
         if (found := self._progress.own(leg, call)) is None:

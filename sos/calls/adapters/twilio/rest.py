@@ -217,6 +217,14 @@ class Rest:
         young = [each for each in listed if each.date_created is not None and each.date_created >= since]
         return [(each.sid, str(each.status)) for each in sorted(young, key=lambda each: each.date_created)]
 
+    async def redirect(self, call: str, twiml: str) -> None:
+        """Have a call do ``twiml`` from now on.  ``Unknown`` when it is over."""
+        await _asked(self._client.calls(call).update_async(twiml=twiml))
+
+    async def stop_recording(self, call: str, recording: str) -> None:
+        """End one recording of a call that goes on; nothing when it has ended."""
+        await _unless_gone(self._client.calls(call).recordings(recording).update_async(status="stopped"))
+
     async def hang_up(self, call: str) -> None:
         """End a call, ringing or not; nothing when it is over."""
         await _unless_gone(self._client.calls(call).update_async(status="completed"))

@@ -41,7 +41,7 @@ import type {
 import { concerns } from "./oneCrash";
 import { Ringer } from "./ringer";
 import { QUESTIONS, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
-import { answerable, talking, waiting } from "./state";
+import { answerable, callsBack, talking, waiting } from "./state";
 import { DeskSocket, OrderRefused } from "./socket";
 import { Sound } from "./sound.svelte";
 import { legOf, type DeskVoice, type VoiceState } from "./voice";
@@ -883,7 +883,7 @@ class Desk {
   /** Sound and announce what waits; during a call only a soft tick in the ear. */
   #ringing(): void {
     const ringing = this.sections.waiting.filter((one) => one.unattended_at !== null && one.state !== "reopened");
-    const here = [...this.unrecorded, ...ringing];
+    const here = [...this.unrecorded, ...ringing, ...this.sections.mine.filter(callsBack)];
     const ids = new Set(here.map((one) => one.id));
     const fresh = here.filter((one) => !this.#heard.has(one.id));
     this.#heard = ids;

@@ -928,6 +928,7 @@ export interface Events {
   LegDialled: { leg: string; party: Party; who: string; line: string; held?: boolean };
   LegRinging: { leg: string };
   LegModeSet: { leg: string; held: boolean; muted: boolean; coaching?: string; while_called?: string };
+  LegTransferred: { leg: string; to: string; as_leg: string };
   KeysPressed: { leg: string; keys: string };
   NoticePlayed: { leg: string; notice: string };
   BriefSpoken: { leg: string; disclosure: string; voice: string; why: Telling; by_keys?: boolean };

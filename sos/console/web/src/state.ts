@@ -161,9 +161,22 @@ export const quiet = ({ mode, urgent, flags }: Incident): boolean =>
   mode === "test" && urgent.length === 0 && !flags.includes("help_asked");
 
 /** Whether a person of ours should have the incident and nobody does. */
+/** Whether an agency has telephoned into the call and nobody is there to talk with it. */
+export function callsBack({ legs }: Incident): boolean {
+  const up = legs.filter((leg) => leg.up && !leg.held);
+  return up.some((leg) => leg.party === "agency" && leg.called_in) && up.every((leg) => leg.party === "agency");
+}
+
+/** Whether it was an agency's call about another incident, and whoever called is in that one's call now. */
+export function broughtElsewhere({ legs, matches }: Incident): boolean {
+  const about = matches.some(({ relation, standing }) => relation === "calls_about" && standing === "confirmed");
+  return about && legs.some((leg) => leg.left === "transferred") && legs.every((leg) => leg.left !== null);
+}
+
 function missing(incident: Incident): boolean {
   if (incident.operator !== null || incident.state === "closed" || quiet(incident)) return false;
-  if (waiting(incident)) return true;
+  if (waiting(incident)) return !broughtElsewhere(incident);
+  if (callsBack(incident)) return true;
   const waits = incident.legs.some((leg) => leg.party === "vehicle" && leg.up);
   return (waits || incident.state !== "handed_over") && !accompanied(incident);
 }
