@@ -302,6 +302,7 @@ def _room(parts: _Parts) -> Room:
         demo=parts.settings.demo,
         boot=calls_open.provider.boot,
         brands=parts.registry.spoken,
+        cards=parts.registry.cards,
         dials=calls_open.provider.dials,
         colleagues={OperatorId(each.id): each.name for each in parts.settings.operators},
         transcript=desks.transcript,

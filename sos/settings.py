@@ -448,6 +448,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may use ``/v1/registry``."""
     brand_packs: str = ""
     """Directory of brand packs (TOML, one per brand); empty means the invented packs of configured tenants."""
+    question_cards: str = ""
+    """File of the questions that operators ask (TOML, as ``routing/cards/house.toml``); empty: the shipped ones."""
     demo: bool = False
     """Tells the console that nothing here is real."""
 
@@ -560,6 +562,7 @@ _FROM_ENVIRONMENT: Mapping[str, type] = {
     "media_workers": int,
     "media_ports": str,
     "brand_packs": str,
+    "question_cards": str,
     "directory": str,
     "boundaries": str,
     "routes": str,

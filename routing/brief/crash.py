@@ -1,11 +1,12 @@
 """What is known of a crash, in one view: how hard and from where, what endangers, what the sender and the house judge.
 
-It is made from the SEV and VEH sections as they are told, and every form of the brief, and the desk, says what stands
-here.  The worst is taken and never the first: the change in velocity is the length of all that is known of it.
+It is made from the SEV and VEH sections as they are told and from what was answered on the call, and every form of the
+brief, and the desk, says what stands here.  The worst is taken and never the first: the change in velocity is the
+length of all that is known of it, and a danger that somebody denies is shown as long as anybody else sees it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +27,8 @@ class Hazard(StrEnum):
     GAS = "gas"
     HIGH_VOLTAGE = "highVoltage"
 
+
+_HAZARDS = frozenset(Hazard)
 
 _STATED = {
     "fire": Hazard.FIRE,
@@ -64,6 +67,12 @@ class CrashFacts(Struct, frozen=True, kw_only=True):
     """The sender's own verdict, as it was sent: never ours, and never mixed with it."""
     our_level: str | None = None
     our_percent: int | None = None
+    heard_severe: bool = False
+    """By what was answered on the call somebody may die: no verdict of the sender's, and none of ours."""
+    occupants: int | None = None
+    """As counted on the call; what the vehicle says stands with the vehicle."""
+    injured: int | None = None
+    """As counted on the call."""
 
     @property
     def side(self) -> str | None:
@@ -77,8 +86,13 @@ def side(clock: int) -> str:
     )
 
 
-def crash_facts(crash: Mapping[str, Any] | None, vehicle: Mapping[str, Any] | None) -> CrashFacts:
-    """What ``crash`` (SEV) and ``vehicle`` (VEH) say; a value that is none of its kind is unknown."""
+def crash_facts(
+    crash: Mapping[str, Any] | None,
+    vehicle: Mapping[str, Any] | None,
+    heard: Sequence[Mapping[str, Any]] = (),
+) -> CrashFacts:
+    """What ``crash`` (SEV), ``vehicle`` (VEH) and ``heard`` (answers on the call) say; a value that is none of its kind
+    is unknown."""
     told = crash or {}
     x, y, whole = (_number(told.get(name)) for name in ("deltaVX", "deltaVY", "deltaV"))
     known = [abs(each) for each in (x, y) if each is not None]
@@ -90,13 +104,16 @@ def crash_facts(crash: Mapping[str, Any] | None, vehicle: Mapping[str, Any] | No
         at_least=len(known) == 1 or (limit is not None and any(each >= abs(limit) for each in (*known, *lengths))),
         clock=_clock(told.get("principalDirectionClock"), x, y),
         impact=_text(told.get("impact")),
-        hazards=_hazards(told, vehicle or {}),
+        hazards=_hazards(told, vehicle or {}, heard),
         speed_before_kmh=None if speed is None else _whole(speed),
         airbag_deployed=_flag(told.get("airbagDeployed")),
         multiple_impacts=_flag(told.get("multipleImpacts")),
         sender_severe=_flag(told.get("severeInjury")),
         our_level=_text(told.get("injuryLevel")),
         our_percent=None if risk is None else _whole(risk * 100),
+        heard_severe=any(answer.get("severe") is True for answer in heard),
+        occupants=_counted(heard, "occupants"),
+        injured=_counted(heard, "injured"),
     )
 
 
@@ -134,8 +151,16 @@ def covered(field: str, value: Any) -> bool:
             return field in _STATED and value is True
 
 
-def _hazards(crash: Mapping[str, Any], vehicle: Mapping[str, Any]) -> tuple[Hazard, ...]:
+def _counted(heard: Sequence[Mapping[str, Any]], what: str) -> int | None:
+    numbers = [answer["value"] for answer in heard if answer.get("counts") == what and type(answer["value"]) is int]
+    return numbers[-1] if numbers else None
+
+
+def _hazards(
+    crash: Mapping[str, Any], vehicle: Mapping[str, Any], heard: Sequence[Mapping[str, Any]]
+) -> tuple[Hazard, ...]:
     found = {hazard for name, hazard in _STATED.items() if crash.get(name) is True}
+    found |= {Hazard(answer["hazard"]) for answer in heard if answer.get("hazard") in _HAZARDS}
     if _rolled(crash.get("rollover")):
         found.add(Hazard.ROLLOVER)
     energy = vehicle.get("energy")

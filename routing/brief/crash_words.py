@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from routing.brief import one_crash
+from routing.brief import heard, one_crash
 from routing.brief.crash import CrashFacts, Hazard, crash_facts
 from routing.brief.document import Brief
 from routing.brief.language import Language
@@ -29,6 +29,9 @@ _NAMES = {
     "clock": ("衝突方向", "Direction of force"),
     "sender": ("送信側の判定(重傷者)", "Sender's verdict (severe injury)"),
     "ours": ("重症の可能性(当方の推定)", "Severe injury (our estimate)"),
+    "heard": ("命の危険(通話で確認)", "Danger to life (as heard on the call)"),
+    "occupants": ("乗員数(通話で確認)", "People in the car (as heard)"),
+    "injured": ("負傷者数(通話で確認)", "People hurt (as heard)"),
 }
 
 _SIDES = {
@@ -43,7 +46,7 @@ _LEVELS = {"severe": ("高い", "likely"), "attention": ("要注意", "to be wat
 
 def facts_of(brief: Brief) -> CrashFacts:
     """The view on what this brief may tell."""
-    return crash_facts(brief.sections.get(Category.SEV), brief.sections.get(Category.VEH))
+    return crash_facts(brief.sections.get(Category.SEV), brief.sections.get(Category.VEH), heard.all_of(brief.sections))
 
 
 def glance(brief: Brief, language: Language) -> tuple[tuple[str, str], ...]:
@@ -57,6 +60,11 @@ def _glance(facts: CrashFacts, language: Language) -> Iterator[tuple[str, str]]:
     ja = language == "ja"
     if facts.hazards:
         yield "hazards", named(facts.hazards, language)
+    if facts.heard_severe:
+        yield "heard", "あり" if ja else "yes"
+    for name, number in (("occupants", facts.occupants), ("injured", facts.injured)):
+        if number is not None:
+            yield name, f"{number}名" if ja else str(number)
     if facts.delta_v_kmh is not None:
         yield "deltaV", force(facts, language)
     elif facts.clock is not None:
@@ -95,9 +103,12 @@ def first_said(facts: CrashFacts, language: Language) -> str:
     """The hazards, for the first sentence that is read; what the car carries is one only where it was in a crash."""
     carried = {Hazard.HYDROGEN, Hazard.GAS, Hazard.HIGH_VOLTAGE}
     crashed = bool(set(facts.hazards) - carried) or facts.delta_v_kmh is not None or facts.airbag_deployed is True
-    if not (facts.hazards and crashed):
+    dangers = [named(facts.hazards, language)] if facts.hazards and crashed else []
+    if facts.heard_severe:
+        dangers.append("命の危険がある人" if language == "ja" else "somebody's life")
+    if not dangers:
         return ""
-    said = named(facts.hazards, language)
+    said = ("、" if language == "ja" else ", ").join(dangers)
     return f"危険、{said}。" if language == "ja" else f"Danger: {said}. "
 
 

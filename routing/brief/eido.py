@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from routing.brief import heard
 from routing.brief.additional import blocks, dialled
 from routing.brief.crash_words import TITLE, glance
 from routing.brief.document import Brief
@@ -196,7 +197,9 @@ def _notes(brief: Brief, prologue: _Prologue) -> list[dict[str, Any]]:
             words = "; ".join(f"{name}: {value}" for name, value in told(category, section, "en"))
             said.append(f"{TITLES[category][1]}: {words}")
     for category in (Category.PER, Category.OWN):
-        if notes := "; ".join(str(note) for note in brief.sections.get(category, {}).get("notes", ())):
+        section = brief.sections.get(category, {})
+        told_of = [f"{name}: {words}" for name, words in heard.rows(section, "en")]
+        if notes := "; ".join((*told_of, *(str(note) for note in section.get("notes", ())))):
             said.append(f"{TITLES[category][1]}: {notes}")
     return [prologue.of(f"note-{number}") | {"notesActionComments": _html(text)} for number, text in enumerate(said, 1)]
 

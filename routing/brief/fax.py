@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import typst
 
+from routing.brief import heard
 from routing.brief.crash_words import glance
 from routing.brief.document import Brief
 from routing.brief.kind_words import TITLE as KIND
@@ -158,18 +159,23 @@ def _without_notes(section: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in section.items() if field != "notes"}
 
 
+def _unheard(section: dict[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in _without_notes(section).items() if field != heard.FIELD}
+
+
 def _boxed(brief: Brief, beyond: list[tuple[str, str]]) -> Iterator[str]:
-    """What stands in the box: changes, then what was heard (the newest first), then what the table has no room for."""
+    """What stands in the box: changes, answers, what was heard (the newest first), what the table has no room for."""
     yield from changed_lines(brief, "ja", brief.zone)
     for category, (title, _) in TITLES.items():
         section = brief.sections.get(category.value, {})
+        if category in _BOXED:
+            yield from (f"【{title}】{name}: {words}" for name, words in heard.rows(section, "ja"))
         notes = section.get("notes", [])
         if isinstance(notes, list):
             yield from (f"【{title}】{note}" for note in reversed(notes))
         if category in _BOXED:
             yield from (
-                f"【{title}】{name}: {words}"
-                for name, words in told(category, _without_notes(section), "ja", brief.zone)
+                f"【{title}】{name}: {words}" for name, words in told(category, _unheard(section), "ja", brief.zone)
             )
     yield from (f"{name}: {value}" for name, value in beyond)
     for name, value in _cells(brief):

@@ -11,7 +11,7 @@ from typing import Any
 
 import mgrs
 
-from routing.brief import one_crash
+from routing.brief import heard, one_crash
 from routing.brief.crash import CrashFacts
 from routing.brief.crash_words import facts_of, first_said, how_hard
 from routing.brief.document import Brief
@@ -117,6 +117,7 @@ def _sentences(brief: Brief, language: Language) -> Iterator[str]:
     yield from _impact(facts, language)
     yield from how_hard(facts, language)
     yield from _response(sections.get("OBS"), language)
+    yield from (heard.sentence(each, language) for each in _answered(brief))
     for category in ("OBS", "PER", "MED"):
         yield from _notes(sections.get(category), language)
     yield from _registered(sections.get("MED"), language)
@@ -216,6 +217,12 @@ def _response(observed: dict[str, Any] | None, language: Language) -> Iterator[s
     said = _RESPONSES.get(str((observed or {}).get("response")))
     if said is not None:
         yield said[0 if language == "ja" else 1]
+
+
+def _answered(brief: Brief) -> list[heard.Answer]:
+    """What was answered, what endangers somebody first; that nobody knows it is left to the written forms."""
+    known = [each for each in heard.all_of(brief.sections) if each.get("value") != "unknown"]
+    return sorted(known, key=lambda each: not (each.get("severe") or each.get("hazard") or each.get("counts")))
 
 
 def _vehicle(vehicle: dict[str, Any] | None, language: Language) -> Iterator[str]:

@@ -6,7 +6,7 @@ Every field is in the text: one that has no name here stands under its own, so n
 from collections.abc import Mapping
 from typing import Any
 
-from routing.brief import one_crash, times
+from routing.brief import heard, one_crash, times
 from routing.brief.crash import covered
 from routing.brief.crash_words import TITLE, glance
 from routing.brief.document import ONE_CRASH, Brief, Change
@@ -89,6 +89,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "familyContact": ("登録された家族連絡先", "Registered family contact"),
     "response": ("呼びかけへの反応", "Response to us"),
     "notes": ("聴取内容", "Heard and observed"),
+    heard.FIELD: ("質問への回答", "Answers"),
     "oneCrash": ("事故の車両数", "Cars of the crash"),
 }
 """Names of the fields people read most; any other field stands under its own name, so nothing is ever left out."""
@@ -198,9 +199,24 @@ def changed_lines(brief: Brief, language: Language, zone: str = "") -> list[str]
             lines.append(f"* {_HOW[change.how][column]}: {one_crash.news(brief, language)}")
             continue
         now = brief.sections[change.category].get(change.field)
+        if change.field == heard.FIELD:
+            lines += [f"* {_HOW[change.how][column]}: {words}" for words in _newly_answered(change, now, language)]
+            continue
         name = f"{TITLES[Category(change.category)][column]} {field_name(change.field, language)}"
         lines.append(f"* {_HOW[change.how][column]}: {name}{_difference(change, now, language, zone)}")
     return lines
+
+
+def _newly_answered(change: Change, now: Any, language: Language) -> list[str]:
+    """The answers that the version before did not have, or had otherwise."""
+    before = {str(each["question"]): each for each in heard.answers({heard.FIELD: change.was})}
+    found = []
+    for each in heard.answers({heard.FIELD: now}):
+        was = before.get(str(each["question"]))
+        if was != each:
+            earlier = "" if was is None else f" ({heard.said(was, language)} → {heard.said(each, language)})"
+            found.append(f"{heard.headed(each, language)}: {heard.said(each, language)}{earlier}")
+    return found
 
 
 def instead(responsible: str, language: Language) -> str:
@@ -227,11 +243,15 @@ def in_order(section: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def told(category: Category, section: Mapping[str, Any], language: Language, zone: str = "") -> list[tuple[str, str]]:
-    """Name and words of each field, without what is told at a glance; times by the clock of ``zone``, else as sent."""
+    """Name and words of each field, the answers first, without what is told at a glance; times by the clock of
+    ``zone``, else as sent."""
     return [
-        (field_name(name, language), say(value, language, field=name, zone=zone))
-        for name, value in in_order(section)
-        if not (category is Category.SEV and covered(name, value))
+        *heard.rows(section, language),
+        *(
+            (field_name(name, language), say(value, language, field=name, zone=zone))
+            for name, value in in_order(section)
+            if name != heard.FIELD and not (category is Category.SEV and covered(name, value))
+        ),
     ]
 
 

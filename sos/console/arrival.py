@@ -2,13 +2,15 @@
 
 import asyncio
 
+from routing.cards import Cards
 from sos.clock import timestamp
 from sos.console.acd import OWNED
-from sos.console.frames import Agency, Sitting, Welcome
+from sos.console.frames import Agency, CardQuestion, Sitting, Welcome
 from sos.console.hub import IN_ONE_GO, event_message, message, snapshot_message
+from sos.console.room import Room
 from sos.console.window import Window
 from sos.incident.events import OF_NO_INCIDENT
-from sos.incident.model import AgencyId, State
+from sos.incident.model import AgencyId, State, TenantId
 
 SNAPSHOT = 500
 """Incidents in a snapshot at most; the desk is told how many there are in all."""
@@ -57,6 +59,7 @@ def welcome(window: Window, *, active: bool) -> None:
                 agencies=agencies,
                 languages=("ja", "en"),
                 brands=room.brands(),
+                cards=_cards(room),
                 colleagues={id: name for id, name in room.colleagues.items() if id != operator.id},
                 dials=room.dials,
                 voice=room.voice_of(operator.id),
@@ -65,6 +68,29 @@ def welcome(window: Window, *, active: bool) -> None:
     )
     room.outage.tell(window.mailbox)
     room.mass_events.tell(window.mailbox)
+
+
+def _cards(room: Room) -> dict[str, tuple[CardQuestion, ...]]:
+    """What is asked in the name of each brand that asks otherwise than the house, and what the house asks."""
+    house = room.cards(TenantId(""))
+    brands = {tenant: room.cards(TenantId(tenant)) for tenant in room.brands()}
+    return {"": asked(house)} | {tenant: asked(own) for tenant, own in brands.items() if own != house}
+
+
+def asked(cards: Cards) -> tuple[CardQuestion, ...]:
+    """The questions as a desk shows them: what an answer feeds is the service's to know."""
+    return tuple(
+        CardQuestion(
+            id=each.id,
+            kinds=each.kinds,
+            category=each.category,
+            form=each.form,
+            ask=each.ask,
+            told=each.told,
+            choices=each.choices,
+        )
+        for each in cards.questions
+    )
 
 
 async def catch_up(window: Window, *, after: int | None) -> None:

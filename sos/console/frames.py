@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from routing.cards import AnswerChoice, AnswerForm, Wording
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from routing.services import Service
 from sos.incident.model import (
     AgencyId,
@@ -86,6 +88,20 @@ class Agency(Struct, frozen=True, kw_only=True):
     """Whether its brief can be read to it by machine."""
 
 
+class CardQuestion(Struct, frozen=True, kw_only=True):
+    """A question of the card, as a desk shows it."""
+
+    id: str
+    kinds: Sequence[EmergencyKind]
+    """On whose cards it stands."""
+    category: Category
+    form: AnswerForm
+    ask: Wording
+    told: Wording
+    """As the answer is headed."""
+    choices: Sequence[AnswerChoice]
+
+
 class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     operator: Sitting
     desk: DeskId
@@ -99,6 +115,8 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     languages: Sequence[str]
     brands: Mapping[str, object]
     """By tenant; a brand without a pack is missing."""
+    cards: Mapping[str, Sequence[CardQuestion]]
+    """What is asked, by tenant where a brand asks otherwise than the house; under an empty name what the house asks."""
     colleagues: Mapping[OperatorId, str]
     """Names of the other operators."""
     dials: bool

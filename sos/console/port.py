@@ -3,7 +3,7 @@
 from typing import Literal, Protocol
 
 from sos.console.hub import Mailbox
-from sos.incident.commands import AnswerRequest
+from sos.incident.commands import AnswerCard, AnswerRequest
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.mass_event import Order
 from sos.incident.model import AgencyId, DisclosureId, Incident, IncidentId, LegId, OperatorId, Party, RequestId
@@ -35,6 +35,16 @@ class Medical(Protocol):
         consent: str = "",
     ) -> Done:
         """Write down what somebody says of a person's health."""
+        ...
+
+    async def take_answer(
+        self,
+        incident: IncidentId,
+        answer: AnswerCard,
+        *,
+        source: Literal["person", "family", "bystander", "medical_staff"],
+    ) -> Done:
+        """Write down what was answered of it."""
         ...
 
 

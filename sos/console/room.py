@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from routing.cards import Cards, shipped
 from routing.directory import Directory
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
@@ -13,7 +14,7 @@ from sos.console.hub import Hub
 from sos.console.outage import Outage
 from sos.console.port import Agencies, Codes, Disclose, MassEventsHere, Replay, Voice
 from sos.console.transcript import Transcript
-from sos.incident.model import AgencyId, OperatorId
+from sos.incident.model import AgencyId, OperatorId, TenantId
 from sos.journal.journal import Journal
 
 LanguageOf = Callable[[AgencyId], str | None]
@@ -39,6 +40,8 @@ class Room(Struct, frozen=True, kw_only=True):
     """Differs after each start, so that a desk knows that the other end of its voice leg is gone."""
     brands: Callable[[], Mapping[str, object]] = dict
     """By tenant: the brand's name and what is said in it."""
+    cards: Callable[[TenantId], Cards] = lambda _: shipped()
+    """What is asked in the name of a brand."""
     agencies: Agencies
     codes: Codes
     lines: Mapping[str, Mapping[str, str]] = {}

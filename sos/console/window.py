@@ -5,6 +5,7 @@ operator's own.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +23,7 @@ from sos.incident.commands import Command
 from sos.incident.events import (
     AnswerGiven,
     CancelReceived,
+    CardAnswered,
     DisclosureDecided,
     ExportMade,
     IncidentReopened,
@@ -40,7 +42,7 @@ WORDS = (NoteAdded, MedicalTaken, CancelReceived, AnswerGiven, IncidentReopened,
 """Kinds whose part is somebody's own words, and nothing else."""
 
 
-REVEALED = (NoteAdded, MedicalTaken, RegisteredDataCopied)
+REVEALED = (NoteAdded, MedicalTaken, CardAnswered, RegisteredDataCopied)
 """Kinds that hold what is shown only to who asks for it."""
 
 
@@ -120,9 +122,7 @@ class Window:
                 at=timestamp(part.recorded.at),
                 actor=part.recorded.actor,
                 text=part.payload.decode() if isinstance(part.recorded.event, WORDS) else "",
-                fields={}
-                if isinstance(part.recorded.event, WORDS)
-                else msgspec.json.decode(part.payload, type=dict[str, str]),
+                fields=_fields(part),
             )
             for part in parts
         ]
@@ -151,6 +151,16 @@ class Window:
     @property
     def actor(self) -> str:
         return f"operator:{self.operator.id}"
+
+
+def _fields(part: Part) -> dict[str, str]:
+    """What is no text, by name."""
+    if isinstance(part.recorded.event, WORDS):
+        return {}
+    told = msgspec.json.decode(part.payload, type=dict[str, Any])
+    if isinstance(part.recorded.event, CardAnswered):
+        return {f"{told['ja']} / {told['en']}": f"{told['saidJa']} / {told['saidEn']}"}
+    return {name: str(value) for name, value in told.items()}
 
 
 def _item(recorded: Recorded) -> PartsItem:

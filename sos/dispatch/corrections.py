@@ -8,6 +8,7 @@ call for: they are told so, and whether they turn back is theirs to decide.  A c
 brief a minute for each agency, of the place where it is then: nobody at an agency reads ten pages of ten places, and
 the last place always gets there.
 
+What is answered on the call is told to whoever has taken over, likewise once a minute at most (``sos.incident.cards``).
 That the crash has another car, or is one by itself after all, is told to whoever has taken over (``linking``): an
 agency that is still being called would be called anew for it.
 """
@@ -19,10 +20,11 @@ import structlog
 
 from sos.dispatch.disclosure import Disclosures
 from sos.errors import Refused, Unknown
-from sos.incident import linking, place
+from sos.incident import cards, linking, place
 from sos.incident.deadline import DeadlineName
 from sos.incident.events import (
     AgencyAcknowledged,
+    CardAnswered,
     HelpEscalated,
     IncidentsLinked,
     IncidentsUnlinked,
@@ -38,7 +40,7 @@ ACTOR = "system:corrections"
 
 
 class Corrections:
-    WANTS = (PlanMade, HelpEscalated, IncidentsLinked, IncidentsUnlinked, AgencyAcknowledged)
+    WANTS = (PlanMade, CardAnswered, HelpEscalated, IncidentsLinked, IncidentsUnlinked, AgencyAcknowledged)
 
     def __init__(self, journal: Journal, disclosures: Disclosures) -> None:
         self._journal = journal
@@ -48,13 +50,13 @@ class Corrections:
         for recorded in batch:
             state = await self._journal.state(recorded.incident)
             match recorded.event:
-                case PlanMade() | HelpEscalated(rung=DeadlineName.CORRECT):
+                case PlanMade() | CardAnswered() | HelpEscalated(rung=DeadlineName.CORRECT):
                     outdated = _outdated(state, self._journal.clock.now())
                 case IncidentsLinked() | IncidentsUnlinked() | AgencyAcknowledged():
-                    outdated = linking.to_correct(state)
+                    outdated = (*linking.to_correct(state), *_unheard(state, self._journal.clock.now()))
                 case _:
                     continue
-            for told in outdated:
+            for told in dict.fromkeys(outdated):
                 await self._correct(recorded.incident, told)
 
     async def _correct(self, incident: IncidentId, told: Disclosure) -> None:
@@ -67,8 +69,14 @@ class Corrections:
             log.warning("correction_needs_a_person", incident=incident, agency=told.agency, rule=verdict.rule)
 
 
+def _unheard(state: Incident, now: datetime) -> tuple[Disclosure, ...]:
+    """Who has taken over and not heard what was answered since."""
+    return tuple(told for told in place.correctable(state, now) if cards.untold(state, told))
+
+
 def _outdated(state: Incident, now: datetime) -> tuple[Disclosure, ...]:
-    """Who has nothing newer: told of another kind, or of another place and its time for the newest has come."""
+    """Who has nothing newer: told of another kind; or of another place, or before something was answered, and the time
+    for the newest has come."""
     if state.state is State.CLOSED:
         return ()
     elsewhere = place.correctable(state, now)

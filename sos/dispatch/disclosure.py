@@ -25,7 +25,7 @@ from sos.dispatch.one_crash import Crashes, OfTheCrash
 from sos.dispatch.policy import Policy
 from sos.dispatch.requests import Requests
 from sos.errors import Refused, Unconfirmed, Unknown
-from sos.incident import requests, voice
+from sos.incident import cards, requests, voice
 from sos.incident.commands import DecideDisclosure, ReferDisclosure, RefuseDisclosure
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import (
@@ -197,7 +197,9 @@ class Disclosures:
         brief = self._brief(state, judged, shown, before=before, crash=crash)
         forms = await self._forms(brief, judged.agency)
         command = _command(judged, brief=brief, before=before, forms=forms, rules=self.rules.dataset)
-        return msgspec.structs.replace(command, joined=crash.joined, again=crash.again, maybe=crash.maybe_with)
+        return msgspec.structs.replace(
+            command, heard=cards.last(state), joined=crash.joined, again=crash.again, maybe=crash.maybe_with
+        )
 
     def _agency(self, agency: AgencyId) -> Agency:
         known = self._directory.agencies.get(agency)

@@ -4,14 +4,16 @@ The other way round than ``disclosure``: nothing leaves, something comes in (APP
 ``acquire_medical``).  A life may hang on it, so nobody is kept from writing it down.
 """
 
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from routing.categories import Category
 from routing.directory import Directory
 from routing.law import Case, ConsentDifficulty, Danger, Obligation, Path, RuleBook, Verdict, evaluate
 from routing.services import Recipient
 from sos.errors import Refused
-from sos.incident.commands import TakeMedical
+from sos.incident.commands import AnswerCard, TakeMedical
 from sos.incident.model import Incident, IncidentId, OperatorId, State, Trigger
 from sos.journal.journal import Done, Journal
 
@@ -36,23 +38,30 @@ class MedicalNotes:
         state = await self._journal.state(incident)
         if state.operator != operator:
             raise Refused("only the operator who has the incident writes this down: answer it first")
+        command = TakeMedical(text=text, source=source, **self._ground(state, source, consent))
+        return await self._journal.execute(incident, command, actor=f"operator:{operator}")
+
+    async def take_answer(self, incident: IncidentId, answer: AnswerCard, *, source: Source) -> Done:
+        """Write down what was answered of the person's health, in the same way."""
+        ground = self._ground(await self._journal.state(incident), source, "")
+        command = msgspec.structs.replace(answer, source=source, **ground)
+        return await self._journal.execute(incident, command, actor=f"operator:{answer.operator}")
+
+    def _ground(self, state: Incident, source: Source, consent: str) -> dict[str, Any]:
+        """By which row it may be taken in; nothing is asked of what the person says themselves."""
         if source == "person":
-            command = TakeMedical(text=text, source=source)
-            return await self._journal.execute(incident, command, actor=f"operator:{operator}")
+            return {}
         verdict, case = self._taken_in(state, consent)
         fits = verdict.outcome.permits and Category.MED in verdict.categories
-        command = TakeMedical(
-            text=text,
-            source=source,
-            rule=verdict.rule if fits else "",
-            ground=verdict.ground,
-            law_version=verdict.law_version,
-            rules=self._rules.dataset,
-            necessity=case.danger or "",
-            consent=consent,
-            obligations=tuple(verdict.record) if fits else (Obligation.REVIEW_WITHIN_A_DAY,),
-        )
-        return await self._journal.execute(incident, command, actor=f"operator:{operator}")
+        return {
+            "rule": verdict.rule if fits else "",
+            "ground": verdict.ground,
+            "law_version": verdict.law_version,
+            "rules": self._rules.dataset,
+            "necessity": case.danger or "",
+            "consent": consent,
+            "obligations": tuple(verdict.record) if fits else (Obligation.REVIEW_WITHIN_A_DAY,),
+        }
 
     def _taken_in(self, state: Incident, consent: str) -> tuple[Verdict, Case]:
         """What the law says of taking in what somebody else says of the person's health."""

@@ -19,10 +19,11 @@ from routing.plan import Before, Facts, Plan, Sources, plan_from
 from routing.plan.place import TownPoints, Words, describe
 from routing.services import Service
 from sos.dispatch.whereabouts import OPERATOR, SAME_PLACE, VEHICLE, Known
-from sos.incident import emergency
+from sos.incident import cards, emergency
 from sos.incident.commands import NoticeMove, RecordPlan
 from sos.incident.deadline import DeadlineName
 from sos.incident.events import (
+    CardAnswered,
     HelpEscalated,
     KindStated,
     MoveNoticed,
@@ -44,7 +45,7 @@ _crash = msgspec.json.Decoder(Crash)
 
 
 class Planner:
-    WANTS = (ReportFiled, PlaceStated, MoveSettled, KindStated, HelpEscalated)
+    WANTS = (ReportFiled, PlaceStated, MoveSettled, KindStated, CardAnswered, HelpEscalated)
 
     def __init__(
         self,
@@ -198,12 +199,13 @@ def _of_interest(recorded: Recorded) -> bool:
     event = recorded.event
     if isinstance(event, HelpEscalated):
         return event.rung == DeadlineName.NO_RESPONSE
-    return isinstance(event, ReportFiled | MoveSettled | PlaceStated | KindStated)
+    return isinstance(event, ReportFiled | MoveSettled | PlaceStated | KindStated | CardAnswered)
 
 
 def _besides(incident: Incident) -> tuple[Service, ...]:
-    """Who is needed whatever the kind: what the vehicle says against a person."""
-    return NEEDED[incident.kind_against] if incident.kind_against is not None else ()
+    """Who is needed whatever the kind: by what the vehicle says against a person, and by what was answered."""
+    against = NEEDED[incident.kind_against] if incident.kind_against is not None else ()
+    return tuple(dict.fromkeys((*against, *cards.needed(incident))))
 
 
 LEAST_MOVE_M = 150.0

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from routing.categories import Category
 from sos.incident.events import (
+    CardAnswered,
     HelpEscalated,
     KindStated,
     MoveSettled,
@@ -24,7 +25,7 @@ from sos.journal.sealing import Part
 VEHICLE, OPERATOR = "vehicle", "operator"
 """Who says where it is."""
 
-SAME_PLACE = (KindStated, HelpEscalated)
+SAME_PLACE = (KindStated, CardAnswered, HelpEscalated)
 """What makes a new plan for the place that is in force."""
 
 _location = msgspec.json.Decoder(Location)

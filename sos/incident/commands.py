@@ -91,6 +91,26 @@ class StateKind(Command, frozen=True, kw_only=True, gc=False):
     kind: EmergencyKind
 
 
+class AnswerCard(Command, frozen=True, kw_only=True, gc=False):
+    """The operator writes down what was answered to a question.  The fields are those of ``CardAnswered``."""
+
+    operator: OperatorId
+    question: str
+    category: Category
+    answer: bytes
+    """As it is sealed."""
+    urgent: tuple[str, ...] = ()
+    needs: tuple[Service, ...] = ()
+    source: Literal["person", "family", "bystander", "medical_staff", ""] = ""
+    rule: str = ""
+    ground: str = ""
+    law_version: str = ""
+    rules: str = ""
+    necessity: str = ""
+    consent: str = ""
+    obligations: tuple[str, ...] = ()
+
+
 class JoinReport(Command, frozen=True, kw_only=True, gc=False):
     """A further report of the crash that this incident is about."""
 
@@ -509,7 +529,9 @@ class DecideDisclosure(Command, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     """Why, in the operator's own words, where they were asked for."""
     corrected: bool = False
-    """The house brings an agency up to date by itself, since the place it was told of holds no longer, or the crash."""
+    """The house brings an agency up to date by itself, since the place it was told of holds no longer, or the crash,
+    or something was answered since."""
+    heard: int = 0
     joined: tuple[IncidentId, ...] = ()
     again: tuple[DisclosureId, ...] = ()
     maybe: tuple[IncidentId, ...] = ()

@@ -80,6 +80,8 @@ def told(incident: Incident, event: e.DisclosureDecided) -> dict[str, Any]:
         unattended=event.unattended,
         status=before.status if before else None,
         joined=event.joined,
+        categories=event.categories,
+        unheard=any(known.at_n > event.heard and known.category in event.categories for known in incident.heard),
     )
     others = tuple(
         replace(known, superseded=True) if known.disclosure == event.supersedes else known

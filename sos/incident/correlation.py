@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
+from sos.incident import cards, urgency
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident import urgency
 from sos.incident.model import Answer, AnswerAction, Incident, Match, Standing, State, Trigger
 
 REMEMBERED = 64
@@ -193,8 +193,7 @@ def filed(incident: Incident, event: e.ReportFiled) -> dict[str, Any]:
         "sequence": event.sequence if newest else incident.sequence,
         "flags": flags(incident.flags, doubts, readable=NOT_FILED not in event.findings),
         "filed": remembered(incident.filed, event.report_digest),
-        "urgent": urgency.ordered((*incident.urgent, *event.urgent)),
-    }
+    } | cards.grounds(incident, urgency.ordered((*incident.urgent_reported, *event.urgent)))
 
 
 def joined(incident: Incident, event: e.ReportJoined) -> dict[str, Any]:

@@ -99,6 +99,28 @@ class ReportFiled(Event, frozen=True, kw_only=True, gc=False):
     """``said``, ``service``, ``crash_data`` or ``fire_sensor``; empty where it says nothing of it."""
 
 
+class CardAnswered(Event, frozen=True, kw_only=True, gc=False):
+    """A question of the card was answered on the call; the last answer stands.  Parts: the answer, in its category."""
+
+    question: str
+    """Its code on the cards of the house or the brand."""
+    category: Category
+    operator: OperatorId
+    urgent: tuple[str, ...] = ()
+    """What of it gives the call a head start; of somebody's health nothing stands here."""
+    needs: tuple[Service, ...] = ()
+    """Who is needed for it, whatever the kind of emergency."""
+    source: str = ""
+    """Who said it, where it is of somebody's health, as in ``MedicalTaken``; so too all that follows."""
+    rule: str = ""
+    ground: str = ""
+    law_version: str = ""
+    rules: str = ""
+    necessity: str = ""
+    consent: str = ""
+    obligations: tuple[str, ...] = ()
+
+
 class KindStated(Event, frozen=True, kw_only=True, gc=False):
     """A person says what kind of emergency it is, as heard or asked; what the vehicle says stays beside it."""
 
@@ -536,6 +558,8 @@ class DisclosureDecided(Event, frozen=True, kw_only=True, gc=False):
     """Each form the brief was prepared in, and the hex SHA-256 of its bytes; ``json`` is the RAW part itself."""
     without: tuple[str, ...] = ()
     """Fields that were left out of what was sent, such as ``VEH.licensePlate``."""
+    heard: int = 0
+    """Number of the newest answer on the call that the brief was made with; 0: of none."""
     joined: tuple[IncidentId, ...] = ()
     """With which other incidents the brief says that this is one crash."""
     again: tuple[DisclosureId, ...] = ()

@@ -45,6 +45,7 @@ from sos.incident import (
     access,
     alarms,
     attendance,
+    cards,
     consent,
     correlation,
     declining,
@@ -141,6 +142,7 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.MoveSettled,
         e.PlaceStated,
         e.KindStated,
+        e.CardAnswered,
         e.PlaceDescribed,
         e.VehicleRecognised,
         e.RegisteredDataCopied,
@@ -394,9 +396,9 @@ def _recognised(incident: Incident, event: e.VehicleRecognised) -> dict[str, Any
 
 def _judged(incident: Incident, event: e.SeverityJudged) -> dict[str, Any]:
     """The newest judgement alone counts, as it is made of all that is known."""
-    others = tuple(ground for ground in incident.urgent if ground != "judged_severe")
+    others = tuple(ground for ground in incident.urgent_reported if ground != "judged_severe")
     found = (*others, "judged_severe") if event.severe else others
-    return {"judged": event.report, "urgent": urgency.ordered(found)}
+    return {"judged": event.report} | cards.grounds(incident, urgency.ordered(found))
 
 
 def _offered(incident: Incident, event: e.DeskOffered) -> dict[str, Any]:
@@ -470,6 +472,7 @@ _EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Ma
         e.AnswerDelivered: correlation.answered,
         **place.EFFECTS,
         **emergency.EFFECTS,
+        **cards.EFFECTS,
         **declining.EFFECTS,
         e.VehicleRecognised: _recognised,
         **registered.EFFECTS,
@@ -801,6 +804,7 @@ def _disclose(incident: Incident, command: c.DecideDisclosure, _: datetime) -> D
         corrected=command.corrected,
         forms=command.forms,
         without=command.without,
+        heard=command.heard,
         joined=command.joined,
         again=command.again,
         maybe=command.maybe,
@@ -943,6 +947,7 @@ _DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision
         **linking.DECIDERS,
         **place.DECIDERS,
         **emergency.DECIDERS,
+        **cards.DECIDERS,
         **declining.DECIDERS,
         c.RecogniseVehicle: _recognise,
         **registered.DECIDERS,

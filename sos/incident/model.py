@@ -368,6 +368,19 @@ class KindSaid(Struct, frozen=True, kw_only=True, gc=False):
     """Number of the event that said so."""
 
 
+class Heard(Struct, frozen=True, kw_only=True, gc=False):
+    """That a question of the card was answered; the answer itself is sealed in its category."""
+
+    question: str
+    category: Category
+    at_n: int
+    """Number of the event with the answer that stands."""
+    urgent: tuple[str, ...] = ()
+    """What of it gives the call a head start, as codes of ``urgency.HEAD_START``."""
+    needs: tuple[Service, ...] = ()
+    """Who is needed for it, whatever the kind of emergency."""
+
+
 class Move(Struct, frozen=True, kw_only=True, gc=False):
     """A place that is not where it was: what an operator has to look at."""
 
@@ -409,6 +422,10 @@ class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     """With which other incidents its brief says that this is one crash."""
     otherwise: bool = False
     """The agency was told of another kind of emergency, and has not been told of the one that holds now."""
+    categories: tuple[Category, ...] = ()
+    """Of which its brief holds something."""
+    unheard: bool = False
+    """Something has been answered on the call since, in one of these categories, and the agency has not been told."""
 
     @property
     def taken_over(self) -> bool:
@@ -686,6 +703,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     planned: bool = False
     plan_flags: tuple[str, ...] = ()
     """Those of ``flags`` that the plan in force has raised: the next one takes them back."""
+    heard: tuple[Heard, ...] = ()
+    """What was answered of the question card: the last answer to each question."""
     located: bool | None = None
     sequence: int | None = None
     """Of the newest report that has been filed: one that is not newer is a repeat."""
@@ -752,6 +771,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """Number of the newest event whose facts are in the last judgement of severity."""
     urgent: tuple[str, ...] = ()
     """Why it goes before others of its class (``urgency.HEAD_START``), the most urgent first."""
+    urgent_reported: tuple[str, ...] = ()
+    """Those of them that rest on reports and judgements, whatever is answered on the call."""
     passed: tuple[str, ...] = ()
     """Deadlines of the present state that have passed already."""
     tried_at: datetime | None = None

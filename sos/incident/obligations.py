@@ -93,7 +93,14 @@ _REQUEST = "RequestReceived"
 
 DOERS: Mapping[Obligation, Kept | Chased] = MappingProxyType(
     {
-        _O.NECESSITY: Kept(("DisclosureDecided.necessity", "RegisteredDataCopied.necessity", "MedicalTaken.necessity")),
+        _O.NECESSITY: Kept(
+            (
+                "DisclosureDecided.necessity",
+                "RegisteredDataCopied.necessity",
+                "MedicalTaken.necessity",
+                "CardAnswered.necessity",
+            )
+        ),
         _O.CONSENT: Kept(("DisclosureDecided.consent", "ConsentRecorded.answer", "RegisteredDataCopied.consent")),
         _O.RECIPIENT: Kept(("DisclosureDecided.agency", "RequestReceived.recipient", "DisclosureRefused.agency")),
         _O.CATEGORIES: Kept(("DisclosureDecided.categories", "RequestAnswered.categories")),
@@ -139,7 +146,7 @@ DOERS: Mapping[Obligation, Kept | Chased] = MappingProxyType(
         _O.TICKS: Kept(("DisclosureDecided.facts", "RequestAnswered.facts")),
         _O.COUNTRY: Kept((f"{_REQUEST}.country",)),
         _O.ROUTE: Kept(("RequestAnswered.facts",)),
-        _O.SOURCE_OF_DATA: Kept(("MedicalTaken.source",)),
+        _O.SOURCE_OF_DATA: Kept(("MedicalTaken.source", "CardAnswered.source")),
         _O.NECESSITY_NOTE: _words("in words, why it was necessary"),
         _O.WHY_NO_OTHER_BASIS: _words("why nothing else could be relied on"),
         _O.INCAPACITY_EVIDENCE: _words("what showed that the person could not consent"),
@@ -261,7 +268,7 @@ def followed(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]
             return _incur(incident, event.obligations, about=event.disclosure, at=at, instead=event.supersedes, by=by)
         case e.RequestAnswered():
             return _incur(incident, event.obligations, about=event.request, at=at, by=event.by)
-        case e.MedicalTaken() | e.RegisteredDataCopied():
+        case e.MedicalTaken() | e.CardAnswered() | e.RegisteredDataCopied():
             return _incur(incident, event.obligations, about=PERSON, at=at, by=operator)
         case e.TellingReasoned():
             return _meet(incident, event.disclosure, *REASONED)

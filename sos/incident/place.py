@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from routing.categories import Category
 from sos.errors import Refused
+from sos.incident import cards, linking
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident import linking
 from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Disclosure, Incident, Mode, Move, State
 
@@ -31,7 +31,8 @@ ROW = Deadline(
 CORRECT = Deadline(
     name=DeadlineName.CORRECT,
     after=timedelta(seconds=60),
-    reason="a car that goes on moving: one newer brief a minute to each agency, the last place always gets there",
+    reason="a car that goes on moving, or a card that is being answered: one newer brief a minute to each agency, and "
+    "the last always gets there",
     actors=(Actor.CORRECTIONS,),
 )
 """Counted from the newer brief before.  Who was told once is brought up to date at once."""
@@ -46,10 +47,11 @@ def correct_at(incident: Incident, told: Disclosure) -> datetime | None:
 
 
 def outdated(incident: Incident) -> tuple[Disclosure, ...]:
-    """Who was told of another place and has nothing newer."""
+    """Who was told of another place and has nothing newer, or has taken over and not heard what was answered since."""
     if incident.state is State.CLOSED:
         return ()
-    return tuple(told for told in incident.disclosures if told.elsewhere and not told.superseded)
+    current = (told for told in incident.disclosures if not told.superseded)
+    return tuple(told for told in current if told.elsewhere or cards.untold(incident, told))
 
 
 def correctable(incident: Incident, now: datetime) -> tuple[Disclosure, ...]:
@@ -69,6 +71,8 @@ def followed(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]
     """What changes in ``incident``, as it is after ``event``, in who waits for the newest place."""
     match event:
         case e.PlanMade() if event.moved_m is not None:
+            return {"to_correct": True}
+        case e.CardAnswered() | e.AgencyAcknowledged() if outdated(incident):
             return {"to_correct": True}
         case e.HelpEscalated(rung=CORRECT.name):
             times = (correct_at(incident, told) for told in outdated(incident))
@@ -95,7 +99,7 @@ def check(incident: Incident, command: c.DecideDisclosure) -> None:
     before = incident.disclosure(command.supersedes) if command.supersedes else None
     if before is None or before.agency != command.agency or before.superseded:
         raise Refused(f"{command.agency} was not told, or has a newer brief")
-    if not (before.elsewhere or before.otherwise or linking.outdated(incident, before)):
+    if not (before.elsewhere or before.otherwise or before.unheard or linking.outdated(incident, before)):
         raise Refused(f"{command.agency} was not told of a place, a kind or a crash that holds no longer")
     if incident.state is State.CLOSED:
         raise Refused("the incident is closed")

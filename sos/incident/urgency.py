@@ -27,6 +27,7 @@ HEAD_START: Mapping[str, timedelta] = MappingProxyType(
         "rollover": LIFE,
         "sender_severe": LIFE,
         "judged_severe": LIFE,
+        "heard_severe": LIFE,
         "hard_impact": LIFE,
         "fuelLeak": HARM,
     }
@@ -42,6 +43,11 @@ def grounds(crash: CrashFacts) -> tuple[str, ...]:
     if crash.delta_v_kmh is not None and crash.delta_v_kmh >= HARD_KMH:
         found.add("hard_impact")
     return ordered(found)
+
+
+def of_answer(hazard: Hazard | None, *, severe: bool) -> tuple[str, ...]:
+    """What of an answer on the call is a ground."""
+    return ordered({*([str(hazard)] if hazard is not None else []), *(["heard_severe"] if severe else [])})
 
 
 def ordered(found: Iterable[str]) -> tuple[str, ...]:

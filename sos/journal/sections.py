@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from routing.brief.crash import joined
+from routing.brief.heard import FIELD
 from routing.categories import Category
 from sos.incident.events import (
+    CardAnswered,
     ConsentRecorded,
     HelpEscalated,
     IncidentOpened,
@@ -45,6 +47,7 @@ FACTS = (
     SeverityJudged,
     NoteAdded,
     MedicalTaken,
+    CardAnswered,
     ConsentRecorded,
     ResponseHeard,
     HelpEscalated,
@@ -58,7 +61,8 @@ NOTES = (NoteAdded, MedicalTaken)
 
 
 def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:
-    """All that is known by category as one JSON object each: later facts over earlier ones, notes in their order.
+    """All that is known by category as one JSON object each: later facts over earlier ones, notes in their order, the
+    last answer to each question.
 
     The place is that of the newest plan, whole: no field of it is of another position.
     """
@@ -71,6 +75,9 @@ def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:
             stated = str(msgspec.json.decode(part.payload).get("stated", "")) or stated
             continue
         section = merged.setdefault(part.category, {})
+        if isinstance(part.recorded.event, CardAnswered):
+            section[FIELD] = _answered(section.get(FIELD, []), msgspec.json.decode(part.payload))
+            continue
         if isinstance(part.recorded.event, NOTES):
             section.setdefault("notes", []).append(part.payload.decode())
         elif isinstance(part.recorded.event, PlanMade):
@@ -85,6 +92,12 @@ def sections(parts: Sequence[Part]) -> Mapping[Category, bytes]:
     if stated:
         merged.setdefault(Category.LOC, {})["stated"] = stated
     return {category: canonical(section) for category, section in merged.items()}
+
+
+def _answered(before: list[dict[str, Any]], now: dict[str, Any]) -> list[dict[str, Any]]:
+    """The last answer to each question, where the first one stood."""
+    by_question = {each["question"]: each for each in before} | {now["question"]: now}
+    return list(by_question.values())
 
 
 def _of_help(told: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sos.registry.emergency import EmergencyCopies
 from sos.registry.http import Registrar, RegistryEndpoint
 from sos.registry.index import Index
 from sos.registry.lifecycle import Role
-from sos.registry.pack import agree, configured
+from sos.registry.pack import agree, ask, configured, open_cards
 from sos.registry.recogniser import Recogniser
 from sos.registry.registry import Registry
 from sos.registry.triage import Triage
@@ -23,9 +23,13 @@ from sos.settings import Settings
 
 async def registry(settings: Settings, kept: Kept, rules: RuleBook) -> Registry:
     """The registry with the brands' packs in force.  ``Misconfigured`` names a pack that contradicts the rules."""
-    made = Registry(kept.store, Index(kept.store.engine), kept.keys, clock=kept.clock, losses=kept.journal.losses)
+    cards = open_cards(settings.question_cards)
+    made = Registry(
+        kept.store, Index(kept.store.engine), kept.keys, clock=kept.clock, losses=kept.journal.losses, cards=cards
+    )
     tenants = {TenantId(tenant.id) for tenant in settings.tenants}
     packs = configured(Path(settings.brand_packs) if settings.brand_packs else None, tenants)
+    ask(packs, cards)
     agree(packs, _terms(rules, settings, now=kept.clock.now()))
     await made.load_packs(packs, tenants)
     return made

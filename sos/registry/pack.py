@@ -19,8 +19,10 @@ from msgspec import Meta, Struct
 from recording.errors import RecordingError
 from recording.retention import Period, house
 from recording.retention import Terms as RetentionTerms
+from routing.cards import BrandCards, Cards, read_cards
+from routing.cards import shipped as shipped_cards
 from routing.categories import Category
-from routing.errors import Misconfigured as WrongSeverity
+from routing.errors import Misconfigured as WrongData
 from routing.law import Obligation, Terms
 from routing.law import Path as LawPath
 from routing.severity import DEFAULT, Cuts, model
@@ -130,6 +132,8 @@ class BrandPack(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     call_back: CallBackRules = CallBackRules()
     retention: Retention = Retention()
     severity: Severity = Severity()
+    cards: BrandCards = BrandCards()
+    """How its operators ask otherwise than the house, and what they ask besides (``routing.cards``)."""
     open_link: Literal["block", "warn"] = "block"
     """What happens when a vehicle changes hands while the seller's account is still linked (MINI 5.2)."""
     stale_profile_days: _Days = 365
@@ -147,7 +151,7 @@ class BrandPack(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             model(self.severity.model)
             _ = self.severity.cuts
-        except WrongSeverity as wrong:
+        except WrongData as wrong:
             raise Misconfigured(f"brand pack {self.id}: {wrong}") from wrong
 
     @property
@@ -217,6 +221,23 @@ def _disagrees(bound: Terms, about: str, named: str) -> str:
     else:
         return ""
     return "" if clause in known else f"those terms say {', '.join(sorted(known)) or 'nothing'} of it"
+
+
+def ask(packs: Collection[BrandPack], house: Cards) -> None:
+    """``Misconfigured`` where a brand words a question that the house does not ask, or asks one that it does."""
+    for pack in packs:
+        try:
+            house.with_brand(pack.cards)
+        except WrongData as wrong:
+            raise Misconfigured(f"brand pack {pack.id}: {wrong}") from wrong
+
+
+def open_cards(path: str) -> Cards:
+    """The questions of a file; the shipped ones without.  ``Misconfigured`` names what is wrong with them."""
+    try:
+        return read_cards(Path(path).read_text(encoding="utf-8")) if path else shipped_cards()
+    except (OSError, UnicodeDecodeError, WrongData) as wrong:
+        raise Misconfigured(f"question_cards: {wrong}") from wrong
 
 
 def read_pack(text: str, *, name: str) -> BrandPack:

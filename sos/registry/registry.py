@@ -17,7 +17,9 @@ from msgspec import Struct
 
 from recording.keys import KeyStore
 from recording.retention import HOUSE, Terms
+from routing.cards import Cards, shipped
 from routing.categories import Category
+from routing.errors import Misconfigured as WrongData
 from sos.clock import Clock
 from sos.errors import Conflict, Forbidden, Refused, SosError, Unavailable, Unknown
 from sos.incident.events import Recorded, RegistryChanged
@@ -102,12 +104,21 @@ class Registry:
     WANTS = (RegistryChanged,)
 
     def __init__(
-        self, store: Store, index: Index, keys: KeyStore, *, clock: Clock, losses: Losses | None = None
+        self,
+        store: Store,
+        index: Index,
+        keys: KeyStore,
+        *,
+        clock: Clock,
+        losses: Losses | None = None,
+        cards: Cards | None = None,
     ) -> None:
+        """``cards``: what the house's operators ask; without, the shipped ones."""
         self._ledger = Ledger(store, keys, clock, losses=losses or Losses())
         self._index = index
         self._secret = keys.secret("registry")
         self._clock = clock
+        self._cards = cards or shipped()
         self._packs: dict[TenantId, BrandPack] = {}
 
     # --- brands ---
@@ -121,6 +132,15 @@ class Registry:
         """By tenant: the brand's name and what is said in it, for the operators' screens."""
         shown = ("name_ja", "name_en", "operator", "words")
         return {tenant: {name: getattr(pack, name) for name in shown} for tenant, pack in self._packs.items()}
+
+    def cards(self, tenant: TenantId) -> Cards:
+        """What is asked in the name of a brand; the house's own questions where it has no pack, or one from another
+        time that fits them no longer."""
+        pack = self._packs.get(tenant)
+        try:
+            return self._cards if pack is None else self._cards.with_brand(pack.cards)
+        except WrongData:
+            return self._cards
 
     async def set_pack(self, pack: BrandPack, *, by: By) -> Done:
         """Put ``pack`` in force; nothing is written when it is already."""

@@ -79,6 +79,42 @@ def breakdown() -> Story:
     return told
 
 
+def illness_with_a_card() -> Story:
+    """A pressed button turns out to be an illness; the card is answered before and after the fire brigade is told."""
+    told = _answered(Story(42), trigger=Trigger.MANUAL)
+    told.do(s.state_kind(EmergencyKind.ILLNESS), actor="operator:hanako", after_s=6)
+    told.do(s.plan_for(EmergencyKind.ILLNESS, s.FIRE), actor="system:planner", after_s=0.02)
+    told.do(s.answer_card("conscious", urgent=(), needs=()), actor="operator:hanako", after_s=4)
+    told.do(s.answer_card("breathing"), actor="operator:hanako", after_s=3)
+    sections = (Category.LOC, Category.OBS, Category.MED)
+    heard = told.incident.version
+    told.do(s.disclose("d-fire", s.FIRE, sections=sections, heard=heard), actor="operator:hanako", after_s=5)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    pain = s.answer_card("chest_pain", category=Category.MED, source="family")
+    told.do(pain, actor="operator:hanako", after_s=4)
+    told.do(s.answer_card("breathing", urgent=(), needs=()), actor="operator:hanako", after_s=3)
+    told.do(s.acknowledge("d-fire", s.FIRE), actor=f"agency:{s.FIRE}", after_s=3)
+    newer = s.disclose(
+        "d-fire-2", sections=sections, supersedes="d-fire", corrected=True, confirmed=True, heard=told.incident.version
+    )
+    told.do(newer, actor="system:corrections", after_s=0.1)
+    told.do(s.acknowledge("d-fire-2", s.FIRE), actor=f"agency:{s.FIRE}", after_s=9)
+    return _closed(told, Disposition.HANDED_OVER)
+
+
+def breakdown_with_a_card() -> Story:
+    """A breakdown tells nobody, until an answer says that the car stands in a lane."""
+    told = _answered(Story(43), trigger=Trigger.MANUAL)
+    told.do(s.state_kind(EmergencyKind.BREAKDOWN), actor="operator:hanako", after_s=6)
+    told.do(s.plan_for(EmergencyKind.BREAKDOWN), actor="system:planner", after_s=0.02)
+    told.do(s.answer_card("fire", urgent=(), needs=()), actor="operator:hanako", after_s=3)
+    told.do(s.answer_card("in_traffic", urgent=(), needs=(Service.POLICE,)), actor="operator:hanako", after_s=4)
+    told.do(s.plan_for(EmergencyKind.BREAKDOWN, s.POLICE), actor="system:planner", after_s=0.02)
+    told.do(s.disclose("d-police", s.POLICE, heard=told.incident.version), actor="operator:hanako", after_s=5)
+    told.do(s.acknowledge("d-police", s.POLICE), actor=f"agency:{s.POLICE}", after_s=9)
+    return _closed(told, Disposition.HANDED_OVER)
+
+
 def told_of_another_kind() -> Story:
     """Fire and police are told of an unknown emergency, which turns out to be an illness."""
     told = _answered(Story(41), trigger=Trigger.MANUAL)
@@ -618,6 +654,8 @@ JOURNEYS = (
     crash_handed_over,
     manual_false_alarm,
     breakdown,
+    breakdown_with_a_card,
+    illness_with_a_card,
     told_of_another_kind,
     test_call,
     drill,

@@ -5,6 +5,7 @@ Nothing here decides anything: every event comes out of ``decide`` and goes thro
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -236,6 +237,28 @@ def plan(*, moved_m: int | None = None) -> c.RecordPlan:
 
 def state_kind(kind: EmergencyKind = EmergencyKind.ILLNESS, *, operator: str = "hanako") -> c.StateKind:
     return c.StateKind(operator=OperatorId(operator), kind=kind)
+
+
+def answer_card(
+    question: str = "breathing",
+    *,
+    category: Category = Category.OBS,
+    urgent: tuple[str, ...] = ("heard_severe",),
+    needs: tuple[Service, ...] = (Service.FIRE,),
+    source: Literal["person", "family", "bystander", "medical_staff", ""] = "",
+    operator: str = "hanako",
+) -> c.AnswerCard:
+    """What was answered; of somebody's health nothing stands in clear."""
+    sealed = category is Category.MED
+    return c.AnswerCard(
+        operator=OperatorId(operator),
+        question=question,
+        category=category,
+        answer=PERSONAL,
+        urgent=() if sealed else urgent,
+        needs=() if sealed else needs,
+        source=source,
+    )
 
 
 def decline(*services: Service, operator: str = "hanako", words: str = "nobody needs them") -> c.DeclineTelling:
@@ -539,6 +562,7 @@ def disclose(
     reason: str = "",
     corrected: bool = False,
     version: int = 0,
+    heard: int = 0,
 ) -> c.DecideDisclosure:
     return c.DecideDisclosure(
         disclosure=DisclosureId(disclosure),
@@ -562,6 +586,7 @@ def disclose(
         supersedes=DisclosureId(supersedes) if supersedes else None,
         brief_version=version or (2 if supersedes else 1),
         corrected=corrected,
+        heard=heard,
         unattended=unattended,
         review=unattended,
         obligations=obligations,

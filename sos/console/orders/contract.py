@@ -22,6 +22,7 @@ from sos.console.orders.call import (
     ReadBrief,
     WaitLonger,
 )
+from sos.console.orders.cards import Card
 from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready, Refresh
 from sos.console.orders.handover import AnswerOffer, EndShift, HandOver, TakeIt
 from sos.console.orders.incident import Close, Move, Note, Place, Reopen, StateKindOfEmergency, TellVehicle
@@ -54,7 +55,7 @@ AnyOrder: TypeAlias = (
     # the desk's own
     Ready | Away | Beat | Answer | Open | Refresh | History
     # the incident
-    | Note | Move | Place | StateKindOfEmergency | TellVehicle | Close | Reopen
+    | Note | Move | Place | StateKindOfEmergency | Card | TellVehicle | Close | Reopen
     # which incidents are one crash
     | Match | Link | Unlink | Crash | Earlier
     # whom to tell

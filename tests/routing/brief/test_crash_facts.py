@@ -82,7 +82,7 @@ are read, in the spoken Japanese one; and whether it is spoken at all."""
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_the_view_takes_the_worst_with_its_direction_and_every_hazard(case):
-    facts = crash_facts(case["SEV"], case["VEH"])
+    facts = crash_facts(case["SEV"], case["VEH"], case.get("heard", ()))
 
     assert {
         "deltaV": facts.delta_v_kmh,
@@ -91,6 +91,9 @@ def test_the_view_takes_the_worst_with_its_direction_and_every_hazard(case):
         "side": facts.side,
         "hazards": list(facts.hazards),
         "severe": facts.sender_severe,
+        "heardSevere": facts.heard_severe,
+        "occupants": facts.occupants,
+        "injured": facts.injured,
     } == case["facts"]
 
 

@@ -34,6 +34,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "earlier": {},
     "tell_vehicle": {"action": "ack"},
     "kind": {"kind": "breakdown"},
+    "card": {"question": "trapped", "value": "yes"},
     "decline": {"services": ["police"], "reason": "not_needed", "words": "nobody needs them"},
     "close": {"disposition": "false_alarm"},
     "reopen": {"reason": "they call again"},

@@ -83,6 +83,8 @@ def any_command(pick: random.Random) -> c.Command:
             s.state_place(),
             s.state_kind(pick.choice(tuple(EmergencyKind))),
             s.decline(pick.choice((Service.FIRE, Service.POLICE))),
+            s.answer_card(pick.choice(("fire", "breathing")), urgent=pick.choice(((), ("fire",), ("heard_severe",)))),
+            s.answer_card("chest_pain", category=Category.MED, source="person"),
             s.recognise("sold", profiling=pick.random() < 0.8),
             s.recognise(),
             s.judge(pick.randrange(1, 200)),

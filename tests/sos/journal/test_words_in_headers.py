@@ -47,6 +47,7 @@ async def _an_incident_full_of_words(journal: Journal) -> IncidentId:
         s.offer("desk-a"),
         s.take(),
         s.note(MARK),
+        msgspec.structs.replace(s.answer_card(), answer=MARK.encode()),
         msgspec.structs.replace(s.cancel(), words=MARK, report=MARK.encode()),
         s.answer_vehicle("answer-1", MARK),
         msgspec.structs.replace(s.refer(), reason=MARK),
@@ -177,9 +178,9 @@ about again agencies agency alarm answer as_leg approved area by cars categories
 clause clauses coaching coefficients consent copy country crash_id datasets desk desks digest disclosure disposal
 disposed document entitlement export facts findings flags format forms ground grounds hold holder how incident joined
 judged_by keks keys kind_because law_version leg line listed manifest_digest mass_event maybe necessity notice number
-obligation obligations operator opt_out_clause other outcome pack path place prefecture proposed purpose reader reason
-reasons receipt record recording referral report_digest request retention rule rules rung source statements subject
-supersedes supervisor supervisors taken_from to told tried urgent version voice while_called who without
+obligation obligations operator opt_out_clause other outcome pack path place prefecture proposed purpose question reader
+reason reasons receipt record recording referral report_digest request retention rule rules rung source statements
+subject supersedes supervisor supervisors taken_from to told tried urgent version voice while_called who without
 """
 CODES = frozenset(_CODES.split())
 """Every field of an event that can hold text: ids, codes, digests, names of files and rules; nobody types into one.

@@ -100,6 +100,7 @@ const HELLO: FromServer = {
   agencies: {},
   languages: [],
   brands: {},
+  cards: {},
   colleagues: {},
   dials: false,
   voice: "webrtc",

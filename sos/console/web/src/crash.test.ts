@@ -1,20 +1,22 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { type CrashFacts, crashFacts, joined } from "./crash";
+import type { Answered } from "./parts";
 import type { Crash, Vehicle } from "./protocol";
 
 interface Case {
   name: string;
   SEV: Crash | null;
   VEH: Vehicle | null;
+  heard?: readonly Answered[];
   facts: CrashFacts;
 }
 const CASES = JSON.parse(
   readFileSync(new URL("../../../../tests/routing/brief/crash_facts.json", import.meta.url), "utf8"),
 ) as Case[];
 
-test.each(CASES)("the desk has the facts that the brief has: $name", ({ SEV, VEH, facts }) => {
-  expect(crashFacts(SEV, VEH)).toEqual(facts);
+test.each(CASES)("the desk has the facts that the brief has: $name", ({ SEV, VEH, heard, facts }) => {
+  expect(crashFacts(SEV, VEH, heard)).toEqual(facts);
 });
 
 test("of two reports the harder impact stands whole", () => {

@@ -1,5 +1,6 @@
 /** What is known of a crash, in one view, as `routing/brief/crash.py` has it; one table of cases holds both. */
 
+import type { Answered } from "./parts";
 import type { Crash, Vehicle } from "./protocol";
 
 export const HAZARDS = [
@@ -18,6 +19,11 @@ export interface CrashFacts {
   hazards: readonly Hazard[];
   /** The sender's own verdict, never ours. */
   severe: boolean | null;
+  /** By what was answered on the call somebody may die. */
+  heardSevere: boolean;
+  /** As counted on the call. */
+  occupants: number | null;
+  injured: number | null;
 }
 
 const CARRIED: Partial<Record<Hazard, readonly string[]>> = {
@@ -27,7 +33,7 @@ const CARRIED: Partial<Record<Hazard, readonly string[]>> = {
 };
 const ROLLED = ["DETECTED", "TRUE", "YES"];
 
-export function crashFacts(crash: Crash | null, vehicle: Vehicle | null): CrashFacts {
+export function crashFacts(crash: Crash | null, vehicle: Vehicle | null, heard: readonly Answered[] = []): CrashFacts {
   const [x, y, whole, limit] = [crash?.deltaVX, crash?.deltaVY, crash?.deltaV, crash?.deltaVLimit].map(number);
   const known = [x, y].filter((each) => each !== undefined).map(Math.abs);
   const lengths = [...(known.length > 0 ? [Math.hypot(...known)] : []), ...(whole === undefined ? [] : [Math.abs(whole)])];
@@ -38,9 +44,17 @@ export function crashFacts(crash: Crash | null, vehicle: Vehicle | null): CrashF
     atLeast: known.length === 1 || atLimit,
     clock,
     side: clock === null ? null : side(clock),
-    hazards: HAZARDS.filter((hazard) => endangers(hazard, crash, vehicle)),
+    hazards: HAZARDS.filter((hazard) => endangers(hazard, crash, vehicle) || heard.some((one) => one.hazard === hazard)),
     severe: typeof crash?.severeInjury === "boolean" ? crash.severeInjury : null,
+    heardSevere: heard.some((one) => one.severe === true),
+    occupants: counted(heard, "occupants"),
+    injured: counted(heard, "injured"),
   };
+}
+
+function counted(heard: readonly Answered[], what: string): number | null {
+  const last = heard.filter((one) => one.counts === what).at(-1)?.value;
+  return typeof last === "number" ? last : null;
 }
 
 function endangers(hazard: Hazard, crash: Crash | null, vehicle: Vehicle | null): boolean {

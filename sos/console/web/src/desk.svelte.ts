@@ -6,13 +6,14 @@
 import { alarms, louder, sound, type Row } from "./alarms";
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { alone, consulting, legUp, shown } from "./calls";
-import { everyWord, t, word, type Key } from "./i18n.svelte";
+import { t, word, type Key } from "./i18n.svelte";
 import { NONE, alarmed, sound as massSound } from "./massEvents";
 import type { AgencySaid, DisclosureRequest, NoteCategory } from "./offered";
 import type {
   Agency,
   Category,
   AnswerAction,
+  CardQuestion,
   CrashView,
   DeclineReason,
   Disposition,
@@ -40,7 +41,7 @@ import type {
 } from "./protocol";
 import { concerns } from "./oneCrash";
 import { Ringer } from "./ringer";
-import { QUESTIONS, choices, known, ring, sections, unrecorded, urgency, type Answer, type Answers, type Question } from "./rules";
+import { card, choices, known, ring, sections, unrecorded, urgency, type Answers } from "./rules";
 import { answerable, callsBack, talking, waiting } from "./state";
 import { DeskSocket, OrderRefused } from "./socket";
 import { Sound } from "./sound.svelte";
@@ -112,7 +113,11 @@ class Desk {
   /** Category to why something of it cannot be shown: help goes on with the rest. */
   unreadable = $derived(this.board.unreadable.get(this.selected ?? "") ?? {});
   timeline = $derived<readonly Happened[]>(this.selected === null ? [] : timeline(this.board, this.selected));
-  answers = $derived<Answers>(answered(this.known.notes));
+  answers = $derived<Answers>(this.known.answers);
+  /** What is asked for the kind of emergency that it is. */
+  card = $derived<readonly CardQuestion[]>(
+    this.incident === null ? [] : card(this.me?.cards, this.incident.tenant, this.incident.kind),
+  );
   mine = $derived(this.incident !== null && this.incident.operator === this.me?.operator.id);
   /** Whether this operator may hear the call again. */
   hears = $derived(this.mine || (this.me?.operator.supervisor ?? false));
@@ -376,10 +381,14 @@ class Desk {
     return saved !== null;
   }
 
-  /** An answer of the questions is a note like any other, in words that every reader understands. */
-  async script(question: Question, answer: Answer): Promise<void> {
-    if (question === "conscious" && answer === "yes" && this.incident?.response?.heard === false) this.answeredBy("speech");
-    await this.note(`${word("script", question)}: ${word("answer", answer)}`);
+  /** What was answered to a question of the card; of somebody's health with who said so. */
+  async answerCard(question: CardQuestion, value: string | number, source: MedicalSource): Promise<boolean> {
+    if (this.selected === null) return false;
+    if (question.id === "conscious" && value === "yes" && this.incident?.response?.heard === false) this.answeredBy("speech");
+    const of = question.category === "MED" ? { source } : {};
+    const saved = await this.#ask({ do: "card", incident: this.selected, question: question.id, value, ...of });
+    if (saved !== null) this.said = t("questions.saved");
+    return saved !== null;
   }
 
   /** Open the dialog for the suggested agency of `service`. */
@@ -915,6 +924,7 @@ const ADDS_PARTS: ReadonlySet<string> = new Set([
   "PlanMade",
   "PlaceDescribed",
   "NoteAdded",
+  "CardAnswered",
   "CancelReceived",
   "VehicleRecognised",
   "SeverityJudged",
@@ -963,18 +973,6 @@ async function loggedIn(): Promise<boolean | null> {
   const answer = await fetch("/console/session").catch(() => null);
   if (answer === null || answer.status >= 500) return null;
   return answer.ok;
-}
-
-/** The answers to the questions, read back from the notes in whichever language they were written. */
-function answered(notes: readonly { text: string }[]): Answers {
-  const answers: Answers = {};
-  for (const { text } of notes) {
-    const [left, right] = text.split(": ", 2);
-    const question = QUESTIONS.find((one) => everyWord("script", one).includes(left ?? ""));
-    const answer = (["yes", "no", "unknown"] as const).find((one) => everyWord("answer", one).includes(right ?? ""));
-    if (question && answer) answers[question] = answer;
-  }
-  return answers;
 }
 
 declare global {

@@ -47,11 +47,6 @@ export function languageName(tag: string): string {
   }
 }
 
-/** The word in every language: to find again what was written while the other language was chosen. */
-export function everyWord(group: string, code: string): string[] {
-  return Object.values(CATALOGUES).map((catalogue) => catalogue[`${group}.${code}`] ?? code);
-}
-
 function filled(pattern: string, values: Readonly<Record<string, string | number>>): string {
   return pattern.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }

@@ -15,6 +15,7 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["Alt+N", "key.notes"],
   ["Alt+L", "key.place"],
   ["Alt+K", "key.kind"],
+  ["Alt+Q", "key.card"],
   ["Alt+T", "key.timeline"],
   ["Alt+C", "key.call"],
   ["Alt+G", "key.told"],

@@ -41,6 +41,19 @@ export interface Owner {
   ownerTel?: string;
 }
 
+/** An answer to a question of the card, with the words under which it is shown. */
+export interface Answered {
+  question: string;
+  ja: string;
+  en: string;
+  value: string | number;
+  saidJa: string;
+  saidEn: string;
+  hazard?: string | null;
+  severe?: boolean;
+  counts?: string;
+}
+
 /** What is said in a brand's name. */
 export interface Brand {
   name_ja: string;

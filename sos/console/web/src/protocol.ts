@@ -22,6 +22,8 @@ export interface Welcome {
   languages: readonly string[];
   /** By tenant; a brand without a pack is missing. */
   brands: Readonly<Record<string, Brand>>;
+  /** What is asked, by tenant where a brand asks otherwise than the house; under an empty name what the house asks. */
+  cards: Readonly<Record<string, readonly CardQuestion[]>>;
   /** Names of the other operators. */
   colleagues: Readonly<Record<string, string>>;
   /** Whether the house reaches telephone numbers; otherwise the operator dials by hand. */
@@ -51,6 +53,38 @@ export interface Agency {
 
 /** The first four are the last labels of RFC 5031 service URNs (`urn:service:sos.fire`); the others have none. */
 export type Service = "fire" | "police" | "ambulance" | "marine" | "hospital" | "helicopter" | "road";
+
+/** A question of the card, as a desk shows it. */
+export interface CardQuestion {
+  id: string;
+  /** On whose cards it stands. */
+  kinds: readonly EmergencyKind[];
+  category: Category;
+  form: AnswerForm;
+  ask: Wording;
+  /** As the answer is headed. */
+  told: Wording;
+  choices: readonly AnswerChoice[];
+}
+
+export type EmergencyKind = "unknown" | "crash" | "illness" | "fire" | "crime" | "breakdown" | "disaster" | "other";
+
+export type Category = "LOC" | "VEH" | "SEV" | "TEL" | "PER" | "OWN" | "OBS" | "MED" | "FAM" | "AUD" | "TRK" | "BIL" | "RAW";
+
+/** How a question is answered; that nobody knows is an answer to each but words. */
+export type AnswerForm = "yes_no" | "choice" | "number" | "words";
+
+/** The same in every language that is shipped. */
+export interface Wording {
+  ja: string;
+  en: string;
+}
+
+export interface AnswerChoice {
+  id: string;
+  ja: string;
+  en: string;
+}
 
 export type VoiceBy = "webrtc" | "sdk" | "telephone" | "none";
 
@@ -96,6 +130,8 @@ export interface Incident {
   planned: boolean;
   /** Those of `flags` that the plan in force has raised: the next one takes them back. */
   plan_flags: readonly string[];
+  /** What was answered of the question card: the last answer to each question. */
+  heard: readonly Heard[];
   located: boolean | null;
   /** Reason code of the vehicle's last wish to cancel; only an operator closes. */
   cancelled: string | null;
@@ -142,6 +178,8 @@ export interface Incident {
   judged: number;
   /** Why it goes before others of its class (`urgency.HEAD_START`), the most urgent first. */
   urgent: readonly string[];
+  /** Those of them that rest on reports and judgements, whatever is answered on the call. */
+  urgent_reported: readonly string[];
   /** Deadlines of the present state that have passed already. */
   passed: readonly string[];
   disposition: Disposition | null;
@@ -160,8 +198,6 @@ export type State = "received" | "ringing" | "in_call" | "handing_over" | "hande
 export type Mode = "live" | "test" | "drill";
 
 export type Trigger = "automatic" | "manual" | "unknown";
-
-export type EmergencyKind = "unknown" | "crash" | "illness" | "fire" | "crime" | "breakdown" | "disaster" | "other";
 
 /** What kind of emergency it was taken for, by whom, and why. */
 export interface KindSaid {
@@ -192,6 +228,18 @@ export interface ResponseClock {
   heard: boolean;
   /** When the time was over. */
   assumed_at: string | null;
+}
+
+/** That a question of the card was answered; the answer itself is sealed in its category. */
+export interface Heard {
+  question: string;
+  category: Category;
+  /** Number of the event with the answer that stands. */
+  at_n: number;
+  /** What of it gives the call a head start, as codes of `urgency.HEAD_START`. */
+  urgent: readonly string[];
+  /** Who is needed for it, whatever the kind of emergency. */
+  needs: readonly Service[];
 }
 
 /** That another incident may be part of this one; both stay incidents of their own. */
@@ -296,6 +344,10 @@ export interface Disclosure {
   joined: readonly string[];
   /** The agency was told of another kind of emergency, and has not been told of the one that holds now. */
   otherwise: boolean;
+  /** Of which its brief holds something. */
+  categories: readonly Category[];
+  /** Something has been answered on the call since, in one of these categories, and the agency has not been told. */
+  unheard: boolean;
 }
 
 /** How far a disclosure got. Only the last two stop the ladder: a 2xx answer is not a human being. */
@@ -328,8 +380,6 @@ export interface ConsentGiven {
 }
 
 export type ConsentAnswer = "agreed" | "refused";
-
-export type Category = "LOC" | "VEH" | "SEV" | "TEL" | "PER" | "OWN" | "OBS" | "MED" | "FAM" | "AUD" | "TRK" | "BIL" | "RAW";
 
 /** A request to tell an agency that a supervisor has to decide. */
 export interface Referral {
@@ -677,6 +727,8 @@ export interface Beat {
 /** What somebody of ours opens an incident for. */
 export type Purpose = "offered" | "emergency_handling" | "supervision" | "review" | "request" | "person" | "fault";
 
+export type MedicalSource = "person" | "family" | "bystander" | "medical_staff";
+
 /** Why somebody whom the plan names is not told. */
 export type DeclineReason = "not_needed" | "false_alarm" | "already_there" | "declined" | "duplicate" | "nobody_to_help" | "law" | "other";
 
@@ -690,8 +742,6 @@ export type Fact = "person_agrees" | "capacity_in_doubt" | "incapable_of_consent
 export type TakeoverReason = "no_voice" | "asked" | "language" | "supervision" | "handover";
 
 export type Revealable = "MED" | "FAM";
-
-export type MedicalSource = "person" | "family" | "bystander" | "medical_staff";
 
 /** Recipient classes of the rule table: what a law says about a body depends on what it is, not on its name. */
 export type Recipient = "FIRE" | "POL" | "MED" | "HOSP" | "HELI" | "JCG" | "DHQ" | "FAM" | "RSA" | "INS" | "OEM" | "INV" | "CRT" | "CTR" | "ROAD";
@@ -853,6 +903,7 @@ export type Order =
   | { do: "move"; incident: string; adopted: boolean }
   | { do: "place"; incident: string; text?: string; latitude?: number | null; longitude?: number | null }
   | { do: "kind"; incident: string; kind: EmergencyKind }
+  | { do: "card"; incident: string; question: string; value: string | number; source?: MedicalSource | null }
   | { do: "tell_vehicle"; incident: string; action: AnswerAction; text?: string }
   | { do: "close"; incident: string; disposition: Disposition; untold?: DeclineReason | null; words?: string }
   | { do: "reopen"; incident: string; reason: string }
@@ -902,6 +953,7 @@ export type Order =
 export interface Events {
   IncidentOpened: { mode: Mode; trigger: Trigger; format: string; report_digest: string; report_bytes: number; readable: boolean; findings?: readonly string[]; channel?: string };
   ReportFiled: { sequence: number; located: boolean; findings?: readonly string[]; report_digest?: string; urgent?: readonly string[]; kind?: EmergencyKind; kind_because?: string };
+  CardAnswered: { question: string; category: Category; operator: string; urgent?: readonly string[]; needs?: readonly Service[]; source?: string; rule?: string; ground?: string; law_version?: string; rules?: string; necessity?: string; consent?: string; obligations?: readonly string[] };
   KindStated: { kind: EmergencyKind };
   ReportJoined: { reason: string; format: string; report_digest: string; report_bytes: number; readable: boolean; findings?: readonly string[]; trigger?: Trigger };
   CancelReceived: { reason: string; format: string; report_digest: string; report_bytes: number };
@@ -945,7 +997,7 @@ export interface Events {
   ConsentRecorded: { answer: ConsentAnswer; categories?: readonly Category[]; agencies?: readonly string[]; audio_ms?: number };
   DisclosureReferred: { referral: string; agency: string; rule: string; path: string; necessity: string; consent: string };
   ReferralAnswered: { referral: string; supervisor: string; approved: boolean; facts?: readonly string[] };
-  DisclosureDecided: { disclosure: string; agency: string; service: Service; rule: string; ground: string; law_version: string; clause: string; necessity: string; consent: string; opt_out_overridden: boolean; categories: readonly Category[]; withheld: readonly Category[]; path?: string; facts?: readonly string[]; grounds?: readonly string[]; rules?: string; opt_out_clause?: string; review?: boolean; obligations?: readonly string[]; referral?: string; supervisor?: string; supersedes?: string; brief_version?: number; unattended?: boolean; corrected?: boolean; forms?: readonly (readonly [string, string])[]; without?: readonly string[]; joined?: readonly string[]; again?: readonly string[]; maybe?: readonly string[] };
+  DisclosureDecided: { disclosure: string; agency: string; service: Service; rule: string; ground: string; law_version: string; clause: string; necessity: string; consent: string; opt_out_overridden: boolean; categories: readonly Category[]; withheld: readonly Category[]; path?: string; facts?: readonly string[]; grounds?: readonly string[]; rules?: string; opt_out_clause?: string; review?: boolean; obligations?: readonly string[]; referral?: string; supervisor?: string; supersedes?: string; brief_version?: number; unattended?: boolean; corrected?: boolean; forms?: readonly (readonly [string, string])[]; without?: readonly string[]; heard?: number; joined?: readonly string[]; again?: readonly string[]; maybe?: readonly string[] };
   TellingReasoned: { disclosure: string };
   DisclosureRefused: { agency: string; rule: string; outcome: string; path: string; necessity: string; consent: string; tried: readonly (readonly [string, string])[] };
   ObligationDue: { obligation: string; about: string; late: number };

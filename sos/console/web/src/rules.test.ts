@@ -45,6 +45,8 @@ const disclosure = (changes: Partial<Disclosure> = {}): Disclosure => ({
   elsewhere: false,
   joined: [],
   otherwise: false,
+  categories: [],
+  unheard: false,
   status: null,
   ...changes,
 });
@@ -160,7 +162,7 @@ test("what is likely is chosen beforehand, and nothing where nothing is likely",
   expect(likelyNecessity(talking, null, {})).toBe("automatic_crash");
   expect(likelyNecessity(incident({ trigger: "manual" }), null, {})).toBe("call_for_help");
   expect(likelyConsent(talking, {})).toBe("delay");
-  expect(likelyConsent(talking, { conscious: "no" })).toBe("unconscious");
+  expect(likelyConsent(talking, { conscious: { question: "conscious", ja: "意識", en: "Conscious", value: "no", saidJa: "いいえ", saidEn: "no" } })).toBe("unconscious");
   expect(likelyConsent(incident(), {})).toBe("no_answer");
   expect(likelyDisposition(talking)).toBe("");
   expect(likelyDisposition(incident({ mode: "test" }))).toBe("test");

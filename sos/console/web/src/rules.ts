@@ -2,12 +2,14 @@
 
 import { joined } from "./crash";
 import type { Consent, Necessity, Path } from "./offered";
-import type { Owner, Place, Prediction } from "./parts";
+import type { Answered, Owner, Place, Prediction } from "./parts";
 import type {
   CallBack,
+  CardQuestion,
   Crash,
   Degraded,
   Disposition,
+  EmergencyKind,
   Incident,
   Location,
   NamedPlace,
@@ -15,6 +17,7 @@ import type {
   Service,
   Vehicle,
   WaitReason,
+  Welcome,
 } from "./protocol";
 import type { Agency } from "./protocol";
 import { answerable, fresh, HEAD_START, pending, quiet, talking } from "./state";
@@ -109,6 +112,7 @@ export interface Known {
   callBack: CallBack | null;
   prediction: Prediction | null;
   owner: Owner | null;
+  answers: Answers;
   notes: readonly { n: number; at: string; category: string; text: string }[];
 }
 
@@ -128,6 +132,7 @@ export function known(items: readonly PartsItem[]): Known {
   let named: NamedPlace | null = null;
   let before: Place | null = null;
   let stated: string | null = null;
+  const answers: Record<string, Answered> = {};
   const notes: { n: number; at: string; category: string; text: string }[] = [];
   for (const { kind, n, at, parts } of items) {
     if (kind === "ReportFiled") {
@@ -139,6 +144,8 @@ export function known(items: readonly PartsItem[]): Known {
       prediction = (parts["SEV"] as { prediction?: Prediction } | undefined)?.prediction ?? prediction;
     } else if (kind === "VehicleRecognised") {
       owner = (parts["OWN"] as Owner | undefined) ?? owner;
+    } else if (kind === "CardAnswered") {
+      for (const part of Object.values(parts)) answers[(part as Answered).question] = part as Answered;
     } else if (kind === "PlanMade") {
       const made = parts["LOC"] as Place | undefined;
       if (made === undefined) continue;
@@ -158,7 +165,7 @@ export function known(items: readonly PartsItem[]): Known {
       }
     }
   }
-  return { location, place, before, stated, named, vehicle, crash, callBack, prediction, owner, notes };
+  return { location, place, before, stated, named, vehicle, crash, callBack, prediction, owner, answers, notes };
 }
 
 const apart = (one: Place, other: Place): boolean =>
@@ -256,7 +263,7 @@ export function likelyConsent(incident: Incident, answers: Answers): Consent {
 
 /** Nobody in the vehicle answers: so it was said, or the no-response clock has run out. */
 const unresponsive = (incident: Incident, answers: Answers): boolean =>
-  answers["conscious"] === "no" || assumed(incident);
+  answers["conscious"]?.value === "no" || assumed(incident);
 
 export const WAIT_REASONS: readonly WaitReason[] = ["line", "sounds", "language", "others"];
 
@@ -269,7 +276,36 @@ export function responseLeft({ response }: Incident, now: number): number | null
   return Math.max(0, (Date.parse(response.began_at) + response.limit_ms - now) / 1000);
 }
 
-export const QUESTIONS = ["conscious", "breathing", "bleeding", "trapped", "fire", "secondary"] as const;
-export type Question = (typeof QUESTIONS)[number];
-export type Answer = "yes" | "no" | "unknown";
-export type Answers = Partial<Record<Question, Answer>>;
+/** The card of one kind of emergency, in the brand's own words where it has some. */
+export function card(cards: Welcome["cards"] | undefined, tenant: string, kind: EmergencyKind): readonly CardQuestion[] {
+  const asked = cards?.[tenant] ?? cards?.[""] ?? [];
+  return asked.filter((one) => one.kinds.includes(kind));
+}
+
+export interface Offered {
+  /** The digit that gives it. */
+  key: string;
+  value: string | number;
+  /** Its words; of a yes, a no and a not known, their code. */
+  words: Readonly<Record<"ja" | "en", string>> | "yes" | "no" | "unknown";
+}
+
+/** Most people that one key can say; more are typed. */
+const BY_KEY = 8;
+
+/** What one key answers, in the order of the keys. */
+export function offered(question: CardQuestion): readonly Offered[] {
+  if (question.form === "words") return [];
+  if (question.form === "number") {
+    const numbers = Array.from({ length: BY_KEY + 1 }, (_, n): Offered => ({ key: String(n), value: n, words: { ja: String(n), en: String(n) } }));
+    return [...numbers, { key: "9", value: "unknown", words: "unknown" }];
+  }
+  const said: Omit<Offered, "key">[] =
+    question.form === "yes_no"
+      ? [{ value: "yes", words: "yes" }, { value: "no", words: "no" }]
+      : question.choices.map(({ id, ja, en }) => ({ value: id, words: { ja, en } }));
+  return [...said, { value: "unknown", words: "unknown" } as const].map((one, n) => ({ ...one, key: String(n + 1) }));
+}
+
+/** The last answer to each question, by its code. */
+export type Answers = Readonly<Record<string, Answered | undefined>>;

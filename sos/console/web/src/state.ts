@@ -17,6 +17,7 @@ import {
   type Disposition,
   type EmergencyKind,
   type Happened,
+  type Heard,
   type Hold,
   type Incident,
   type KindSource,
@@ -83,6 +84,7 @@ export function fresh(id: string, tenant: string): Incident {
     plan_flags: [],
     move: null,
     place_asked: false,
+    heard: [],
     located: null,
     prefecture: null,
     agencies: [],
@@ -104,6 +106,7 @@ export function fresh(id: string, tenant: string): Incident {
     registered_withheld: [],
     judged: 0,
     urgent: [],
+    urgent_reported: [],
     passed: [],
     disposition: null,
     kept_as: [],
@@ -291,6 +294,7 @@ export const HEAD_START: ReadonlyMap<string, number> = new Map([
   ["rollover", 180],
   ["sender_severe", 180],
   ["judged_severe", 180],
+  ["heard_severe", 180],
   ["hard_impact", 180],
   ["fuelLeak", 60],
 ]);
@@ -309,7 +313,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   }),
   ReportFiled: (incident, data) => ({
     ...kindHeard(incident, (data["kind"] as EmergencyKind | undefined) ?? "unknown", (data["kind_because"] as string | undefined) ?? ""),
-    urgent: urgent([...incident.urgent, ...texts(data, "urgent")]),
+    ...grounds(incident.heard, [...incident.urgent_reported, ...texts(data, "urgent")]),
     located: (data["located"] as boolean) || incident.located === true,
     flags: doubted(codesOf(data).includes("not_filed") ? flagged(incident.flags, { readable: false }) : incident.flags, data),
   }),
@@ -319,6 +323,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     ...triggered(incident, data),
   }),
   KindStated: (incident, data) => kindTaken(incident, data["kind"] as EmergencyKind, "operator", "asked"),
+  CardAnswered: cardAnswered,
   TellingDeclined: (incident, data) => ({
     declined: [...new Set([...incident.declined, ...(texts(data, "services") as readonly Service[])])],
   }),
@@ -384,8 +389,8 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   PlaceStated: () => ({ place_asked: true }),
   SeverityJudged: (incident, data) => ({
     judged: data["report"] as number,
-    urgent: urgent([
-      ...incident.urgent.filter((ground) => ground !== "judged_severe"),
+    ...grounds(incident.heard, [
+      ...incident.urgent_reported.filter((ground) => ground !== "judged_severe"),
       ...(data["severe"] === true ? ["judged_severe"] : []),
     ]),
   }),
@@ -493,6 +498,10 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
         elsewhere: false,
         joined: texts(data, "joined"),
         otherwise: false,
+        categories: categories(data),
+        unheard: incident.heard.some(
+          (one) => one.at_n > ((data["heard"] as number | undefined) ?? 0) && categories(data).includes(one.category),
+        ),
         status: incident.disclosures.find((known) => known.disclosure === data["supersedes"])?.status ?? null,
       },
     ],
@@ -597,6 +606,31 @@ function kindTaken(incident: Incident, kind: EmergencyKind, source: KindSource, 
   const otherwise = (told: Disclosure): Disclosure =>
     told.superseded || told.rejected !== null ? told : { ...told, otherwise: true };
   return { ...taken, declined: [], disclosures: incident.disclosures.map(otherwise) };
+}
+
+/** Why a call goes before others: by what is reported, and by what was answered (`sos/incident/cards.py`). */
+function grounds(heard: readonly Heard[], reported: readonly string[]): Pick<Incident, "urgent" | "urgent_reported"> {
+  return { urgent: urgent([...reported, ...heard.flatMap((one) => one.urgent)]), urgent_reported: urgent(reported) };
+}
+
+/** The last answer to a question stands; whoever was told before it does not know it. */
+function cardAnswered(incident: Incident, data: Data): Partial<Incident> {
+  const made: Heard = {
+    question: text(data, "question"),
+    category: data["category"] as Category,
+    at_n: incident.version + 1,
+    urgent: texts(data, "urgent"),
+    needs: texts(data, "needs") as readonly Service[],
+  };
+  const heard = [...incident.heard.filter((one) => one.question !== made.question), made];
+  const before = (told: Disclosure): Disclosure =>
+    !told.superseded && told.rejected === null && told.categories.includes(made.category) ? { ...told, unheard: true } : told;
+  return {
+    ...grounds(heard, incident.urgent_reported),
+    heard,
+    declined: incident.declined.filter((one) => !made.needs.includes(one)),
+    disclosures: incident.disclosures.map(before),
+  };
 }
 
 /** Services of the plan of which nobody was told and nobody has said why not (`sos/incident/declining.py`). */

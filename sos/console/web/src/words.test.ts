@@ -6,7 +6,6 @@ import ja from "./ja.json";
 import { chord } from "./keys";
 import { ALARM_KINDS, CONSENTS, NECESSITIES, OTHERS_NECESSITIES, PATHS, TAKEOVER_REASONS, TELLABLE } from "./offered";
 import { ACKNOWLEDGEMENTS, DISPOSITIONS } from "./protocol";
-import { QUESTIONS } from "./rules";
 import { TRANSITIONS } from "./state";
 
 const SOURCES = new URL("./", import.meta.url);
@@ -31,7 +30,6 @@ test("every code that the service may send has a word", () => {
     ...TELLABLE.map((code) => `category.${code}`),
     ...ALARM_KINDS.map((code) => `alarm_kind.${code}`),
     ...TAKEOVER_REASONS.map((code) => `takeover.${code}`),
-    ...QUESTIONS.map((code) => `script.${code}`),
     ...Object.keys(TRANSITIONS).flatMap((code) => (code === "none" ? [] : [`state.${code}`])),
     ...[...kinds].map(([, kind]) => `event.${kind}`),
   ];

@@ -16,8 +16,11 @@ from aiohttp import WSMsgType, web
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame
 
+from routing.cards import shipped
 from routing.categories import Category
+from routing.kinds import EmergencyKind
 from sos.clock import SystemClock
+from sos.console.arrival import asked
 from sos.console.orders import contract
 from sos.errors import Refused
 from sos.incident import commands as c
@@ -31,11 +34,13 @@ from sos.incident.model import (
     Disposition,
     Incident,
     Mode,
+    OperatorId,
     Party,
     State,
     Trigger,
     new_id,
 )
+from sos.incident.urgency import of_answer
 
 ROOT = Path(__file__).resolve().parents[4]
 STATIC = ROOT / "sos" / "console" / "static"
@@ -246,6 +251,7 @@ class ScriptedService:
                 "agencies": agencies,
                 "languages": ["ja", "en"],
                 "boot": self.boot,
+                "cards": {"": msgspec.to_builtins(asked(shipped()))},
             }
         )
         await self._catch_up(socket, request.query.get("after"))
@@ -309,6 +315,12 @@ class ScriptedService:
                 note = e.NoteAdded(category=Category(order["category"]))
                 await self.happen(incident, note, actor=me, parts={order["category"]: {"text": order["text"]}})
                 await socket.send_json({"t": "parts", "incident": incident, "items": self.parts[incident]})
+            case "kind":
+                stated = c.StateKind(operator=OperatorId("op1"), kind=EmergencyKind(order["kind"]))
+                await self.decide(incident, stated, actor=me)
+            case "card":
+                await self._answer_card(incident, order, actor=me)
+                await socket.send_json({"t": "parts", "incident": incident, "items": self.parts[incident]})
             case "consent":
                 answer, named = ConsentAnswer(order["answer"]), tuple(map(Category, order["categories"]))
                 await self.decide(incident, c.RecordConsent(answer=answer, categories=named), actor=me)
@@ -331,6 +343,22 @@ class ScriptedService:
             case "history":
                 return [frame for frame in self.events if frame["incident"] == incident]
         return {}
+
+    async def _answer_card(self, incident: str, order: dict[str, Any], *, actor: str) -> None:
+        question = shipped().question(order["question"])
+        assert question is not None
+        answered, category = question.answered(order["value"]), question.category
+        command = c.AnswerCard(
+            operator=OperatorId("op1"),
+            question=question.id,
+            category=category,
+            answer=b"{}",
+            urgent=() if category is Category.MED else of_answer(answered.hazard, severe=answered.severe),
+            source=order.get("source") or "",
+        )
+        (draft,) = decide(self.incidents[incident], command, now=datetime.now(UTC))
+        shown = {} if category is Category.MED else {category.value: msgspec.to_builtins(answered)}
+        await self.happen(incident, draft.event, actor=actor, parts=shown)
 
     async def _hang_up_all(self, incident: str, closed: c.CloseIncident) -> None:
         """The real service ends the call and seals its recording before it closes."""

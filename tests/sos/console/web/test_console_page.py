@@ -399,7 +399,7 @@ async def test_the_page_is_clean_to_axe_in_every_state(page: Page, service: Scri
     found["queue"] = await violations(page)
     await page.click(at(f"queue-{incident}"))
     await page.keyboard.press("F2")
-    await page.wait_for_selector(at("script"))
+    await page.wait_for_selector(at("questions"))
     found["call"] = await violations(page)
     for key, name in (("F5", "disclose"), ("F9", "agencies"), ("Shift+F4", "close"), ("F1", "keys")):
         await page.keyboard.press(key)
@@ -449,7 +449,7 @@ async def test_every_target_is_large_enough_to_hit(page: Page, service: Scripted
     await begin(page)
     await service.crash()
     await page.keyboard.press("F2")
-    await page.wait_for_selector(at("script"))
+    await page.wait_for_selector(at("questions"))
 
     small = await page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, textarea")]
