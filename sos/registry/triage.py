@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from routing.brief.crash import joined
+from routing.brief.crash import Hazard, joined
 from routing.categories import Category
 from routing.severity import Facts, Impact, Level, judge, model
 from sos.incident.commands import JudgeSeverity
-from sos.incident.events import DisclosureDecided, Event, Recorded, ReportFiled, VehicleRecognised
-from sos.incident.model import IncidentId, State, TenantId
+from sos.incident.events import CardAnswered, DisclosureDecided, Event, Recorded, ReportFiled, VehicleRecognised
+from sos.incident.model import Incident, IncidentId, State, TenantId
 from sos.incident.report import Crash, canonical
 from sos.journal.journal import Journal
 from sos.registry.pack import BrandPack
@@ -38,12 +38,20 @@ _SIDES: Mapping[str, Impact] = {
     "rear": Impact.REAR,
     "back": Impact.REAR,
 }
+_HEARD: Mapping[str, Hazard] = {
+    "fire": Hazard.FIRE,
+    "submersed": Hazard.WATER,
+    "ejected": Hazard.EJECTED,
+    "pedestrian": Hazard.PEDESTRIAN,
+}
+"""Facts of the models and rules that an answer can give."""
+
 _ROLLED = frozenset({"DETECTED", "TRUE", "YES"})
 _NOT_ROLLED = frozenset({"NONE", "FALSE", "NO"})
 
 
 class Triage:
-    WANTS = (VehicleRecognised, ReportFiled, DisclosureDecided)
+    WANTS = (VehicleRecognised, ReportFiled, CardAnswered, DisclosureDecided)
 
     def __init__(self, journal: Journal, packs: Callable[[TenantId], BrandPack | None]) -> None:
         self._journal = journal
@@ -60,7 +68,7 @@ class Triage:
         pack = self._packs(incident.tenant)
         if incident.profiling is not True or pack is None or not pack.profiling or incident.state is State.CLOSED:
             return
-        facts = await self._facts(newest.incident)
+        facts = _with_answers(await self._facts(newest.incident), incident)
         judged = judge(facts, by=pack.severity.model, cuts=pack.severity.cuts)
         command = JudgeSeverity(
             judged_by=judged.chosen,
@@ -88,12 +96,19 @@ class Triage:
 def _tells(event: Event) -> bool:
     """Whether ``event`` may change what is known of the crash."""
     match event:
-        case VehicleRecognised(profiling=True) | ReportFiled():
+        case VehicleRecognised(profiling=True) | ReportFiled() | CardAnswered():
             return True
         case DisclosureDecided(consent=consent):
             return consent in NO_ANSWER
         case _:
             return False
+
+
+def _with_answers(facts: Facts, incident: Incident) -> Facts:
+    """With what was answered on the call; an answer denies nothing that the vehicle reports."""
+    heard = {ground for each in incident.heard for ground in each.urgent}
+    seen = {name: True for name, hazard in _HEARD.items() if hazard in heard}
+    return msgspec.structs.replace(facts, **seen)
 
 
 def facts_of(crash: Crash, *, answers: bool | None = None) -> Facts:

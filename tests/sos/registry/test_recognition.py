@@ -320,6 +320,22 @@ async def test_an_operator_who_hears_nobody_makes_a_deployed_airbag_severe(repor
     assert levels == [(Level.UNKNOWN, []), (Level.SEVERE, ["airbag_no_answer"])]
 
 
+async def test_a_fire_that_somebody_tells_of_on_the_call_is_judged_and_taking_it_back_denies_no_sensor(
+    report: Report, car, journal, registry
+):
+    await car()
+    incident = await report(crash=Crash(impact="front", delta_v_x=-20.0))
+    await journal.execute(incident, s.take(), actor="operator:hanako")
+    triage = Triage(journal, registry.packs.get)
+
+    for urgent in (("fire",), ()):
+        answer = s.answer_card("fire", urgent=urgent, needs=())
+        await triage.handle((await journal.execute(incident, answer, actor="operator:hanako")).recorded)
+
+    levels = [(each["level"], each["reasons"]) for each in await _judged(journal, incident)]
+    assert levels == [(Level.NOT_RAISED, []), (Level.SEVERE, ["fire"]), (Level.NOT_RAISED, [])]
+
+
 async def test_an_incident_that_is_long_closed_is_left_as_it_is(report: Report, car, journal: Journal, registry):
     await car()
     incident = await report()
