@@ -177,7 +177,8 @@ def needs(language: str) -> None:
 
 @pytest.fixture
 async def voice() -> AsyncIterator[Speech]:
-    async with Speech(clock=SystemClock(), within_s=60) as opened:
+    """It gives way to everybody, so how long it takes beside other work says nothing."""
+    async with Speech(clock=SystemClock(), within_s=600) as opened:
         yield opened
 
 
@@ -209,25 +210,27 @@ async def test_odd_texts_are_spoken_or_refused_and_the_voice_lives_on(voice: Spe
         assert await voice.make("test", language)
 
 
-async def test_what_is_read_is_in_no_argument_and_no_file_and_gives_way_to_everybody(voice: Speech):
-    language = next(iter(installed()), None)
-    if language is None:
-        pytest.skip("no voice is installed")
+@pytest.mark.parametrize(("language", "speaker"), [("ja", "sos.assist.synthesiser"), ("en", "espeak-ng")])
+async def test_what_is_read_is_in_no_argument_and_no_file_and_gives_way_to_everybody(
+    voice: Speech, language: Language, speaker: str
+):
+    needs(language)
     marker = "zanzibar"
 
-    making = asyncio.create_task(voice.make(f"{marker} " * 150, language))
+    await voice.make("one", language)  # what it opens before, code and dictionaries, holds nothing of what is read
+    process = voice.pid
+    assert process is not None
     seen: set[str] = set()
     files: set[str] = set()
-    process = None
-    while not making.done():
-        await asyncio.wait((making,), timeout=0.01)
-        process = voice.pid or process
-        seen |= {arguments for pid in family(process) if (arguments := command_line(pid))}
-        files |= {name for pid in family(process) for name in open_for_writing(pid)}
+    while not any(speaker in arguments for arguments in seen):
+        making = asyncio.create_task(voice.make(f"{marker} " * 20, language))
+        while not making.done():
+            await asyncio.wait((making,), timeout=0.01)
+            seen |= {arguments for pid in family(process) if (arguments := command_line(pid))}
+            files |= {name for pid in family(process) for name in open_for_writing(pid)}
+        assert len(await making) > RATE_HZ
 
-    assert len(await making) > RATE_HZ
-    assert process is not None
-    assert seen
+    assert voice.pid == process
     assert not [arguments for arguments in seen if marker in arguments]
     assert files <= {"/dev/null"}
     assert os.getpriority(os.PRIO_PROCESS, process) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
