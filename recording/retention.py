@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from types import MappingProxyType
 
@@ -74,6 +74,7 @@ class Period:
         return datetime.combine(last, time(), JST).astimezone(UTC)
 
 
+@lru_cache(maxsize=1024)  # a house has a dozen periods, and each closing compares them twenty times
 def longer(one: Period, other: Period) -> bool:
     """Whether ``one`` is over later than ``other``, whenever both begin or at least once and never earlier."""
     later = [(one.after(each), other.after(each)) for each in _BEGINNINGS]
