@@ -1,6 +1,9 @@
 # What ops/run and ops/test share: a Python, a virtual environment, the locked packages.  Sourced, from the root.
 # VENV names another environment than .venv, PYTHON another interpreter than the first that fits.
 
+# Where this is set, as in many containers, each test worker and each process of a test compiles everything anew.
+unset PYTHONDONTWRITEBYTECODE
+
 VENV=${VENV:-.venv}
 case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac
 
