@@ -31,6 +31,7 @@ class Watched:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.owed = 0
+        self.asked = 0
 
     @classmethod
     def over(cls, store: Store) -> Store:
@@ -44,7 +45,7 @@ class Watched:
 
     def _counting(self, method: Any) -> Any:
         async def counted(*args: Any, **more: Any) -> Any:
-            self.owed += 1
+            self._ask()
             try:
                 return await method(*args, **more)
             finally:
@@ -54,12 +55,16 @@ class Watched:
 
     def _counting_future(self, method: Any) -> Any:
         def counted(*args: Any) -> "asyncio.Future[Any]":
-            self.owed += 1
+            self._ask()
             future: asyncio.Future[Any] = method(*args)
             future.add_done_callback(lambda _: self._answered())
             return future
 
         return counted
+
+    def _ask(self) -> None:
+        self.owed += 1
+        self.asked += 1
 
     def _answered(self) -> None:
         self.owed -= 1
@@ -88,7 +93,8 @@ async def at_rest(store: Store, followers: Sequence[Follower] = ()) -> None:
     """
     watched = cast(Watched, store)
     async with asyncio.timeout(60):
-        quiet = idle = 0
+        quiet = idle = end = 0
+        known = -1  # of all that was asked, after how much the log was last measured; it grows by what is asked
         while quiet < 2 and idle < BEHIND:
             for _ in range(20):
                 await _real.wait(_NOTHING)
@@ -96,8 +102,10 @@ async def at_rest(store: Store, followers: Sequence[Follower] = ()) -> None:
                 quiet = idle = 0
                 await _real.wait(_MOMENT)
                 continue
-            await store.sequence()
-            end, _ = await store.tree()
+            if watched.asked != known or all(each.position >= end for each in followers):
+                known = watched.asked + 2  # these two
+                await store.sequence()
+                end, _ = await store.tree()
             if watched.owed == 0 and all(each.position == end for each in followers):
                 quiet += 1
                 continue

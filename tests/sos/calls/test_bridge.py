@@ -74,12 +74,15 @@ class House:
         await self.journal.execute(opened.incident, filed, actor="system:filer")
         return opened.incident
 
-    async def until(self, met: Callable[[], Awaitable[bool]], *, within_s: int = 30) -> None:
-        for _ in range(within_s * 4):
+    async def until(
+        self, met: Callable[[], Awaitable[bool]], *, within_s: int = 30, step: timedelta = timedelta(milliseconds=250)
+    ) -> None:
+        """``step``: how far the clock moves between two looks."""
+        for _ in range(timedelta(seconds=within_s) // step):
             await at_rest(self.journal.store, (self._follower,))
             if await met():
                 return
-            await self.clock.advance(timedelta(milliseconds=250))
+            await self.clock.advance(step)
         raise AssertionError(f"not within {within_s} s")
 
     async def leg(self, incident: IncidentId, party: Party, *, up: bool = True) -> bool:

@@ -64,7 +64,7 @@ async def test_a_desk_that_is_busy_is_called_until_it_is_not_and_not_for_ever(ho
     await house.until(lambda: house.leg(incident, Party.VEHICLE))
     await house.journal.execute(incident, s.take("hanako"), actor="operator:hanako")
 
-    await house.until(lambda: _called(house, incident, DESK_CALLS), within_s=200)
+    await house.until(lambda: _called(house, incident, DESK_CALLS), within_s=200, step=timedelta(seconds=2))
     await house.later(10)
 
     assert len(await house.desk_legs(incident)) == DESK_CALLS
