@@ -28,6 +28,8 @@ packages = ["sos"]
 SERVICE = "import sys\n\n\ndef main():\n    print('sos', *sys.argv[1:])\n"
 """In the service's place: what ops/run starts in the end."""
 
+NO_PIP = 'case "$1 $2" in "-m pip") echo "this pip installs nothing: $*" >&2; exit 1;; esac'
+
 Told = subprocess.CompletedProcess[str]
 Run = Callable[..., Told]
 
@@ -74,8 +76,9 @@ def tool(tools: Path, name: str, script: str) -> None:
 
 
 def environment(checkout: Path, script: str) -> Path:
-    """An environment whose Python does ``script``, and for anything else is this one."""
+    """An environment whose Python does ``script``, and for anything else is this one: but it installs nothing, for that
+    would go into the environment of the tests themselves."""
     folder = checkout / ".venv" / "bin"
     folder.mkdir(parents=True)
-    tool(folder, "python", f'{script}\nexec "{sys.executable}" "$@"')
+    tool(folder, "python", f'{script}\n{NO_PIP}\nexec "{sys.executable}" "$@"')
     return folder
