@@ -1,5 +1,6 @@
 """Setting a checkout up on a machine of any sort: what is missing is said in words, and nothing else is begun."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -85,6 +86,42 @@ def test_tests_of_one_room_run_together_then_what_keeps_time_then_what_must_be_a
     assert "-n 7" in ran[0]
     marked = [line.partition(" -m ")[2].removesuffix(" tests/sos/journal -x") for line in ran]
     assert marked == ["not alone and not paced", "paced", "alone"]
+
+
+ANYTHING = """
+case "$1 $2" in
+  "-m pytest") shift 2; echo "pytest $*, nice $(nice)"; exit 0;;
+  "-m pip") exit 0;;
+  ops/*) echo "ran $1"; [ "$1" != "$BROKEN" ]; exit;;
+esac"""
+
+
+@pytest.mark.parametrize("broken", ["", "ops/check_wheel.py", "mypy"])
+def test_everything_runs_whatever_fails_on_the_way_and_what_failed_is_named(
+    run: Run, checkout: Path, broken: str
+) -> None:
+    programs = environment(checkout, ANYTHING)
+    for name in ("ruff", "mypy", "lint-imports"):
+        tool(programs, name, f'echo "ran {name}"; [ {name} != "$BROKEN" ]')
+
+    told = run("test", BROKEN=broken)
+
+    ran = re.findall(r"^(?:ran|pytest) .*", told.stdout, re.MULTILINE)
+    assert [line for line in ran if "ops" in line] == [
+        "ran ops/build_console.py", "ran ops/check_console.py", "ran ops/check_wheel.py"
+    ]  # fmt: skip
+    assert [line for line in ran if line.endswith(("ruff", "mypy", "imports"))] == [
+        "ran ruff", "ran ruff", "ran mypy", "ran lint-imports"
+    ]  # fmt: skip
+    assert [re.findall(r"-m (.*), nice (\d+)", line)[0] for line in ran if line.startswith("pytest")] == [
+        ("not alone and not paced", "10"), ("paced", "0"), ("alone", "0"),
+    ]  # fmt: skip
+    table = re.findall(r"^(ok|FAILED) +\d+ s  (.*)$", told.stdout, re.MULTILINE)
+    assert len(table) == 10
+    assert [title.split(":")[0] for outcome, title in table if outcome == "FAILED"] == (
+        [broken.removeprefix("ops/check_").removesuffix(".py")] if broken else []
+    )
+    assert told.returncode == (1 if broken else 0)
 
 
 @pytest.mark.skipif(not Path("/etc/debian_version").is_file(), reason="packages are Debian's")
