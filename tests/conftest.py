@@ -52,9 +52,9 @@ PACED = (
     "tests/sos/vehicle/test_script.py",
     "tests/sos/vehicle/test_voice.py",
 )
-"""Real sound in real time, which mostly waits: all of them took 22 % of a core each.  So these are marked ``paced``, and
-ops/test runs one on each core beside all that computes, but never more: 71 of 71 passed while eight programs wanted two
-cores."""
+"""Real sound in real time, which mostly waits: all of them took 22 % of a core each.  So these are marked ``paced``,
+and ops/test runs one on each core beside all that computes, which gives way to them; but never more: 71 of 71 passed
+while eight programs wanted two cores."""
 
 ALONE = (
     "tests/sos/assist/test_brief_by_browser.py",
