@@ -101,7 +101,6 @@ def any_command(pick: random.Random) -> c.Command:
                 pick.choice((Fact.DOCUMENT_ON_FILE, Fact.LEGAL_SIGN_OFF)), pick.choice("qr"), supervises=True
             ),
             lambda: s.approve(pick.choice(PEOPLE), pick.choice("qr"), supervises=pick.random() < 0.5),
-            lambda: s.answer_request(pick.choice("qr"), outcome=pick.choice(("permit", "deny")), obligations=OWED),
             lambda: s.disclose(
                 pick.choice(("d1", "d2")), agency, partner=True, obligations=OWED, reason=pick.choice(("", "x"))
             ),
@@ -129,12 +128,6 @@ def any_command(pick: random.Random) -> c.Command:
             ),
             lambda: c.NoteCopyDeleted(recording=RecordingId(pick.choice("ab")), copy="RE0"),
             lambda: c.PlayNotice(leg=LegId(pick.choice("ab")), notice="wait"),
-            lambda: s.speak_brief(
-                pick.choice("abc"),
-                pick.choice(("d1", "d2")),
-                why=pick.choice(tuple(Telling)),
-                operator=pick.choice(PEOPLE),
-            ),
             lambda: s.join(pick.choice("ab")),
             lambda: s.join(pick.choice("bc"), Party.AGENCY, agency),
             lambda: s.join("o", Party.OPERATOR, pick.choice(PEOPLE)),
@@ -164,7 +157,6 @@ def any_command(pick: random.Random) -> c.Command:
             lambda: s.take_rung(
                 pick.randrange(1, 4), Rung.FIRST_LINE, told["disclosure"], line="first", leg=pick.choice("ab")
             ),
-            lambda: s.end_call(pick.choice("ab"), "busy", told["disclosure"]),
             lambda: s.ask_back(**told),
             lambda: s.disclose("d9", agency, partner=True, sections=(Category.LOC, Category.RAW)),
             lambda: s.start_delivery(told["disclosure"]),
@@ -190,6 +182,18 @@ def any_command(pick: random.Random) -> c.Command:
             lambda: c.CloseIncident(disposition=pick.choice(tuple(Disposition))),
             lambda: c.ReopenIncident(reason="called_again"),
             lambda: c.PassDeadline(name=pick.choice(RUNGS)),
+            # These need so much that must have gone before that they seldom can be.
+            *4
+            * (
+                lambda: s.speak_brief(
+                    pick.choice("abc"),
+                    pick.choice(("d1", "d2")),
+                    why=pick.choice(tuple(Telling)),
+                    operator=pick.choice(PEOPLE),
+                ),
+                lambda: s.answer_request(pick.choice("qr"), outcome=pick.choice(("permit", "deny")), obligations=OWED),
+                lambda: s.end_call(pick.choice("ab"), "busy", told["disclosure"]),
+            ),
         )
     )()
 
