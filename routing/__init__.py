@@ -7,6 +7,7 @@ it names there, and on the ground below them what all stand on.
 __all__ = [
     "boundaries",
     "brief",
+    "cards",
     "categories",
     "container",
     "directory",

@@ -8,7 +8,6 @@ with it.
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from importlib import metadata
 
 import structlog
@@ -25,7 +24,7 @@ from sos.calls.configured import Callers, Calls, calls
 from sos.clock import Clock, SystemClock
 from sos.collector import spare_the_collector
 from sos.console.access import Access
-from sos.console.configured import ControlRoom, base_map
+from sos.console.configured import ControlRoom, base_map, desks_know
 from sos.console.desks import Desks
 from sos.console.http import Console
 from sos.console.outage import Outage, Unrecorded
@@ -299,18 +298,16 @@ def _room(parts: _Parts) -> Room:
         codes=parts.handing.codes,
         lines={agency.id: numbers(agency, directory) for agency in directory.agencies.values()},
         directory=directory,
-        demo=parts.settings.demo,
         boot=calls_open.provider.boot,
         brands=parts.registry.spoken,
         cards=parts.registry.cards,
         dials=calls_open.provider.dials,
-        colleagues={OperatorId(each.id): each.name for each in parts.settings.operators},
         transcript=desks.transcript,
         mass_events=desks.mass_events,
         replay=calls_open.sounds,
         speaks=parts.announcing.language,
         voice_of=lambda operator: desk_voice(parts.settings, operator),
-        nuisance=timedelta(days=parts.settings.nuisance_days),
+        **desks_know(parts.settings),
     )
 
 

@@ -1,6 +1,7 @@
 """The brief and its forms: canonical JSON first, and from its bytes alone EIDO, PIDF-LO, fax and the spoken brief.
 
-The forms are ``eido``, ``pidf``, ``fax`` and ``spoken``; ``crash`` and ``crash_words`` are what they say of a crash.
+The forms are ``eido``, ``pidf``, ``fax`` and ``spoken``; ``crash`` and ``crash_words`` are what they say of a crash,
+``heard`` what was answered on the call.
 """
 
 from routing.brief.document import SCHEMA, Before, Brief, Change, OneCrash, Sender, changes, compose, read

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -89,6 +90,15 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
         yield "outage", self.outage.watch
         yield "mass-events-told", self.mass_events.watch
         yield "sessions", self.access.sessions.watch
+
+
+def desks_know(settings: Settings) -> dict[str, Any]:
+    """What of the settings every desk works with, as fields of ``Room``."""
+    return {
+        "demo": settings.demo,
+        "colleagues": {OperatorId(each.id): each.name for each in settings.operators},
+        "nuisance": timedelta(days=settings.nuisance_days),
+    }
 
 
 def base_map() -> bytes:
