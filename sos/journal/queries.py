@@ -389,20 +389,24 @@ class Queries:
         that nobody outside waits longer for it.
         """
         among = incidents.c.state.in_(states)
-        asked = self._ranked(among) if self.places.in_force else self._by_tenant(among)
+        asked = self._ranked(among) if self.places.in_force else self._by_tenant(among, limit)
         async with self._connect() as connection:
             total = (await connection.execute(select(func.count()).select_from(incidents).where(among))).scalar_one()
             rows = await connection.execute(asked.limit(limit))
             return total, [(IncidentId(row.id), row.snapshot) for row in rows]
 
-    def _by_tenant(self, among: ColumnElement[bool]) -> Select[Any]:
+    def _by_tenant(self, among: ColumnElement[bool], limit: int) -> Select[Any]:
         row = incidents.c
         nth = _nth((row.tenant, _VEHICLE), row.priority, row.opened_ms).label("nth")
-        known = select(row.id, row.tenant, row.snapshot, row.priority, row.opened_ms, nth).where(among).subquery()
+        known = select(row.id, row.tenant, row.priority, row.opened_ms, nth).where(among).subquery()
         turn = _nth((known.c.tenant,), known.c.nth, known.c.priority, known.c.opened_ms)
-        rank = turn + OVERTAKES * known.c.priority
-        query = select(known.c.id, known.c.snapshot)
-        return query.order_by(known.c.priority >= PRACTICE, rank, known.c.priority, known.c.opened_ms)
+        rank = (turn + OVERTAKES * known.c.priority).label("rank")
+        ranked = select(known.c.id, known.c.priority, known.c.opened_ms, rank).subquery()
+        order = (ranked.c.priority >= PRACTICE, ranked.c.rank, ranked.c.priority, ranked.c.opened_ms)
+        first = select(ranked).order_by(*order).limit(limit).subquery()
+        # Thousands may wait: what is large is read of the first alone.
+        order = (first.c.priority >= PRACTICE, first.c.rank, first.c.priority, first.c.opened_ms)
+        return select(row.id, row.snapshot).join(first, first.c.id == row.id).order_by(*order)
 
     def _ranked(self, among: ColumnElement[bool]) -> Select[Any]:
         row, place = incidents.c, self._place()
