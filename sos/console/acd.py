@@ -1,6 +1,7 @@
 """Call distribution: each waiting incident rings at the best free desk; what nobody takes rings everywhere.
 
-A reader for what the journal says, and a watch for desks that fell silent.  The louder rungs are deadlines of the
+A reader for what the journal says, a task that rings, and a watch for desks that fell silent.  The reader never waits
+for the ringing: under a flood what it reads is what lets the next call ring.  The louder rungs are deadlines of the
 lifecycle (``sos.incident.attendance``), so they come even when no desk is connected and after any restart.
 
 Somebody on call has an incident by telephone and no desk: that operator is there while the telephone is up.
@@ -8,7 +9,7 @@ Somebody on call has an incident by telephone and no desk: that operator is ther
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -22,6 +23,7 @@ from sos.incident.events import (
     DeskOffered,
     HelpEscalated,
     IncidentClosed,
+    IncidentOpened,
     IncidentReopened,
     LegJoined,
     LegLeft,
@@ -35,8 +37,13 @@ from sos.journal.journal import Journal
 
 ACTOR = "system:acd"
 
-RUNG_AT_ONCE = 32
+RUNG_AT_ONCE = 8
 """Incidents that begin to ring in one go: a neighbour's waits for no more than these."""
+
+AGAIN = timedelta(seconds=1)
+
+UNPLANNED = timedelta(milliseconds=400)
+"""How long a call waits for its plan, which says how urgent it is; then it rings without."""
 
 RINGS_AT_DESK = timedelta(seconds=20)
 """How long the telephone of an operator's desk may ring before others try: it is on its way, unlike a browser that says
@@ -56,6 +63,7 @@ class Distribution:
         DeskOffered,
         HelpEscalated,
         IncidentClosed,
+        IncidentOpened,
         IncidentReopened,
         LegLeft,
         OperatorAssigned,
@@ -66,9 +74,12 @@ class Distribution:
     def __init__(self, journal: Journal, desks: Desks) -> None:
         self._journal = journal
         self._desks = desks
+        self._due = asyncio.Event()
+        """Something waits that may ring, or a desk is free that may be rung at."""
+        self._unplanned: dict[IncidentId, datetime] = {}
+        self._rings = asyncio.Lock()
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
-        arrivals = False
         for recorded in batch:
             if not await self._holds_nobody(recorded):
                 self._note(recorded)
@@ -79,11 +90,14 @@ class Distribution:
                     await self._ring_elsewhere(await self._journal.state(recorded.incident))
                 case LegLeft(leg=leg):
                     await self._hung_up(recorded.incident, leg)
+                case IncidentOpened():
+                    self._unplanned[recorded.incident] = recorded.at
+                case PlanMade() | IncidentReopened() | OperatorLost() | IncidentClosed() | OperatorAssigned():
+                    self._due.set()
                 case _:
                     pass
-            arrivals = arrivals or isinstance(recorded.event, PlanMade | IncidentReopened | OperatorLost)
-        if arrivals or any(isinstance(recorded.event, IncidentClosed | OperatorAssigned) for recorded in batch):
-            await self.distribute()
+            if not isinstance(recorded.event, IncidentOpened):
+                self._unplanned.pop(recorded.incident, None)
 
     async def _holds_nobody(self, recorded: Recorded) -> bool:
         """Whether it is the answering of a test: whoever does that is as free as before."""
@@ -118,11 +132,44 @@ class Distribution:
             case _:
                 pass
 
+    async def ring(self) -> None:
+        """Ring whenever something may, for ever."""
+        while True:
+            await self._due.wait()
+            try:
+                await self.settle()
+            except Unavailable as away:
+                log.warning("distribution_waits", reason=str(away))
+                await self._journal.clock.wait(AGAIN)
+                self._due.set()
+
+    async def settle(self) -> None:
+        """Ring now what may ring."""
+        if self._due.is_set():
+            self._due.clear()
+            await self.distribute()
+
+    async def hurry(self, *, every: timedelta = UNPLANNED / 4) -> None:
+        """Have ring what waits for its plan too long, for ever."""
+        while True:
+            await self._journal.clock.wait(every)
+            late = self._journal.clock.now() - UNPLANNED
+            waited = [incident for incident, since in self._unplanned.items() if since <= late]
+            for incident in waited:
+                del self._unplanned[incident]
+            if waited:
+                self._due.set()
+
     async def distribute(self) -> None:
         """Ring what waits, the most urgent first, tenants in turns: at a free desk each, and everywhere once none is.
 
-        Where nobody sits at all nothing rings yet; the lifecycle rings everywhere two seconds later.
+        One round at a time, or two would ring at one desk.  Where nobody sits at all nothing rings yet; the lifecycle
+        rings everywhere two seconds later.
         """
+        async with self._rings:
+            await self._ring_what_waits()
+
+    async def _ring_what_waits(self) -> None:
         if not self._desks.staffed:
             return
         _, waiting = await self._journal.queue(limit=RUNG_AT_ONCE, states=WAITING)

@@ -85,6 +85,8 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
 
     def work(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
         """What runs for ever."""
+        yield "ringing", self.distribution.ring
+        yield "ringing-unplanned", self.distribution.hurry
         yield "desk-watch", self.distribution.watch
         yield "alarms-watch", self.alarms.watch
         yield "outage", self.outage.watch

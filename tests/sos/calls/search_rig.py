@@ -95,7 +95,8 @@ class SearchHouse:
             for name, handle in readers.items()
         ]
         works = [follower.run() for follower in self._followers]
-        for work in (*works, self.bridge.run(), self.distribution.watch(), Deadlines(journal).watch()):
+        rings = (self.distribution.ring(), self.distribution.hurry(), self.distribution.watch())
+        for work in (*works, *rings, self.bridge.run(), Deadlines(journal).watch()):
             self._tasks.append(asyncio.create_task(work))
         if self._mass is not None:
             self._tasks.append(asyncio.create_task(unattended.watch()))

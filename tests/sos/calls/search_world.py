@@ -235,7 +235,7 @@ class World:
         unattended = Unattended(journal, self.disclosures, DIRECTORY, practice=self.practice)  # type: ignore[arg-type]
         self.alarms = Alarms(journal, self.desks, supervisors=(OperatorId("hanako"),))  # type: ignore[arg-type]
         self.readers = {
-            "distribution": self.distribution.handle,
+            "distribution": self._distribute,
             "alarms": self._alarm,
             "on-call": on_call.handle,
             "unattended": unattended.handle,
@@ -246,6 +246,10 @@ class World:
         for operator, alive in self.alive.items():
             if alive:
                 self.come(operator)
+
+    async def _distribute(self, batch: Sequence[e.Recorded]) -> None:
+        await self.distribution.handle(batch)
+        await self.distribution.settle()
 
     async def _alarm(self, batch: Sequence[e.Recorded]) -> None:
         if wanted := [each for each in batch if isinstance(each.event, Alarms.WANTS)]:

@@ -1,5 +1,6 @@
 """Distribution of calls: the best free desk, the next one, everybody; silent desks, telephones that are up."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from sos.incident.model import AlarmKind, DeskId, Incident, IncidentId, LegId, O
 from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
 from tests.journeys import story as s
+from tests.sos.journal.reports import sequenced
 
 TENANT = TenantId("acme")
 
@@ -35,13 +37,15 @@ class Hall:
             self.desks.set_ready(DeskId(f"desk-{name}"), True)
             await self.clock.advance(timedelta(milliseconds=10))
 
-    async def crash(self, number: int = 1) -> IncidentId:
+    async def crash(self, number: int = 1, *, plan: bool = True, follow: bool = True) -> IncidentId:
         opened = await self.journal.open(
             s.open_incident(), tenant=TENANT, receipt=number.to_bytes(32), received_at=self.clock.now()
         )
         self._seen[opened.incident] = 0
-        await self.journal.execute(opened.incident, s.plan(), actor="system:planner")
-        await self.follow()
+        if plan:
+            await self.journal.execute(opened.incident, s.plan(), actor="system:planner")
+        if follow:
+            await self.follow()
         return opened.incident
 
     async def do(self, incident: IncidentId, *commands: c.Command) -> Incident:
@@ -57,8 +61,14 @@ class Hall:
             self.desks.beat(desk.id)
         return await self.do(incident, c.PassDeadline(name=rung))
 
+    async def passes_alone(self, seconds: float) -> None:
+        """Time, in which nothing but what runs for ever happens."""
+        for _ in range(round(10 * seconds)):
+            await self.clock.advance(timedelta(milliseconds=100))
+        await self.distribution.settle()
+
     async def follow(self) -> None:
-        """As the reader does, until nothing new has happened."""
+        """As the reader and the ringing do, until nothing new has happened."""
         news = True
         while news:
             news = False
@@ -66,6 +76,7 @@ class Hall:
                 if batch := (await self.journal.store.stream(incident))[seen:]:
                     self._seen[incident] += len(batch)
                     await self.distribution.handle(batch)
+                    await self.distribution.settle()
                     news = True
 
     async def happened(self, incident: IncidentId, kind: type[Event]) -> list[Event]:
@@ -110,6 +121,45 @@ async def test_what_no_free_desk_can_take_rings_everywhere_at_once(hall: Hall):
     assert (await hall.journal.state(first)).desks == ("desk-hanako",)
     state = await hall.journal.state(second)
     assert (state.state, state.desks) == (State.RINGING, ())
+
+
+async def test_who_reads_the_journal_does_not_wait_for_the_ringing(hall: Hall):
+    """Under a flood the next call's plan stands behind this batch."""
+    await hall.sits("hanako")
+    incident = await hall.crash(follow=False)
+
+    await hall.distribution.handle(await hall.journal.store.stream(incident))
+
+    assert (await hall.journal.state(incident)).state is State.RECEIVED
+    rings = asyncio.create_task(hall.distribution.ring())
+    await sequenced(hall.journal.store, 3)
+    rings.cancel()
+    assert (await hall.journal.state(incident)).desks == ("desk-hanako",)
+
+
+async def test_a_call_that_waits_for_its_plan_too_long_rings_without(hall: Hall):
+    await hall.sits("hanako")
+    hurry = asyncio.create_task(hall.distribution.hurry())
+    planned = await hall.crash(1)
+    incident = await hall.crash(2, plan=False)
+
+    await hall.passes_alone(0.3)
+    assert (await hall.journal.state(incident)).state is State.RECEIVED
+    await hall.passes_alone(0.2)
+
+    assert (await hall.journal.state(incident)).state is State.RINGING
+    assert len(await hall.happened(planned, DeskOffered)) == 1
+    hurry.cancel()
+
+
+async def test_two_rounds_at_once_ring_one_desk_for_one_call(hall: Hall):
+    await hall.sits("hanako")
+    calls = [await hall.crash(number, follow=False) for number in (1, 2)]
+
+    await asyncio.gather(*(hall.distribution.distribute() for _ in range(2)))
+
+    offered = [each for call in calls for each in await hall.happened(call, DeskOffered)]
+    assert sorted(each.desks for each in offered) == [(), ("desk-hanako",)]  # type: ignore[attr-defined]
 
 
 async def test_where_nobody_sits_nothing_rings_before_its_deadline(hall: Hall):

@@ -87,6 +87,7 @@ class Floor:
         while batch := (await self.journal.store.stream(self.incident))[self._seen :]:
             self._seen += len(batch)
             await self.house.distribution.handle(batch)
+            await self.house.distribution.settle()
             await self.alarms.handle([each for each in batch if isinstance(each.event, self.alarms.WANTS)])
             await self.house.hub.handle(batch)
 
