@@ -68,10 +68,12 @@ def build_package(
     seal_signer: note.Signer,
     log_vkey: str,
     witness_vkeys: Sequence[str] = (),
+    stamp: bytes | None = None,
 ) -> str:
     """Write the package at ``directory``, which must not exist, and return the hex SHA-512 of its tag manifest.
 
-    ``unreadable``: what was asked for and cannot be opened, as ``package.unreadable_json`` has it.
+    ``unreadable``: what was asked for and cannot be opened, as ``package.unreadable_json`` has it; ``stamp``: a time
+    stamp over ``checkpoint``.
     That digest names the package and belongs in the log.  ``Malformed`` when an id cannot be a file name or the
     checkpoint is of another log; nothing is left behind then.
     """
@@ -88,6 +90,8 @@ def build_package(
         package.AUDIT: b"".join(leaf.entry + b"\n" for leaf in ordered),
         package.DISCLOSURES: package.disclosures_csv(headers),
     }
+    if stamp is not None:
+        payload[package.STAMP] = stamp
     for leaf in ordered:
         payload[f"data/proofs/{leaf.index}.tlog-proof"] = note.log_proof(leaf.index, leaf.proof, checkpoint)
     for part in opened:

@@ -16,6 +16,8 @@ from recording.errors import Malformed
 FORMAT = "sos-audit-export/1"
 
 CHECKPOINT = "data/log/checkpoint"
+STAMP = "data/log/checkpoint.tsr"
+"""The answer of a time-stamping authority (RFC 3161) over the checkpoint; only there when there is one."""
 KEYS = "data/log/keys.txt"
 AUDIT = "data/events/audit.jsonl"
 DISCLOSURES = "data/events/disclosures.csv"
@@ -50,7 +52,7 @@ def known_path(path: str) -> bool:
     """Whether a file of this name may be in a package at all."""
     return (
         path in REQUIRED
-        or path == UNREADABLE
+        or path in (UNREADABLE, STAMP)
         or any(pattern.match(path) for pattern in (PROOF_PATH, PART_PATH, RECORDING_PATH))
     )
 
@@ -172,6 +174,7 @@ SOS コール 監査記録パッケージ (sos-audit-export/1)
                            damaged=破損。ここにも parts/ にもないものは withheld (非開示) です。
   recordings/              通話録音です。ogg は受信した音声をそのまま収めたもので、body から同じバイト列を再現できます。
   log/checkpoint           ログの署名付き先頭値です。
+  log/checkpoint.tsr       (あれば) その時刻証明 (RFC 3161) です。
   log/keys.txt             公開鍵の控えです。出所を確かめるには、別の経路で受け取った鍵を使ってください。
 検証: python -m recording.verify <フォルダー> --log-vkey <鍵> --seal-vkey <鍵>
 
@@ -187,7 +190,9 @@ This folder holds records taken from the tamper-evident log of an emergency call
                            parts/: withheld.
   recordings/              Calls. The ogg files hold the sound as received and follow from the bodies byte for byte.
   log/checkpoint           The signed head of the log.
+  log/checkpoint.tsr       If there: a time stamp over it (RFC 3161).
   log/keys.txt             Copies of the public keys. To be sure of the origin use keys received another way.
 Verify: python -m recording.verify <folder> --log-vkey <key> --seal-vkey <key>
-Outside tools: bagit.py --validate (completeness), any c2sp.org/tlog-proof verifier (proofs).
+Outside tools: bagit.py --validate (completeness), any c2sp.org/tlog-proof verifier (proofs),
+openssl ts -verify -data log/checkpoint -in log/checkpoint.tsr -CAfile <root> (time).
 """

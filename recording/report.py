@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from recording.errors import RecordingError
 from recording.shown import shown
 
-STEPS = 11
+STEPS = 12
 """As ``recording.verify`` lists them; a report with fewer says nothing."""
 
 MOST = 8

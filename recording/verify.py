@@ -16,6 +16,7 @@ Steps, in this order:
     how many are lost or damaged, as the sealer says, and how many were withheld
 10. recordings: manifest as in the log, bodies and sealed chunks as in the manifest, sound files as made from the bodies
 11. order: nothing was sent before it was decided, nothing was delivered twice; the disclosure view follows from the log
+12. time: the stamp of a third party over the checkpoint, where there is one, or one was asked for by its root
 
 A step that could not be carried out has failed.  Files that a desktop left beside the package (``.DS_Store`` and the
 like) are named and passed over; sizes, depth and counts are bounded (``recording.bounds``), and everything that comes
@@ -36,7 +37,9 @@ from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recording import bounds, ledger, note, package
+from cryptography.x509 import Certificate
+
+from recording import bounds, ledger, note, package, stamp
 from recording.canonical import parse_canonical
 from recording.errors import Malformed, Tampered, TooLarge
 from recording.opus import ogg_opus_pages
@@ -62,6 +65,7 @@ class _Work:
     log: note.Verifier | None
     seal: note.Verifier | None
     witnesses: tuple[note.Verifier, ...]
+    stamp_roots: tuple[Certificate, ...] = ()
     files: frozenset[str] = frozenset()
     lines: list[bytes] = field(default_factory=list)
     leaves: list[dict[str, Any]] = field(default_factory=list)
@@ -84,18 +88,25 @@ class _Work:
 
 
 def verify_package(
-    directory: Path, *, log_vkey: str | None = None, seal_vkey: str | None = None, witness_vkeys: Sequence[str] = ()
+    directory: Path,
+    *,
+    log_vkey: str | None = None,
+    seal_vkey: str | None = None,
+    witness_vkeys: Sequence[str] = (),
+    stamp_roots: bytes = b"",
 ) -> Report:
     """Every step's result.  ``Malformed`` when a key that was given cannot be read; the package's faults never raise.
 
     Without a key the one inside the package is used and the report says that the origin is not proved.  Each witness
-    in ``witness_vkeys`` must have cosigned.
+    in ``witness_vkeys`` must have cosigned.  ``stamp_roots``: PEM of the certificates that a time stamp must lead to;
+    with them the package must hold one.
     """
     work = _Work(
         directory,
         note.Verifier.parse(log_vkey) if log_vkey else None,
         note.Verifier.parse(seal_vkey) if seal_vkey else None,
         tuple(note.Verifier.parse(each) for each in witness_vkeys),
+        stamp.roots(stamp_roots) if stamp_roots else (),
     )
     steps = list[Step]()
     for number, (title, check) in enumerate(_STEPS, start=1):
@@ -342,6 +353,19 @@ def _order(work: _Work, findings: Findings) -> None:
     findings.summary = f"{len(decided)} disclosures decided, {len(started)} sent, {len(delivered)} delivered"
 
 
+# 12
+def _time(work: _Work, findings: Findings) -> None:
+    if package.STAMP not in work.files:
+        if work.stamp_roots:
+            findings.wrong(package.STAMP, "is missing, and a time stamp was asked for")
+        findings.summary = "no time stamp: when the checkpoint was there is the sealer's statement"
+        return
+    with findings.trying(package.STAMP):
+        found = stamp.check(work.read(package.STAMP), work.read(package.CHECKPOINT), roots=work.stamp_roots)
+        proved = "" if found.rooted else ", whose root certificate was not given: NOT proved"
+        findings.summary = f"the checkpoint was there at {found.at:%Y-%m-%dT%H:%M:%SZ}, says {found.authority}{proved}"
+
+
 _STEPS: tuple[tuple[str, Callable[[_Work, Findings], None]], ...] = (
     ("layout", _layout),
     ("seal", _seal),
@@ -354,6 +378,7 @@ _STEPS: tuple[tuple[str, Callable[[_Work, Findings], None]], ...] = (
     ("parts", _parts),
     ("recordings", _recordings),
     ("order", _order),
+    ("time", _time),
 )
 
 
@@ -472,13 +497,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log-vkey", help="verifier key of the log, name+id+key")
     parser.add_argument("--seal-vkey", help="verifier key of the export seal")
     parser.add_argument("--witness-vkey", action="append", default=[], help="a witness that must have cosigned")
+    parser.add_argument("--tsa-ca", type=Path, help="PEM of the root of a time stamp that must be there")
     given = parser.parse_args(arguments)
     try:
         report = verify_package(
-            given.package, log_vkey=given.log_vkey, seal_vkey=given.seal_vkey, witness_vkeys=given.witness_vkey
+            given.package,
+            log_vkey=given.log_vkey,
+            seal_vkey=given.seal_vkey,
+            witness_vkeys=given.witness_vkey,
+            stamp_roots=given.tsa_ca.read_bytes() if given.tsa_ca else b"",
         )
+    except OSError as wrong:
+        parser.error(f"the certificates cannot be read: {wrong.strerror}")
     except Malformed as wrong:
-        parser.error(f"this is no verifier key: {shown(str(wrong))}")
+        parser.error(f"this is no key or certificate: {shown(str(wrong))}")
     sys.stdout.write(f"{report}\n")
     return report.code
 

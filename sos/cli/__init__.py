@@ -145,6 +145,9 @@ def verify(
     witness_key: Annotated[
         list[str] | None, typer.Option(help="Key of a witness that must have cosigned. Repeatable.")
     ] = None,
+    tsa_ca: Annotated[
+        Path | None, typer.Option(help="Root certificate (PEM) of a time stamp that must be there.", dir_okay=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check an exported package, offline, step by step.
@@ -153,9 +156,17 @@ def verify(
     itself, but a key was taken from the package, so that its origin is not proved.
     """
     try:
-        report = verify_package(directory, log_vkey=log_key, seal_vkey=seal_key, witness_vkeys=witness_key or ())
+        report = verify_package(
+            directory,
+            log_vkey=log_key,
+            seal_vkey=seal_key,
+            witness_vkeys=witness_key or (),
+            stamp_roots=tsa_ca.read_bytes() if tsa_ca else b"",
+        )
+    except OSError as wrong:
+        raise typer.BadParameter(f"{tsa_ca} cannot be read: {wrong.strerror}") from wrong
     except RecordingError as wrong:
-        raise typer.BadParameter(f"this is no verifier key: {shown(str(wrong))}") from wrong
+        raise typer.BadParameter(f"this is no key or certificate: {shown(str(wrong))}") from wrong
     typer.echo(_report_json(report) if as_json else str(report))
     raise typer.Exit(report.code)
 

@@ -172,6 +172,7 @@ def pack(
     *,
     entries: list[bytes] | None = None,
     unreadable: Mapping[str, str] | None = None,
+    stamp: Callable[[bytes], bytes | None] = lambda _: None,
 ) -> Package:
     """The package of the story's first stream; ``entries`` replaces what is in the log."""
     log = story.entries if entries is None else entries
@@ -211,6 +212,7 @@ def pack(
         seal_signer=signers.seal,
         log_vkey=signers.log.verifier.vkey,
         witness_vkeys=[signers.witness.witness.vkey],
+        stamp=stamp(checkpoint),
     )
     return Package(directory, signers, story.key)
 

@@ -215,7 +215,7 @@ def test_a_wrong_key_is_a_sentence_and_code_2(packed: Package, option: str, key:
     run = _sos("verify", str(packed.directory), option, key)
 
     assert run.exit_code == 2
-    assert "this is no verifier key" in " ".join(run.stderr.replace("│", " ").split())
+    assert "this is no key or certificate" in " ".join(run.stderr.replace("│", " ").split())
     assert "Traceback" not in run.stderr
     assert "\x1b[2K" not in run.stderr
 

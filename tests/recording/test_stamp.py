@@ -139,9 +139,7 @@ def test_no_changed_byte_of_what_is_signed_goes_unseen_and_nothing_crashes(autho
         assert found == whole
         unseen.append(at)
 
-    assert (
-        len(unseen) < 48
-    )  # granted with modifications, versions, algorithms named twice
+    assert len(unseen) < 48  # granted with modifications, versions, algorithms named twice
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_good_package_holds_in_every_step(packed):
     report = packed.verify()
     assert report.ok, str(report)
     assert report.origin_proved
-    assert [step.number for step in report.steps] == list(range(1, 12))
+    assert [step.number for step in report.steps] == list(range(1, 13))
 
 
 def _unopened(story) -> str:
@@ -531,5 +531,5 @@ def test_anything_at_all_in_place_of_a_package_is_a_failure_and_not_a_crash(tmp_
     for place in (empty, tmp_path / "absent", Path(__file__)):
         report = verify_package(place)
         assert not report.ok
-        assert len(report.steps) == 11
+        assert len(report.steps) == 12
         assert failed(report) >= {1, 2, 5, 6, 7, 8, 9, 10, 11}
