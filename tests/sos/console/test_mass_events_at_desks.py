@@ -12,6 +12,7 @@ from sos.console.hub import Mailbox
 from sos.console.mass_events import MassEventBoard
 from sos.console.room import Room
 from sos.errors import Forbidden, Refused
+from sos.incident.alarms import LOUDER_AFTER
 from sos.incident.mass_event import AskTelling, Propose, Spot
 from sos.incident.model import AgencyId, Area, DeskId, IncidentId, MassEventId, OperatorId
 from sos.journal.journal import Journal
@@ -49,6 +50,13 @@ class Hall:
         while (text := await box.take()) is not None:
             last = msgspec.json.decode(text)
         return last
+
+    async def audience(self) -> Any:
+        """Whom it alarms now, as a desk is told that joins."""
+        await self.board.look()
+        joined = self.house.hub.join()
+        self.board.tell(joined)
+        return (await self.told(joined))["audience"]
 
     async def propose(self) -> None:
         spot = Spot(latitude=35.69, longitude=139.7)
@@ -92,21 +100,35 @@ async def test_an_operator_declares_nothing_and_the_second_of_two_supervisors_he
 
 
 async def test_a_proposal_alarms_supervisors_and_every_desk_when_none_decides(hall: Hall, clock: ManualClock):
-    hall.house.desks.arrive(DeskId("desk-jiro"), "jiro", seat="s", tell=lambda _: None)
-    hall.house.desks.set_ready(DeskId("desk-jiro"), True, seat="s")
+    jiro = DeskId("desk-jiro")
+    hall.house.desks.arrive(jiro, "jiro", seat="s", tell=lambda _: None)
     await hall.propose()
-    await hall.board.look()
-    first = hall.house.hub.join()
-    hall.board.tell(first)
-    assert (await hall.told(first))["audience"] == "supervisors"
+    assert await hall.audience() == "supervisors"
 
-    await clock.advance(timedelta(seconds=31))
-    await hall.board.look()
-    later = hall.house.hub.join()
-    hall.board.tell(later)
-    assert (await hall.told(later))["audience"] == "everybody"
+    await clock.advance(LOUDER_AFTER - timedelta(milliseconds=1))
+    hall.house.desks.beat(jiro, seat="s")
+    assert await hall.audience() == "supervisors"
+
+    await clock.advance(timedelta(milliseconds=1))
+    hall.house.desks.beat(jiro, seat="s")
+    assert await hall.audience() == "everybody"
     await order(hall.supervisor, "dismiss_mass_event", mass_event=ONE, seen=0)
     assert (await hall.told())["events"] == []
+
+
+async def test_what_waits_longest_decides_who_is_alarmed(hall: Hall, clock: ManualClock):
+    jiro = DeskId("desk-jiro")
+    hall.house.desks.arrive(jiro, "jiro", seat="s", tell=lambda _: None)
+    await order(hall.supervisor, "declare_mass_event", seen=0, **(DECLARED | {"codes": ["JP-01"]}))
+    event = hall.ledger.now.in_force[0].mass_event
+    assert await hall.audience() is None
+    ask = AskTelling(mass_event=event, agency=AgencyId("jp-13-fire"), place="JP-01", incident=IncidentId("i-1"))
+    await hall.ledger.execute(ask, actor="system:unattended")
+    await clock.advance(LOUDER_AFTER)
+    hall.house.desks.beat(jiro, seat="s")
+    await hall.propose()
+
+    assert await hall.audience() == "everybody"
 
 
 async def test_with_no_supervisor_there_every_desk_is_alarmed_at_once(hall: Hall):
