@@ -39,6 +39,7 @@ NOT_FOLLOWED = frozenset(
         "filed",
         "held",
         "ladders",
+        "listed",
         "mass_event",
         "mass_place",
         "nobody_after_ms",

@@ -25,9 +25,11 @@ from sos.dispatch.adapters.callback import CallbackEndpoint
 from sos.dispatch.adapters.cards import CardEndpoint, Cards, Shelf, SignedIn
 from sos.dispatch.adapters.eido import EidoChannel, EidoEndpoint
 from sos.dispatch.adapters.https import HttpsChannel, check_settings
+from sos.dispatch.adapters.mail_attempts import Attempts
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
-from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel
+from sos.dispatch.adapters.smtp import Notices, Server, SmtpChannel
 from sos.dispatch.addresses import Addresses
+from sos.dispatch.bundles import Bundles
 from sos.dispatch.codes import CodeOf, Codes, code_of
 from sos.dispatch.corrections import Corrections
 from sos.dispatch.disclosure import Disclosures
@@ -35,6 +37,7 @@ from sos.dispatch.endings import Lasting
 from sos.dispatch.handoff import Handoff, all_forms
 from sos.dispatch.ladder import Times, numbers
 from sos.dispatch.mass_event import MassEventPlaces, Unusual
+from sos.dispatch.mass_list import MassLists
 from sos.dispatch.mass_tellings import MassTellings
 from sos.dispatch.planner import Planner
 from sos.dispatch.policy import Policy
@@ -44,7 +47,7 @@ from sos.dispatch.signing import public_key, public_text
 from sos.dispatch.sources import open_rules, open_towns
 from sos.dispatch.unattended import Practice, Unattended
 from sos.errors import Misconfigured
-from sos.incident.model import AgencyId, DisclosureId, IncidentId, TenantId
+from sos.incident.model import AgencyId, DisclosureId, IncidentId, MassEventId, TenantId
 from sos.journal.configured import Kept
 from sos.journal.journal import Journal
 from sos.journal.readers import Reader, by_incident
@@ -64,6 +67,7 @@ class HandingOver(Struct, frozen=True, kw_only=True):
     eido: EidoChannel
     links: Links
     replies: Replies
+    lists: MassLists
     code_of: CodeOf
     codes: Codes
     directory: Directory
@@ -92,7 +96,7 @@ class HandingOver(Struct, frozen=True, kw_only=True):
         """The doors of agencies, and the desk's cards."""
         clock = self.journal.clock
         return [
-            *Portal(self.replies, self.links, self.directory, lasting=self.lasting).routes(),
+            *Portal(self.replies, self.links, self.directory, lists=self.lists, lasting=self.lasting).routes(),
             *CallbackEndpoint(self.replies, self.directory, clock, public_url=self.public_url).routes(),
             *EidoEndpoint(self.eido, self.replies, self.links, self.directory, clock).routes(),
             *CardEndpoint(self.cards, self.journal, signed_in=signed_in).routes(),
@@ -121,8 +125,10 @@ async def handing_over(
     await cards.restore()
     async with HttpsChannel(signing, keyid=domain, clock=journal.clock, loopback=settings.demo) as https:
         channels: dict[str, AgencyChannel] = {"portal": PortalChannel(links), "https": https, "eido": eido}
+        replies = Replies(journal)
+        lists = MassLists(journal, replies, lasting=lasting)
         if mail is not None:
-            channels["smtp"] = mail[0]
+            channels["smtp"] = Bundles(mail[0], version=lists.version, clock=journal.clock)
         log.info("push_key", keyid=domain, public_key=public_text(signing.public_key()))
         ladder, code = times(settings.ladder), code_of(keys.secret("codes"))
         yield HandingOver(
@@ -132,7 +138,8 @@ async def handing_over(
             cards=cards,
             eido=eido,
             links=links,
-            replies=Replies(journal),
+            replies=replies,
+            lists=lists,
             code_of=code,
             codes=Codes(journal, code, moves=dials),
             directory=directory,
@@ -276,6 +283,7 @@ def _mail(
         domain=domain,
         attempts=Attempts(data / "mail"),
         link=lambda parcel: links.brief(parcel.incident, parcel.disclosure),
+        list_link=lambda parcel: links.mass_list(parcel.agency, parcel.listed or MassEventId("")),
         clock=journal.clock,
     )
     if not mail.notices:

@@ -40,7 +40,7 @@ from sos.incident.events import (
     Recorded,
     RungTaken,
 )
-from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, Rung, State
+from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, Incident, IncidentId, Rung, State
 from sos.incident.voice import key_offer
 from sos.journal.journal import Done
 
@@ -237,7 +237,8 @@ class Handoff:
     async def _deliver(self, incident: IncidentId, disclosure: DisclosureId, *, causation: str) -> None:
         decided = await self._decided(incident, disclosure)
         agency = decided.agency
-        tried = (await self._journal.state(incident)).disclosure(disclosure)
+        state = await self._journal.state(incident)
+        tried = state.disclosure(disclosure)
         if tried is not None and tried.superseded:  # a newer brief is on its way
             return
         channel = self._channel(agency, attempt=(tried.attempts if tried else 0) + 1)
@@ -249,7 +250,7 @@ class Handoff:
         if begun is None:  # somebody there has it already
             return
         again = await self._tried_before(incident, begun)
-        parcel = await self._parcel(decided, incident, channel=channel.name, again=again)
+        parcel = await self._parcel(decided, state, channel=channel.name, again=again)
         actor = f"channel:{channel.name}"
         try:
             receipt = await self._hand_over(channel, parcel)
@@ -290,14 +291,15 @@ class Handoff:
             for each in started
         )
 
-    async def _parcel(self, decided: "_Decided", incident: IncidentId, *, channel: str, again: bool) -> Parcel:
+    async def _parcel(self, decided: "_Decided", state: Incident, *, channel: str, again: bool) -> Parcel:
         settings = self._settings(decided.agency, channel)
         carried = (*forms_for((channel,)), *([str(settings["form"])] if "form" in settings else ()))
         return Parcel(
-            incident=incident,
+            incident=state.id,
             disclosure=decided.disclosure,
             agency=decided.agency,
             brief=decided.brief,
+            listed=state.listed,
             forms=await self._forms(decided.brief, carried) if channel != LAST_RESORT else NO_FORMS,
             settings=settings,
             repeat=again,

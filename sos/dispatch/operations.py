@@ -29,6 +29,23 @@ OPERATIONS: Operations = {
             refuses=(400, 404, 409, 413, 503),
         ),
     },
+    "/agency/list/{agency}/{mass_event}/{token}": {
+        "get": operation(
+            "All that an agency was told in one mass event",
+            tag="agencies",
+            parameters=path("agency", "mass_event", "token"),
+            replies={"200": reply("The page", media=HTML)},
+            refuses=(404, 410, 503),
+        ),
+        "post": operation(
+            "An agency's people answer for one row",
+            tag="agencies",
+            parameters=path("agency", "mass_event", "token"),
+            body={"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
+            replies={"303": empty("To the page")},
+            refuses=(400, 404, 409, 410, 413, 503),
+        ),
+    },
     "/agency/callback/{incident}/{disclosure}": {
         "post": operation(
             "An agency's machine answers, signed (RFC 9421)",

@@ -14,7 +14,7 @@ from routing.categories import Category
 from sos.clock import Clock
 from sos.incident.commands import Command
 from sos.incident.events import Recorded
-from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, Incident, IncidentId, State
+from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, Incident, IncidentId, MassEventId, State
 from sos.journal.journal import Done
 
 NO_FORMS: Mapping[str, bytes] = MappingProxyType({})
@@ -33,6 +33,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
     """The same brief in other forms, by name: ``eido``, ``pdf``, ``spoken_ja`` ...; made of ``brief`` alone."""
     settings: Mapping[str, Any] = NO_SETTINGS
     """How the directory says that this agency is reached over this channel.  Addresses come from nowhere else."""
+    listed: MassEventId | None = None
+    """On whose list it stands for this agency; None: on none, so it goes by itself."""
     repeat: bool = False
     """Sent before over this channel, with an outcome that is not known."""
 

@@ -26,6 +26,7 @@ from sos.incident.model import (
     DisclosureId,
     Incident,
     IncidentId,
+    MassEventId,
     OperatorId,
     State,
 )
@@ -84,6 +85,10 @@ class Replies:
             now=now,
             after_closing=lasting.after_closing,
         )
+
+    async def listed(self, incident: IncidentId) -> MassEventId | None:
+        """On whose list it stands; None: on none."""
+        return (await self._journal.state(incident)).listed
 
     async def call_back_until(self, incident: IncidentId) -> tuple[datetime | None, datetime]:
         """Until when the vehicle can be called, as things stand, and the time now."""

@@ -56,7 +56,17 @@ EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]]] = Map
 
 
 def followed(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
-    """What changes in ``incident``, as it is after ``event``, because a telling is held now or not any more."""
+    """What changes in ``incident``, as it is after ``event``: on which list it is, and whether a telling is held."""
+    return _listed(incident) | _held(incident, event, at)
+
+
+def _listed(incident: Incident) -> dict[str, Any]:
+    """It never leaves a list again: whoever works by the list must not lose a row of it when the mass event is over."""
+    told = incident.listed is None and incident.mass_event is not None and incident.disclosures
+    return {"listed": incident.mass_event} if told else {}
+
+
+def _held(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
     if isinstance(event, e.TellingHeld):
         return {"held": Held(agency=event.agency, at=at)}
     if incident.held is None:

@@ -695,6 +695,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """In whose area it was placed last, whether it is still in force or not."""
     mass_place: str | None = None
     """Whose turn it takes while it is (``mass_event.Spot.place``)."""
+    listed: MassEventId | None = None
+    """On whose list it stands for each agency that is told of it: the first in which it lay while somebody was told."""
     held: Held | None = None
     """What the house does not tell yet."""
     voiceless: Voiceless | None = None

@@ -107,7 +107,7 @@ def row_of(incident: Incident) -> QueueRow:
         ranked_ms,
         _snapshot.encode(incident),
         alarms,
-        mass_event=incident.mass_event,
+        mass_event=incident.mass_event or incident.listed,
         place=incident.mass_place,
         held=int(incident.held is not None),
         vehicle=incident.record,

@@ -26,7 +26,7 @@ from sos.incident import linking
 from sos.incident.commands import Command, OpenIncident, ReadParts
 from sos.incident.events import DataDestroyed, Draft, IncidentOpened, Recorded
 from sos.incident.lifecycle import evolve, propose
-from sos.incident.model import EventId, Incident, IncidentId, State, TenantId, new_id
+from sos.incident.model import EventId, Incident, IncidentId, MassEventId, State, TenantId, new_id
 from sos.journal.accepts import Accepts
 from sos.journal.changes import Written, after, deadlines_of, row_of, stamp_of
 from sos.journal.keyring import Keyring, Keys, Shut
@@ -283,6 +283,11 @@ class Journal:
     async def held(self, *, limit: int) -> Sequence[Incident]:
         """Incidents of which the house holds a telling back, the oldest first."""
         return await self._readable(await self.store.held(limit=limit))
+
+    async def listed(self, mass_event: MassEventId, *, limit: int) -> Sequence[Incident]:
+        """Incidents on the lists of a mass event, the oldest first, closed ones too."""
+        found = await self._readable(await self.store.of_mass_event(mass_event, limit=limit))
+        return [each for each in found if each.listed == mass_event]
 
     async def earlier(self, incident: Incident, *, limit: int) -> Sequence[Incident]:
         """Earlier incidents of the same vehicle of the registry, the newest first; none where it is in no registry."""

@@ -450,12 +450,20 @@ class Queries:
         async with self._connect() as connection:
             return [(IncidentId(row.id), row.snapshot) for row in await connection.execute(query)]
 
+    async def of_mass_event(self, mass_event: MassEventId, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
+        """Which incidents lie in a mass event, or have been told of in it?"""
+        query = select(incidents.c.id, incidents.c.snapshot).where(incidents.c.mass_event == mass_event)
+        async with self._connect() as connection:
+            rows = await connection.execute(query.order_by(incidents.c.id).limit(limit))
+            return [(IncidentId(row.id), row.snapshot) for row in rows]
+
     async def in_mass_events(self) -> Mapping[MassEventId, tuple[int, int]]:
         """How many wait in each mass event in force, and of how many a telling is held?"""
         row = incidents.c
         waits = func.sum(case((row.state.in_(UNANSWERED), 1), else_=0)).label("waits")
         query = select(row.mass_event, waits, func.sum(row.held).label("held"))
-        query = query.where(row.mass_event.in_(self.places.in_force)).group_by(row.mass_event)
+        here = row.mass_event.in_(self.places.in_force) & row.place.is_not(None)
+        query = query.where(here).group_by(row.mass_event)
         async with self._connect() as connection:
             rows = await connection.execute(query)
             return {MassEventId(found.mass_event): (int(found.waits), int(found.held)) for found in rows}

@@ -363,6 +363,10 @@ class Store(Protocol):
         """Incidents of one vehicle of the registry, the newest first, closed ones too, each with its snapshot."""
         ...
 
+    async def of_mass_event(self, mass_event: MassEventId, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
+        """Incidents that lie in a mass event or were told of in it, the oldest first, closed ones too."""
+        ...
+
     async def in_mass_events(self) -> Mapping[MassEventId, tuple[int, int]]:
         """How many incidents wait in each mass event for somebody to answer, and of how many a telling is held."""
         ...

@@ -6,6 +6,7 @@ is an access to personal data and stands in the journal before the first byte is
 """
 
 import hmac
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
 from urllib.parse import quote
@@ -16,7 +17,9 @@ from routing.brief import read, render_text, spaced
 from routing.directory import Directory
 from routing.text import octets
 from sos.clock import Clock, SystemClock
+from sos.dispatch.adapters.list_page import LIST_LINK, list_page
 from sos.dispatch.endings import LASTING, End, Lasting, part_is_over
+from sos.dispatch.mass_list import MassLists
 from sos.dispatch.port import Parcel, Receipt
 from sos.dispatch.replies import WORDS, Replies
 from sos.dispatch.reply_codes import check_digits
@@ -28,6 +31,7 @@ from sos.incident.model import (
     DisclosureId,
     Incident,
     IncidentId,
+    MassEventId,
     Question,
 )
 from sos.problems import NoSuchLink
@@ -50,7 +54,11 @@ grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.5rem}.bar form{disp
 details{margin:.6rem 0}summary{min-height:3rem;padding:.6rem 0;font-weight:600}details form{display:grid;gap:.5rem}
 ul{list-style:none;padding:0}li a{display:block;padding:.8rem;border:2px solid var(--ink);border-radius:.5rem;
 margin:.5rem 0;color:inherit;min-height:3rem}li a.wait{background:#fff3d6}
-@media print{.bar,details{display:none}}
+ol.list{list-style:none;padding:0}ol.list>li{border:2px solid var(--ink);border-radius:.5rem;
+padding:.6rem;margin:.6rem 0}
+.wait{background:#fff3d6;padding:.3rem .6rem;margin:0}.over{margin:0}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem .8rem;margin:.5rem 0}dd{margin:0;font-weight:600}
+@media print{form,.bar,details{display:none}}
 """
 
 _WORDS = {
@@ -97,6 +105,9 @@ class Links:
         self._clock = clock or SystemClock()
         self.lasts = lasts
 
+    def now(self) -> datetime:
+        return self._clock.now()
+
     def inbox(self, agency: AgencyId) -> str:
         return f"{self._public_url}/agency/{quote(agency)}/{self._token('inbox', agency)}"
 
@@ -104,6 +115,20 @@ class Links:
         until = f"{int((self._clock.now() + self.lasts).timestamp()):x}"
         token = f"{until}.{self._token('brief', f'{disclosure}|{until}')}"
         return f"{self._public_url}/agency/brief/{incident}/{disclosure}/{token}"
+
+    def mass_list(self, agency: AgencyId, mass_event: MassEventId) -> str:
+        """All that ``agency`` has been told in one mass event; it expires as a brief's link does."""
+        until = f"{int((self._clock.now() + self.lasts).timestamp()):x}"
+        token = f"{until}.{self._token('list', f'{agency}|{mass_event}|{until}')}"
+        return f"{self._public_url}/agency/list/{quote(agency)}/{quote(mass_event)}/{token}"
+
+    def list_expires(self, agency: str, mass_event: str, token: str) -> datetime:
+        """When the list's link with ``token`` does; ``NoSuchLink`` when it is none of ours."""
+        until, _, proof = token.rpartition(".")
+        made = self._token("list", f"{agency}|{mass_event}|{until}")
+        if not hmac.compare_digest(made.encode(), octets(proof)):
+            raise NoSuchLink("there is no such page")
+        return datetime.fromtimestamp(int(until, 16), UTC)
 
     def eido(self, agency: AgencyId) -> str:
         """Where the agency's dispatch system subscribes; ``http`` becomes ``ws``."""
@@ -149,7 +174,16 @@ class PortalChannel:
 class Portal:
     """The pages below ``/agency``."""
 
-    def __init__(self, replies: Replies, links: Links, directory: Directory, *, lasting: Lasting | None = None) -> None:
+    def __init__(
+        self,
+        replies: Replies,
+        links: Links,
+        directory: Directory,
+        *,
+        lists: MassLists,
+        lasting: Lasting | None = None,
+    ) -> None:
+        self._lists = lists
         self._lasting = lasting or LASTING
         self._replies = replies
         self._links = links
@@ -157,25 +191,30 @@ class Portal:
 
     def routes(self) -> list[web.RouteDef]:
         brief = "/agency/brief/{incident}/{disclosure}/{token}"
+        mass_list = "/agency/list/{agency}/{mass_event}/{token}"
         return [
             web.get("/agency/{agency}/{token}", self._inbox),
             web.get(brief, self._brief),
             web.post(brief, self._answer),
+            web.get(mass_list, self._list),
+            web.post(mass_list, self._answer_in_list),
         ]
 
     async def _inbox(self, request: web.Request) -> web.Response:
         agency = AgencyId(request.match_info["agency"])
         if not self._links.is_inbox(agency, request.match_info["token"]) or agency not in self._directory.agencies:
             raise NoSuchLink("there is no such page")
+        disclosures = await self._replies.disclosures(agency)
         rows = "".join(
             f'<li><a data-testid="brief" class="{"wait" if told.pending else ""}"'
             f' href="{escape(self._links.brief(incident.id, told.disclosure))}">'
             f"<strong>{escape(_ended(incident, told) or _state(told))}</strong><br>{escape(told.disclosure)}</a></li>"
-            for incident, told in await self._replies.disclosures(agency)
+            for incident, told in disclosures
             if told.reached is not None
         )
         name = self._directory.agencies[agency].name_ja
-        body = f"<h1>{escape(name)}</h1><ul>{rows or '<li>通報はありません / nothing has come in</li>'}</ul>"
+        nothing = "<li>通報はありません / nothing has come in</li>"
+        body = f"<h1>{escape(name)}</h1>{self._lists_of(agency, disclosures)}<ul>{rows or nothing}</ul>"
         return _page(name, f'<meta http-equiv="refresh" content="3">{body}')
 
     async def _brief(self, request: web.Request) -> web.Response:
@@ -187,12 +226,51 @@ class Portal:
         body = f"""<h1>{escape(brief.agency_name)}</h1>{drill}
 <p class="state" data-testid="state" role="status">{escape(_state(told))}</p>
 <pre data-testid="brief-text" lang="ja">{escape(render_text(brief, "ja"))}</pre>
+{self._list_link(told.agency, await self._replies.listed(incident))}
 <p><a href="{escape(request.path)}/call" data-testid="call">通話に参加 / join the call</a></p>
 {await self._telephone(incident, brief.code)}
 <p>電話での確認番号 / check digits on the telephone: <span class="check">{check_digits(told.disclosure)}</span></p>
 {_bar(told)}{_ask(told)}
 <details lang="en"><summary>English</summary><pre>{escape(render_text(brief, "en"))}</pre></details>"""
         return _page(brief.agency_name, body)
+
+    def _lists_of(self, agency: AgencyId, disclosures: Sequence[tuple[Incident, Disclosure]]) -> str:
+        listed = dict.fromkeys(incident.listed for incident, _ in disclosures if incident.listed is not None)
+        return "".join(self._list_link(agency, mass_event) for mass_event in listed)
+
+    def _list_link(self, agency: AgencyId, mass_event: MassEventId | None) -> str:
+        if mass_event is None:
+            return ""
+        link = escape(self._links.mass_list(agency, mass_event))
+        return f'<p><a href="{link}" data-testid="list">{LIST_LINK}</a></p>'
+
+    async def _list(self, request: web.Request) -> web.Response:
+        agency, mass_event = self._whose_list(request)
+        if agency is None:
+            return _gone(End.EXPIRED)
+        name = self._directory.agencies[agency].name_ja
+        made = await self._lists.of(agency, mass_event, name=name)
+        return _page(name, list_page(made, action=request.path, link=self._links.brief))
+
+    async def _answer_in_list(self, request: web.Request) -> web.Response:
+        """The answer of one row: for its own incident, and for no other."""
+        agency, mass_event = self._whose_list(request)
+        if agency is None:
+            return _gone(End.EXPIRED)
+        form = await request.post()
+        told = IncidentId(str(form.get("incident", ""))), DisclosureId(str(form.get("disclosure", "")))
+        if await self._replies.listed(told[0]) != mass_event:
+            raise NoSuchLink("there is no such row")
+        await self._replies.answer(agency, *told, str(form.get("answer", "")))
+        raise web.HTTPSeeOther(request.path)
+
+    def _whose_list(self, request: web.Request) -> tuple[AgencyId | None, MassEventId]:
+        """None where the link has expired."""
+        agency, mass_event = AgencyId(request.match_info["agency"]), MassEventId(request.match_info["mass_event"])
+        expires = self._links.list_expires(agency, mass_event, request.match_info["token"])
+        if agency not in self._directory.agencies:
+            raise NoSuchLink("there is no such page")
+        return (agency if self._links.now() < expires else None), mass_event
 
     async def _telephone(self, incident: IncidentId, code: str) -> str:
         """What to quote on the telephone, and how long the vehicle can still be called, as it is now."""

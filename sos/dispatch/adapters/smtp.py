@@ -17,7 +17,7 @@ import asyncio
 import re
 import smtplib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage, Message
@@ -27,9 +27,12 @@ from typing import Literal
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sos.clock import Clock
 from sos.dispatch.adapters import bounces
+from sos.dispatch.adapters.mail_attempts import Attempts
+from sos.dispatch.bundles import Listed
 from sos.dispatch.port import Log, Parcel, Receipt
 from sos.errors import Misconfigured, Refused, Unavailable
 from sos.incident.commands import ConfirmDelivery, FailDelivery
@@ -79,45 +82,6 @@ class Notice(Struct, frozen=True, kw_only=True):
     """``delivered``, ``relayed``, ``displayed``, or the status code of the failure, such as ``5.1.1``."""
 
 
-class Attempts:
-    """Marks on disk of mails under way and of mails that the server has taken."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-    def begin(self, disclosure: DisclosureId) -> None:
-        self._trying(disclosure).touch()
-
-    def end(self, disclosure: DisclosureId, *, sent: bool) -> None:
-        if sent:
-            self._trying(disclosure).replace(self._sent(disclosure))
-        else:
-            self._trying(disclosure).unlink(missing_ok=True)
-
-    def bounce(self, disclosure: DisclosureId) -> None:
-        self._sent(disclosure).unlink(missing_ok=True)
-        self._bounced(disclosure).touch()
-
-    def bounced(self, disclosure: DisclosureId) -> bool:
-        return self._bounced(disclosure).exists()
-
-    def sent(self, disclosure: DisclosureId) -> bool:
-        return self._sent(disclosure).exists()
-
-    def uncertain(self, disclosure: DisclosureId) -> bool:
-        return self._trying(disclosure).exists()
-
-    def _trying(self, disclosure: DisclosureId) -> Path:
-        return self._directory / f"{_safe(disclosure)}.trying"
-
-    def _bounced(self, disclosure: DisclosureId) -> Path:
-        return self._directory / f"{_safe(disclosure)}.bounced"
-
-    def _sent(self, disclosure: DisclosureId) -> Path:
-        return self._directory / f"{_safe(disclosure)}.sent"
-
-
 class SmtpChannel:
     """``AgencyChannel`` over the house's mail server."""
 
@@ -130,10 +94,12 @@ class SmtpChannel:
         domain: str,
         attempts: Attempts,
         link: Callable[[Parcel], str],
+        list_link: Callable[[Parcel], str],
         clock: Clock,
         context: ssl.SSLContext | None = None,
     ) -> None:
-        """``domain`` is the right side of Message-IDs; ``link`` the page on which the agency answers.
+        """``domain`` is the right side of Message-IDs; ``link`` the page on which the agency answers, and
+        ``list_link`` the page of the list that a parcel stands on.
 
         ``Misconfigured`` when mail would leave this machine without TLS.
         """
@@ -143,6 +109,7 @@ class SmtpChannel:
         self._domain = domain
         self._attempts = attempts
         self._link = link
+        self._list_link = list_link
         self._clock = clock
         self._context = context or ssl.create_default_context()
 
@@ -153,34 +120,36 @@ class SmtpChannel:
         return self._receipt(parcel) if sent else None
 
     async def deliver(self, parcel: Parcel) -> Receipt:
-        recipient = str(parcel.settings.get("to", ""))
-        if "@" not in recipient or any(letter in recipient for letter in "\r\n,;<> "):
-            raise Unavailable("the directory has no mail address")
+        recipient = recipient_of(parcel)
         repeat = await asyncio.to_thread(self._attempts.uncertain, parcel.disclosure)
-        mail = self.compose(parcel, recipient=recipient, repeat=repeat)
+        await self._post(self.compose(parcel, recipient=recipient, repeat=repeat), recipient, (parcel,))
+        return self._receipt(parcel)
+
+    async def deliver_list(self, listed: Listed) -> Mapping[DisclosureId, Receipt]:
+        """One mail under the name of its first incident; each of them has gone, or none has."""
+        recipient = recipient_of(listed.parcels[0])
+        disclosures = [parcel.disclosure for parcel in listed.parcels]
+        repeat = await asyncio.to_thread(lambda: any(map(self._attempts.uncertain, disclosures)))
+        mail = self.compose_list(listed, recipient=recipient, repeat=repeat)
+        await self._post(mail, recipient, listed.parcels)
+        return {parcel.disclosure: self._receipt(parcel) for parcel in listed.parcels}
+
+    async def _post(self, mail: EmailMessage, recipient: str, parcels: Sequence[Parcel]) -> None:
         try:
             async with asyncio.timeout(WITHIN_S):
-                await asyncio.to_thread(self._send, mail, recipient, parcel)
+                await asyncio.to_thread(self._send, mail, recipient, parcels)
         except TimeoutError as late:
             raise Unavailable("smtp_timeout") from late
         except smtplib.SMTPResponseException as refused:
             raise Unavailable(f"smtp_{refused.smtp_code}") from refused
         except (smtplib.SMTPException, OSError) as failed:
             raise Unavailable(f"smtp_{type(failed).__name__}") from failed
-        return self._receipt(parcel)
 
     def compose(self, parcel: Parcel, *, recipient: str, repeat: bool) -> EmailMessage:
         """The mail as it is sent."""
-        mail = EmailMessage()
-        mail["From"] = self._server.sender
-        mail["To"] = recipient
         again = "(再送 / repeated) " if repeat else ""
-        mail["Subject"] = f"【緊急通報】{again}車両緊急通報 / Vehicle emergency {parcel.disclosure}"
-        mail["Message-ID"] = self.message_id(parcel)
-        mail["Date"] = format_datetime(self._clock.now())
-        mail["Importance"] = "high"
-        mail["Auto-Submitted"] = "auto-generated"
-        mail["Disposition-Notification-To"] = self._server.sender
+        subject = f"【緊急通報】{again}車両緊急通報 / Vehicle emergency {parcel.disclosure}"
+        mail = self._headed(parcel, recipient=recipient, subject=subject)
         mail.set_content(
             f"緊急通報です。添付の事案票を確認し、次のページで「引き受ける」を押してください。\n"
             f"This is an emergency. Read the attached sheet and press 'taken over' on this page:\n\n"
@@ -188,8 +157,37 @@ class SmtpChannel:
             f"{'同じ通報の再送の可能性があります。 / This may be a repetition.' if repeat else ''}\n"
             f"事案 / incident: {parcel.incident}\n提供番号 / disclosure: {parcel.disclosure}\n"
         )
-        if (sheet := parcel.forms.get("pdf")) is not None:
-            mail.add_attachment(sheet, maintype="application", subtype="pdf", filename=f"{parcel.disclosure}.pdf")
+        _attach(mail, parcel)
+        return mail
+
+    def compose_list(self, listed: Listed, *, recipient: str, repeat: bool) -> EmailMessage:
+        """The mail of a list as it is sent: personal data is in the attachments alone, here too."""
+        first, number = listed.parcels[0], len(listed.parcels)
+        again = "(再送 / repeated) " if repeat else ""
+        subject = f"【緊急通報】{again}大規模災害 通報一覧 {number}件 / Mass event: {number} emergencies"
+        mail = self._headed(first, recipient=recipient, subject=subject)
+        each = "".join(f"{parcel.incident} {parcel.disclosure}\n" for parcel in listed.parcels)
+        mail.set_content(
+            f"緊急通報{number}件です。添付の一覧を確認し、次のページで1件ずつ「引き受ける」を押してください。\n"
+            f"These are {number} emergencies. Read the attached list and press 'take over' for each on this page:\n\n"
+            f"{self._list_link(first)}\n\n"
+            f"事案と提供番号 / incidents and disclosures:\n{each}"
+        )
+        mail.add_attachment(listed.text, subtype="plain", filename="list.txt")
+        for parcel in listed.parcels:
+            _attach(mail, parcel)
+        return mail
+
+    def _headed(self, parcel: Parcel, *, recipient: str, subject: str) -> EmailMessage:
+        mail = EmailMessage()
+        mail["From"] = self._server.sender
+        mail["To"] = recipient
+        mail["Subject"] = subject
+        mail["Message-ID"] = self.message_id(parcel)
+        mail["Date"] = format_datetime(self._clock.now())
+        mail["Importance"] = "high"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail["Disposition-Notification-To"] = self._server.sender
         return mail
 
     def message_id(self, parcel: Parcel) -> str:
@@ -199,19 +197,28 @@ class SmtpChannel:
         """Remember that the mail did not arrive: it is not sent there again."""
         self._attempts.bounce(disclosure)
 
-    def _send(self, mail: EmailMessage, recipient: str, parcel: Parcel) -> None:
+    def named(self, notice: Notice) -> Sequence[Notice]:
+        """What ``notice`` says about each incident of its mail: all of a list go the same way."""
+        listed = self._attempts.listed(notice.disclosure)
+        each = [replace(notice, incident=incident, disclosure=disclosure) for incident, disclosure in listed]
+        return each or [notice]
+
+    def _send(self, mail: EmailMessage, recipient: str, parcels: Sequence[Parcel]) -> None:
         """In a thread.  A mark that stays as ``trying`` says that nobody knows whether the mail went out."""
         with self._connect() as smtp:
-            disclosure = parcel.disclosure
-            options = ["RET=HDRS", f"ENVID={_ours(parcel)}"] if smtp.has_extn("dsn") else []
+            options = ["RET=HDRS", f"ENVID={_ours(parcels[0])}"] if smtp.has_extn("dsn") else []
             wanted = ["NOTIFY=SUCCESS,FAILURE,DELAY"] if smtp.has_extn("dsn") else []
-            self._attempts.begin(disclosure)
+            self._attempts.list(parcels)
+            for parcel in parcels:
+                self._attempts.begin(parcel.disclosure)
             try:
                 smtp.send_message(mail, self._server.sender, [recipient], options, wanted)
             except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused):  # a clear no
-                self._attempts.end(disclosure, sent=False)
+                for parcel in parcels:
+                    self._attempts.end(parcel.disclosure, sent=False)
                 raise
-            self._attempts.end(disclosure, sent=True)
+            for parcel in parcels:
+                self._attempts.end(parcel.disclosure, sent=True)
 
     def _connect(self) -> smtplib.SMTP:
         server = self._server
@@ -232,6 +239,19 @@ class SmtpChannel:
 
     def _receipt(self, parcel: Parcel) -> Receipt:
         return Receipt(level=Acknowledgement.TRANSPORT, reference=f"smtp:{self.message_id(parcel)}")
+
+
+def recipient_of(parcel: Parcel) -> str:
+    """``Unavailable`` where the directory has no address that mail can be sent to."""
+    recipient = str(parcel.settings.get("to", ""))
+    if "@" not in recipient or any(letter in recipient for letter in "\r\n,;<> "):
+        raise Unavailable("the directory has no mail address")
+    return recipient
+
+
+def _attach(mail: EmailMessage, parcel: Parcel) -> None:
+    if (sheet := parcel.forms.get("pdf")) is not None:
+        mail.add_attachment(sheet, maintype="application", subtype="pdf", filename=f"{parcel.disclosure}.pdf")
 
 
 class Notices:
@@ -267,6 +287,10 @@ class Notices:
             return None
 
     async def _tell(self, notice: Notice) -> None:
+        for each in await asyncio.to_thread(self._channel.named, notice):
+            await self._tell_one(each)
+
+    async def _tell_one(self, notice: Notice) -> None:
         told, command = notice.disclosure, _command(notice)
         if notice.level is None:
             await asyncio.to_thread(self._channel.bounced, told)
@@ -369,7 +393,3 @@ def _named(mail: Message, domain: str) -> tuple[IncidentId, DisclosureId] | None
 def _ours(parcel: Parcel) -> str:
     """The name of a mail: the same for each attempt."""
     return f"{parcel.disclosure}.{parcel.incident}"
-
-
-def _safe(disclosure: DisclosureId) -> str:
-    return "".join(letter for letter in disclosure if letter.isalnum() or letter in "-_")

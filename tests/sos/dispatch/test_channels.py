@@ -19,9 +19,13 @@ from sos.clock import SystemClock
 from sos.dispatch.adapters.callback import CallbackEndpoint
 from sos.dispatch.adapters.eido import MOST_EXPIRES_S, EidoChannel, EidoEndpoint
 from sos.dispatch.adapters.https import HttpsChannel, check_url
+from sos.dispatch.adapters.mail_attempts import Attempts
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.simulated import LOSSES, Fault, SimulatedChannel
-from sos.dispatch.adapters.smtp import Attempts, Notices, Server, SmtpChannel, read_notice
+from sos.dispatch.adapters.smtp import Notice, Notices, Server, SmtpChannel, read_notice
+from sos.dispatch.bundles import Listed
+from sos.dispatch.endings import LASTING
+from sos.dispatch.mass_list import MassLists
 from sos.dispatch.port import Parcel
 from sos.dispatch.replies import Replies
 from sos.dispatch.reply_codes import DIGITS, REPLY_CODES, check_digits, command, keyed
@@ -29,7 +33,7 @@ from sos.dispatch.signing import public_key, public_text, signed, verify
 from sos.errors import Malformed, Misconfigured, Unavailable
 from sos.incident.commands import Acknowledge, AskBack, Reject, ReportStatus, StartDelivery
 from sos.incident.events import AgencyAsked, PartsRead
-from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, OperatorId, Question
+from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, MassEventId, OperatorId, Question
 from sos.problems import problems_middleware
 from tests.ports import free_port
 from tests.sos.dispatch.agencies import AgencySystem, dispatch_system, mail_server
@@ -70,6 +74,7 @@ async def mailing(tmp_path) -> AsyncIterator[tuple]:
             domain=DOMAIN,
             attempts=Attempts(tmp_path / "mail"),
             link=lambda parcel: f"https://sos.example/agency/brief/{parcel.disclosure}",
+            list_link=lambda parcel: f"https://sos.example/agency/list/{parcel.listed}",
             clock=CLOCK,
             context=trusting,
         )
@@ -331,6 +336,7 @@ async def test_no_brief_leaves_in_clear(tmp_path):
             domain=DOMAIN,
             attempts=Attempts(tmp_path / "mail"),
             link=lambda parcel: "https://sos.example/",
+            list_link=lambda parcel: f"https://sos.example/agency/list/{parcel.listed}",
             clock=CLOCK,
             context=trusting,
         )
@@ -343,6 +349,7 @@ async def test_no_brief_leaves_in_clear(tmp_path):
             domain=DOMAIN,
             attempts=Attempts(tmp_path / "mail"),
             link=lambda parcel: "",
+            list_link=lambda parcel: f"https://sos.example/agency/list/{parcel.listed}",
             clock=CLOCK,
         )
 
@@ -477,7 +484,7 @@ async def doors(journal, arrive, disclosures, tmp_path):
     directory = _with_key(public_text(key.public_key()))
     replies, eido = Replies(journal), EidoChannel()
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(Portal(replies, links, directory).routes())
+    app.add_routes(Portal(replies, links, directory, lists=MassLists(journal, replies, lasting=LASTING)).routes())
     app.add_routes(EidoEndpoint(eido, replies, links, directory, CLOCK).routes())
     app.add_routes(CallbackEndpoint(replies, directory, CLOCK, public_url=f"http://127.0.0.1:{port}").routes())
     async with TestServer(app, port=port), aiohttp.ClientSession() as session:
@@ -714,3 +721,46 @@ async def test_a_bounced_mail_takes_the_transport_back_and_the_next_channel_is_t
         with pytest.raises(Unavailable, match="bounced"):
             await channel.find(parcel)
         assert sorted(file.name for file in (maildir / "cur").iterdir()) == ["0:2,S", "1:2,S", "2:2,S"]
+
+
+async def test_a_list_is_one_mail_with_its_text_and_sheets_and_what_comes_back_is_of_each(tmp_path):
+    """And its own text holds no personal data either."""
+    async with mailing(tmp_path) as (channel, server, parcel):
+        parcels = tuple(
+            replace(parcel, incident=IncidentId(f"{INCIDENT}-{n}"), disclosure=DisclosureId(f"{DISCLOSURE}-{n}"))
+            for n in (1, 2, 3)
+        )
+        listed = Listed(parcels=parcels, mass_event=MassEventId("m-1"), text="invented list\n")
+
+        receipts = await channel.deliver_list(listed)
+
+        (mail,) = server.mails
+        assert set(receipts) == {each.disclosure for each in parcels}
+        names = [part.get_filename() for part in mail.iter_attachments()]
+        assert names == ["list.txt", *(f"{each.disclosure}.pdf" for each in parcels)]
+        text = mail.get_body(("plain",)).get_content()
+        assert "https://sos.example/agency/list/" in text
+        assert "invented" not in text
+        assert all(each.disclosure in text for each in parcels)
+        assert all([await channel.find(each) is not None for each in parcels])
+        first = parcels[0]
+        notice = Notice(incident=first.incident, disclosure=first.disclosure, level=None, reason="5.1.1")
+        assert [each.disclosure for each in channel.named(notice)] == [each.disclosure for each in parcels]
+        await channel.deliver(first)  # alone, after all: what comes back now is of it alone
+        assert channel.named(notice) == [notice]
+
+
+async def test_a_list_that_was_refused_or_got_lost_has_gone_for_none_of_its_incidents(tmp_path):
+    async with mailing(tmp_path) as (channel, server, parcel):
+        parcels = (parcel, replace(parcel, incident=IncidentId("i-2"), disclosure=DisclosureId("d-2")))
+        listed = Listed(parcels=parcels, mass_event=MassEventId("m-1"), text="invented list\n")
+        for mood in ("refuses", "dies"):
+            server.mood = mood
+            with pytest.raises(Unavailable):
+                await channel.deliver_list(listed)
+            assert [await channel.find(each) for each in parcels] == [None, None]
+        server.mood = "well"
+
+        await channel.deliver_list(listed)
+
+        assert ["再送" in mail["Subject"] for mail in server.mails] == [False, True]

@@ -14,6 +14,7 @@ from sos.dispatch.adapters.portal import Links, Portal
 from sos.dispatch.codes import code_of
 from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.endings import Lasting
+from sos.dispatch.mass_list import MassLists
 from sos.dispatch.replies import Replies
 from sos.incident.commands import Acknowledge, ReopenIncident, StartDelivery
 from sos.incident.disclosure_request import DisclosureRequest
@@ -98,7 +99,9 @@ async def rig(
     port = free_port()
     links = Links(b"s" * 32, public_url=f"http://127.0.0.1:{port}", clock=clock, lasts=LASTING.link)
     app = web.Application(middlewares=[problems_middleware])
-    app.add_routes(Portal(Replies(journal), links, directory, lasting=LASTING).routes())
+    replies = Replies(journal)
+    lists = MassLists(journal, replies, lasting=LASTING)
+    app.add_routes(Portal(replies, links, directory, lists=lists, lasting=LASTING).routes())
     async with TestServer(app, port=port), aiohttp.ClientSession() as session:
         yield Rig(journal, clock, links, session, incident)
 

@@ -13,6 +13,9 @@ const CLOCK = new Intl.DateTimeFormat("ja-JP", {
 /** `17:31:26`, Japan Standard Time. */
 export const clock = (at: number | string): string => CLOCK.format(new Date(at));
 
+/** `17:31`, Japan Standard Time. */
+export const minute = (at: number | string): string => clock(at).slice(0, 5);
+
 /** `00:04`, and `1:02:09` from an hour on. */
 export function age(since: string | null, now: number): string {
   if (since === null) return "--:--";

@@ -22,6 +22,7 @@ from routing.kinds import EmergencyKind
 from sos.clock import SystemClock
 from sos.console.arrival import asked
 from sos.console.orders import contract
+from sos.console.orders.order import Order
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
@@ -41,6 +42,7 @@ from sos.incident.model import (
     new_id,
 )
 from sos.incident.urgency import of_answer
+from tests.sos.console.web.scripted_mass_events import ScriptedMassEvents
 
 ROOT = Path(__file__).resolve().parents[4]
 STATIC = ROOT / "sos" / "console" / "static"
@@ -125,6 +127,7 @@ class ScriptedService:
         self.boot = "1"
         self.snapshot = 500
         self.sealing_s = 0.0
+        self.mass = ScriptedMassEvents()
 
     # --- what the test does
 
@@ -256,12 +259,13 @@ class ScriptedService:
         )
         await self._catch_up(socket, request.query.get("after"))
         await socket.send_json({"t": "health", "items": self.health, "waiting": 0})
+        await socket.send_json(self.mass.frame())
         self.sockets.add(socket)
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    contract.order_of(message.data)  # the page says nothing that the house would not take
-                    await self._ordered(socket, json.loads(message.data))
+                    read = contract.order_of(message.data)  # the page says nothing that the house would not take
+                    await self._ordered(socket, json.loads(message.data), read)
         finally:
             self.sockets.discard(socket)
         return socket
@@ -277,14 +281,18 @@ class ScriptedService:
         snapshot = {"position": len(self.events), "incidents": incidents, "total": len(known)}
         await socket.send_json({"t": "snapshot"} | snapshot)
 
-    async def _ordered(self, socket: web.WebSocketResponse, order: dict[str, Any]) -> None:
+    async def _ordered(self, socket: web.WebSocketResponse, order: dict[str, Any], read: Order) -> None:
         if order["do"] == "beat":
             self.touched.append(order["touched"])
             await socket.send_json({"t": "beat"})
             return
         self.orders.append(order)
         try:
-            result = await self._obey(socket, order)
+            if self.mass.obey(read):
+                await self.send(self.mass.frame())
+                result = {}
+            else:
+                result = await self._obey(socket, order)
         except Refused as refused:
             error = {"type": "refused", "title": "Refused", "detail": str(refused)}
             await socket.send_json({"t": "reply", "id": order["id"], "ok": False, "error": error})
