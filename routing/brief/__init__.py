@@ -1,12 +1,7 @@
 """The brief and its forms: canonical JSON first, and from its bytes alone EIDO, PIDF-LO, fax and the spoken brief.
 
-<<<<<<< HEAD
 The forms are ``eido``, ``pidf``, ``fax`` and ``spoken``; ``crash`` and ``crash_words`` are what they say of a crash,
-``heard`` what was answered on the call.
-=======
-The forms are ``eido``, ``pidf``, ``fax`` and ``spoken``; ``crash`` and ``crash_words`` are what they say of a crash.
-``mass_list`` makes one list of many briefs.
->>>>>>> fae1c19 (An agency has one list in a mass event: a page and a mail, and each row is taken over for itself)
+``heard`` what was answered on the call; ``mass_list`` makes one list of many briefs.
 """
 
 from routing.brief.document import SCHEMA, Before, Brief, Change, OneCrash, Sender, changes, compose, read
