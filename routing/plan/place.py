@@ -136,6 +136,11 @@ class TownPoints:
         bearing = math.degrees(math.atan2(right[best], up[best])) % 360.0
         return Town(self._name(number), owner, distance, bearing)
 
+    def of(self, municipality: str) -> Iterator[tuple[str, Position]]:
+        """Every town of a municipality with its point."""
+        for number in range(*self._slices.get(municipality, (0, 0))):
+            yield self._name(number), Position(float(self._latitudes[number]), float(self._longitudes[number]))
+
     def _name(self, number: int) -> str:
         start = int(self._ends[number - 1]) if number else 0
         return bytes(self._names[start : int(self._ends[number])]).decode()

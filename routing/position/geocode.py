@@ -32,7 +32,7 @@ from msgspec import Struct
 
 from routing.breaker import Breaker
 from routing.errors import Malformed, Misconfigured
-from routing.location import Position
+from routing.location import Known, Position, plausible
 from routing.position.shapes import geodesic_m
 
 WITHIN_S = 0.4
@@ -146,6 +146,27 @@ class Geocoder:
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return Description(outcome=Outcome.DESCRIBED, address=address)
+
+    async def find(self, text: str) -> Position | None:
+        """Where an address is; None when it is not known.  Never raises, and takes at most ``within_s`` seconds."""
+        if not self._breaker.closed or not text.strip():
+            return None
+        try:
+            async with asyncio.timeout(self._within_s):
+                found = await self._forward(text[:MAX_TEXT])
+                place = None if found is None else plausible(float(found.latitude), float(found.longitude))
+        except _FAULTS as fault:
+            self._failed(fault)
+            return None
+        self._breaker.worked()
+        return place.position if isinstance(place, Known) else None
+
+    async def _forward(self, text: str) -> Any:
+        match self.kind:
+            case "nominatim" | "pelias":
+                return await self._geocoder.geocode(text, language=_LANGUAGE)
+            case _:
+                return await self._geocoder.geocode(text)
 
     async def _reverse(self, position: Position) -> Any:
         query = (position.latitude, position.longitude)

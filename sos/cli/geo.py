@@ -28,6 +28,7 @@ from routing.directory import Directory
 from routing.directory.jis import in_force
 from routing.errors import RoutingError
 from routing.plan.place import import_towns
+from routing.position.posts import check
 from routing.services import ALWAYS
 from sos.cli.options import AsJson, ConfigFile, Exit
 from sos.dispatch.sources import layer_file, open_directory, towns_file
@@ -188,6 +189,28 @@ def geo_import_towns(
     if left_out:
         rows = ", ".join(map(str, left_out[:_SHOWN]))
         typer.echo(f"  {len(left_out)} rows without a usable position, code or name left out: {rows}")
+
+
+@geo.command("check-posts")
+def geo_check_posts(
+    source: Annotated[Path, typer.Argument(help="CSV with the columns road, km, direction, lat, lon.")],
+    as_json: AsJson = False,
+) -> None:
+    """A dry run over a table of kilometre posts: what the service would know by it, and each row that it would refuse.
+
+    Exit code 1 when there is any: the service starts with none.
+    """
+    with _faults():
+        posts, faults = check(source)
+    told = {"dataset": posts.dataset, "roads": list(posts.roads), "posts": posts.count}
+    if as_json:
+        typer.echo(json.dumps(told | {"faults": msgspec.to_builtins(faults)}, ensure_ascii=False))
+    else:
+        typer.echo(f"{posts.dataset}\n{posts.count} posts of {len(posts.roads)} roads: {', '.join(posts.roads)}")
+        for fault in faults:
+            typer.echo(f"  row {fault.row}: {fault.what}" if fault.row else f"  {fault.what}")
+    if faults:
+        raise typer.Exit(Exit.REFUSED)
 
 
 def _agreement(rows: list[tuple[str, float, float, str]], found: list[str | None]) -> dict[str, Any]:

@@ -249,3 +249,37 @@ def test_a_breaker_doubles_its_rest_up_to_a_bound_and_forgets_it_with_a_success(
 
     assert rests == [10.0, 20.0, 30.0, 30.0]
     assert breaker.closed
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "path"),
+    [
+        ("nominatim", [NOMINATIM], "/own/search"),
+        ("photon", PHOTON, "/own/api"),
+        ("pelias", PELIAS, "/own/v1/search"),
+    ],
+)
+async def test_each_kind_of_geocoder_finds_an_address(kind, body, path, stub):
+    stub.body = json.dumps(body).encode()
+    async with geocoding(stub, kind=kind) as geocoder:
+        at = await geocoder.find("東京都新宿区架空一丁目")
+
+    assert (at.latitude, at.longitude) == (35.6901, 139.7001)
+    assert stub.asked[0][0] == path
+
+
+async def test_an_address_that_nobody_knows_or_answers_for_is_none_in_time(stub):
+    stub.body = b"[]"
+    async with geocoding(stub) as geocoder:
+        assert await geocoder.find("架空") is None
+        assert await geocoder.find("  ") is None
+    stub.body = json.dumps([{**NOMINATIM, "lat": "0", "lon": "0"}]).encode()
+    async with geocoding(stub) as geocoder:
+        assert await geocoder.find("架空") is None
+    stub.body = b"no JSON"
+    async with geocoding(stub) as geocoder:
+        assert await geocoder.find("架空") is None
+    stub.hangs = True
+    async with geocoding(stub, within_s=0.1) as geocoder:
+        async with asyncio.timeout(2):
+            assert await geocoder.find("架空") is None
