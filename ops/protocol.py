@@ -23,6 +23,7 @@ from sos.console.earlier import EarlierCalls
 from sos.console.frames import NOT_FOLLOWED, AnyFrame, Health, VoiceBy
 from sos.console.orders.contract import AnyOrder
 from sos.console.orders.law import Channel, Due, Revealable, Source
+from sos.console.orders.places import How
 from sos.console.window import Shown
 from sos.incident.events import OF_NO_INCIDENT, Event
 from sos.incident.model import Acknowledgement, Disposition, Incident
@@ -58,6 +59,7 @@ NAMED: Mapping[str, tuple[object, ...]] = MappingProxyType(
         "Revealable": get_args(Revealable),
         "MedicalSource": get_args(Source),
         "AskedBy": get_args(Channel),
+        "SaidHow": get_args(How),
     }
 )
 """Words that have a name and are no enumeration."""

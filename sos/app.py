@@ -95,7 +95,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     calls: Calls
     handing: dispatch.HandingOver
     telling: dispatch.Telling
-    addresses: tuple[Reader, ...]
+    geocoding: dispatch.Geocoding
     intake: Intake
     registry: Registry
     desks: ControlRoom
@@ -144,9 +144,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _
     await warm_up(intake.matching)
     desks = await ControlRoom.of(settings, kept_open, hang_up=voice.bridge.hang_up, names=dispatch.place_names(sources))
     voice.loudness.tell = desks.hub.sound
-    listens = await stack.enter_async_context(
-        listening(settings.assist, journal, voice.sounds, tell=desks.transcript.told)
-    )
+    told = desks.transcript.told
+    listens = await stack.enter_async_context(listening(settings.assist, journal, voice.sounds, tell=told))
     desks.transcript.lines = listens.lines
     journal.on_spooled(rings(desks.outage, handing.cards))
     registry = await registering.registry(settings, kept_open, rules)
@@ -161,7 +160,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _
         telling=dispatch.Telling.of(
             settings, kept_open, directory=directory, rules=rules, dials=dials, code_of=handing.code_of
         ),
-        addresses=await stack.enter_async_context(dispatch.geocoding(settings, journal)),
+        geocoding=await stack.enter_async_context(dispatch.geocoding(settings, journal, sources)),
         intake=intake,
         registry=registry,
         desks=desks,
@@ -225,7 +224,7 @@ def _readers(parts: _Parts) -> Iterator[Reader]:
     yield from parts.telling.readers()
     yield from parts.announcing.readers()
     yield from parts.listening.readers()
-    yield from parts.addresses
+    yield from parts.geocoding.readers
     yield from parts.desks.readers()
     yield parts.retention.reader
 
@@ -304,6 +303,7 @@ def _room(parts: _Parts) -> Room:
         dials=calls_open.provider.dials,
         transcript=desks.transcript,
         mass_events=desks.mass_events,
+        places=parts.geocoding.places,
         replay=calls_open.sounds,
         speaks=parts.announcing.language,
         voice_of=lambda operator: desk_voice(parts.settings, operator),

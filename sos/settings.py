@@ -375,6 +375,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     towns: str = ""
     """Town points made by ``sos geo import-towns``, for saying a place in words; empty means ``geo/towns.sosgeo`` in
     ``data_dir`` where that exists, and else municipalities only."""
+    kilometre_posts: str = ""
+    """Kilometre posts of roads (CSV: road, km, direction, lat, lon; ``sos geo check-posts`` looks at it first), so that
+    a place said by road, kilometre and direction is found; empty: it is kept as words."""
     hospitals: str = ""
     """Hospitals and helicopter bases (GeoJSON as KSJ P04, or CSV), for suggestions; empty means none are suggested."""
     hsts_subdomains: bool = False
@@ -567,6 +570,7 @@ _FROM_ENVIRONMENT: Mapping[str, type] = {
     "boundaries": str,
     "routes": str,
     "towns": str,
+    "kilometre_posts": str,
     "hospitals": str,
     "tls_certificate": str,
     "tls_key": str,

@@ -63,6 +63,7 @@ def welcome(window: Window, *, active: bool) -> None:
                 colleagues={id: name for id, name in room.colleagues.items() if id != operator.id},
                 dials=room.dials,
                 voice=room.voice_of(operator.id),
+                roads=room.places.roads,
             )
         )
     )

@@ -124,6 +124,8 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     """Whether the house reaches telephone numbers; otherwise the operator dials by hand."""
     voice: VoiceBy
     """How this desk takes part in calls."""
+    roads: Sequence[str]
+    """Of which kilometre posts are known."""
 
 
 class Snapshot(Frame, frozen=True, kw_only=True, tag="snapshot"):

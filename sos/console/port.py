@@ -1,5 +1,6 @@
 """What the console needs from the rest of the house; the composition root hands it in."""
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from sos.console.hub import Mailbox
@@ -83,6 +84,40 @@ class Agencies(Protocol):
         self, operator: OperatorId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
     ) -> None:
         """Record what the operator heard an agency say on the telephone."""
+        ...
+
+
+class FoundPlace(Protocol):
+    """Where our data say that something is."""
+
+    @property
+    def latitude(self) -> float: ...
+
+    @property
+    def longitude(self) -> float: ...
+
+    @property
+    def uncertainty_m(self) -> float: ...
+
+    @property
+    def by(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+class Places(Protocol):
+    """``sos.dispatch.stated_places``."""
+
+    @property
+    def roads(self) -> Sequence[str]:
+        """Of which kilometre posts are known."""
+        ...
+
+    def on_road(self, road: str, km: float, direction: str) -> FoundPlace | None: ...
+
+    async def at_address(self, text: str) -> FoundPlace | None:
+        """In bounded time; None where nothing here knows it."""
         ...
 
 

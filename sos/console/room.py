@@ -12,7 +12,7 @@ from sos.console.desks import Desks
 from sos.console.frames import VoiceBy
 from sos.console.hub import Hub
 from sos.console.outage import Outage
-from sos.console.port import Agencies, Codes, Disclose, MassEventsHere, Replay, Voice
+from sos.console.port import Agencies, Codes, Disclose, MassEventsHere, Places, Replay, Voice
 from sos.console.transcript import Transcript
 from sos.incident.model import AgencyId, OperatorId, TenantId
 from sos.journal.journal import Journal
@@ -53,6 +53,7 @@ class Room(Struct, frozen=True, kw_only=True):
     transcript: Transcript
     replay: Replay
     mass_events: MassEventsHere
+    places: Places
     speaks: LanguageOf = no_voice
     """In which language a brief can be read to an agency by machine."""
     nuisance: timedelta = timedelta(days=30)

@@ -20,6 +20,7 @@ from routing.directory import Directory
 from routing.errors import RoutingError
 from routing.law import RuleBook
 from routing.plan import Sources
+from routing.plan.addresses import AddressAreas
 from routing.position.geocode import Geocoder
 from sos.dispatch.adapters.callback import CallbackEndpoint
 from sos.dispatch.adapters.cards import CardEndpoint, Cards, Shelf, SignedIn
@@ -44,7 +45,8 @@ from sos.dispatch.policy import Policy
 from sos.dispatch.port import AgencyChannel
 from sos.dispatch.replies import Replies
 from sos.dispatch.signing import public_key, public_text
-from sos.dispatch.sources import open_rules, open_towns
+from sos.dispatch.sources import open_posts, open_rules, open_towns
+from sos.dispatch.stated_places import StatedPlaces
 from sos.dispatch.unattended import Practice, Unattended
 from sos.errors import Misconfigured
 from sos.incident.model import AgencyId, DisclosureId, IncidentId, MassEventId, TenantId
@@ -220,11 +222,20 @@ class Telling(Struct, frozen=True, kw_only=True):
         yield by_incident("mass-event", self.places)
 
 
+class Geocoding(Struct, frozen=True, kw_only=True):
+    """Names of places for the screen, and places by what an operator has heard."""
+
+    readers: tuple[Reader, ...]
+    places: StatedPlaces
+
+
 @asynccontextmanager
-async def geocoding(settings: Settings, journal: Journal) -> AsyncIterator[tuple[Reader, ...]]:
-    """Names of places from the operator's own geocoder, where there is one."""
+async def geocoding(settings: Settings, journal: Journal, sources: Sources) -> AsyncIterator[Geocoding]:
+    """By the operator's own geocoder, where there is one, and its own tables."""
+    layer = sources.layer or PrefectureLayer.load()
+    areas, posts = AddressAreas(layer, open_towns(settings), names=place_names(sources)), open_posts(settings)
     if not settings.geocoder:
-        yield ()
+        yield Geocoding(readers=(), places=StatedPlaces(areas, posts=posts))
         return
     try:
         made = Geocoder(settings.geocoder, monotonic=time.monotonic, within_s=settings.geocoder_within_ms / 1000.0)
@@ -232,7 +243,10 @@ async def geocoding(settings: Settings, journal: Journal) -> AsyncIterator[tuple
         raise Misconfigured(str(fault)) from fault
     async with made as geocoder:
         addresses = Addresses(journal, geocoder, clock=journal.clock)
-        yield (by_incident("addresses", addresses, at_once=None, alone=True),)
+        yield Geocoding(
+            readers=(by_incident("addresses", addresses, at_once=None, alone=True),),
+            places=StatedPlaces(areas, posts=posts, geocoder=geocoder),
+        )
 
 
 def languages(agency: AgencyId, directory: Directory, *, dials: bool) -> Sequence[str]:

@@ -12,6 +12,7 @@ from routing.plan import PlanRules, Sources
 from routing.plan.hospitals import Facilities
 from routing.plan.place import TownPoints
 from routing.plan.routes import Crossings, RouteTable
+from routing.position.posts import KilometrePosts
 from sos.errors import Misconfigured
 from sos.settings import Settings
 
@@ -88,6 +89,14 @@ def open_towns(settings: Settings) -> TownPoints | None:
         return TownPoints.load(path)
     except (OSError, RoutingError) as fault:
         raise Misconfigured(f"towns: {fault}") from fault
+
+
+def open_posts(settings: Settings) -> KilometrePosts | None:
+    """The kilometre posts that are configured; None without."""
+    try:
+        return KilometrePosts.load(Path(settings.kilometre_posts)) if settings.kilometre_posts else None
+    except (OSError, RoutingError) as fault:
+        raise Misconfigured(f"kilometre_posts: {fault}") from fault
 
 
 def open_rules(path: str, *, countries: Collection[str], terms: Collection[str], as_of: date) -> RuleBook:

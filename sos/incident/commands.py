@@ -221,11 +221,41 @@ class SettleMove(Command, frozen=True, kw_only=True, gc=False):
     """False: the place before, or the one a person has stated, holds."""
 
 
+class HearPlace(Command, frozen=True, kw_only=True, gc=False):
+    """Somebody says where it is; it stands beside the place in force."""
+
+    operator: OperatorId
+    how: str
+    found: bool
+    place: bytes
+    """``report.StatedPlace`` as JSON."""
+
+
+class ReadBack(Command, frozen=True, kw_only=True, gc=False):
+    """The operator has read the place with somebody at the agency."""
+
+    operator: OperatorId
+    disclosure: DisclosureId
+    version: int
+    """Of the place that was read."""
+    agreed: bool
+    with_code: bool
+    how: str = "words"
+    found: bool = False
+    place: bytes = b""
+    """What they have instead: ``report.StatedPlace`` as JSON."""
+
+
+class SettleHeard(Command, frozen=True, kw_only=True, gc=False):
+    operator: OperatorId
+    adopted: bool
+
+
 class StatePlace(Command, frozen=True, kw_only=True, gc=False):
     """The operator says where it is, as heard or seen: a pin, or the caller's words."""
 
     operator: OperatorId
-    how: Literal["pin", "words"]
+    how: Literal["pin", "words", "address", "road", "agency"]
     located: bool
     """Whether ``place`` has coordinates."""
     place: bytes

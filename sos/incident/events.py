@@ -273,8 +273,46 @@ class PlaceStated(Event, frozen=True, kw_only=True, gc=False):
     """The operator says where it is.  Parts: LOC, coordinates or the caller's words."""
 
     how: str
-    """``pin`` or ``words``."""
+    """``pin``, ``words``, ``address`` or ``road``; ``agency``: as an agency has it."""
     located: bool
+
+
+class PlaceHeard(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody says where it is, and it stands beside the place in force until the operator adopts it or does not.
+
+    Parts: LOC, what was said, and where that is by our data.
+    """
+
+    source: str
+    """``caller`` or ``agency``."""
+    how: str
+    """``address``, ``road`` or ``words``."""
+    found: bool
+    """Whether our data know where that is."""
+    disclosure: DisclosureId | None = None
+    """By which an agency that says so was told."""
+
+
+class HeardPlaceSettled(Event, frozen=True, kw_only=True, gc=False):
+    """The operator has looked at a place that somebody says.  Adopted, it is stated (``PlaceStated``)."""
+
+    operator: OperatorId
+    adopted: bool
+
+
+class PlaceReadBack(Event, frozen=True, kw_only=True, gc=False):
+    """The place was read back with a human being at an agency: they have the same, or another one (``PlaceHeard``)."""
+
+    disclosure: DisclosureId
+    agency: AgencyId
+    operator: OperatorId
+    version: int
+    """Of the place in force, counted from 1 (``Incident.place_version``)."""
+    agreed: bool
+    with_code: bool
+    """The code of the brief, or the number to call back on, was read with it."""
+    leg: LegId | None = None
+    """Theirs, where they are in our call; None: on another telephone."""
 
 
 class PlaceDescribed(Event, frozen=True, kw_only=True, gc=False):

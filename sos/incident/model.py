@@ -389,6 +389,16 @@ class Move(Struct, frozen=True, kw_only=True, gc=False):
     """The new place holds already; False: the one that a person has stated does."""
 
 
+class HeardPlace(Struct, frozen=True, kw_only=True, gc=False):
+    """A place that somebody says, beside the one in force."""
+
+    source: str
+    """``caller`` or ``agency``."""
+    how: str
+    found: bool
+    """Whether our data know where that is."""
+
+
 class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     disclosure: DisclosureId
     agency: AgencyId
@@ -420,6 +430,8 @@ class Disclosure(Struct, frozen=True, kw_only=True, gc=False):
     """The agency was told of a place that holds no longer, and has not been told of the new one."""
     joined: tuple[IncidentId, ...] = ()
     """With which other incidents its brief says that this is one crash."""
+    read_back: int | None = None
+    """Which place (``Incident.place_version``) somebody there has read back and had right; None: none."""
     otherwise: bool = False
     """The agency was told of another kind of emergency, and has not been told of the one that holds now."""
     categories: tuple[Category, ...] = ()
@@ -722,6 +734,10 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     answers: tuple[Answer, ...] = ()
     tested: bool | None = None
     """Whether a test call has passed; None while it has not been judged or is none."""
+    place_version: int = 0
+    """How many places have been in force; 0: none yet."""
+    heard_place: HeardPlace | None = None
+    """What somebody says of the place and the operator has neither adopted nor set aside."""
     move: Move | None = None
     """The place has moved and nobody has looked at it yet."""
     to_correct: bool = False

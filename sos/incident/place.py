@@ -169,6 +169,7 @@ def _planned(incident: Incident, event: e.PlanMade) -> dict[str, Any]:
     }
     if event.same_place:
         return changes
+    changes["place_version"] = incident.place_version + 1
     if event.source != "vehicle":
         changes["move"] = None
     elif event.moved_m is not None:

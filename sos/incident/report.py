@@ -161,6 +161,10 @@ class StatedPlace(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     horizontal_accuracy: float | None = None
     stated: str = ""
     """In the caller's words: address, road with kilometre post and direction, what can be seen."""
+    by: str = ""
+    """What found it: ``posts``, ``geocoder``, ``towns`` or ``municipality``; empty: nobody, or a person's pin."""
+    name: str = ""
+    """Of the road or the area that was recognised."""
 
 
 class NamedPlace(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -301,6 +301,23 @@ def agency_called_back() -> Story:
     return told
 
 
+def read_back_with_an_agency() -> Story:
+    """The place is read back with whoever took over; after a move it is to be read anew, and they have another one."""
+    told = _answered(Story(0x2D))
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=9)
+    told.do(s.acknowledge("d-fire"), actor=f"agency:{s.FIRE}", after_s=6)
+    told.do(s.read_back("d-fire"), actor="operator:hanako", after_s=3)
+    told.do(s.hear_place(), actor="operator:hanako", after_s=20)
+    told.do(s.state_place(), actor="operator:hanako", after_s=5)
+    told.do(s.settle_heard(), actor="operator:hanako")
+    told.do(replace(s.plan(moved_m=800), source="operator", flags=()), actor="system:planner")
+    again = s.disclose("d-fire-2", s.FIRE, supersedes="d-fire", confirmed=True)
+    told.do(replace(again, corrected=True), actor="system:corrections", after_s=0.1)
+    told.do(s.acknowledge("d-fire-2"), actor=f"agency:{s.FIRE}", after_s=6)
+    told.do(s.read_back("d-fire-2", 2, agreed=False), actor="operator:hanako", after_s=3)
+    return told
+
+
 def telephoned_and_recorded_elsewhere() -> Story:
     """A telephone exchange lets a call wait, records it, and its copy is fetched, sealed and deleted there."""
     told = _answered(Story(0x10))
@@ -675,6 +692,7 @@ JOURNEYS = (
     consulted_and_called_back,
     agency_calls_by_its_code,
     agency_called_back,
+    read_back_with_an_agency,
     telephoned_and_recorded_elsewhere,
     read_to_by_machine,
     somebody_on_call_takes_it,

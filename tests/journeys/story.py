@@ -235,6 +235,26 @@ def plan(*, moved_m: int | None = None) -> c.RecordPlan:
     )
 
 
+def hear_place(how: str = "road", operator: str = "hanako") -> c.HearPlace:
+    said = b'{"by":"posts","horizontalAccuracy":80.0,"latitude":35.7,"longitude":139.8,"stated":"invented road 10.5"}'
+    return c.HearPlace(operator=OperatorId(operator), how=how, found=True, place=said)
+
+
+def settle_heard(*, adopted: bool = True, operator: str = "hanako") -> c.SettleHeard:
+    return c.SettleHeard(operator=OperatorId(operator), adopted=adopted)
+
+
+def read_back(disclosure: str = "d1", version: int = 1, *, agreed: bool = True, operator: str = "hanako") -> c.ReadBack:
+    return c.ReadBack(
+        operator=OperatorId(operator),
+        disclosure=DisclosureId(disclosure),
+        version=version,
+        agreed=agreed,
+        with_code=True,
+        place=b"" if agreed else b'{"stated":"below the invented bridge"}',
+    )
+
+
 def state_kind(kind: EmergencyKind = EmergencyKind.ILLNESS, *, operator: str = "hanako") -> c.StateKind:
     return c.StateKind(operator=OperatorId(operator), kind=kind)
 

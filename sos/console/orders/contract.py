@@ -25,7 +25,7 @@ from sos.console.orders.call import (
 from sos.console.orders.cards import Card
 from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready, Refresh
 from sos.console.orders.handover import AnswerOffer, EndShift, HandOver, TakeIt
-from sos.console.orders.incident import Close, Move, Note, Place, Reopen, StateKindOfEmergency, TellVehicle
+from sos.console.orders.incident import Close, Note, Reopen, StateKindOfEmergency, TellVehicle
 from sos.console.orders.law import (
     AnswerToRequest,
     ApprovalOfRequest,
@@ -46,6 +46,7 @@ from sos.console.orders.mass_event import (
     EndMassEvent,
 )
 from sos.console.orders.order import Number, Order
+from sos.console.orders.places import Move, PlaceByHand, ReadPlaceBack, SayPlace, SettleHeardPlace
 from sos.console.orders.telling import AgencySaid, Approve, Consent, Decline, Disclose
 from sos.console.window import Window
 from sos.errors import Malformed
@@ -55,7 +56,9 @@ AnyOrder: TypeAlias = (
     # the desk's own
     Ready | Away | Beat | Answer | Open | Refresh | History
     # the incident
-    | Note | Move | Place | StateKindOfEmergency | Card | TellVehicle | Close | Reopen
+    | Note | StateKindOfEmergency | Card | TellVehicle | Close | Reopen
+    # where it is
+    | Move | PlaceByHand | SayPlace | SettleHeardPlace | ReadPlaceBack
     # which incidents are one crash
     | Match | Link | Unlink | Crash | Earlier
     # whom to tell

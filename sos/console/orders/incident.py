@@ -1,33 +1,20 @@
-"""What an operator finds out about an incident and how it ends: notes, its place, its close."""
+"""What an operator finds out about an incident and how it ends: notes, its kind, its close."""
 
-from typing import Annotated, Any, ClassVar
-
-from msgspec import Meta
+from typing import Any, ClassVar
 
 from routing.categories import Category
 from routing.kinds import EmergencyKind
-from routing.location import Known, plausible
 from sos.console.orders.order import May, OfIncident, Reason, Text
 from sos.console.window import Window
-from sos.errors import Malformed
 from sos.incident.commands import (
     AddNote,
     AnswerVehicle,
     CloseIncident,
     ReopenIncident,
-    SettleMove,
     StateKind,
-    StatePlace,
 )
 from sos.incident.lifecycle import decide
 from sos.incident.model import AnswerAction, AnswerId, DeclineReason, Disposition, new_id
-from sos.incident.report import StatedPlace, canonical
-
-STATED_ACCURACY_M = 100.0
-"""Of a place that an operator points at: a landmark, a junction, a kilometre post."""
-
-Words = Annotated[str, Meta(max_length=300)]
-"""A place in words."""
 
 
 class Note(OfIncident, frozen=True, kw_only=True, tag="note"):
@@ -37,46 +24,6 @@ class Note(OfIncident, frozen=True, kw_only=True, tag="note"):
 
     async def obey(self, window: Window) -> None:
         await window.execute(self.incident, AddNote(category=self.category, text=self.text))
-        await window.show_done(self.incident)
-
-
-class Move(OfIncident, frozen=True, kw_only=True, tag="move"):
-    """The vehicle's newest place holds (``adopted``), or the one before it."""
-
-    may: ClassVar = May.WHO_HAS_IT
-    adopted: bool
-
-    async def obey(self, window: Window) -> None:
-        await window.execute(self.incident, SettleMove(operator=window.operator.id, adopted=self.adopted))
-
-
-class Place(OfIncident, frozen=True, kw_only=True, tag="place"):
-    """Where it is, as the operator has heard or seen it."""
-
-    may: ClassVar = May.WHO_HAS_IT
-    text: Words = ""
-    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
-
-    async def obey(self, window: Window) -> None:
-        located = isinstance(plausible(self.latitude, self.longitude), Known)
-        if not located and self.latitude is not None:
-            raise Malformed("that is no place on Earth", field="$.latitude")
-        if not located and not self.text.strip():
-            raise Malformed("that is no place on Earth", field="$.text")
-        place = StatedPlace(
-            latitude=self.latitude if located else None,
-            longitude=self.longitude if located else None,
-            horizontal_accuracy=STATED_ACCURACY_M if located else None,
-            stated=self.text.strip(),
-        )
-        command = StatePlace(
-            operator=window.operator.id,
-            how="pin" if located else "words",
-            located=located,
-            place=canonical(place),
-        )
-        await window.execute(self.incident, command)
         await window.show_done(self.incident)
 
 

@@ -4,18 +4,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from routing.boundaries import PrefectureLayer
 from routing.directory import Directory
+from routing.plan.addresses import AddressAreas
 from sos.console.access import Operator
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
 from sos.console.hub import Hub, Mailbox
 from sos.console.orders import contract
 from sos.console.outage import Outage
-from sos.console.port import MassEventsHere, Meant, Voice
+from sos.console.port import MassEventsHere, Meant, Places, Voice
 from sos.console.room import LanguageOf, Room, no_voice
 from sos.console.sessions import Session
 from sos.console.transcript import Transcript
 from sos.console.window import Window
+from sos.dispatch.stated_places import StatedPlaces
 from sos.errors import Refused
 from sos.incident.commands import AnswerRequest
 from sos.incident.disclosure_request import DisclosureRequest
@@ -78,6 +81,7 @@ def room(
     lines: Mapping[str, Mapping[str, str]] = {},
     speaks: LanguageOf = no_voice,
     mass_events: MassEventsHere | None = None,
+    places: Places | None = None,
 ) -> Room:
     hub, desks, elsewhere = Hub(), Desks(journal.clock), Elsewhere()
     return Room(
@@ -98,6 +102,7 @@ def room(
         transcript=Transcript(journal, hub),
         replay=elsewhere,
         mass_events=mass_events or elsewhere,
+        places=places or StatedPlaces(AddressAreas(PrefectureLayer.load(), names=PrefectureLayer.load().names)),
         speaks=speaks,
     )
 

@@ -122,6 +122,9 @@ def any_command(pick: random.Random) -> c.Command:
             lambda: s.set_mode(pick.choice("abc"), pick.choice(PEOPLE), held=pick.random() < 0.5),
             lambda: c.PressKeys(leg=LegId(pick.choice("ab")), keys="1"),
             lambda: s.transfer(pick.choice("ab")),
+            lambda: s.hear_place(operator=pick.choice(PEOPLE)),
+            lambda: s.settle_heard(adopted=pick.random() < 0.5, operator=pick.choice(PEOPLE)),
+            lambda: s.read_back(told["disclosure"], pick.randrange(3), agreed=pick.random() < 0.5),
             lambda: c.QueueLeg(leg=LegId(pick.choice("ab")), queued_ms=2000),
             lambda: c.KeepCopy(
                 recording=RecordingId(pick.choice("ab")), leg=LegId("a"), copy="RE0", digest="0" * 64, size=1

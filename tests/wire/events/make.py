@@ -187,6 +187,18 @@ def samples() -> Mapping[str, bytes]:
     for command in (s.open_incident(), s.join(), s.transfer()):
         calls_back.do(command, actor="system:codes", after_s=2)
     told.recorded += calls_back.recorded[1:]
+    read = s.Story(0x1C)
+    for command in (
+        s.open_incident(),
+        s.plan(),
+        s.take(),
+        s.disclose(),
+        s.hear_place(),
+        s.settle_heard(),
+        s.read_back(),
+    ):
+        read.do(command, actor="operator:hanako", after_s=2)
+    told.recorded += read.recorded[1:]
     kept = s.Story(0x17, alarms=False)
     for command in (
         s.open_incident(),

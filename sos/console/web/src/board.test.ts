@@ -104,6 +104,7 @@ const HELLO: FromServer = {
   colleagues: {},
   dials: false,
   voice: "webrtc",
+  roads: [],
 };
 
 test("a report that came in while the database was away stands until its incident arrives, whichever comes first", () => {

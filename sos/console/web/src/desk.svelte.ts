@@ -32,6 +32,7 @@ import type {
   MedicalSource,
   Order,
   Purpose,
+  SaidHow,
   Service,
   Share,
   TakeoverReason,
@@ -41,7 +42,7 @@ import type {
 } from "./protocol";
 import { concerns } from "./oneCrash";
 import { Ringer } from "./ringer";
-import { card, choices, known, ring, sections, unrecorded, urgency, type Answers } from "./rules";
+import { card, choices, known, ring, sections, unread, unrecorded, urgency, type Answers } from "./rules";
 import { answerable, callsBack, talking, waiting } from "./state";
 import { DeskSocket, OrderRefused } from "./socket";
 import { Sound } from "./sound.svelte";
@@ -372,6 +373,39 @@ class Desk {
     const at = /^(-?\d{1,2}\.\d+)[ ,、]+(-?\d{1,3}\.\d+)$/.exec(text);
     const [latitude, longitude] = at === null ? [null, null] : [Number(at[1]), Number(at[2])];
     return (await this.#ask({ do: "place", incident: this.selected, text: at === null ? text : "", latitude, longitude })) !== null;
+  }
+
+  /** What somebody says of the place: words are kept, an address or a kilometre post is looked for. */
+  async sayPlace(said: SaidPlace): Promise<boolean> {
+    if (this.selected === null) return false;
+    if (said.how === "words") return this.statePlace(said.text);
+    const answer = await this.#ask({ do: "say_place", incident: this.selected, ...said });
+    if (answer === null) return false;
+    if ((answer.result as { found: unknown }).found === null) this.said = t("place.kept");
+    return true;
+  }
+
+  /** What was heard of the place holds, or is set aside. */
+  async settleHeard(adopted: boolean): Promise<void> {
+    if (this.selected === null) return;
+    await this.#ask({ do: "settle_heard", incident: this.selected, adopted });
+  }
+
+  /** The place was read with somebody at the agency: they have the same, or what is said here. */
+  async readBack(disclosure: string, said: SaidPlace | null = null): Promise<boolean> {
+    if (this.selected === null || this.incident === null) return false;
+    const { place_version: version, id: incident } = this.incident;
+    const have = said ?? { how: "words", text: "", road: "", direction: "", km: null };
+    const order = { do: "read_back", incident, disclosure, version, agreed: said === null, with_code: true, ...have } as const;
+    if ((await this.#ask(order)) === null) return false;
+    this.said = t(said === null ? "readback.said" : "readback.said.differs");
+    return true;
+  }
+
+  /** The first who has not had the place read back. */
+  async readBackNext(): Promise<void> {
+    const next = this.mine && this.incident !== null ? unread(this.incident)[0] : undefined;
+    if (next !== undefined) await this.readBack(next.disclosure);
   }
 
   async note(text: string, category: NoteCategory = "OBS"): Promise<boolean> {
@@ -942,6 +976,15 @@ const WORTH_SAYING: ReadonlySet<string> = new Set([
   "KeysPressed",
   "LegQueued",
 ]);
+
+/** A place as somebody says it. */
+export interface SaidPlace {
+  how: SaidHow;
+  text: string;
+  road: string;
+  direction: string;
+  km: number | null;
+}
 
 /** What somebody shows to come in. */
 interface Credential {

@@ -19,6 +19,7 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["Alt+T", "key.timeline"],
   ["Alt+C", "key.call"],
   ["Alt+G", "key.told"],
+  ["Alt+B", "key.read_back"],
   ["Alt+W", "key.alarms"],
   ["Alt+O", "key.one_crash"],
   ["Ctrl+Shift+M", "key.mute"],

@@ -30,6 +30,8 @@ export interface Welcome {
   dials: boolean;
   /** How this desk takes part in calls. */
   voice: VoiceBy;
+  /** Of which kilometre posts are known. */
+  roads: readonly string[];
 }
 
 /** Whose desk it is. */
@@ -141,6 +143,10 @@ export interface Incident {
   answers: readonly Answer[];
   /** Whether a test call has passed; null while it has not been judged or is none. */
   tested: boolean | null;
+  /** How many places have been in force; 0: none yet. */
+  place_version: number;
+  /** What somebody says of the place and the operator has neither adopted nor set aside. */
+  heard_place: HeardPlace | null;
   /** The place has moved and nobody has looked at it yet. */
   move: Move | null;
   /** A person has said where it is, at least in words. */
@@ -304,6 +310,15 @@ export interface Answer {
 /** What a vehicle can be told or asked (RFC 8147 14.4: `ack`, `send-data`; RFC 8148 9: `msg-dynamic`). */
 export type AnswerAction = "ack" | "requestData" | "callBack" | "message" | "clearDown";
 
+/** A place that somebody says, beside the one in force. */
+export interface HeardPlace {
+  /** `caller` or `agency`. */
+  source: string;
+  how: string;
+  /** Whether our data know where that is. */
+  found: boolean;
+}
+
 /** A place that is not where it was: what an operator has to look at. */
 export interface Move {
   distance_m: number;
@@ -342,6 +357,8 @@ export interface Disclosure {
   elsewhere: boolean;
   /** With which other incidents its brief says that this is one crash. */
   joined: readonly string[];
+  /** Which place (`Incident.place_version`) somebody there has read back and had right; null: none. */
+  read_back: number | null;
   /** The agency was told of another kind of emergency, and has not been told of the one that holds now. */
   otherwise: boolean;
   /** Of which its brief holds something. */
@@ -732,6 +749,8 @@ export type MedicalSource = "person" | "family" | "bystander" | "medical_staff";
 /** Why somebody whom the plan names is not told. */
 export type DeclineReason = "not_needed" | "false_alarm" | "already_there" | "declined" | "duplicate" | "nobody_to_help" | "law" | "other";
 
+export type SaidHow = "words" | "address" | "road";
+
 /** What the one who asks takes as the reason. Each is a workflow of its own: rows of one never serve another. */
 export type Path = "agreed" | "life_protection" | "third_party" | "mass_event" | "refused" | "public_task" | "property" | "inquiry" | "court_order" | "oral_request" | "family_enquiry" | "hazard_removal" | "commercial" | "carrier_request" | "emergency_use" | "acquire_medical" | "transfer";
 
@@ -770,6 +789,10 @@ export interface StatedPlace {
   horizontalAccuracy?: number;
   /** In the caller's words: address, road with kilometre post and direction, what can be seen. */
   stated?: string;
+  /** What found it: `posts`, `geocoder`, `towns` or `municipality`; empty: nobody, or a person's pin. */
+  by?: string;
+  /** Of the road or the area that was recognised. */
+  name?: string;
 }
 
 /** Something that is owed, as a desk's queue shows it. */
@@ -900,13 +923,16 @@ export type Order =
   | { do: "refresh"; incident: string }
   | { do: "history"; incident: string }
   | { do: "note"; incident: string; category?: Category; text: string }
-  | { do: "move"; incident: string; adopted: boolean }
-  | { do: "place"; incident: string; text?: string; latitude?: number | null; longitude?: number | null }
   | { do: "kind"; incident: string; kind: EmergencyKind }
   | { do: "card"; incident: string; question: string; value: string | number; source?: MedicalSource | null }
   | { do: "tell_vehicle"; incident: string; action: AnswerAction; text?: string }
   | { do: "close"; incident: string; disposition: Disposition; untold?: DeclineReason | null; words?: string }
   | { do: "reopen"; incident: string; reason: string }
+  | { do: "move"; incident: string; adopted: boolean }
+  | { do: "place"; incident: string; text?: string; latitude?: number | null; longitude?: number | null }
+  | { do: "say_place"; incident: string; how: SaidHow; text?: string; road?: string; km?: number | null; direction?: string }
+  | { do: "settle_heard"; incident: string; adopted: boolean }
+  | { do: "read_back"; incident: string; how?: SaidHow; text?: string; road?: string; km?: number | null; direction?: string; disclosure: string; version: number; agreed: boolean; with_code: boolean }
   | { do: "match"; incident: string; other: string; relation: Relation; approved: boolean }
   | { do: "link"; incident: string; other: string; share: Share }
   | { do: "unlink"; incident: string }
@@ -970,6 +996,9 @@ export interface Events {
   MoveNoticed: { distance_m: number };
   MoveSettled: { adopted: boolean };
   PlaceStated: { how: string; located: boolean };
+  PlaceHeard: { source: string; how: string; found: boolean; disclosure?: string };
+  HeardPlaceSettled: { operator: string; adopted: boolean };
+  PlaceReadBack: { disclosure: string; agency: string; operator: string; version: number; agreed: boolean; with_code: boolean; leg?: string };
   PlaceDescribed: { source: string; distance_m: number };
   DeskOffered: { desks: readonly string[]; round: number };
   OperatorAssigned: { operator: string; desk: string; taken_from?: string; reason?: TakeoverReason };

@@ -47,6 +47,7 @@ const disclosure = (changes: Partial<Disclosure> = {}): Disclosure => ({
   otherwise: false,
   categories: [],
   unheard: false,
+  read_back: null,
   status: null,
   ...changes,
 });

@@ -8,6 +8,7 @@ import type {
   CardQuestion,
   Crash,
   Degraded,
+  Disclosure,
   Disposition,
   EmergencyKind,
   Incident,
@@ -15,6 +16,7 @@ import type {
   NamedPlace,
   PartsItem,
   Service,
+  StatedPlace,
   Vehicle,
   WaitReason,
   Welcome,
@@ -106,6 +108,8 @@ export interface Known {
   before: Place | null;
   /** The place in the caller's words. */
   stated: string | null;
+  /** What somebody has said of the place last, and where our data say that that is. */
+  heardPlace: StatedPlace | null;
   named: NamedPlace | null;
   vehicle: Vehicle | null;
   crash: Crash | null;
@@ -133,6 +137,7 @@ export function known(items: readonly PartsItem[]): Known {
   let before: Place | null = null;
   let stated: string | null = null;
   const answers: Record<string, Answered> = {};
+  let heardPlace: StatedPlace | null = null;
   const notes: { n: number; at: string; category: string; text: string }[] = [];
   for (const { kind, n, at, parts } of items) {
     if (kind === "ReportFiled") {
@@ -154,6 +159,8 @@ export function known(items: readonly PartsItem[]): Known {
       [place, location] = [made, made.source === undefined ? location : made];
     } else if (kind === "PlaceStated") {
       stated = (parts["LOC"] as { stated?: string } | undefined)?.stated ?? stated;
+    } else if (kind === "PlaceHeard") {
+      heardPlace = (parts["LOC"] as StatedPlace | undefined) ?? heardPlace;
     } else if (kind === "PlaceDescribed") {
       named = (parts["LOC"] as NamedPlace | undefined) ?? named;
     } else if (kind === "IncidentOpened") {
@@ -165,14 +172,22 @@ export function known(items: readonly PartsItem[]): Known {
       }
     }
   }
-  return { location, place, before, stated, named, vehicle, crash, callBack, prediction, owner, answers, notes };
+  return { location, place, before, stated, heardPlace, named, vehicle, crash, callBack, prediction, owner, answers, notes };
 }
 
 const apart = (one: Place, other: Place): boolean =>
   one.latitude !== other.latitude || one.longitude !== other.longitude;
 
-export const located = (location: Location | null): location is Location & { latitude: number; longitude: number } =>
+export const located = <T extends Pick<Location, "latitude" | "longitude">>(
+  location: T | null,
+): location is T & { latitude: number; longitude: number } =>
   location?.latitude !== undefined && location.longitude !== undefined;
+
+/** Who has taken over, and with whom the place in force was not read back (`sos/incident/heard_place.py`). */
+export const unread = ({ disclosures, place_version }: Incident): Disclosure[] =>
+  disclosures.filter(
+    ({ reached, superseded, read_back }) => reached === "taken_over" && !superseded && read_back !== place_version,
+  );
 
 export interface Choice {
   agency: string;

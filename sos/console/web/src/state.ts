@@ -82,6 +82,8 @@ export function fresh(id: string, tenant: string): Incident {
     response: null,
     planned: false,
     plan_flags: [],
+    place_version: 0,
+    heard_place: null,
     move: null,
     place_asked: false,
     heard: [],
@@ -378,10 +380,18 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     agencies: texts(data, "agencies"),
     services: texts(data, "services") as readonly Service[],
     ...flagsOfPlan(incident, texts(data, "flags")),
+    ...(data["same_place"] === true ? {} : { place_version: incident.place_version + 1 }),
     ...(data["same_place"] === true ? {} : moved(incident, (data["source"] as string | undefined) ?? "vehicle", data["moved_m"] as number | null | undefined)),
   }),
   MoveNoticed: (_, data) => ({ move: { distance_m: data["distance_m"] as number, in_force: false } }),
   MoveSettled: () => ({ move: null }),
+  PlaceHeard: (_, data) => ({
+    heard_place: { source: text(data, "source"), how: text(data, "how"), found: data["found"] === true },
+    place_asked: true,
+  }),
+  PlaceReadBack: (incident, data) =>
+    disclosed(incident, data, { read_back: data["agreed"] === true ? (data["version"] as number) : null }),
+  HeardPlaceSettled: () => ({ heard_place: null }),
   RegisteredDataCopied: (incident, data) => ({
     registered: (["MED", "FAM"] as const).filter((one) => [...incident.registered, ...categories(data)].includes(one)),
     registered_withheld: categories(data, "withheld"),
@@ -502,6 +512,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
         unheard: incident.heard.some(
           (one) => one.at_n > ((data["heard"] as number | undefined) ?? 0) && categories(data).includes(one.category),
         ),
+        read_back: null,
         status: incident.disclosures.find((known) => known.disclosure === data["supersedes"])?.status ?? null,
       },
     ],

@@ -255,6 +255,7 @@ class ScriptedService:
                 "languages": ["ja", "en"],
                 "boot": self.boot,
                 "cards": {"": msgspec.to_builtins(asked(shipped()))},
+                "roads": ["架空自動車道"],
             }
         )
         await self._catch_up(socket, request.query.get("after"))
@@ -329,6 +330,20 @@ class ScriptedService:
             case "card":
                 await self._answer_card(incident, order, actor=me)
                 await socket.send_json({"t": "parts", "incident": incident, "items": self.parts[incident]})
+            case "say_place":
+                heard = c.HearPlace(operator="op1", how=order["how"], found=True, place=b"")
+                place = {"latitude": 35.7, "longitude": 139.8, "horizontalAccuracy": 75, "stated": order["road"]}
+                for draft in decide(self.incidents[incident], heard, now=datetime.now(UTC)):
+                    await self.happen(incident, draft.event, actor=me, parts={"LOC": place | {"by": "posts"}})
+                await socket.send_json({"t": "parts", "incident": incident, "items": self.parts[incident]})
+                return {"found": place}
+            case "settle_heard":
+                await self.decide(incident, c.SettleHeard(operator="op1", adopted=order["adopted"]), actor=me)
+            case "read_back":
+                words = order["text"].encode()
+                read = c.ReadBack(operator="op1", disclosure=order["disclosure"], version=order["version"],
+                                  agreed=order["agreed"], with_code=order["with_code"], place=words)  # fmt: skip
+                await self.decide(incident, read, actor=me)
             case "consent":
                 answer, named = ConsentAnswer(order["answer"]), tuple(map(Category, order["categories"]))
                 await self.decide(incident, c.RecordConsent(answer=answer, categories=named), actor=me)
