@@ -47,7 +47,7 @@ def test_a_file_name_forges_no_line_on_the_screen(fresh: Package, name: str, cap
     assert code == 1
     assert all(each.isprintable() or each == "\n" for each in told)
     assert [line for line in told.splitlines() if line.startswith("Result")] == ["Result: DO NOT RELY on this package"]
-    assert len(told.splitlines()) == 12
+    assert len(told.splitlines()) == 13
     assert "      " not in told
 
 
