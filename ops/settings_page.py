@@ -30,6 +30,8 @@ FOUND_UNDER = {
     "TokenSettings": "`[[tenants.tokens]]`",
     "OperatorSettings": "`[[operators]]`: people at the desks",
     "AuditorSettings": "`[[auditors]]`: who may export",
+    "StampSettings": "`[stamps]`",
+    "WitnessSettings": "`[[witnesses]]`",
     "RegistrarSettings": "`[[registrars]]`",
     "LostPeerSettings": "`[[lost_peers]]`",
     "LadderSettings": "`[ladder]`",

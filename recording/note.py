@@ -78,7 +78,7 @@ class Verifier:
         if len(parts) != 3:
             raise Malformed("a verifier key reads name+id+key")
         name, key_id, encoded = parts
-        key = _unbase64(encoded)
+        key = unbase64(encoded)
         if not key:
             raise Malformed("a verifier key is empty")
         if not vkey.strip().isprintable():
@@ -90,7 +90,7 @@ class Verifier:
 
     @property
     def vkey(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_base64(bytes([self.algorithm]) + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{base64(bytes([self.algorithm]) + self.public)}"
 
     @property
     def key_id(self) -> bytes:
@@ -179,7 +179,7 @@ def checkpoint_text(origin: str, size: int, root: bytes) -> str:
     """The text of a checkpoint, ready to be signed."""
     if not origin or "\n" in origin or not 0 <= size <= _MAX_INDEX or len(root) != 32:
         raise ValueError("a checkpoint has a one-line origin, a size and a root of 32 bytes")
-    return f"{origin}\n{size}\n{_base64(root)}\n"
+    return f"{origin}\n{size}\n{base64(root)}\n"
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
@@ -187,7 +187,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) < 4 or lines.pop() or not all(lines):
         raise Malformed("a checkpoint has an origin, a size, a root and no empty line")
-    root = _unbase64(lines[2])
+    root = unbase64(lines[2])
     if len(root) != 32:
         raise Malformed("the root of a checkpoint has 32 bytes")
     return Checkpoint(lines[0], _decimal(lines[1]), root, tuple(lines[3:]))
@@ -203,9 +203,19 @@ def unsigned(note: bytes) -> str:
     return _split(note)[0]
 
 
+def signatures(note: bytes) -> tuple[Signature, ...]:
+    """The signature lines of a note, none of them checked."""
+    return _split(note)[1]
+
+
+def line(signature: Signature) -> bytes:
+    """``signature`` as a line of a note."""
+    return _line(signature.name, signature.key_id + signature.blob).encode()
+
+
 def log_proof(index: int, hashes: Sequence[bytes], checkpoint: bytes) -> bytes:
     """A ``c2sp.org/tlog-proof@v1`` text."""
-    return "\n".join((_PROOF_HEADER, f"index {index}", *map(_base64, hashes), "", "")).encode() + checkpoint
+    return "\n".join((_PROOF_HEADER, f"index {index}", *map(base64, hashes), "", "")).encode() + checkpoint
 
 
 def parse_log_proof(proof: bytes) -> LogProof:
@@ -214,7 +224,7 @@ def parse_log_proof(proof: bytes) -> LogProof:
     lines = _text(head).split("\n")
     if not gap or len(lines) < 2 or lines[0] != _PROOF_HEADER or not lines[1].startswith("index "):
         raise Malformed(f"a log proof begins with {_PROOF_HEADER} and an index")
-    hashes = tuple(_unbase64(line) for line in lines[2:])
+    hashes = tuple(unbase64(line) for line in lines[2:])
     if any(len(each) != 32 for each in hashes) or len(hashes) > 63:
         raise Malformed("a log proof has at most 63 hashes of 32 bytes")
     return LogProof(_decimal(lines[1].removeprefix("index ")), hashes, checkpoint)
@@ -240,14 +250,14 @@ def _signature(line: str) -> Signature:
     if len(parts) != 3 or parts[0] != "—":
         raise Malformed("a signature line reads: em dash, name, base64")
     _check_name(parts[1])
-    blob = _unbase64(parts[2])
+    blob = unbase64(parts[2])
     if len(blob) < 5:
         raise Malformed("a signature has a key id of 4 bytes and then some")
     return Signature(parts[1], blob[:4], blob[4:])
 
 
 def _line(name: str, blob: bytes) -> str:
-    return f"— {name} {_base64(blob)}\n"
+    return f"— {name} {base64(blob)}\n"
 
 
 def _cosigned_message(text: str, seconds: int) -> bytes:
@@ -282,15 +292,17 @@ def _decimal(text: str) -> int:
     return number
 
 
-def _base64(content: bytes) -> str:
+def base64(content: bytes) -> str:
+    """``content`` in the one spelling of a note."""
     return b64encode(content).decode()
 
 
-def _unbase64(text: str) -> bytes:
+def unbase64(text: str) -> bytes:
+    """What ``base64`` wrote; ``Malformed`` for anything else, also for another spelling of the same bytes."""
     try:
         content = b64decode(text, validate=True)
     except ValueError as error:
         raise Malformed("not base64") from error
-    if _base64(content) != text:  # spare bits set: the same bytes must not have two spellings
+    if base64(content) != text:  # spare bits set: the same bytes must not have two spellings
         raise Malformed("base64 is not in its canonical spelling")
     return content

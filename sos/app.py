@@ -17,6 +17,7 @@ from msgspec import Struct
 from routing.directory import Directory
 from routing.plan import Sources
 from sos import accesses, openapi
+from sos.anchors import configured as anchoring
 from sos.assist.configured import Announcing, announcing
 from sos.assist.listening.configured import Listening, listening
 from sos.calls.adapters.twilio.configured import desk_sources, desk_voice
@@ -100,6 +101,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     registry: Registry
     desks: ControlRoom
     exporter: Exporter
+    anchors: anchoring.Anchoring
     announcing: Announcing
     listening: Listening
     access_monitor: AccessMonitor
@@ -149,6 +151,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _
     desks.transcript.lines = listens.lines
     journal.on_spooled(rings(desks.outage, handing.cards))
     registry = await registering.registry(settings, kept_open, rules)
+    anchors = await stack.enter_async_context(anchoring.anchoring(settings, kept_open))
     access_monitor = stack.enter_context(front.access_monitor(settings, clock))
     desks.access.sessions.note = access_monitor.note
     return _Parts(
@@ -164,7 +167,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _
         intake=intake,
         registry=registry,
         desks=desks,
-        exporter=exports.exporter(kept_open, recordings=voice.recordings),
+        exporter=exports.exporter(kept_open, recordings=voice.recordings, anchor=anchors.anchor),
+        anchors=anchors,
         announcing=await stack.enter_async_context(
             announcing(
                 settings.assist,
@@ -182,14 +186,14 @@ async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _
 
 def _start(supervisor: Supervisor, parts: _Parts) -> Health:
     """Everything that runs for ever, and who says how it is."""
-    journal = parts.kept.journal
+    journal, overseer, anchors = parts.kept.journal, parts.retention.overseer, parts.anchors
     times = Times()
     followers = supervisor.follow((*_readers(parts), times.reader()), parts.kept.store)
     deadlines = Deadlines(journal)
     tries: tuple[Tries, ...] = (*followers, journal.stranded)
     stuck, alarm = lambda: deadlines.stuck, passed_over(journal)
     asides = Asides(parts.kept.store, tries, clock=parts.kept.clock, deadlines=stuck, alarm=alarm)
-    counted = (parts.access_monitor.figures, times.figures, parts.retention.overseer.figures, *parts.calls.figures())
+    counted = (anchors.figures, parts.access_monitor.figures, times.figures, overseer.figures, *parts.calls.figures())
     board = Board.of(
         parts.settings, parts.kept, supervisor, asides, desks=parts.desks.desks, followers=followers, others=counted
     )
@@ -200,15 +204,12 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
         asides=asides,
         assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
         access=parts.access_monitor.state,
-        retained=parts.retention.overseer.state,
+        retained=overseer.state,
+        anchored=anchors.state,
     )
-    others = (
-        ("health", lambda: health.watch(parts.desks.hub)),
-        ("set-aside", asides.watch),
-        ("deadlines", deadlines.watch),
-    )
-    shown = front.figures_shown(parts.settings, board.render, parts.kept.clock)
-    for name, work in (*_long_work(parts), *others, *shown):
+    own = (("set-aside", asides.watch), ("deadlines", deadlines.watch))
+    supervisor.start("health", lambda: health.watch(parts.desks.hub))
+    for name, work in (*_long_work(parts), *own, *front.figures_shown(parts.settings, board.render, parts.kept.clock)):
         supervisor.start(name, work)
     return health
 
@@ -238,6 +239,7 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield from parts.handing.work
     yield "held-tellings", parts.kept.once("held-tellings", parts.telling.unattended.watch)
     yield from parts.listening.work
+    yield "anchors", parts.anchors.watch
     yield "retention", parts.kept.once("retention", parts.retention.overseer.watch)
     if parts.intake.mqtt is not None:
         yield "mqtt", parts.kept.once("mqtt", parts.intake.mqtt.serve)

@@ -34,8 +34,11 @@ class Health:
         assists: Callable[[], Mapping[str, str]] = dict,
         access: Callable[[], str] = lambda: "ok",
         retained: Callable[[], Mapping[str, str]] = dict,
+        anchored: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """``assists``: which extras are ``ok`` or ``off``; ``access``: ``ok`` or ``alarm``, which stops no call."""
+        """``assists``: which extras are ``ok`` or ``off``; ``access``: ``ok`` or ``alarm``, which stops no call;
+        ``anchored``: ``ok`` or ``late`` of who vouches for the log outside."""
+        self._anchored = anchored
         self._retained = retained
         self._kept = kept
         self._journal = kept.journal
@@ -95,5 +98,6 @@ class Health:
         state["unreadable"] = self._journal.losses.count
         state["access"] = self._access()
         state["log"] = "down" if self._kept.publisher.stopped else "ok"
+        state["anchors"] = dict(self._anchored())
         body = msgspec.json.encode(state)
         return web.Response(status=200 if ready else 503, body=body, content_type="application/json")

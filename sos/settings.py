@@ -108,6 +108,38 @@ class AuditorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Categories of data that may be opened for it, such as ``LOC``; ``*``: all; empty: none, it sees commitments."""
 
 
+class StampSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str = ""
+    """Address of a time-stamping authority (RFC 3161 over HTTP) that stamps our checkpoints; empty: none does."""
+    ca_file: str = ""
+    """Its root certificate (PEM), got from the authority itself; auditors verify with the same one."""
+    every_min: float = 10.0
+    """How often the log is stamped when something is new in it; every export is besides."""
+    within_s: float = 10.0
+    """How long it, or a witness, may take for one answer."""
+    late_after_h: float = 24.0
+    """Hours without a stamp after which it is an alarm; calls and exports go on."""
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")) and self.url:
+            raise Misconfigured("stamps.url must begin with http:// or https://")
+        if self.url and not self.ca_file:
+            raise Misconfigured("stamps.url needs stamps.ca_file: without a root certificate a stamp proves nothing")
+        if not 1 <= self.every_min <= 1440 or not 1 <= self.within_s <= 60 or not 1 <= self.late_after_h <= 720:
+            raise Misconfigured("stamps: every_min from 1 to 1440, within_s from 1 to 60, late_after_h from 1 to 720")
+
+
+class WitnessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str
+    """Its submission prefix; ``/add-checkpoint`` comes after it (C2SP tlog-witness)."""
+    vkey: str
+    """Its verifier key, of type cosignature/v1, got another way; auditors verify with the same one."""
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise Misconfigured("witnesses.url must begin with http:// or https://")
+
+
 class RegistrarSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may see and change one brand's registry; one entry per account, never shared."""
 
@@ -447,6 +479,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenants: tuple[TenantSettings, ...] = ()
     operators: tuple[OperatorSettings, ...] = ()
     auditors: tuple[AuditorSettings, ...] = ()
+    stamps: StampSettings | None = None
+    """Who says outside the house when the log was as it is."""
+    witnesses: tuple[WitnessSettings, ...] = ()
+    """Who cosigns the log outside the house, so that nobody can be shown another one."""
+    witness_quorum: int = 0
+    """How many of them must have cosigned a checkpoint; 0: all."""
+    witness_late_after_min: float = 60.0
+    """Minutes without that after which it is an alarm; calls and exports go on."""
     registrars: tuple[RegistrarSettings, ...] = ()
     """Who may use ``/v1/registry``."""
     brand_packs: str = ""
@@ -495,6 +535,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise Misconfigured(f"tenants.{tenant.id}.certificates must be hex SHA-256 digests")
             if not all(_DIGEST.match(each) for each in tenant.key_digests):
                 raise Misconfigured(f"tenants.{tenant.id}.key_digests must be hex SHA-256 digests")
+        if not 0 <= self.witness_quorum <= len(self.witnesses):
+            raise Misconfigured("witness_quorum must be between 0 and the number of witnesses")
+        if not 1 <= self.witness_late_after_min <= 10_080:
+            raise Misconfigured("witness_late_after_min must be between 1 and 10080")
         self._check_people({tenant.id for tenant in self.tenants})
 
     def _check_people(self, tenants: Set[str]) -> None:

@@ -7,12 +7,12 @@ from aiohttp import web
 from sos.exports.auditors import Auditor, Auditors
 from sos.exports.http import ExportEndpoint
 from sos.exports.log_http import LogEndpoint
-from sos.exports.package import Exporter
+from sos.exports.package import Anchor, Exporter
 from sos.journal.configured import Kept
 from sos.settings import Settings
 
 
-def exporter(kept: Kept, *, recordings: Path) -> Exporter:
+def exporter(kept: Kept, *, recordings: Path, anchor: Anchor) -> Exporter:
     return Exporter(
         kept.journal,
         kept.publisher,
@@ -20,6 +20,7 @@ def exporter(kept: Kept, *, recordings: Path) -> Exporter:
         recordings=recordings,
         log_signer=kept.log_signer,
         seal_signer=kept.seal_signer,
+        anchor=anchor,
     )
 
 

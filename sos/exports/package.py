@@ -5,13 +5,14 @@ opened, the rest stands as commitments.  Making a package is itself an event, an
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import structlog
 from msgspec import Struct
 
+from recording.anchors import Anchored
 from recording.bag import LeafExport, OpenedPart, RecordingExport, build_package
 from recording.errors import RecordingError
 from recording.note import Signer, read_checkpoint
@@ -43,6 +44,15 @@ class Exported(Struct, frozen=True, kw_only=True):
     seal_vkey: str
 
 
+Anchor = Callable[[bytes], Awaitable[Anchored]]
+"""A checkpoint with whatever witnesses and an authority say of it now."""
+
+
+async def unanchored(checkpoint: bytes) -> Anchored:
+    """Where nobody outside vouches for the log."""
+    return Anchored(checkpoint)
+
+
 class Exporter:
     def __init__(
         self,
@@ -53,7 +63,9 @@ class Exporter:
         recordings: Path,
         log_signer: Signer,
         seal_signer: Signer,
+        anchor: Anchor = unanchored,
     ) -> None:
+        self._anchor = anchor
         self._journal = journal
         self._publisher = publisher
         self._tiles = tiles
@@ -93,7 +105,8 @@ class Exporter:
         record = RecordExport(export=export, categories=tuple(categories), purpose=purpose)
         await self._journal.execute(incident, record, actor=actor)
         contents = await self._journal.read(incident, categories, reader=actor, purpose="export")
-        checkpoint = await self._covering(incident)
+        anchored = await self._anchor(await self._covering(incident))
+        checkpoint = anchored.checkpoint
         recorded, damaged = await self._recorded(incident)
         parts = contents.parts
         unreadable = {f"{each.recorded.id}.{each.category}": str(each.why) for each in contents.unread}
@@ -114,6 +127,8 @@ class Exporter:
             info={"Incident": incident, "Purpose": purpose, "Export": export},
             seal_signer=self._seal_signer,
             log_vkey=self._log_signer.verifier.vkey,
+            witness_vkeys=anchored.witnesses,
+            stamp=anchored.stamp,
         )
         return Exported(
             export=export,

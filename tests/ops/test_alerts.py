@@ -18,7 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ops.dashboards import make
+from recording.anchors import AnchorStore
 from routing.categories import Category
+from sos.anchors.anchoring import Anchoring
+from sos.anchors.port import Answer
+from sos.anchors.stamps import Stamps
 from sos.clock import ManualClock, epoch_ms
 from sos.console.desks import Desks
 from sos.errors import Unavailable
@@ -67,6 +71,13 @@ class Bench:
             self.asides = Asides(self.house.store, (), clock=self.clock)
             self.times = Times()
             self.watch = AccessMonitor(AccessLog(self.settings.data / "access"), clock=self.clock)
+            self.anchoring = Anchoring(
+                self.house.tiles.checkpoint,
+                AnchorStore(self.settings.data / "anchors"),
+                clock=self.clock,
+                stamps=Stamps(_answers_nobody, "http://tsa.example", (), clock=self.clock),
+                late_after={"stamp": timedelta(hours=24)},
+            )
             follower = Follower(Reader(name="planner", handle=_nothing), self.house.store, clock=self.clock)
             journal = self.house.journal
             self.board = Board(
@@ -84,6 +95,7 @@ class Bench:
                     self.house.custody.figures,
                     self.watch.figures,
                     self.times.figures,
+                    self.anchoring.figures,
                 ),
                 space=lambda _: self.space,
             )
@@ -97,6 +109,10 @@ class Bench:
 
 async def _nothing(_: object) -> None:
     return
+
+
+async def _answers_nobody(url: str, body: bytes, *, content_type: str) -> Answer:
+    raise Unavailable("http_ClientError")
 
 
 Drill = Callable[[Bench], Awaitable[None]]
@@ -188,7 +204,16 @@ async def _in_order(_: Bench) -> None:
     return
 
 
+async def _nobody_stamps(bench: Bench) -> None:
+    await opened(bench.house.journal, 1)
+    await bench.house.publisher.checkpoint()
+    await bench.anchoring.look()
+    await bench.clock.advance(timedelta(hours=24, seconds=1))
+    await bench.anchoring.look()
+
+
 SQLITE: dict[str, Drill] = {
+    "SosAnchorLate": _nobody_stamps,
     "SosNobodyAnswers": _wait_a_minute,
     "SosNoDesk": _in_order,
     "SosDeadlinesLate": _wait_a_minute,
