@@ -4,8 +4,10 @@ import asyncio
 import os
 import resource
 import secrets
+import shutil
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -31,15 +33,25 @@ class House:
     """``sos serve`` on a data directory.  ``async with`` starts it; ``kill`` and ``start`` may alternate."""
 
     def __init__(
-        self, data: Path, *, database: str = "", operators: Sequence[str] = ("hanako",), descriptors: int = 0
+        self,
+        data: Path,
+        *,
+        database: str = "",
+        operators: Sequence[str] = ("hanako",),
+        descriptors: int = 0,
+        behind: "House | None" = None,
     ) -> None:
-        """``descriptors``: how many files and connections the system lets it have; 0: as many as this process."""
+        """``descriptors``: how many files and connections the system lets it have; 0: as many as this process.
+
+        ``behind``: a service on another machine that leads the same database; this one has the same keys and waits.
+        """
         self._descriptors = descriptors
+        self._behind = behind
         self.data = data
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.metrics_port = free_port()
-        self.tenant_key = secrets.token_urlsafe(24)
+        self.tenant_key = behind.tenant_key if behind else secrets.token_urlsafe(24)
         self.desk_tokens = {operator: secrets.token_urlsafe(24) for operator in operators}
         self.auditor_token = secrets.token_urlsafe(24)
         self.database = database
@@ -49,6 +61,8 @@ class House:
     async def __aenter__(self) -> Self:
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "sos.toml").write_text(self._settings())
+        if self._behind is not None:
+            shutil.copytree(self._behind.data / "keys", self.data / "keys")
         self._log = self._stack.enter_context((self.data / "service.log").open("ab"))
         await self.start()
         return self
@@ -67,9 +81,33 @@ class House:
             preexec_fn=self._limit if self._descriptors else None,
         )  # fmt: skip
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-            while not await self._answers(session):
+            while not (self._waits() or await self._answers(session)):
                 if self._process.returncode is not None:
                     raise AssertionError(f"the service ended: {(self.data / 'service.log').read_text()[-2000:]}")
+
+    def _waits(self) -> bool:
+        return self._behind is not None and "standby" in (self.data / "service.log").read_text()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send its process a signal and go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Its exit status, once it has ended."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def until_ready(self) -> float:
+        """Seconds until it says that it can accept."""
+        began = time.monotonic()
+        while True:
+            try:
+                async with asyncio.timeout(1):
+                    if (await self.get("/readyz"))["ready"]:
+                        return time.monotonic() - began
+            except (aiohttp.ClientError, TimeoutError):
+                await SystemClock().wait(timedelta(milliseconds=20))
 
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -3,13 +3,12 @@
 from alembic import context
 from sqlalchemy import text
 
+from sos.journal.locks import AdvisoryLock
 from sos.journal.schema import metadata
-
-MIGRATION_LOCK = 0x534F5302
 
 connection = context.config.attributes["connection"]
 if connection.dialect.name == "postgresql":  # replicas that start together migrate one after the other
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": AdvisoryLock.MIGRATION})
 context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True)
 with context.begin_transaction():
     context.run_migrations()

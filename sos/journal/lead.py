@@ -19,14 +19,9 @@ import structlog
 
 from sos.clock import Clock
 from sos.errors import Unavailable
+from sos.journal.locks import AdvisoryLock
 
 log = structlog.get_logger()
-
-LOCK = 0x534F5302
-"""Advisory lock of the one leader (``SOS`` and a serial number)."""
-
-TURN = LOCK + 1
-"""Held for the moment in which one of several takes over."""
 
 ROLE = "leader"
 
@@ -76,6 +71,7 @@ class Lead:
         self._clock = clock
         self._timeout_s = timeout_s
         self._session: asyncpg.Connection | None = None
+        self._waits_for: str | None = None
         self.deposed = deposed or asyncio.Event()
         """Another process has taken over: this one must end at once."""
 
@@ -113,17 +109,25 @@ class Lead:
 
     # --- becoming ---
 
+    def _say_waiting(self, leader: _Row | None) -> None:
+        """Once for each that leads."""
+        holder = "" if leader is None else leader.holder
+        if self._waits_for != holder:
+            self._waits_for = holder
+            log.warning("standby", waits_for=holder)
+
     async def _take_over(self) -> bool:
         """Whether this process leads now; waits as long as the leader is alive."""
         session = await self._live()
         seen, still = await self._row(session), timedelta()
         while True:
-            locked = await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
+            locked = await session.fetchval("SELECT pg_try_advisory_lock($1)", AdvisoryLock.LEADER)
             free = seen is None or seen.beats < 0 or seen.holder == self._holder
             if free or still >= (GONE if locked else HANGS):
                 return await self._become(session, seen)
+            self._say_waiting(seen)
             if locked:  # the old one may have lost its session only: it must be able to have the lock again
-                await session.execute("SELECT pg_advisory_unlock($1)", LOCK)
+                await session.execute("SELECT pg_advisory_unlock($1)", AdvisoryLock.LEADER)
             await self._clock.wait(BEAT / 2)
             now = await self._row(session)
             seen, still = now, still + BEAT / 2 if now == seen else timedelta()
@@ -131,7 +135,7 @@ class Lead:
     async def _become(self, session: asyncpg.Connection, seen: _Row | None) -> bool:
         """Name this process, end the other's connections, hold the lock; False when somebody else was quicker."""
         async with session.transaction():
-            await session.execute("SELECT pg_advisory_xact_lock($1)", TURN)
+            await session.execute("SELECT pg_advisory_xact_lock($1)", AdvisoryLock.SUCCESSION)
             now = await self._row(session)
             if now != seen:
                 return False
@@ -143,7 +147,7 @@ class Lead:
             )
         if seen is not None and seen.holder != self._holder:
             await self._end(session, seen.holder)
-        await session.execute("SELECT pg_advisory_lock($1)", LOCK)
+        await session.execute("SELECT pg_advisory_lock($1)", AdvisoryLock.LEADER)
         log.warning("leads", holder=self._holder, before=seen.holder if seen else "")
         return True
 
@@ -167,8 +171,8 @@ class Lead:
             self.deposed.set()
             return
         held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND pid = pg_backend_pid()"
-        if not await session.fetchval(held, LOCK):
-            await session.execute("SELECT pg_try_advisory_lock($1)", LOCK)
+        if not await session.fetchval(held, AdvisoryLock.LEADER):
+            await session.execute("SELECT pg_try_advisory_lock($1)", AdvisoryLock.LEADER)
 
     async def _live(self) -> asyncpg.Connection:
         if self._session is None or self._session.is_closed():

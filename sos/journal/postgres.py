@@ -23,6 +23,7 @@ from sos.incident.events import Recorded
 from sos.incident.model import StreamId
 from sos.journal.connections import given_back
 from sos.journal.lead import FENCE, Fenced, named
+from sos.journal.locks import AdvisoryLock
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
     NOBODY,
@@ -46,7 +47,6 @@ log = structlog.get_logger()
 WRITERS = 2
 """Transactions in flight per process: while one waits for its fsync the next is being filled."""
 
-SEQUENCER_LOCK = 0x534F5301
 """Advisory lock of the one sequencer (``SOS`` and a serial number)."""
 
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
@@ -394,7 +394,7 @@ class PostgresStore(Queries):
         assert self._pool is not None
         try:
             async with self._pool.acquire(timeout=self._timeout_s) as connection, connection.transaction():
-                if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", SEQUENCER_LOCK):
+                if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", AdvisoryLock.SEQUENCER):
                     return 0
                 placed = await self._extend(connection)
         except asyncpg.UniqueViolationError:
