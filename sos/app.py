@@ -114,9 +114,10 @@ async def running(
 ) -> AsyncIterator[Service]:
     """The whole service, listening, until the context is left."""
     os.umask(0o077)  # keys, database, spool, recordings, exports: for this user alone, however we were started
+    sources = open_sources(settings)  # before one leads: who waits its turn has them when that comes
     async with AsyncExitStack() as stack:
         opening = kept(settings, clock=clock or SystemClock(), retentions=(RETENTION,), waits=waits)
-        parts = await _open(stack, settings, await stack.enter_async_context(opening))
+        parts = await _open(stack, settings, sources, await stack.enter_async_context(opening))
         supervisor = Supervisor(parts.kept.clock)
         stack.push_async_callback(supervisor.stop)
         health = _start(supervisor, parts)
@@ -130,9 +131,8 @@ async def running(
         yield _service(parts)
 
 
-async def _open(stack: AsyncExitStack, settings: Settings, kept_open: Kept) -> _Parts:
+async def _open(stack: AsyncExitStack, settings: Settings, sources: Sources, kept_open: Kept) -> _Parts:
     journal, keys, clock = kept_open.journal, kept_open.keys, kept_open.clock
-    sources = open_sources(settings)
     directory = sources.directory
     rules = dispatch.rules(settings, directory, now=clock.now())
     voice = await stack.enter_async_context(

@@ -51,7 +51,7 @@ class House:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.metrics_port = free_port()
-        self.tenant_key = behind.tenant_key if behind else secrets.token_urlsafe(24)
+        self.tenant_key: str = behind.tenant_key if behind else secrets.token_urlsafe(24)
         self.desk_tokens = {operator: secrets.token_urlsafe(24) for operator in operators}
         self.auditor_token = secrets.token_urlsafe(24)
         self.database = database
