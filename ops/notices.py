@@ -3,7 +3,8 @@
     python ops/notices.py        needs pyopenjtalk-plus (PyPI), av, numpy and espeak-ng (Debian)
 
 Japanese is spoken by Open JTalk with the voice «Mei» of the HTS Working Group, Nagoya Institute of Technology
-(CC BY 3.0), English by eSpeak NG.  Each notice says its Japanese and then its English sentence, 16 kb/s Opus, mono.
+(CC BY 3.0), English by eSpeak NG.  Each notice lies there three times: in Japanese, in English, and for a caller whose
+language nobody knows its Japanese and then its English sentence; 16 kb/s Opus, mono.
 """
 
 import io
@@ -103,9 +104,12 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     pause = np.zeros(round(PAUSE_S * RATE_HZ))
     for name, (ja, en) in NOTICES.items():
-        sound = np.concatenate((pause, japanese(ja), pause, english(en)))
-        write(FOLDER / f"{name}.opus", sound)
-        print(f"{name:8} {sound.size / RATE_HZ:5.1f} s  {(FOLDER / f'{name}.opus').stat().st_size} bytes")
+        both = (japanese(ja), english(en))
+        made = {name: (pause, both[0], pause, both[1]), f"{name}.ja": (pause, both[0]), f"{name}.en": (pause, both[1])}
+        for file, pieces in made.items():
+            sound = np.concatenate(pieces)
+            write(FOLDER / f"{file}.opus", sound)
+            print(f"{file:12} {sound.size / RATE_HZ:5.1f} s  {(FOLDER / f'{file}.opus').stat().st_size} bytes")
 
 
 if __name__ == "__main__":

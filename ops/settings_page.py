@@ -33,6 +33,7 @@ FOUND_UNDER = {
     "StampSettings": "`[stamps]`",
     "WitnessSettings": "`[[witnesses]]`",
     "RegistrarSettings": "`[[registrars]]`",
+    "InterpreterSettings": "`[[interpreters]]`: who is called to interpret",
     "LostPeerSettings": "`[[lost_peers]]`",
     "LadderSettings": "`[ladder]`",
     "PortalSettings": "`[portal]`",

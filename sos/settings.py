@@ -342,6 +342,23 @@ class AttendanceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise Misconfigured("attendance.on_call names somebody twice")
 
 
+class InterpreterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An interpreter who is called into a call by one key, where voice reaches telephones."""
+
+    id: str
+    """Stands in the journal, so it names no language: which one somebody speaks is personal data."""
+    languages: tuple[str, ...]
+    """What they interpret, by primary subtag (BCP 47), such as ``ko``."""
+    number: str
+    """E.164."""
+
+    def __post_init__(self) -> None:
+        if not self.languages or not all(map(_LANGUAGE.match, self.languages)):
+            raise Misconfigured(f'interpreters.{self.id}.languages: such as ["ko", "zh"]')
+        if not _E164.match(self.number):
+            raise Misconfigured(f"interpreters.{self.id}: number must be full, +country and number")
+
+
 class MassEventSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the house proposes to its supervisors that there is a mass event (``sos.dispatch.mass_event``)."""
 
@@ -491,6 +508,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may use ``/v1/registry``."""
     brand_packs: str = ""
     """Directory of brand packs (TOML, one per brand); empty means the invented packs of configured tenants."""
+    interpreters: tuple[InterpreterSettings, ...] = ()
+    """Interpreters with a telephone; of those of one language they are called in this order, one press each."""
     question_cards: str = ""
     """File of the questions that operators ask (TOML, as ``routing/cards/house.toml``); empty: the shipped ones."""
     demo: bool = False
@@ -539,6 +558,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise Misconfigured("witness_quorum must be between 0 and the number of witnesses")
         if not 1 <= self.witness_late_after_min <= 10_080:
             raise Misconfigured("witness_late_after_min must be between 1 and 10080")
+        if len({each.id for each in self.interpreters}) < len(self.interpreters):
+            raise Misconfigured("interpreters names somebody twice")
         self._check_people({tenant.id for tenant in self.tenants})
 
     def _check_people(self, tenants: Set[str]) -> None:

@@ -81,6 +81,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "summary": ("概要", "Summary"),
     "tel": ("電話番号", "Telephone"),
     "language": ("言語", "Language"),
+    "registeredLanguage": ("登録された言語", "Language as registered"),
     "name": ("氏名", "Name"),
     "age": ("年齢", "Age"),
     "sex": ("性別", "Sex"),

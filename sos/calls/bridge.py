@@ -28,6 +28,7 @@ from sos.calls.port import (
     RecordingLeft,
     TelephonyProvider,
 )
+from sos.calls.spoken import CALL_US, Notices
 from sos.errors import Forbidden, KeyLost, Refused, SosError, Unavailable
 from sos.incident import testcall, voiceless
 from sos.incident.attendance import telephone
@@ -136,6 +137,7 @@ class Bridge:
         self._journal = journal
         self._provider = provider
         self._number_of = number_of
+        self._notices = Notices(journal, provider)
 
     async def connect(self, incident: IncidentId, *, leg: LegId, party: Party, who: str, offer: str) -> str:
         """Take a party into the incident's conference; the SDP answer to its offer.
@@ -208,7 +210,7 @@ class Bridge:
                 case LegModeSet(leg=leg, held=held, muted=muted, coaching=coaching):
                     await self._ask(self._provider.set_mode(leg, LegMode(held=held, muted=muted, coaching=coaching)))
                 case NoticePlayed(leg=leg, notice=notice):
-                    await self._ask(self._provider.announce(leg, notice))
+                    await self._ask(self._notices.play(recorded.incident, leg, notice))
 
     async def _call_vehicle(self, escalated: Recorded) -> None:
         """Data came without a voice, or the voice was cut off: it is called, and asked for a call where it can be.
@@ -234,7 +236,10 @@ class Bridge:
             or (isinstance(each.event, IncidentOpened) and each.event.channel != "voice")
             for each in stream
         ):
-            answer = AnswerVehicle(answer=AnswerId(f"{after.id}"), action=action)
+            text = ""
+            if action is AnswerAction.CALL_BACK:
+                text = await self._notices.in_words(after.incident, CALL_US)
+            answer = AnswerVehicle(answer=AnswerId(f"{after.id}"), action=action, text=text)
             await self._order(after.incident, answer, causation=after.id)
 
     async def _call_desk(self, assigned: Recorded, operator: OperatorId) -> None:

@@ -17,6 +17,7 @@ from sos.calls.agency import AgencyEndpoint, AgencyOf
 from sos.calls.agency_callers import AgenciesAt, AgencyCallers
 from sos.calls.bridge import Bridge, NumberOf
 from sos.calls.http import IceEndpoint, IncidentOfCall, SenderOf, VehicleEndpoint
+from sos.calls.interpreters import with_interpreters
 from sos.calls.loudness import Loudness
 from sos.calls.on_call import OnCall, Person, with_people
 from sos.calls.port import Sound
@@ -115,7 +116,8 @@ async def calls(settings: Settings, kept: Kept, *, number_of: NumberOf) -> Async
     sounds = Forks(provider) if isinstance(provider, TwilioProvider) else Recordings(recordings, kept.journal)
     async with provider:
         lines = twilio.with_desks(number_of, settings.twilio)
-        bridge = Bridge(kept.journal, provider, number_of=with_people(lines, _people(settings)))
+        numbers = with_interpreters(with_people(lines, _people(settings)), settings.interpreters)
+        bridge = Bridge(kept.journal, provider, number_of=numbers)
         await bridge.settle()
         yield Calls(
             settings=settings,

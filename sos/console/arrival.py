@@ -60,6 +60,7 @@ def welcome(window: Window, *, active: bool) -> None:
                 languages=("ja", "en"),
                 brands=room.brands(),
                 cards=_cards(room),
+                interpreters=sorted({language for each in room.interpreters for language in each.languages}),
                 colleagues={id: name for id, name in room.colleagues.items() if id != operator.id},
                 dials=room.dials,
                 voice=room.voice_of(operator.id),

@@ -19,6 +19,7 @@ from sos.console.sessions import Sessions
 from sos.console.skills import Skills
 from sos.console.totp import read_secret
 from sos.console.transcript import Transcript
+from sos.incident.languages import Interpreter
 from sos.incident.model import LegId, OperatorId, TenantId
 from sos.journal.configured import Kept
 from sos.journal.desk_access import DeskAccess
@@ -99,8 +100,15 @@ def desks_know(settings: Settings) -> dict[str, Any]:
     return {
         "demo": settings.demo,
         "colleagues": {OperatorId(each.id): each.name for each in settings.operators},
+        "interpreters": interpreters(settings),
         "nuisance": timedelta(days=settings.nuisance_days),
     }
+
+
+def interpreters(settings: Settings) -> tuple[Interpreter, ...]:
+    return tuple(
+        Interpreter(id=each.id, languages=each.languages, number=each.number) for each in settings.interpreters
+    )
 
 
 def base_map() -> bytes:

@@ -118,6 +118,8 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     """By tenant; a brand without a pack is missing."""
     cards: Mapping[str, Sequence[CardQuestion]]
     """What is asked, by tenant where a brand asks otherwise than the house; under an empty name what the house asks."""
+    interpreters: Sequence[str]
+    """Languages for which somebody can be called to interpret."""
     colleagues: Mapping[OperatorId, str]
     """Names of the other operators."""
     dials: bool

@@ -1,6 +1,6 @@
 """What every desk works with; the composition root hands it in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from sos.console.hub import Hub
 from sos.console.outage import Outage
 from sos.console.port import Agencies, Codes, Disclose, MassEventsHere, Places, Replay, Voice
 from sos.console.transcript import Transcript
+from sos.incident.languages import Interpreter
 from sos.incident.model import AgencyId, OperatorId, TenantId
 from sos.journal.journal import Journal
 
@@ -54,6 +55,7 @@ class Room(Struct, frozen=True, kw_only=True):
     replay: Replay
     mass_events: MassEventsHere
     places: Places
+    interpreters: Sequence[Interpreter] = ()
     speaks: LanguageOf = no_voice
     """In which language a brief can be read to an agency by machine."""
     nuisance: timedelta = timedelta(days=30)

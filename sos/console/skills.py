@@ -1,31 +1,25 @@
 """What operators are good at, and whose call is for whom: a preference among desks that are free anyway.
 
 Nobody waits for a skill.  Where no desk that fits is free, whichever is free rings at once, as without any skills, and
-a few seconds later the next one and then every desk (``sos.incident.attendance``).  What language a caller speaks is
-what the vehicle's report says of it; where nobody knows it, no desk is preferred for it.
+a few seconds later the next one and then every desk (``sos.incident.attendance``).  What language a caller speaks
+``sos.journal.languages`` knows; where nobody does, no desk is preferred for it.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-import msgspec
 import structlog
 from msgspec import Struct
 
-from routing.categories import Category
-from sos.errors import SosError
-from sos.incident.events import ReportFiled
 from sos.incident.model import Incident, TenantId
-from sos.incident.report import CallBack
 from sos.journal.journal import Journal
+from sos.journal.languages import language_of
 
 log = structlog.get_logger()
 
 KNOWN_WITHIN = timedelta(milliseconds=200)
 """How long ringing waits for what is known of the callers: then it rings without."""
-
-_call_back = msgspec.json.Decoder(CallBack)
 
 
 class Skills(Struct, frozen=True, kw_only=True):
@@ -59,7 +53,7 @@ async def wanted_by(journal: Journal, incidents: Sequence[Incident]) -> list[Wan
     known = [Wanted(tenant=each.tenant) for each in incidents]
 
     async def learn(place: int) -> None:
-        language = await _language(journal, incidents[place])
+        language = await language_of(journal, incidents[place].id)
         known[place] = Wanted(language=language, tenant=incidents[place].tenant)
 
     try:
@@ -68,14 +62,3 @@ async def wanted_by(journal: Journal, incidents: Sequence[Incident]) -> list[Wan
     except TimeoutError:
         log.warning("rings_without_language", incidents=len(incidents))
     return known
-
-
-async def _language(journal: Journal, incident: Incident) -> str:
-    """The primary subtag of the newest report that names one; empty where none does, or it cannot be opened."""
-    try:
-        parts = await journal.unseal(incident.id, (Category.TEL,))
-        told = [_call_back.decode(each.payload) for each in parts if isinstance(each.recorded.event, ReportFiled)]
-    except (SosError, msgspec.DecodeError) as shut:
-        log.info("language_unknown", incident=incident.id, reason=type(shut).__name__)
-        return ""
-    return next((each.language.split("-")[0].lower() for each in reversed(told) if each.language), "")

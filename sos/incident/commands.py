@@ -111,6 +111,14 @@ class AnswerCard(Command, frozen=True, kw_only=True, gc=False):
     obligations: tuple[str, ...] = ()
 
 
+class StateLanguage(Command, frozen=True, kw_only=True, gc=False):
+    """The operator says which language the people in the vehicle speak."""
+
+    operator: OperatorId
+    language: str
+    """Primary subtag (BCP 47)."""
+
+
 class JoinReport(Command, frozen=True, kw_only=True, gc=False):
     """A further report of the crash that this incident is about."""
 

@@ -25,6 +25,9 @@ REMEMBERED = 64
 MESSAGE_CHARACTERS = 500
 """Of a message to a vehicle: a display in a car shows a few lines (RFC 8148 9.4 leaves it to the vehicle)."""
 
+_SAID = frozenset({AnswerAction.MESSAGE, AnswerAction.CALL_BACK})
+"""What can be said to a vehicle with words beside it."""
+
 FLAGGED = frozenset({"no_data", "over_rate", "id_reused", "incident_closed", "vehicle_mismatch", "retained"})
 """Findings of a report that an operator should see at a glance."""
 
@@ -142,8 +145,8 @@ def _answer(incident: Incident, command: c.AnswerVehicle, _: datetime) -> Decisi
         closed = incident.state is State.CLOSED
         raise Refused("the incident is closed: reopen it to reach the vehicle" if closed else "the call is not over")
     text = command.text.strip()
-    if (command.action is AnswerAction.MESSAGE) != bool(text):
-        raise Refused("a message has a text, and nothing else has one")
+    if (command.action is AnswerAction.MESSAGE and not text) or (text and command.action not in _SAID):
+        raise Refused("a message has a text, and nothing but it and a request to call us has one")
     if len(text) > MESSAGE_CHARACTERS:
         raise Refused(f"a message has at most {MESSAGE_CHARACTERS} characters")
     given = e.AnswerGiven(answer=command.answer, action=command.action)

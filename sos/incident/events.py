@@ -121,6 +121,12 @@ class CardAnswered(Event, frozen=True, kw_only=True, gc=False):
     obligations: tuple[str, ...] = ()
 
 
+class LanguageStated(Event, frozen=True, kw_only=True, gc=False):
+    """A person says which language the people in the vehicle speak.  Parts: TEL, the language."""
+
+    operator: OperatorId
+
+
 class KindStated(Event, frozen=True, kw_only=True, gc=False):
     """A person says what kind of emergency it is, as heard or asked; what the vehicle says stays beside it."""
 

@@ -85,6 +85,8 @@ class Party(StrEnum):
     OPERATOR = "operator"
     AGENCY = "agency"
     SUPERVISOR = "supervisor"
+    INTERPRETER = "interpreter"
+    """Works for the house on the telephone, and is told what the people in the call say to each other."""
 
 
 class Acknowledgement(StrEnum):

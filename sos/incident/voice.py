@@ -148,6 +148,10 @@ def _dial(incident: Incident, command: c.DialLeg, _: datetime) -> Decision:
         raise Refused("the incident is closed")
     if command.party is Party.VEHICLE and any(leg.party is Party.VEHICLE and leg.alive for leg in incident.legs):
         return ()
+    if command.party is Party.INTERPRETER and any(
+        leg.party is Party.INTERPRETER and leg.alive for leg in incident.legs
+    ):
+        raise Refused("an interpreter is being called, or is in the call already")
     if command.party is Party.SUPERVISOR and not attendance.may_call(incident, command):
         return ()
     dialled = e.LegDialled(leg=command.leg, party=command.party, who=command.who, line=command.line, held=command.held)
@@ -155,11 +159,11 @@ def _dial(incident: Incident, command: c.DialLeg, _: datetime) -> Decision:
 
 
 def _spared(incident: Incident, command: c.DialLeg) -> Decision:
-    """Who is in the car hears no menu and no answering machine: told so and held before an agency is dialled.
+    """Who is in the car hears no menu and no answering machine: told so and held before an outside party is dialled.
 
     Only beside a person of ours, who takes them together again; otherwise nobody could, and the car would be alone.
     """
-    if command.party is not Party.AGENCY or not attended(incident):
+    if command.party not in (Party.AGENCY, Party.INTERPRETER) or not attended(incident):
         return ()
     cars = (leg for leg in incident.legs if leg.party is Party.VEHICLE and leg.up and not leg.held)
     return _facts(

@@ -83,7 +83,7 @@ class Recogniser:
         )
 
     async def _owner(self, subscriber: SubjectId, incident: Incident) -> dict[Category, bytes]:
-        """Name and number of the contract's holder, for those who look for the people in the car.
+        """Name, number and language of the contract's holder, for those who look for the people in the car.
 
         Case data is a copy: what the registry holds stays apart, with keys and a period of its own.
         """
@@ -99,7 +99,9 @@ class Recogniser:
             "ownerTel": held.get(Category.TEL, {}).get("phone"),
         }
         known = {name: value for name, value in told.items() if value}
-        return {Category.OWN: canonical(known)} if known else {}
+        language = held.get(Category.TEL, {}).get("language")
+        spoken = {Category.TEL: canonical({"registeredLanguage": language})} if language else {}
+        return ({Category.OWN: canonical(known)} if known else {}) | spoken
 
     async def _tested(self, receipt: Recorded) -> None:
         incident = await self._journal.state(receipt.incident)

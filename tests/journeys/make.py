@@ -115,6 +115,20 @@ def breakdown_with_a_card() -> Story:
     return _closed(told, Disposition.HANDED_OVER)
 
 
+def caller_of_another_language() -> Story:
+    """The first interpreter does not answer, the second helps; the car is held while they are called."""
+    told = _answered(Story(44), trigger=Trigger.MANUAL)
+    told.do(s.state_language(), actor="operator:hanako", after_s=8)
+    told.do(s.dial_interpreter(), actor="operator:hanako", after_s=1)
+    told.do(c.RingLeg(leg=LegId("leg-interpreter")), actor="provider:simulated", after_s=2)
+    told.do(c.LeaveLeg(leg=LegId("leg-interpreter"), reason="no_answer"), actor="provider:simulated", after_s=20)
+    told.do(s.dial_interpreter("leg-second", "line-2"), actor="operator:hanako", after_s=2)
+    told.do(s.join("leg-second", Party.INTERPRETER, "line-2"), actor="provider:simulated", after_s=6)
+    told.do(s.set_mode(held=False), actor="operator:hanako", after_s=5)
+    told.do(s.leave("leg-second"), actor="provider:simulated", after_s=60)
+    return _closed(told, Disposition.FALSE_ALARM)
+
+
 def told_of_another_kind() -> Story:
     """Fire and police are told of an unknown emergency, which turns out to be an illness."""
     told = _answered(Story(41), trigger=Trigger.MANUAL)
@@ -672,6 +686,7 @@ JOURNEYS = (
     manual_false_alarm,
     breakdown,
     breakdown_with_a_card,
+    caller_of_another_language,
     illness_with_a_card,
     told_of_another_kind,
     test_call,

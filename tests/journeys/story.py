@@ -281,6 +281,14 @@ def answer_card(
     )
 
 
+def state_language(language: str = "ko", *, operator: str = "hanako") -> c.StateLanguage:
+    return c.StateLanguage(operator=OperatorId(operator), language=language)
+
+
+def dial_interpreter(leg: str = "leg-interpreter", who: str = "line-1") -> c.DialLeg:
+    return c.DialLeg(leg=LegId(leg), party=Party.INTERPRETER, who=who, line="interpreter")
+
+
 def decline(*services: Service, operator: str = "hanako", words: str = "nobody needs them") -> c.DeclineTelling:
     return c.DeclineTelling(
         operator=OperatorId(operator),

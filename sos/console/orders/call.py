@@ -24,6 +24,7 @@ from sos.incident.commands import (
     SetLegMode,
     SpeakBrief,
 )
+from sos.incident.languages import LINE, next_of
 from sos.incident.model import (
     AgencyId,
     AnswerAction,
@@ -38,6 +39,7 @@ from sos.incident.model import (
     WaitReason,
     new_id,
 )
+from sos.journal.languages import language_of
 
 CALL_BACK = "callback"
 """The line of a vehicle: the number that its report asks to be called back on."""
@@ -148,6 +150,26 @@ class Dial(OfAgency, frozen=True, kw_only=True, tag="dial"):
         return {"leg": leg}
 
 
+class CallInterpreter(OfCall, frozen=True, kw_only=True, tag="interpreter"):
+    """Call an interpreter of the caller's language into the call; again, and the next one is called."""
+
+    language: Code = ""
+    """Empty: that of the incident."""
+
+    async def obey(self, window: Window) -> dict[str, str]:
+        language = self.language or await language_of(window.room.journal, self.incident)
+        if not language:
+            raise Refused("nobody has said yet which language is spoken: choose it first")
+        found = next_of(window.room.interpreters, language, await window.state(self.incident))
+        if found is None:
+            raise Refused(f"there is no interpreter for {language}: ask the supervisor for help")
+        if not window.room.dials:
+            raise Refused(f"this house has no telephone line: call {found.number} by telephone")
+        leg = LegId(new_id())
+        await window.execute(self.incident, DialLeg(leg=leg, party=Party.INTERPRETER, who=found.id, line=LINE))
+        return {"leg": leg}
+
+
 class CallVehicle(OfCall, frozen=True, tag="call_vehicle"):
     """Call the vehicle's number; without a telephone, tell the car over its data channel to call us."""
 
@@ -196,12 +218,12 @@ class ReadBrief(OfLeg, frozen=True, tag="speak_brief"):
 
 
 class EndLeg(OfLeg, frozen=True, tag="end_leg"):
-    """Take an agency out of the call, or take its invitation back."""
+    """Take an agency or an interpreter out of the call, or take the invitation back."""
 
     async def obey(self, window: Window) -> None:
         known = await self.known(window)
-        if known.party is not Party.AGENCY:
-            raise Refused("only an agency is taken out of the call; to end it all, close the incident")
+        if known.party not in (Party.AGENCY, Party.INTERPRETER):
+            raise Refused("only an agency or an interpreter is taken out; to end it all, close the incident")
         if not known.up:
             await window.execute(self.incident, LeaveLeg(leg=known.leg, reason=WITHDRAWN))
         await window.room.voice.hang_up(known.leg)

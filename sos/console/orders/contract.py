@@ -12,6 +12,7 @@ from sos.console.orders.alarms import Acknowledge, Assist
 from sos.console.orders.call import (
     AboutCode,
     Answered,
+    CallInterpreter,
     CallVehicle,
     Dial,
     EndLeg,
@@ -25,7 +26,7 @@ from sos.console.orders.call import (
 from sos.console.orders.cards import Card
 from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready, Refresh
 from sos.console.orders.handover import AnswerOffer, EndShift, HandOver, TakeIt
-from sos.console.orders.incident import Close, Note, Reopen, StateKindOfEmergency, TellVehicle
+from sos.console.orders.incident import Close, Language, Note, Reopen, StateKindOfEmergency, TellVehicle
 from sos.console.orders.law import (
     AnswerToRequest,
     ApprovalOfRequest,
@@ -56,7 +57,7 @@ AnyOrder: TypeAlias = (
     # the desk's own
     Ready | Away | Beat | Answer | Open | Refresh | History
     # the incident
-    | Note | StateKindOfEmergency | Card | TellVehicle | Close | Reopen
+    | Note | StateKindOfEmergency | Card | Language | TellVehicle | Close | Reopen
     # where it is
     | Move | PlaceByHand | SayPlace | SettleHeardPlace | ReadPlaceBack
     # which incidents are one crash
@@ -71,7 +72,7 @@ AnyOrder: TypeAlias = (
     | Reveal | Medical | Owed | Meet | Request | CheckOfRequest | ApprovalOfRequest | AnswerToRequest | Release
     # the call
     | Mode | Invite | Dial | CallVehicle | GiveNotice | ReadBrief | EndLeg | LeaveCall | Answered | WaitLonger
-    | AboutCode
+    | CallInterpreter | AboutCode
 )  # fmt: skip
 
 LONGEST_COMPLAINT = 300

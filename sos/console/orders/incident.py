@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from routing.categories import Category
 from routing.kinds import EmergencyKind
-from sos.console.orders.order import May, OfIncident, Reason, Text
+from sos.console.orders.order import Code, May, OfIncident, Reason, Text
 from sos.console.window import Window
 from sos.incident.commands import (
     AddNote,
@@ -12,6 +12,7 @@ from sos.incident.commands import (
     CloseIncident,
     ReopenIncident,
     StateKind,
+    StateLanguage,
 )
 from sos.incident.lifecycle import decide
 from sos.incident.model import AnswerAction, AnswerId, DeclineReason, Disposition, new_id
@@ -35,6 +36,17 @@ class StateKindOfEmergency(OfIncident, frozen=True, kw_only=True, tag="kind"):
 
     async def obey(self, window: Window) -> None:
         await window.execute(self.incident, StateKind(operator=window.operator.id, kind=self.kind))
+
+
+class Language(OfIncident, frozen=True, kw_only=True, tag="language"):
+    """Which language the people in the vehicle speak."""
+
+    may: ClassVar = May.WHO_HAS_IT
+    language: Code
+
+    async def obey(self, window: Window) -> None:
+        await window.execute(self.incident, StateLanguage(operator=window.operator.id, language=self.language))
+        await window.show_done(self.incident)
 
 
 class TellVehicle(OfIncident, frozen=True, kw_only=True, tag="tell_vehicle"):

@@ -10,6 +10,7 @@ import pytest
 from routing.categories import Category
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.bridge import Bridge
+from sos.calls.interpreters import with_interpreters
 from sos.clock import ManualClock
 from sos.incident import commands as c
 from sos.incident.events import AgencyCallRequested, LegDialled, LegLeft, NoticePlayed
@@ -29,6 +30,7 @@ from sos.incident.report import CallBack, canonical
 from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
 from sos.journal.readers import Follower, Reader
+from sos.settings import InterpreterSettings
 from tests.journeys import story as s
 from tests.rest import at_rest
 
@@ -109,6 +111,38 @@ async def house(journal: Journal, provider: SimulatedProvider, clock: ManualCloc
     await made.start()
     yield made
     await made.stop()
+
+
+async def test_an_interpreter_is_dialled_as_a_leg_of_its_own_and_a_number_that_fails_is_said(
+    journal: Journal, provider: SimulatedProvider, clock: ManualClock
+):
+    people = (
+        InterpreterSettings(id="line-1", languages=("ko",), number="+81300000201"),
+        InterpreterSettings(id="line-2", languages=("ko",), number="+81300000202"),
+    )
+    house = House(journal, provider, clock)
+    house.number_of = with_interpreters(number_of, people)  # type: ignore[method-assign]
+    await house.start()
+    incident = await house.crash()
+    await house.until(lambda: house.leg(incident, Party.VEHICLE))
+
+    for leg, who in (("leg-gone", "line-9"), ("leg-1", "line-2")):
+        dial = c.DialLeg(leg=LegId(leg), party=Party.INTERPRETER, who=who, line="interpreter")
+        await journal.execute(incident, dial, actor="operator:hanako")
+        await house.until(lambda leg=leg: _settled(house, incident, LegId(leg)))  # type: ignore[misc]
+    await house.stop()
+
+    state = await journal.state(incident)
+    gone, there = state.leg(LegId("leg-gone")), state.leg(LegId("leg-1"))
+    assert gone is not None
+    assert there is not None
+    assert (gone.left, there.up, there.party) == ("cannot_dial", True, Party.INTERPRETER)
+    assert provider.dialled[LegId("leg-1")] == "+81300000202"
+
+
+async def _settled(house: House, incident: IncidentId, leg: LegId) -> bool:
+    known = (await house.journal.state(incident)).leg(leg)
+    return known is not None and (known.up or known.left is not None)
 
 
 async def test_data_without_a_voice_makes_us_call_the_vehicle_and_tell_it_to_wait(house: House):

@@ -37,6 +37,8 @@ WHOLE: dict[str, dict[str, Any]] = {
     "earlier": {},
     "tell_vehicle": {"action": "ack"},
     "kind": {"kind": "breakdown"},
+    "language": {"language": "ko"},
+    "interpreter": {},
     "card": {"question": "trapped", "value": "yes"},
     "decline": {"services": ["police"], "reason": "not_needed", "words": "nobody needs them"},
     "close": {"disposition": "false_alarm"},

@@ -87,6 +87,8 @@ def any_command(pick: random.Random) -> c.Command:
                 pick.choice(("fire", "breathing")), urgent=pick.choice(((), ("fire",), ("heard_severe",)))
             ),
             lambda: s.answer_card("chest_pain", category=Category.MED, source="person"),
+            s.state_language,
+            lambda: s.dial_interpreter(pick.choice(("leg-x", "leg-y"))),
             lambda: s.recognise("sold", profiling=pick.random() < 0.8),
             s.recognise,
             lambda: s.judge(pick.randrange(1, 200)),

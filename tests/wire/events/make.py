@@ -146,7 +146,7 @@ def samples() -> Mapping[str, bytes]:
     for command in (s.open_incident(), s.take(), s.notice_move(), s.settle_move(), s.state_place()):
         moved.do(command, actor="operator:hanako", after_s=20)
     kind = s.Story(0x1A)
-    said = (s.state_kind(), s.decline(), s.answer_card())
+    said = (s.state_kind(), s.decline(), s.answer_card(), s.state_language())
     for command in (s.open_incident(trigger=Trigger.MANUAL), s.plan(), s.take(), *said):
         kind.do(command, actor="operator:hanako", after_s=3)
     helped = s.Story(0x13, alarms=False)

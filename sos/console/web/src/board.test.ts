@@ -101,6 +101,7 @@ const HELLO: FromServer = {
   languages: [],
   brands: {},
   cards: {},
+  interpreters: [],
   colleagues: {},
   dials: false,
   voice: "webrtc",

@@ -23,7 +23,7 @@ export function standing(leg: Leg): Standing {
   return leg.coaching === null ? "up" : "coaching";
 }
 
-const ORDER = ["vehicle", "operator", "supervisor", "agency"] as const;
+const ORDER = ["vehicle", "operator", "supervisor", "interpreter", "agency"] as const;
 
 /** The legs to show: those that live, and of each party that is gone altogether the last one, with why. */
 export function shown(incident: Incident): Leg[] {

@@ -359,6 +359,18 @@ class Desk {
     if ((await this.#ask({ do: "kind", incident: this.selected, kind })) !== null) this.said = word("kind", kind);
   }
 
+  /** Which language the people in the vehicle speak. */
+  async stateLanguage(language: string): Promise<void> {
+    if (this.selected === null || language === "") return;
+    await this.#ask({ do: "language", incident: this.selected, language });
+  }
+
+  /** Call an interpreter of that language; who is in the car is held meanwhile, and taken together again by key. */
+  async interpreter(): Promise<void> {
+    if (this.selected === null || !this.mine) return;
+    if ((await this.#ask({ do: "interpreter", incident: this.selected })) !== null) this.said = t("spoken.calling");
+  }
+
   /** Decide that services of the plan are not told. */
   async decline(services: readonly Service[], reason: DeclineReason, words: string): Promise<void> {
     if (this.selected === null) return;
@@ -884,6 +896,7 @@ class Desk {
     const ours = incident.operator === this.me?.operator.id && incident.state !== "closed";
     if (event.kind === "IncidentClosed") this.sound.forget(incident.id, incident.legs.map(({ leg }) => leg));
     if (event.kind === "DeskOffered") this.#offered(incident);
+    if (event.kind === "LegLeft" && ours) this.#unreached(incident, event);
     if (event.kind === "OperatorAssigned" && !ours && !this.#openedHere(incident)) this.#forget(incident.id);
     if (event.kind === "OperatorAssigned" && ours && this.phase === "work" && !this.elsewhere) this.#taken(incident.id);
     if (event.kind === "LegJoined" && this.elsewhere && event.data["who"] === this.me?.operator.id) this.#voice.giveWay();
@@ -898,6 +911,17 @@ class Desk {
       this.said = word("event", event.kind);
       if (this.voice === "connected") this.#ringer.tick();
     }
+  }
+
+  /** An interpreter who was called and never came: said in words, since the people in the car wait for them. */
+  #unreached(incident: Incident, { n, data }: EventFrame): void {
+    const leg = incident.legs.find((one) => one.leg === data["leg"] && one.party === "interpreter");
+    const past = this.board.history.get(incident.id) ?? [];
+    if (leg === undefined || past.some((one) => one.n < n && one.kind === "LegJoined" && one.data["leg"] === leg.leg)) return;
+    if (leg.left === "withdrawn") return;
+    const text = t("spoken.unreached", { why: word("left", leg.left ?? "") });
+    this.announced = text;
+    this.#complain(text);
   }
 
   #taken(id: string): void {
@@ -959,6 +983,7 @@ const ADDS_PARTS: ReadonlySet<string> = new Set([
   "PlaceDescribed",
   "NoteAdded",
   "CardAnswered",
+  "LanguageStated",
   "CancelReceived",
   "VehicleRecognised",
   "SeverityJudged",

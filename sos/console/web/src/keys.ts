@@ -14,6 +14,7 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["Alt+1 … 9", "key.nth"],
   ["Alt+N", "key.notes"],
   ["Alt+L", "key.place"],
+  ["Alt+I", "key.interpreter"],
   ["Alt+K", "key.kind"],
   ["Alt+Q", "key.card"],
   ["Alt+T", "key.timeline"],

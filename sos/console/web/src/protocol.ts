@@ -24,6 +24,8 @@ export interface Welcome {
   brands: Readonly<Record<string, Brand>>;
   /** What is asked, by tenant where a brand asks otherwise than the house; under an empty name what the house asks. */
   cards: Readonly<Record<string, readonly CardQuestion[]>>;
+  /** Languages for which somebody can be called to interpret. */
+  interpreters: readonly string[];
   /** Names of the other operators. */
   colleagues: Readonly<Record<string, string>>;
   /** Whether the house reaches telephone numbers; otherwise the operator dials by hand. */
@@ -454,7 +456,7 @@ export interface Leg {
   briefs: readonly string[];
 }
 
-export type Party = "vehicle" | "operator" | "agency" | "supervisor";
+export type Party = "vehicle" | "operator" | "agency" | "supervisor" | "interpreter";
 
 export interface Recording {
   recording: string;
@@ -925,6 +927,7 @@ export type Order =
   | { do: "note"; incident: string; category?: Category; text: string }
   | { do: "kind"; incident: string; kind: EmergencyKind }
   | { do: "card"; incident: string; question: string; value: string | number; source?: MedicalSource | null }
+  | { do: "language"; incident: string; language: string }
   | { do: "tell_vehicle"; incident: string; action: AnswerAction; text?: string }
   | { do: "close"; incident: string; disposition: Disposition; untold?: DeclineReason | null; words?: string }
   | { do: "reopen"; incident: string; reason: string }
@@ -973,6 +976,7 @@ export type Order =
   | { do: "leave_call"; incident: string }
   | { do: "answered"; incident: string; how: ResponseHow }
   | { do: "wait_longer"; incident: string; seconds: number; because: WaitReason }
+  | { do: "interpreter"; incident: string; language?: string }
   | { do: "about_code"; incident: string; code: string };
 
 /** The fields of each kind of event; those at their default are not sent. */
@@ -980,6 +984,7 @@ export interface Events {
   IncidentOpened: { mode: Mode; trigger: Trigger; format: string; report_digest: string; report_bytes: number; readable: boolean; findings?: readonly string[]; channel?: string };
   ReportFiled: { sequence: number; located: boolean; findings?: readonly string[]; report_digest?: string; urgent?: readonly string[]; kind?: EmergencyKind; kind_because?: string };
   CardAnswered: { question: string; category: Category; operator: string; urgent?: readonly string[]; needs?: readonly Service[]; source?: string; rule?: string; ground?: string; law_version?: string; rules?: string; necessity?: string; consent?: string; obligations?: readonly string[] };
+  LanguageStated: { operator: string };
   KindStated: { kind: EmergencyKind };
   ReportJoined: { reason: string; format: string; report_digest: string; report_bytes: number; readable: boolean; findings?: readonly string[]; trigger?: Trigger };
   CancelReceived: { reason: string; format: string; report_digest: string; report_bytes: number };

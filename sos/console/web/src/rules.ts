@@ -117,6 +117,8 @@ export interface Known {
   prediction: Prediction | null;
   owner: Owner | null;
   answers: Answers;
+  /** What the people in the car speak, and who says so: the operator, the report, or the registry. */
+  language: { code: string; by: "stated" | "reported" | "registered" } | null;
   notes: readonly { n: number; at: string; category: string; text: string }[];
 }
 
@@ -138,6 +140,7 @@ export function known(items: readonly PartsItem[]): Known {
   let stated: string | null = null;
   const answers: Record<string, Answered> = {};
   let heardPlace: StatedPlace | null = null;
+  const languages: Languages = {};
   const notes: { n: number; at: string; category: string; text: string }[] = [];
   for (const { kind, n, at, parts } of items) {
     if (kind === "ReportFiled") {
@@ -145,10 +148,14 @@ export function known(items: readonly PartsItem[]): Known {
       vehicle = (parts["VEH"] as Vehicle | undefined) ?? vehicle;
       if (parts["SEV"] !== undefined) crash = joined(crash, parts["SEV"] as Crash);
       callBack = (parts["TEL"] as CallBack | undefined) ?? callBack;
+      languages.reported = callBack?.language ?? languages.reported;
     } else if (kind === "SeverityJudged") {
       prediction = (parts["SEV"] as { prediction?: Prediction } | undefined)?.prediction ?? prediction;
     } else if (kind === "VehicleRecognised") {
       owner = (parts["OWN"] as Owner | undefined) ?? owner;
+      languages.registered = (parts["TEL"] as { registeredLanguage?: string } | undefined)?.registeredLanguage ?? languages.registered;
+    } else if (kind === "LanguageStated") {
+      languages.stated = (parts["TEL"] as CallBack | undefined)?.language ?? languages.stated;
     } else if (kind === "CardAnswered") {
       for (const part of Object.values(parts)) answers[(part as Answered).question] = part as Answered;
     } else if (kind === "PlanMade") {
@@ -172,7 +179,22 @@ export function known(items: readonly PartsItem[]): Known {
       }
     }
   }
-  return { location, place, before, stated, heardPlace, named, vehicle, crash, callBack, prediction, owner, answers, notes };
+  return { location, place, before, stated, heardPlace, named, vehicle, crash, callBack, prediction, owner, answers, language: spokenBy(languages), notes };
+}
+
+interface Languages {
+  stated?: string | undefined;
+  reported?: string | undefined;
+  registered?: string | undefined;
+}
+
+/** The surest word, as its primary subtag. */
+function spokenBy(languages: Languages): Known["language"] {
+  for (const by of ["stated", "reported", "registered"] as const) {
+    const code = languages[by]?.split("-")[0]?.toLowerCase();
+    if (code) return { code, by };
+  }
+  return null;
 }
 
 const apart = (one: Place, other: Place): boolean =>
