@@ -168,12 +168,13 @@ class SearchHouse:
         raise AssertionError(f"not within {within_s} s")
 
     async def pass_time(self, seconds: float) -> None:
+        """In half-seconds, and where it is long in sixty pieces: after each the house comes to rest."""
         until = self.clock.now() + timedelta(seconds=seconds)
-
-        async def passed() -> bool:
-            return self.clock.now() >= until
-
-        await self.until(passed, within_s=int(seconds) + 1)
+        piece = max(timedelta(milliseconds=500), timedelta(seconds=seconds) / 60)
+        while (left := until - self.clock.now()) > timedelta():
+            await at_rest(self.journal.store, self._followers)
+            await self.clock.advance(min(piece, left))
+        await at_rest(self.journal.store, self._followers)
 
     async def state(self, incident: IncidentId) -> Incident:
         return await self.journal.state(incident)
