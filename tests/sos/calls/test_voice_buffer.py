@@ -103,8 +103,8 @@ def test_jitter_beyond_the_depth_is_followed_and_stays_bounded(packets):
 
 
 @pytest.mark.parametrize("ppm", [100, -100])
-def test_two_hours_with_a_clock_that_drifts_stay_bounded(packets, ppm: int):
-    told = listen(packets, seconds=7200, drift_ppm=ppm)
+def test_half_an_hour_with_a_clock_that_drifts_stays_bounded(packets, ppm: int):
+    told = listen(packets, seconds=1800, drift_ppm=ppm)  # nine packets too many or too few
 
     assert told.delays_ms.max() < 100
     assert told.concealed < 0.001
