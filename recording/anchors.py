@@ -50,6 +50,15 @@ class AnchorStore:
             return self.described(checkpoint, None)
         return self.described(kept, _over(kept, place.with_suffix(".tsr")))
 
+    def newest(self, beyond: int) -> Anchored | None:
+        """The newest that covers entry ``beyond``."""
+        sizes = [int(path.stem) for path in self._directory.glob("*.checkpoint") if path.stem.isdigit()]
+        covering = [size for size in sizes if size > beyond]
+        if not covering:
+            return None
+        kept = (self._directory / str(max(covering))).with_suffix(".checkpoint").read_bytes()
+        return self.of(kept)
+
     def described(self, checkpoint: bytes, stamp_over_it: bytes | None) -> Anchored:
         """``checkpoint`` with the keys of those who have cosigned it."""
         signed = {(each.name, each.key_id) for each in note.signatures(checkpoint)}

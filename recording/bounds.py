@@ -113,12 +113,16 @@ def _empty(folder: str) -> bool:
 
 def read(directory: Path, path: str) -> bytes:
     """The bytes of a file of a package; ``TooLarge`` when it is larger than such a file may be."""
-    limit = most_bytes(path)
-    descriptor = os.open(directory / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise TooLarge(f"{path} is larger than {limit} bytes")
+    return read_plain(directory / path, most=most_bytes(path), named=path)
+
+
+def read_plain(file: Path, *, most: int, named: str = "") -> bytes:
+    """The bytes of a file that is no link and no pipe; ``TooLarge`` when there are more than ``most``."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as opened:
+        content = opened.read(most + 1)
+    if len(content) > most:
+        raise TooLarge(f"{named or file.name} is larger than {most} bytes")
     return content
 
 

@@ -43,6 +43,8 @@ from recording import bounds, ledger, note, package, stamp
 from recording.canonical import parse_canonical
 from recording.errors import Malformed, Tampered, TooLarge
 from recording.opus import ogg_opus_pages
+from recording.proof import SUFFIX as PROOF_SUFFIX
+from recording.proof import Proved, verify_file
 from recording.report import MOST, Findings, Report, Step
 from recording.shown import shown
 from recording.tracks import EVENTS, FORMAT, unpack
@@ -493,13 +495,18 @@ def _needed(found: list[_T], what: str) -> list[_T]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; the exit codes are those of the module's description."""
     parser = argparse.ArgumentParser(prog="python -m recording.verify", description="Verify an SOS audit package.")
-    parser.add_argument("package", type=Path)
+    parser.add_argument("package", type=Path, help="the folder; or a .tlog-proof with its .entry beside it")
     parser.add_argument("--log-vkey", help="verifier key of the log, name+id+key")
     parser.add_argument("--seal-vkey", help="verifier key of the export seal")
     parser.add_argument("--witness-vkey", action="append", default=[], help="a witness that must have cosigned")
     parser.add_argument("--tsa-ca", type=Path, help="PEM of the root of a time stamp that must be there")
     given = parser.parse_args(arguments)
+    report: Report | Proved
     try:
+        if given.package.suffix == PROOF_SUFFIX:
+            report = verify_file(given.package, log_vkey=given.log_vkey, witness_vkeys=given.witness_vkey)
+            sys.stdout.write(f"{report}\n")
+            return report.code
         report = verify_package(
             given.package,
             log_vkey=given.log_vkey,

@@ -14,6 +14,8 @@ import structlog
 import typer
 
 from recording.errors import RecordingError
+from recording.proof import SUFFIX as PROOF_SUFFIX
+from recording.proof import verify_file
 from recording.report import Report
 from recording.shown import shown
 from recording.verify import verify_package
@@ -30,6 +32,7 @@ from sos.cli.law import law
 from sos.cli.lost import lost
 from sos.cli.mqtt import publish
 from sos.cli.options import LOCAL, AsJson, ConfigFile, Exit, Key, KeyFile, Url, held_key, run
+from sos.cli.proof import prove
 from sos.cli.route import SETTINGS as NEGATIVE_NUMBERS
 from sos.cli.route import route
 from sos.cli.twilio import app as exchange
@@ -137,9 +140,12 @@ def export(
     run(_export(incident, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
 
 
+app.command("proof")(prove)
+
+
 @app.command()
 def verify(
-    directory: Annotated[Path, typer.Argument(help="The package.", exists=True, file_okay=False)],
+    directory: Annotated[Path, typer.Argument(help="The package, or a .tlog-proof with its .entry.", exists=True)],
     log_key: Annotated[str | None, typer.Option(help="The log's verifier key, got by another way.")] = None,
     seal_key: Annotated[str | None, typer.Option(help="The seal's verifier key, got by another way.")] = None,
     witness_key: Annotated[
@@ -156,6 +162,10 @@ def verify(
     itself, but a key was taken from the package, so that its origin is not proved.
     """
     try:
+        if directory.suffix == PROOF_SUFFIX:
+            proved = verify_file(directory, log_vkey=log_key, witness_vkeys=witness_key or ())
+            typer.echo(json.dumps({"ok": proved.ok, "told": str(proved)}) if as_json else str(proved))
+            raise typer.Exit(proved.code)
         report = verify_package(
             directory,
             log_vkey=log_key,

@@ -63,6 +63,25 @@ async def verified(service: Service, made: Path, *arguments: str) -> tuple[int, 
     return done.returncode, done.stdout
 
 
+async def proved(service: Service, directory: Path) -> None:
+    """One event as two files, by the command beside the running service, under a checkpoint that is cosigned."""
+    _, [incident] = await service.journal.queue(limit=1, states=tuple(State))
+    (directory / "proof").mkdir()
+    (directory / "sos.toml").write_text(f'data_dir = "{directory / "house"}"\n')
+    ask = ["proof", f"{incident.id}/1", str(directory / "proof"), "--config", str(directory / "sos.toml")]
+    made = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "sos", *ask], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+
+    check = [sys.executable, "-m", "recording.verify", made.stdout.strip(), "--log-vkey", service.log_vkey]
+    check += ["--witness-vkey", WITNESS.witness.vkey]
+    done = await asyncio.to_thread(subprocess.run, check, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, f"cosigned by {WITNESS.name}" in done.stdout) == (0, True), done.stdout
+    [entry] = (directory / "proof").glob("*.entry")
+    assert b'"kind":"IncidentOpened"' in entry.read_bytes()
+
+
 async def ready(service: Service) -> dict[str, str]:
     async with ClientSession(service.url) as session, session.get("/readyz") as answer:
         found: dict[str, str] = (await answer.json())["anchors"]
@@ -86,6 +105,7 @@ async def test_a_package_carries_cosignature_and_stamp_and_both_can_be_asked_for
         assert (code, "1 cosignatures asked for and found" in told) == (0, True), told
         assert "the checkpoint was there at" in told
         assert await ready(service) == {"stamp": "ok", "witness": "ok"}
+        await proved(service, tmp_path)
 
     command = ["openssl", "ts", "-verify", "-data", package.CHECKPOINT, "-in", package.STAMP, "-CAfile", authority.root]
     judged = await asyncio.to_thread(subprocess.run, command, cwd=made, capture_output=True, check=False)
