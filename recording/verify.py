@@ -236,6 +236,8 @@ def _checkpoint(work: _Work, findings: Findings) -> None:
         for verifier in (log, *work.witnesses):
             if (verifier.name, verifier.key_id) not in signed:
                 findings.wrong(package.CHECKPOINT, f"is not signed by {verifier.name}")
+        if note.parse_checkpoint(opened.text).origin != log.name:
+            findings.wrong(package.CHECKPOINT, f"is of another log than {log.name}")
         cosigned = len(signed & asked)
         findings.summary = (
             f"by {log.name}{'' if work.log else ', key taken from the package: origin NOT proved'}; "

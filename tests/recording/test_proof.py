@@ -29,6 +29,11 @@ def checkpoint(size: int, *signers: note.Signer) -> bytes:
     return note.with_signatures(signed, note.cosign(signed, WITNESS, time_seconds=1_795_000_000))
 
 
+def of_another_log(size: int) -> bytes:
+    """The same tree under another name, signed with this log's key under this log's name."""
+    return note.sign(note.checkpoint_text("another.example/log", size, ledger.root(size, NODES)), [LOG])
+
+
 def made(directory: Path, index: int, size: int) -> Path:
     file = directory / f"{index}{proof.SUFFIX}"
     file.write_bytes(note.log_proof(index, ledger.inclusion_proof(index, size, NODES), checkpoint(size)))
@@ -115,6 +120,7 @@ def test_every_byte_of_both_files_counts(tmp_path: Path):
         lambda text: text.split(b"\n\n")[0] + b"\n\n" + checkpoint(200),
         lambda text: text.split(b"\n\n")[0] + b"\n\n" + checkpoint(257, WITNESS),
         lambda text: text.split(b"\n\n")[0] + b"\n\n" + b"\n\n".join(text.split(b"\n\n")[1:])[:-40],
+        lambda text: text.split(b"\n\n")[0] + b"\n\n" + of_another_log(257),
         lambda text: text.split(b"\n\n")[0] + b"\n\n",
         lambda text: text * 2,
         lambda text: b"",

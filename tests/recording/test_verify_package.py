@@ -359,6 +359,16 @@ def test_a_checkpoint_signed_by_another_key_is_told(fresh):
     assert failed(fresh.verify()) == {7}
 
 
+def test_a_checkpoint_of_a_log_of_another_name_is_told_though_the_key_is_right(fresh):
+    head = note.read_checkpoint(before := (fresh.directory / package.CHECKPOINT).read_bytes())
+    other = note.sign(note.checkpoint_text("another.example/log", head.size, head.root), [fresh.signers.log])
+    for path in files(fresh.directory / "data"):
+        path.write_bytes(path.read_bytes().replace(before, other))
+    fresh.reseal()
+
+    assert failed(fresh.verify()) == {7}
+
+
 def test_a_log_that_honestly_holds_a_wrong_order_is_told(story, repack, edit):
     started_first = list(story.entries)
     started_first[3], started_first[4] = edit(story.entries[4], n=3), edit(story.entries[3], n=4)
