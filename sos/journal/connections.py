@@ -2,7 +2,7 @@
 
 SQLAlchemy leaves a connection behind when its caller is cancelled while it is still being made ready, and one that is
 being closed meanwhile dies with the event loop.  So both are tasks of their own, which go on to their end, and a store
-waits for them before it closes.
+waits for them before it closes.  Driver faults become ``Unavailable`` here.
 """
 
 import asyncio
@@ -12,7 +12,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Pool
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from sos.errors import Unavailable
 
 LONGEST_S = 5.0
 """So long a store that closes waits for its connections: a database that does not answer must not hold it."""
@@ -32,6 +35,23 @@ async def opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         closing = _task(engine, _close(connection, opening))
         if opening.done():
             await asyncio.shield(closing)
+
+
+@asynccontextmanager
+async def answering(engine: AsyncEngine, *, what: str = "the journal's database") -> AsyncIterator[AsyncConnection]:
+    """``opened``, with every fault of the database as ``Unavailable``: ``what`` does not answer."""
+    try:
+        async with opened(engine) as connection:
+            yield connection
+    except (SQLAlchemyError, OSError) as failed:
+        raise Unavailable(f"{what} does not answer ({type(failed).__name__})") from failed
+
+
+@asynccontextmanager
+async def begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """The same in one transaction."""
+    async with answering(engine) as connection, connection.begin():
+        yield connection
 
 
 async def given_back(engine: AsyncEngine) -> None:

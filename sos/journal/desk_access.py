@@ -4,19 +4,18 @@ What they mean is for ``sos.console`` to say.  They stand in the database so tha
 process of the house, after every restart, and for an administrator's command beside a running service.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sos.errors import Unavailable
 from sos.incident.model import OperatorId
+from sos.journal.connections import answering
 from sos.journal.schema import desk_codes, desk_sessions
 
 ALL = "*"
@@ -41,13 +40,8 @@ class DeskAccess:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
-    @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with self._engine.connect() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as failed:
-            raise Unavailable(f"the database of log-ins does not answer ({type(failed).__name__})") from failed
+    def _connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return answering(self._engine, what="the database of log-ins")
 
     # --- sessions ---
 

@@ -4,19 +4,16 @@ What was counted and how far is one transaction, so that events that come again 
 bounded number of rows: beyond, its devices are counted together, so nobody can fill the table.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sos.errors import Unavailable
 from sos.incident.model import TenantId
-from sos.journal.connections import opened
+from sos.journal.connections import begun
 from sos.journal.schema import cursors, field_log
 
 COUNTED = "field-log:counted"
@@ -56,17 +53,9 @@ class FieldLogTable:
         self._engine = engine
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with opened(self._engine) as connection, connection.begin():
-                yield connection
-        except (SQLAlchemyError, OSError) as failed:
-            raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
-
     async def count(self, found: Sequence[tuple[int, Oddity]], *, through: int) -> None:
         """Add what was found at each position, unless it is counted already; everything before ``through`` now is."""
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             known = select(cursors.c.position).where(cursors.c.reader == COUNTED)
             done = int((await connection.execute(known)).scalar_one_or_none() or 0)
             if through <= done:
@@ -82,7 +71,7 @@ class FieldLogTable:
         query = select(field_log).order_by(field_log.c.reports.desc(), *(field_log.c[name] for name in _KEY))
         if tenant is not None:
             query = query.where(field_log.c.tenant == tenant)
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             return [Oddity(**row._mapping) for row in await connection.execute(query)]
 
     async def _add(self, connection: AsyncConnection, oddity: Oddity) -> None:

@@ -1,10 +1,10 @@
 """The questions asked of the journal's tables, in SQLAlchemy Core; the same for SQLite and PostgreSQL.
 
-Single statements run in autocommit.  Driver faults become ``Unavailable`` here and nowhere else.
+Single statements run in autocommit.  Driver faults become ``Unavailable`` in ``connections``.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from msgspec.structs import asdict
@@ -25,16 +25,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recording.ledger import HASH_BYTES
 from routing.categories import Category
-from sos.errors import Unavailable
 from sos.incident.codec import read_row
 from sos.incident.events import Recorded
 from sos.incident.model import EventId, IncidentId, MassEventId, StreamId, TenantId
-from sos.journal.connections import opened
+from sos.journal.connections import answering, begun
 from sos.journal.damage import Damage
 from sos.journal.dealing import dealt_out
 from sos.journal.places import Places
@@ -78,13 +76,8 @@ class Queries:
         self._see: list[See] = []
         self._dialect_insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
-    @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with opened(self._engine) as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as failed:
-            raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
+    def _connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return answering(self._engine)
 
     def on_follow(self, see: See) -> None:
         """Call ``see`` with events before any follower gets them."""
@@ -247,11 +240,8 @@ class Queries:
             }
             for stream, before, after in moved
         ]
-        try:
-            async with opened(self._whole) as connection, connection.begin():
-                await connection.execute(anew, rows)
-        except (SQLAlchemyError, OSError) as failed:
-            raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
+        async with begun(self._whole) as connection:
+            await connection.execute(anew, rows)
 
     async def newest_streams(self, *, limit: int) -> Sequence[IncidentId]:
         """Which incidents and records were opened last?"""

@@ -4,22 +4,19 @@ Due dates are rows so that a list of what is due is one question, whatever the n
 the journal by ``sos.retention.clerk``.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from routing.categories import Category
 from sos.clock import epoch_ms
-from sos.errors import Unavailable
 from sos.incident.model import IncidentId, StreamId, TenantId
-from sos.journal.connections import opened
+from sos.journal.connections import begun
 from sos.journal.schema import retention_agreed, retention_clock, retention_due
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,25 +47,17 @@ class RetentionRows:
         self._engine = engine
         self._upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with opened(self._engine) as connection, connection.begin():
-                yield connection
-        except (SQLAlchemyError, OSError) as failed:
-            raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
-
     # --- due dates ---
 
     async def of(self, stream: StreamId) -> Sequence[DueRow]:
         """Until when is this incident kept?"""
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             rows = await connection.execute(select(retention_due).where(retention_due.c.stream == stream))
             return [_due(row) for row in rows]
 
     async def replace(self, streams: Sequence[StreamId], rows: Sequence[DueRow]) -> None:
         """These are all the due dates of ``streams`` from now on."""
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             await connection.execute(delete(retention_due).where(retention_due.c.stream.in_(streams)))
             if rows:
                 await connection.execute(insert(retention_due), [_row(each) for each in rows])
@@ -84,7 +73,7 @@ class RetentionRows:
         )
         among = retention_due.c.stream.in_(streams)
         query = select(retention_due).where(among, retention_due.c.due_ms <= epoch_ms(now), retention_due.c.held == 0)
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             found = await connection.execute(query.order_by(retention_due.c.stream, retention_due.c.category))
             return [_due(row) for row in found]
 
@@ -93,7 +82,7 @@ class RetentionRows:
         query = select(func.count(), func.min(retention_due.c.due_ms)).where(
             retention_due.c.due_ms <= epoch_ms(now), retention_due.c.held == 0
         )
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             count, oldest = (await connection.execute(query)).one()
         return Waits(categories=count, oldest=None if oldest is None else _instant(oldest))
 
@@ -102,20 +91,20 @@ class RetentionRows:
     async def agreed(self, version: str) -> frozenset[str]:
         """Who has agreed to the shorter periods of this version?"""
         query = select(retention_agreed.c.by).where(retention_agreed.c.version == version)
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             return frozenset((await connection.execute(query)).scalars())
 
     async def agree(self, version: str, by: str) -> None:
         """One person agrees; twice is once."""
         row = self._upsert(retention_agreed).values(version=version, by=by)
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             await connection.execute(row.on_conflict_do_nothing())
 
     # --- the time ---
 
     async def clock(self) -> tuple[datetime | None, bool]:
         """Which time was believed last, and whether there is a doubt that nobody has settled."""
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             row = (await connection.execute(select(retention_clock))).one_or_none()
         return (None, False) if row is None else (_instant(row.seen_ms), bool(row.doubted))
 
@@ -123,7 +112,7 @@ class RetentionRows:
         """From now on this was believed last."""
         values: dict[str, Any] = {"doubted": int(doubted)} | ({} if seen is None else {"seen_ms": epoch_ms(seen)})
         row = self._upsert(retention_clock).values(id=1, **({"seen_ms": 0} | values))
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             await connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=values))
 
     async def database_time(self) -> datetime:
@@ -133,7 +122,7 @@ class RetentionRows:
             if self._engine.dialect.name == "postgresql"
             else "SELECT (julianday('now') - 2440587.5) * 86400000"
         )
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             return _instant(int((await connection.execute(text(sql))).scalar_one()))
 
 
