@@ -58,6 +58,19 @@ async def test_a_wrong_card_of_the_house_stops_the_start(tmp_path: Path, before:
             pass
 
 
+async def test_the_service_does_not_start_with_a_brand_that_asks_what_it_may_not(tmp_path: Path):
+    (tmp_path / "packs").mkdir()
+    wrong = '[cards.words.weather]\nja = "天気は"\nen = "Rain?"\n'
+    plain, _, rest = (PACKS / "demo.toml").read_text().partition("# Questions of the house")
+    (tmp_path / "packs" / "demo.toml").write_text(
+        f"{plain}{wrong}\n[[legal_texts]]{rest.partition('[[legal_texts]]')[2]}"
+    )
+
+    with pytest.raises(Misconfigured, match="asks no weather"):
+        async with running(msgspec.structs.replace(_settings(tmp_path), brand_packs=str(tmp_path / "packs"))):
+            pass
+
+
 async def test_the_service_asks_in_the_words_of_the_brand_and_of_the_house_for_every_other(tmp_path: Path):
     async with running(_settings(tmp_path)) as service:
         demo, other = (service.registry.cards(TenantId(name)) for name in ("demo", "acme"))
