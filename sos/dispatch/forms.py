@@ -18,6 +18,7 @@ import typst
 
 from routing.brief import Brief, read
 from routing.brief.crash import Hazard, crash_facts
+from routing.brief.crash_words import facts_of
 from routing.brief.eido import write_eido
 from routing.brief.fax import write_fax
 from routing.brief.pidf import location_of, write_pidf
@@ -109,7 +110,7 @@ def write_msd(brief: Brief) -> bytes | None:
     vin = str(vehicle.get("idValue", ""))
     if vehicle.get("idScheme") != "vin" or not _VIN.fullmatch(vin):
         return None
-    occupants = vehicle.get("occupants")
+    occupants = _occupants(brief, vehicle)
     return ecall.write(
         Msd(
             version=2,
@@ -124,7 +125,7 @@ def write_msd(brief: Brief) -> bytes | None:
             latitude_mas=_milliarcseconds(place.get("latitude")),
             longitude_mas=_milliarcseconds(place.get("longitude")),
             direction=255 if place.get("heading") is None else round(float(place["heading"]) / 2) % 180,
-            occupants=occupants if isinstance(occupants, int) and 0 <= occupants < 255 else None,
+            occupants=occupants if occupants is not None and 0 <= occupants < 255 else None,
         )
     )
 
@@ -138,7 +139,7 @@ def write_veds(brief: Brief) -> bytes | None:
     if all(section is None for section in told):
         return None
     place, vehicle, crash = (section or {} for section in told)
-    occupants = vehicle.get("occupants")
+    hazards = facts_of(brief).hazards
     return crash_data.write(
         Veds(
             crash_id=brief.incident,
@@ -146,18 +147,24 @@ def write_veds(brief: Brief) -> bytes | None:
             sent_at=brief.decided_at,
             device={"automatic": "AIRBAG", "manual": "MANUAL"}.get(brief.trigger),
             call_back=brief.sections.get(Category.TEL, {}).get("tel"),
-            passengers=occupants if isinstance(occupants, int) else None,
+            passengers=_occupants(brief, vehicle),
             heading=place.get("heading"),
             vehicle=_crashed(vehicle, crash),
-            fuel_leaking=crash.get("fuelLeak"),
+            fuel_leaking=True if Hazard.FUEL_LEAK in hazards else crash.get("fuelLeak"),
             multiple_impacts=crash.get("multipleImpacts"),
             severe_injury=crash.get("severeInjury"),
-            fire=crash.get("fire"),
+            fire=True if Hazard.FIRE in hazards else crash.get("fire"),
             latitude=place.get("latitude"),
             longitude=place.get("longitude"),
             pidf=location_of(brief),
         )
     )
+
+
+def _occupants(brief: Brief, vehicle: Mapping[str, Any]) -> int | None:
+    """As counted on the call, else as the vehicle says."""
+    heard, told = facts_of(brief).occupants, vehicle.get("occupants")
+    return heard if heard is not None else told if isinstance(told, int) and not isinstance(told, bool) else None
 
 
 def _crashed(vehicle: Mapping[str, Any], crash: Mapping[str, Any]) -> CrashVehicle:

@@ -150,3 +150,19 @@ def test_veds_says_the_worst_with_its_direction_the_fuel_and_the_senders_verdict
 
     assert (crash.delta_v_x, crash.delta_v_y, crash.principal_direction_clock) == (0.0, 95.0, 9)
     assert (crash.fuel_leak, crash.severe_injury, crash.rollover) == (True, True, "DETECTED")
+
+
+BURNS = {"question": "fire", "ja": "火", "en": "Fire", "value": "yes", "hazard": "fire"}
+FOUR = {"question": "occupants", "ja": "乗員", "en": "People", "value": 4, "counts": "occupants"}
+
+
+def test_what_was_answered_on_the_call_is_in_the_vehicles_own_formats_where_it_may_be_told():
+    heard = {"answers": [BURNS, FOUR]}
+    told = brief(LOC=PLACE, VEH=VEHICLE, SEV={**CRASH, "fire": False}, OBS=heard)
+    withheld = brief(LOC=PLACE, VEH=VEHICLE, SEV={**CRASH, "fire": False})
+
+    for sent, people, fire in ((told, 4, True), (withheld, 2, False)):
+        made = prepare(sent, ["msd", "veds"])
+        veds = report_of_veds(crash_data.read(made["veds"])).report
+        assert report_of_msd(ecall.read(made["msd"])).report.vehicle.occupants == people
+        assert (veds.vehicle.occupants, veds.crash.fire) == (people, fire)
