@@ -455,11 +455,12 @@ async def test_a_notice_is_played_to_one_leg_and_an_unknown_one_is_malformed(pho
     await phone.events.until(LegUp, count=2)
 
     await phone.provider.announce(LegId(leg), "wait")
+    await phone.provider.announce(LegId(leg), "wait.en")
     await phone.provider.announce(LegId(new_id()), "wait")
     with pytest.raises(Malformed):
         await phone.provider.announce(LegId(leg), "no-such-notice")
 
-    assert (phone.announced(leg), phone.announced(other)) == (["wait"], [])
+    assert (phone.announced(leg), phone.announced(other)) == (["wait", "wait.en"], [])
 
 
 async def test_made_speech_is_played_to_one_leg_once_and_to_nobody_who_is_not_there(rig: Rig) -> None:

@@ -255,7 +255,7 @@ async def test_a_desk_s_token_names_the_desk_and_no_stranger_gets_one(house: Twi
 
 
 async def test_sounds_are_wav_that_twilio_need_not_transcode(house: TwilioHouse, stranger):
-    for name in ("wait", "ring", "hold"):
+    for name in ("wait", "ring", "hold", "hold.en"):
         url = f"{house.base}/twilio/sounds/{name}.wav"
         headers = {SIGNATURE: RequestValidator("next").compute_signature(url, {})}
         async with stranger.get(url, headers=headers) as answer:
