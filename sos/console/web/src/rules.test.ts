@@ -241,3 +241,9 @@ test("who does not answer after a crash is told of as silent", () => {
 
   expect(likelyNecessity(silent, null, {})).toBe("silence_after_crash");
 });
+
+test("what somebody wrote for whoever works on it is a note: a colleague's word, an agency's question, a cry for help", () => {
+  const kinds = ["NoteAdded", "HandoverOffered", "AgencyAsked", "AlarmRaised"];
+  const items = kinds.map((kind, n) => ({ event: `e${n}`, kind, n, at: "2026-01-01T09:00:00.000Z", actor: "", parts: { OBS: { text: kind } } }));
+  expect(known(items).notes.map((note) => note.text)).toEqual(kinds);
+});

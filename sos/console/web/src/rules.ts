@@ -123,7 +123,15 @@ export interface Known {
 }
 
 /** Kinds whose part is somebody's own words. */
-const WORDS: ReadonlySet<string> = new Set(["NoteAdded", "CancelReceived", "AnswerGiven", "IncidentReopened"]);
+const WORDS: ReadonlySet<string> = new Set([
+  "NoteAdded",
+  "CancelReceived",
+  "AnswerGiven",
+  "IncidentReopened",
+  "HandoverOffered",
+  "AgencyAsked",
+  "AlarmRaised",
+]);
 
 /** What the parts say, the latest report winning. */
 export function known(items: readonly PartsItem[]): Known {
