@@ -982,6 +982,8 @@ const ADDS_PARTS: ReadonlySet<string> = new Set([
   "PlanMade",
   "PlaceDescribed",
   "NoteAdded",
+  "HandoverOffered",
+  "AgencyAsked",
   "CardAnswered",
   "LanguageStated",
   "CancelReceived",
@@ -1051,6 +1053,11 @@ declare global {
 window.__sos = { pc: null, state: EMPTY, leg: legOf };
 
 export const desk = new Desk();
+
+/** The name of an operator, or the id of one who is not known here. */
+export function operatorName(id: string): string {
+  return (id === desk.me?.operator.id ? desk.me.operator.name : desk.me?.colleagues?.[id]) ?? id;
+}
 
 /** The name of `agency` in the chosen language, or its id. */
 export function agencyName(agency: string, language: "ja" | "en"): string {

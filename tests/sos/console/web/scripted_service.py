@@ -26,6 +26,7 @@ from sos.console.orders.order import Order
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident import linking
 from sos.incident.access import AT_A_GLANCE
 from sos.incident.lifecycle import decide, evolve
 from sos.incident.model import (
@@ -38,10 +39,12 @@ from sos.incident.model import (
     OperatorId,
     Party,
     State,
+    TakeoverReason,
     Trigger,
     new_id,
 )
 from sos.incident.urgency import of_answer
+from tests.sos.console.web.scripted_crash import check_second, linked, told_beside, view
 from tests.sos.console.web.scripted_mass_events import ScriptedMassEvents
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -254,6 +257,7 @@ class ScriptedService:
                 "agencies": agencies,
                 "languages": ["ja", "en"],
                 "boot": self.boot,
+                "colleagues": {"jiro": "操作員 二"},
                 "cards": {"": msgspec.to_builtins(asked(shipped()))},
                 "roads": ["架空自動車道"],
             }
@@ -295,7 +299,7 @@ class ScriptedService:
             else:
                 result = await self._obey(socket, order)
         except Refused as refused:
-            error = {"type": "refused", "title": "Refused", "detail": str(refused)}
+            error = {"type": type(refused).__name__, "title": "Refused", "detail": str(refused)}
             await socket.send_json({"t": "reply", "id": order["id"], "ok": False, "error": error})
             return
         await socket.send_json({"t": "reply", "id": order["id"], "ok": True, "result": result})
@@ -363,6 +367,29 @@ class ScriptedService:
             case "reopen":
                 await self.decide(incident, c.ReopenIncident(reason=order["reason"]), actor=me)
                 await self.happen(incident, e.DeskOffered(desks=(), round=1))
+            case "link" | "unlink":
+                one, other = incident, order.get("other", "")
+                orders = linking.unlink(self.incidents, one) if order["do"] == "unlink" else linked(  # type: ignore[arg-type]
+                    self.incidents, one, other, order["share"]  # type: ignore[arg-type]
+                )  # fmt: skip
+                await self.decide_together(orders, actor=me)
+            case "crash":
+                return view(self.incidents, self.events, REPORT, incident)
+            case "take_over":
+                taken_over = c.TakeOver(
+                    operator="op1", desk="desk-1", holder=order["holder"], reason=TakeoverReason(order["reason"]),
+                    supervisor=self.supervisor,
+                )  # fmt: skip
+                await self.decide(incident, taken_over, actor=me)
+            case "hand_over" | "end_shift":
+                mine = [one for one, known in self.incidents.items() if known.operator == "op1"]
+                for one in [incident] if incident else mine:
+                    await self.decide(
+                        one, c.OfferHandover(operator="op1", to=order["to"], note=order["note"]), actor=me
+                    )
+            case "answer_handover":
+                answered = c.AnswerHandover(operator="op1", desk="desk-1", accepted=order["accepted"])
+                await self.decide(incident, answered, actor=me)
             case "history":
                 return [frame for frame in self.events if frame["incident"] == incident]
         return {}
@@ -394,16 +421,26 @@ class ScriptedService:
     async def decide(self, incident: str, command: c.Command, *, actor: str) -> None:
         known = self.incidents.get(incident) or Incident(id=incident, tenant="demo")
         for draft in decide(known, command, now=datetime.now(UTC)):
-            await self.happen(incident, draft.event, actor=actor)
+            parts = {category: json.loads(said) for category, said in draft.parts.items()}
+            await self.happen(incident, draft.event, actor=actor, parts=parts)
+
+    async def decide_together(self, orders: Any, *, actor: str) -> None:
+        for incident, commands in orders.items():
+            for command in commands:
+                await self.decide(incident, command, actor=actor)
 
     async def _disclose(self, incident: str, order: dict[str, Any], *, actor: str) -> None:
-        disclosure = new_id()
+        disclosure, service = new_id(), AGENCIES[order["agency"]][2]
+        check_second(self.incidents[incident], order, service)
         decided = e.DisclosureDecided(
             disclosure=disclosure, agency=order["agency"], service=AGENCIES[order["agency"]][2], rule="JP-01",
             ground="JP-27-1-ii", law_version="2026-04-01", clause="27(1)(ii)", necessity=order.get("necessity", ""),
             consent=order.get("consent", ""), opt_out_overridden=False, categories=(Category.LOC,), withheld=(),
         )  # fmt: skip
         await self.happen(incident, decided, actor=actor)
+        await self.decide_together(
+            told_beside(self.incidents[incident], disclosure, order["agency"], service), actor=actor
+        )
         await self.happen(incident, e.DeliveryStarted(disclosure=disclosure, channel="portal", attempt=1))
         sent = e.DeliveryConfirmed(disclosure=disclosure, level=Acknowledgement.TRANSPORT, receipt="r1")
         await self.happen(incident, sent, actor="provider:portal")

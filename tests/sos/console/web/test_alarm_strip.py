@@ -48,8 +48,8 @@ async def test_a_supervisor_hears_the_alarm_again_and_again_until_it_is_acknowle
 
     row = page.locator(f'{at("alarms")} li[data-why="no_voice"]')
     await expect(row).to_contain_text("車両は通話中、操作員の声なし")
-    await expect(row).to_contain_text("jiro が対応中")
-    await expect(row).to_contain_text("監督者 op1 へ警報済み")
+    await expect(row).to_contain_text("操作員 二 が対応中")
+    await expect(row).to_contain_text("監督者 操作員 一 へ警報済み")
     assert await violations(page) == []
     await hears_more(page, before)
     await hears_more(page, await sounded(page))  # and once more by itself
@@ -60,7 +60,7 @@ async def test_a_supervisor_hears_the_alarm_again_and_again_until_it_is_acknowle
 
     await until(lambda: service.incidents[incident].alarms[0].operator == "op1")
     await expect(page.locator(at("alarms"))).to_have_count(0)
-    await expect(page.locator(f'{at("timeline")} [data-kind="AlarmAcknowledged"]')).to_contain_text("op1")
+    await expect(page.locator(f'{at("timeline")} [data-kind="AlarmAcknowledged"]')).to_contain_text("操作員 一")
 
 
 async def test_where_no_supervisor_is_there_every_desk_has_it_and_is_told_so(
