@@ -167,7 +167,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, sources: Sources, kep
         intake=intake,
         registry=registry,
         desks=desks,
-        exporter=exports.exporter(kept_open, recordings=voice.recordings, anchor=anchors.anchor),
+        exporter=exports.exporter(kept_open, recordings=voice.recordings, anchor=anchors.anchor, subjects=registry),
         anchors=anchors,
         announcing=await stack.enter_async_context(
             announcing(

@@ -119,8 +119,9 @@ def vehicle_replay(
 
 @app.command()
 def export(
-    incident: Annotated[str, typer.Argument(help="Incident id.")],
+    incident: Annotated[str, typer.Argument(help="Incident id; with --subject that of a vehicle or a customer.")],
     directory: Annotated[Path, typer.Argument(help="Where to write the package; must not exist.")],
+    subject: Annotated[bool, typer.Option("--subject", help="It is a subject of the registry.")] = False,
     url: Url = LOCAL,
     key: Key = "",
     key_file: KeyFile = None,
@@ -137,7 +138,8 @@ def export(
     categories = _categories(reveal or [])
     os.umask(0o077)  # what is opened for one person is not left to everybody on this machine
     token = held_key(key, key_file, role="auditor")
-    run(_export(incident, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
+    named = {"subject" if subject else "incident": incident}
+    run(_export(named, directory, url=url, token=token, categories=categories, purpose=purpose, as_json=as_json))
 
 
 app.command("proof")(prove)
@@ -221,7 +223,7 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _export(
-    incident: str,
+    named: dict[str, str],
     directory: Path,
     *,
     url: str,
@@ -230,7 +232,7 @@ async def _export(
     purpose: str,
     as_json: bool,
 ) -> None:
-    wanted = {"incident": incident, "categories": [str(category) for category in categories], "purpose": purpose}
+    wanted = {**named, "categories": [str(category) for category in categories], "purpose": purpose}
     headers = {"Authorization": f"Bearer {token}"}
     async with (
         aiohttp.ClientSession(base_url=url) as session,

@@ -7,12 +7,12 @@ from aiohttp import web
 from sos.exports.auditors import Auditor, Auditors
 from sos.exports.http import ExportEndpoint
 from sos.exports.log_http import LogEndpoint
-from sos.exports.package import Anchor, Exporter
+from sos.exports.package import Anchor, Exporter, Subjects
 from sos.journal.configured import Kept
 from sos.settings import Settings
 
 
-def exporter(kept: Kept, *, recordings: Path, anchor: Anchor) -> Exporter:
+def exporter(kept: Kept, *, recordings: Path, anchor: Anchor, subjects: Subjects) -> Exporter:
     return Exporter(
         kept.journal,
         kept.publisher,
@@ -21,6 +21,7 @@ def exporter(kept: Kept, *, recordings: Path, anchor: Anchor) -> Exporter:
         log_signer=kept.log_signer,
         seal_signer=kept.seal_signer,
         anchor=anchor,
+        subjects=subjects,
     )
 
 

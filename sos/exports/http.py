@@ -1,4 +1,4 @@
-"""The auditor's door: ``POST /v1/exports`` builds one incident's package and answers with it as a tar archive.
+"""The auditor's door: ``POST /v1/exports`` builds a package and answers with it as a tar archive.
 
 Deny by default: only an auditor named in the settings may ask, within the brands and categories given there, and must
 say what for.  The key that verifies the
@@ -21,12 +21,14 @@ from sos.exports.archive import pack
 from sos.exports.auditors import Auditors
 from sos.exports.package import Exporter
 from sos.formats.body import read
-from sos.incident.model import IncidentId
+from sos.incident.model import IncidentId, SubjectId
 
 
 class ExportWanted(Struct, frozen=True, forbid_unknown_fields=True):
-    incident: Annotated[IncidentId, Meta(max_length=128)]
     purpose: Annotated[str, Meta(max_length=1000, extra_json_schema={"minLength": 1})]
+    incident: Annotated[IncidentId, Meta(max_length=128)] = IncidentId("")
+    subject: Annotated[SubjectId, Meta(max_length=128)] = SubjectId("")
+    """A vehicle or a customer of the registry: its opt-outs, deactivations, transfers, consents.  One of the two."""
     categories: Annotated[tuple[Category, ...], Meta(max_length=32)] = ()
     """Opened in clear; the others stand as commitments."""
     accept_lost: bool = False
@@ -46,7 +48,7 @@ class ExportEndpoint:
         asked = _read(await request.read())
         with tempfile.TemporaryDirectory(prefix="sos-export-") as scratch:
             exported = await self._exporter.export(
-                asked.incident,
+                asked.incident or asked.subject,
                 Path(scratch) / "package",
                 categories=asked.categories,
                 purpose=asked.purpose,
@@ -74,4 +76,6 @@ def _read(body: bytes) -> ExportWanted:
     asked = read(_wanted, body, expected="say which incident, which categories and what for")
     if not asked.purpose.strip():
         raise Malformed("an export without a purpose is not made", field="$.purpose")
+    if bool(asked.incident) is bool(asked.subject):
+        raise Malformed("name an incident or a subject of the registry", field="$.incident")
     return asked

@@ -1,12 +1,14 @@
-"""Regulator packages: one incident out of the journal into a sealed bag that a stranger can check (``sos verify``).
+"""Regulator packages: one incident, or one subject of the registry, out of the journal into a sealed bag.
 
-Every leaf of the incident goes in with its inclusion proof; of the personal data only the categories asked for are
-opened, the rest stands as commitments.  Making a package is itself an event, and so is the access it implies.
+A stranger can check it (``sos verify``).  Every leaf of the stream goes in with its inclusion proof; of the personal
+data only the categories asked for are opened, the rest stands as commitments.  Making a package is itself an event, and
+so is the access it implies.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -23,11 +25,12 @@ from sos.errors import KeyLost, Unavailable, Unknown
 from sos.exports.auditors import Scope
 from sos.incident.codec import read_header
 from sos.incident.commands import RecordExport
-from sos.incident.events import Recorded, RecordingSealed
-from sos.incident.model import IncidentId, new_id
+from sos.incident.events import Recorded, RecordingSealed, RegistryChanged
+from sos.incident.model import IncidentId, StreamId, SubjectId, new_id
 from sos.journal.journal import Journal
+from sos.journal.keyring import Shut
 from sos.journal.publisher import Publisher
-from sos.journal.sealing import Part
+from sos.journal.sealing import Contents, Part
 
 log = structlog.get_logger()
 
@@ -48,6 +51,14 @@ Anchor = Callable[[bytes], Awaitable[Anchored]]
 """A checkpoint with whatever witnesses and an authority say of it now."""
 
 
+class Subjects(Protocol):
+    """The registry, for whoever may see what it holds of a vehicle or a customer."""
+
+    async def shown(self, subject: SubjectId, categories: Sequence[Category], *, reader: str, purpose: str) -> Contents:
+        """The parts of ``subject``; the access is in the journal before.  ``Unknown`` when there is none."""
+        ...
+
+
 async def unanchored(checkpoint: bytes) -> Anchored:
     """Where nobody outside vouches for the log."""
     return Anchored(checkpoint)
@@ -64,7 +75,10 @@ class Exporter:
         log_signer: Signer,
         seal_signer: Signer,
         anchor: Anchor = unanchored,
+        subjects: Subjects | None = None,
     ) -> None:
+        """``subjects``: whose streams can be exported as incidents are; none: no subject's."""
+        self._subjects = subjects
         self._anchor = anchor
         self._journal = journal
         self._publisher = publisher
@@ -75,7 +89,7 @@ class Exporter:
 
     async def export(
         self,
-        incident: IncidentId,
+        stream: StreamId,
         directory: Path,
         *,
         categories: Sequence[Category],
@@ -84,35 +98,36 @@ class Exporter:
         scope: Scope,
         accept_lost: bool = False,
     ) -> Exported:
-        """Write the package of ``incident`` at ``directory``, which must not exist.
+        """Write the package of an incident, or of a subject of the registry, at ``directory``, which must not exist.
 
         ``categories`` are opened.  Outside of ``scope`` nothing is read and nothing written: ``Forbidden`` for a
         category, ``Unknown`` for another brand's incident, as for one that does not exist.  ``KeyLost`` when something
         asked for is lost or damaged: the key may be found.  With ``accept_lost`` the package says so instead.
         """
         scope.check(categories)
-        whole = await self._journal.store.whole(incident)
-        if not scope.every_brand and not all(scope.covers(each.tenant) for each in self._proved(whole)):
+        whole = await self._journal.store.whole(stream)
+        proved = self._proved(whole)
+        if not scope.every_brand and not all(scope.covers(each.tenant) for each in proved):
             raise Unknown("there is no such incident")
         unread = [event.n for event in whole if event.damaged]
         if unread and not accept_lost:
             raise KeyLost(f"events {unread} of it cannot be read: see the runbook «set-aside», or accept the loss")
-        missing = await self._journal.missing(incident, categories)
-        if missing and not accept_lost:
-            told = ", ".join(f"{category}: {why}" for category, why in sorted(missing.items()))
-            raise KeyLost(f"something of it cannot be opened ({told}): see the runbook «keys», or accept the loss")
-        export = new_id()
-        record = RecordExport(export=export, categories=tuple(categories), purpose=purpose)
-        await self._journal.execute(incident, record, actor=actor)
-        contents = await self._journal.read(incident, categories, reader=actor, purpose="export")
-        anchored = await self._anchor(await self._covering(incident))
+        export, asked = new_id(), tuple(categories)
+        if proved and isinstance(proved[0].event, RegistryChanged):
+            label, contents = "Subject", await self._of_subject(SubjectId(stream), asked, purpose, actor, accept_lost)
+        else:
+            record = RecordExport(export=export, categories=asked, purpose=purpose)
+            label, contents = "Incident", await self._of_incident(IncidentId(stream), record, actor, accept_lost)
+        anchored = await self._anchor(await self._covering(stream))
         checkpoint = anchored.checkpoint
-        recorded, damaged = await self._recorded(incident)
+        recorded, damaged = await self._recorded(stream)
         parts = contents.parts
         unreadable = {f"{each.recorded.id}.{each.category}": str(each.why) for each in contents.unread}
         unreadable |= {f"{e.id}.{each}": "damaged" for e in damaged for each in e.commitments if each in categories}
         recordings = [
-            await self._recording(incident, part) for part in parts if isinstance(part.recorded.event, RecordingSealed)
+            await self._recording(IncidentId(stream), part)
+            for part in parts
+            if isinstance(part.recorded.event, RecordingSealed)
         ]
         unreadable |= {f"recordings/{each.recording}": "damaged" for each in recordings if not each.bodies}
         digest = await asyncio.to_thread(
@@ -124,7 +139,7 @@ class Exporter:
             opened=[_opened(part) for part in parts],
             recordings=recordings,
             unreadable=unreadable,
-            info={"Incident": incident, "Purpose": purpose, "Export": export},
+            info={label: stream, "Purpose": purpose, "Export": export},
             seal_signer=self._seal_signer,
             log_vkey=self._log_signer.verifier.vkey,
             witness_vkeys=anchored.witnesses,
@@ -141,9 +156,25 @@ class Exporter:
             seal_vkey=self._seal_signer.verifier.vkey,
         )
 
-    async def _recorded(self, incident: IncidentId) -> tuple[Sequence[Recorded], Sequence[Recorded]]:
+    async def _of_incident(self, incident: IncidentId, record: RecordExport, actor: str, accept_lost: bool) -> Contents:
+        if not accept_lost:
+            _refuse_loss(await self._journal.missing(incident, record.categories))
+        await self._journal.execute(incident, record, actor=actor)
+        return await self._journal.read(incident, record.categories, reader=actor, purpose="export")
+
+    async def _of_subject(
+        self, subject: SubjectId, categories: Sequence[Category], purpose: str, actor: str, accept_lost: bool
+    ) -> Contents:
+        if self._subjects is None:
+            raise Unknown("there is no such subject")
+        contents = await self._subjects.shown(subject, categories, reader=actor, purpose=purpose)
+        if not accept_lost:
+            _refuse_loss(contents.missing)
+        return contents
+
+    async def _recorded(self, stream: StreamId) -> tuple[Sequence[Recorded], Sequence[Recorded]]:
         """All events, and of them those whose row cannot be read."""
-        whole = await self._journal.store.whole(incident)
+        whole = await self._journal.store.whole(stream)
         proved = self._proved(whole)
         return proved, [told for event, told in zip(whole, proved, strict=True) if event.damaged]
 
@@ -156,11 +187,11 @@ class Exporter:
             for event in whole
         ]
 
-    async def _covering(self, incident: IncidentId) -> bytes:
-        """A checkpoint that covers every event of the incident, the access just made included."""
+    async def _covering(self, stream: StreamId) -> bytes:
+        """A checkpoint that covers every event of the stream, the access just made included."""
         for _ in range(50):  # PostgreSQL's sequencer follows within a second
             checkpoint = await self._publisher.checkpoint()
-            last = (await self._journal.store.whole(incident))[-1]
+            last = (await self._journal.store.whole(stream))[-1]
             if last.position is not None and last.position < read_checkpoint(checkpoint).size:
                 return checkpoint
             await self._journal.store.sequence()
@@ -190,6 +221,12 @@ class Exporter:
         names = [entry["file"] for entry in msgspec.json.decode(part.payload)["chunks"]]
         bodies = {name: chunk.body for name, chunk in zip(names, chunks, strict=True)}
         return RecordingExport(recording=recording, manifest=part.payload, bodies=bodies)
+
+
+def _refuse_loss(missing: Mapping[Category, Shut]) -> None:
+    if missing:
+        told = ", ".join(f"{category}: {why}" for category, why in sorted(missing.items()))
+        raise KeyLost(f"something of it cannot be opened ({told}): see the runbook «keys», or accept the loss")
 
 
 def _opened(part: Part) -> OpenedPart:

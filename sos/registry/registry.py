@@ -26,6 +26,7 @@ from sos.incident.events import Recorded, RegistryChanged
 from sos.incident.model import SubjectId, TenantId, new_id
 from sos.incident.report import canonical
 from sos.journal.losses import Losses
+from sos.journal.sealing import Contents
 from sos.journal.store import Store
 from sos.registry import changes, orders
 from sos.registry.index import Index
@@ -367,6 +368,20 @@ class Registry:
                 told = msgspec.json.decode(part.payload, type=dict[str, object])
                 merged.setdefault(part.category, {}).update(told)
             return merged
+
+        return await _again_on_conflict(attempt)
+
+    async def shown(self, subject: SubjectId, categories: Sequence[Category], *, reader: str, purpose: str) -> Contents:
+        """All parts of the subject for an export, whose maker has looked at the brand; the access is journaled first.
+
+        ``purpose`` is in the reader's own words, which are sealed.  ``Unknown`` when there is no such subject.
+        """
+
+        async def attempt() -> Contents:
+            state = await self._ledger.load(subject)
+            if state is None:
+                raise Unknown("there is no such subject")
+            return await self._ledger.reveal(state, categories, reader=reader, purpose="", words=purpose)
 
         return await _again_on_conflict(attempt)
 
