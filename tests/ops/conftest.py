@@ -39,7 +39,7 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout of a very small service that locks no packages, with the real scripts."""
     root = tmp_path / "緊急 通報 (2)"
     (root / "ops" / "requirements").mkdir(parents=True)
-    for script in ("run", "test", "pythons", "campaigns", "setup.sh"):
+    for script in ("run", "test", "rooms", "pythons", "campaigns", "setup.sh"):
         shutil.copy(ROOT / "ops" / script, root / "ops")
     for empty in ("run.txt", "dev.txt", "build.txt"):
         (root / "ops" / "requirements" / empty).touch()
