@@ -187,8 +187,8 @@ class SearchHouse:
         return [leg for leg, called in self.provider.dialled.items() if called == number]
 
     def told(self, leg: LegId) -> list[str]:
-        """The notices that a leg was played."""
-        return [notice for heard, notice in self.provider.announced if heard == leg]
+        """The notices that a leg was played, in whichever language."""
+        return [notice.partition(".")[0] for heard, notice in self.provider.announced if heard == leg]
 
     async def rings_at(self, person: Person) -> LegId:
         """The leg of the call to ``person``, once it is dialled."""

@@ -601,7 +601,8 @@ class World:
         ):
             return True
         alarmed = state.unattended_at is not None and attendance.NOBODY in state.sought
-        return alarmed and (car, "nobody") in self.provider.announced
+        told = [notice.partition(".")[0] for leg, notice in self.provider.announced if leg == car]
+        return alarmed and "nobody" in told
 
     def _check_dialling(self) -> None:
         """Nobody is dialled twice for one rung."""
