@@ -212,6 +212,10 @@ class Fault(Struct, frozen=True, kw_only=True):
     type: str
     title: str
     detail: str
+    code: str
+    """Of the sentence (``sos.console.refusals``); empty where it has none."""
+    words: tuple[str, str]
+    """Japanese and English, for the operator."""
 
 
 class Reply(Frame, frozen=True, kw_only=True, tag="reply"):

@@ -62,3 +62,10 @@ class Room(Struct, frozen=True, kw_only=True):
     """How long a desk is told that a vehicle's button was misused."""
     voice_of: Callable[[str], VoiceBy] = lambda _: "webrtc"
     """How an operator's desk takes part in calls; ``sdk`` is Twilio's."""
+
+    def name_of(self, known: str) -> tuple[str, str] | None:
+        """Japanese and English name of an agency or a colleague; None where ``known`` is the id of neither."""
+        if (agency := self.directory.agencies.get(known)) is not None:
+            return agency.name_ja, agency.name_en
+        colleague = self.colleagues.get(OperatorId(known))
+        return None if colleague is None else (colleague, colleague)

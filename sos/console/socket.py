@@ -11,7 +11,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from sos.accesses import refused
-from sos.console import arrival, frames
+from sos.console import arrival, frames, refusals
 from sos.console.access import Operator
 from sos.console.hub import Mailbox, message
 from sos.console.orders import contract
@@ -20,7 +20,7 @@ from sos.console.orders.order import Order
 from sos.console.room import Room
 from sos.console.sessions import Session
 from sos.console.window import Window
-from sos.errors import Forbidden, Malformed, SosError, Unavailable
+from sos.errors import Bug, Forbidden, Malformed, SosError, Unavailable
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class DeskSocket:
         try:
             arrival.welcome(window, active=active)
             if sent and after is None:
-                window.mailbox.put(_reply(0, error=Malformed(arrival.NO_POSITION, field="after")))
+                window.mailbox.put(_reply(window, 0, error=Malformed(arrival.NO_POSITION, field="after")))
             if not await _arrive(window, after):
                 tasks.append(asyncio.create_task(_arrive_later(window), name=f"late-{name}"))
             await _listen(socket, window, request)
@@ -119,7 +119,7 @@ async def _answer(frame: str, window: Window, request: web.Request) -> str:
         order = contract.order_of(frame)
     except Malformed as wrong:
         refused(request, "order", who=f"operator:{window.operator.id}", reason="malformed")
-        return _reply(contract.number_of(frame), error=wrong)
+        return _reply(window, contract.number_of(frame), error=wrong)
     if order.works:
         window.session.worked(window.room.journal.clock.now())
         window.room.desks.work(window.desk, seat=window.seat)
@@ -132,20 +132,20 @@ async def _obey(order: Order, window: Window, request: web.Request) -> str:
     except Forbidden as no:
         name = str(order.__struct_config__.tag)
         refused(request, "order", who=f"operator:{window.operator.id}", reason=no.rule or "forbidden", about=name)
-        return _reply(order.id, error=no)
+        return _reply(window, order.id, error=no)
     except SosError as no:
-        return _reply(order.id, error=no)
+        return _reply(window, order.id, error=no)
     except Exception as bug:  # the edge of one order
         log.exception("order_failed", order=type(order).__name__, incident=getattr(order, "incident", None))
-        return _reply(order.id, error=bug)
-    return message(frames.Beat()) if isinstance(order, Beat) else _reply(order.id, result=result)
+        return _reply(window, order.id, error=bug)
+    return message(frames.Beat()) if isinstance(order, Beat) else _reply(window, order.id, result=result)
 
 
-def _reply(order: int, *, result: object = None, error: Exception | None = None) -> str:
+def _reply(window: Window, order: int, *, result: object = None, error: Exception | None = None) -> str:
     if error is None:
         return message(frames.Reply(id=order, ok=True, result=result, error=None))
-    known = isinstance(error, SosError)
-    title = (type(error).__doc__ or "").strip().splitlines()[0] if known else "Something went wrong on our side."
-    kind, detail = (type(error).__name__, str(error)) if known else ("Bug", "")
-    fault = frames.Fault(type=kind, title=title, detail=detail)
+    no = error if isinstance(error, SosError) else Bug()
+    title = (type(no).__doc__ or "").strip().splitlines()[0]
+    told = refusals.told(no, name_of=window.room.name_of)
+    fault = frames.Fault(type=type(no).__name__, title=title, detail=str(no), code=told.code, words=(told.ja, told.en))
     return message(frames.Reply(id=order, ok=False, result=None, error=fault))

@@ -9,6 +9,7 @@ import pytest
 from sos.app import Service, running
 from sos.clock import ManualClock, SystemClock
 from sos.console.desks import SILENT, Desks
+from sos.console.refusals import table
 from sos.incident.model import DeskId, OperatorId
 from sos.settings import OperatorSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
@@ -72,6 +73,9 @@ async def test_what_is_longer_than_its_field_is_refused_by_its_name(
     assert (too_long["ok"], too_long["error"]["type"]) == (False, "Malformed")
     assert str(longest) in too_long["error"]["detail"]
     assert as_long["error"]["type"] == "Unknown"
+    assert as_long["error"]["code"] in table().said
+    assert as_long["error"]["words"] == [table().said[as_long["error"]["code"]].ja, as_long["error"]["detail"]]
+    assert (too_long["error"]["code"], too_long["error"]["words"][0]) == ("", table().kind["Malformed"].ja)
 
 
 async def test_of_two_windows_one_is_worked_at_and_the_other_is_told(service: Service):

@@ -96,6 +96,7 @@ async def test_a_supervisor_at_another_desk_decides_what_the_person_refused(tmp_
 
     assert not referred["ok"]
     assert "a question for a supervisor is on record" in referred["error"]["detail"]
+    assert "監督者への照会を記録しました" in referred["error"]["words"][0]
     assert "has been asked" not in referred["error"]["detail"]  # only the alarm knows whether any can know of it
     assert (by_herself["ok"], by_him["ok"], told["ok"]) == (False, True, True)
     header = decided["data"]

@@ -6,7 +6,7 @@
 import { alarms, louder, sound, type Row } from "./alarms";
 import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { alone, consulting, legUp, shown } from "./calls";
-import { t, word, type Key } from "./i18n.svelte";
+import { language, t, word, type Key } from "./i18n.svelte";
 import { NONE, alarmed, sound as massSound } from "./massEvents";
 import type { AgencySaid, DisclosureRequest, NoteCategory } from "./offered";
 import type {
@@ -22,6 +22,7 @@ import type {
   EmergencyKind,
   EventFrame,
   Fact,
+  Fault,
   FromServer,
   Happened,
   Health,
@@ -94,7 +95,8 @@ class Desk {
   loginFault = $state<string | null>(null);
   /** The service wants the second factor too. */
   factorWanted = $state(false);
-  announced = $state("");
+  /** What a screen reader says at once; the same words twice are said twice. */
+  announcement = $state.raw({ text: "", times: 0 });
   said = $state("");
   voice = $state<VoiceState>("idle");
   level = $state(0);
@@ -154,6 +156,10 @@ class Desk {
     link: (up, tries) => this.#link(up, tries),
     after: () => (this.board.position < 0 || this.#stale ? null : this.board.position),
   });
+
+  set announced(text: string) {
+    this.announcement = { text, times: this.announcement.times + 1 };
+  }
 
   /** Begin: with the code of the address, else with the session the browser still has, else by asking. */
   begin(): void {
@@ -269,7 +275,7 @@ class Desk {
     this.#looking = setTimeout(() => {
       if (this.selected !== id || !this.#rings(this.incident) || this.#openedHere(this.incident)) return;
       this.glanced = new Set([...this.glanced, id]);
-      void this.#ask({ do: "open", incident: id, purpose: "offered" });
+      void this.#askQuietly({ do: "open", incident: id, purpose: "offered" });
     }, 120);
   }
 
@@ -454,9 +460,9 @@ class Desk {
     } catch (refused) {
       if (!(refused instanceof OrderRefused)) throw refused;
       if (refused.fault.type === "Unconfirmed") {
-        this.warned = { agency, why: refused.fault.detail ?? refused.message };
+        this.warned = { agency, why: refusal(refused.fault) };
         this.dialog = { of: "forward", agency };
-      } else this.#complain(refused.fault.type === "offline" ? t("fault.offline") : refused.message);
+      } else this.#complain(refusal(refused.fault));
     }
   }
 
@@ -699,9 +705,16 @@ class Desk {
       return { result: await this.#socket.order(order) };
     } catch (refused) {
       if (!(refused instanceof OrderRefused)) throw refused;
-      this.#complain(refused.fault.type === "offline" ? t("fault.offline") : refused.message);
+      this.#complain(refusal(refused.fault));
       return null;
     }
+  }
+
+  /** Ask for what nobody has pressed a key for: when the service refuses, nobody is told so. */
+  async #askQuietly(order: Order): Promise<void> {
+    await this.#socket.order(order).catch((refused: unknown) => {
+      if (!(refused instanceof OrderRefused)) throw refused;
+    });
   }
 
   #say(order: Order): void {
@@ -1053,6 +1066,12 @@ declare global {
 window.__sos = { pc: null, state: EMPTY, leg: legOf };
 
 export const desk = new Desk();
+
+/** Why the service refuses, in the chosen language. */
+function refusal(fault: Fault): string {
+  if (fault.type === "offline") return t("fault.offline");
+  return fault.words[language() === "ja" ? 0 : 1] || fault.detail || fault.title;
+}
 
 /** The name of an operator, or the id of one who is not known here. */
 export function operatorName(id: string): string {

@@ -657,6 +657,10 @@ export interface Fault {
   type: string;
   title: string;
   detail: string;
+  /** Of the sentence (`sos.console.refusals`); empty where it has none. */
+  code: string;
+  /** Japanese and English, for the operator. */
+  words: readonly [string, string];
 }
 
 export interface HealthTold {

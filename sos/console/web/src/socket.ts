@@ -12,7 +12,7 @@ const DEAD_AFTER_MS = 16_000;
 
 export class OrderRefused extends Error {
   constructor(readonly fault: Fault) {
-    super(fault.detail ?? fault.title);
+    super(fault.detail || fault.title);
   }
 }
 
@@ -153,6 +153,6 @@ export class DeskSocket {
   }
 }
 
-const OFFLINE_FAULT: Fault = { type: "offline", title: "offline", detail: "" };
+const OFFLINE_FAULT: Fault = { type: "offline", title: "offline", detail: "", code: "", words: ["", ""] };
 
 const OFFLINE = new OrderRefused(OFFLINE_FAULT);

@@ -23,6 +23,7 @@ from sos.clock import SystemClock
 from sos.console.arrival import asked
 from sos.console.orders import contract
 from sos.console.orders.order import Order
+from sos.console.refusals import told
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
@@ -130,6 +131,7 @@ class ScriptedService:
         self.boot = "1"
         self.snapshot = 500
         self.sealing_s = 0.0
+        self.looks_refused = False
         self.mass = ScriptedMassEvents()
 
     # --- what the test does
@@ -299,7 +301,9 @@ class ScriptedService:
             else:
                 result = await self._obey(socket, order)
         except Refused as refused:
-            error = {"type": type(refused).__name__, "title": "Refused", "detail": str(refused)}
+            words = told(refused, name_of=name_of)
+            error = {"type": type(refused).__name__, "title": "Refused", "detail": str(refused), "code": words.code}
+            error["words"] = (words.ja, words.en)
             await socket.send_json({"t": "reply", "id": order["id"], "ok": False, "error": error})
             return
         await socket.send_json({"t": "reply", "id": order["id"], "ok": True, "result": result})
@@ -316,6 +320,8 @@ class ScriptedService:
                 return {"incident": incident}
             case "open" | "refresh":
                 purpose = order.get("purpose", "emergency_handling")
+                if self.looks_refused and purpose == "offered":
+                    raise Refused("it does not ring at this desk")
                 read = e.PartsRead(reader=me, categories=(Category.LOC,), purpose=purpose)
                 await self.happen(incident, read, actor=me)
                 items = self.parts.get(incident, [])
@@ -473,6 +479,10 @@ class ScriptedService:
         if peer := self.legs.pop(leg, None):
             await peer.close()
         return web.Response(status=204)
+
+
+def name_of(known: str) -> tuple[str, str] | None:
+    return (AGENCIES[known][0], AGENCIES[known][1]) if known in AGENCIES else None
 
 
 @web.middleware

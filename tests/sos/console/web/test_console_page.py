@@ -223,7 +223,10 @@ async def test_what_the_service_refuses_is_told_to_the_operator(
     await page.keyboard.press("F2")
     await page.wait_for_selector(at("fault"))
 
-    assert "op2 has this incident" in await page.inner_text(at("fault"))
+    assert "op2 が担当しています" in await page.inner_text(at("fault"))
+    await page.click(at("language"))
+    await page.keyboard.press("F2")
+    await page.wait_for_selector(f"{at('fault')}:has-text('op2 has this incident')")
 
 
 async def test_a_new_call_takes_the_focus_from_nobody(page: Page, service: ScriptedService, until: Until) -> None:

@@ -89,6 +89,40 @@ async def test_a_call_that_rings_here_shows_what_it_is_about_before_it_is_answer
     await expect(page.get_by_test_id(f"queue-{incident}")).not_to_contain_text("Wagon EV")
 
 
+async def test_where_an_offered_call_may_not_be_looked_at_nobody_is_told_so_who_asked_for_nothing(
+    page: Page, service: ScriptedService, until: Until
+) -> None:
+    service.looks_refused = True
+    await begin(page)
+    incident = await service.crash(desks=("desk-1",))
+    await until(lambda: [order for order in service.orders if order["do"] == "open"])
+    await page.keyboard.press("F2")  # what is answered comes after the refusal
+    await page.wait_for_selector(f'{at("state")}[data-state="in_call"]')
+
+    assert await page.get_by_test_id("fault").count() == 0
+    assert service.incidents[incident].operator == "op1"
+
+
+async def test_two_calls_of_one_kind_are_announced_one_by_one(page: Page, service: ScriptedService) -> None:
+    await begin(page)
+    await page.evaluate("""() => {
+        window.heard = [];
+        const alert = document.querySelector('[data-testid="alert"]');
+        const hear = node => node.textContent && window.heard.push(node.textContent);
+        new MutationObserver(changes => changes.forEach(change => change.addedNodes.forEach(hear)))
+            .observe(alert, {childList: true, subtree: true});
+    }""")
+    first = await service.crash()
+    await page.wait_for_selector(at(f"queue-{first}"))
+    second = await service.crash()
+    await page.wait_for_selector(at(f"queue-{second}"))
+
+    heard = await page.evaluate("window.heard")
+    assert len(heard) == 2
+    assert heard[0] == heard[1]
+    assert "自動通報" in heard[0]
+
+
 async def test_a_call_that_rings_elsewhere_is_not_looked_at(page: Page, service: ScriptedService) -> None:
     await begin(page)
     incident = await service.crash(desks=("desk-2",))
