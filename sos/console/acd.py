@@ -163,17 +163,19 @@ class Distribution:
     async def distribute(self) -> None:
         """Ring what waits, the most urgent first, tenants in turns: at a free desk each, and everywhere once none is.
 
-        One round at a time, or two would ring at one desk.  Where nobody sits at all nothing rings yet; the lifecycle
-        rings everywhere two seconds later.
+        One round at a time, or two would ring at one desk; where one was full and rang, the next follows.  Where
+        nobody sits at all nothing rings yet; the lifecycle rings everywhere two seconds later.
         """
         async with self._rings:
-            await self._ring_what_waits()
+            if await self._ring_what_waits():
+                self._due.set()
 
-    async def _ring_what_waits(self) -> None:
+    async def _ring_what_waits(self) -> bool:
+        """Whether more may wait behind what rang."""
         if not self._desks.staffed:
-            return
+            return False
         _, waiting = await self._journal.queue(limit=RUNG_AT_ONCE, states=WAITING)
-        offers = []
+        full, offers = len(waiting) == RUNG_AT_ONCE, []
         # Test calls have a queue of their own, and ring nowhere.
         waiting = [incident for incident in waiting if not testcall.quiet(incident)]
         for incident, wanted in zip(waiting, await self._wanted(waiting), strict=True):
@@ -181,9 +183,12 @@ class Distribution:
             if desk is not None:
                 desk.offered = incident.id
             offers.append(self._offer(incident, *(() if desk is None else (desk.id,))))
+        rang = False
         for outcome in await asyncio.gather(*offers, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
+            rang = rang or outcome
+        return full and rang
 
     async def _wanted(self, incidents: Sequence[Incident]) -> Sequence[Wanted]:
         """What each would best be answered with; nothing is opened for it where no language could decide."""
@@ -191,14 +196,16 @@ class Distribution:
             return await wanted_by(self._journal, incidents)
         return [Wanted(tenant=each.tenant) for each in incidents]
 
-    async def _offer(self, incident: Incident, *desks: DeskId) -> None:
-        """Ring at ``desks``; without any, everywhere."""
+    async def _offer(self, incident: Incident, *desks: DeskId) -> bool:
+        """Ring at ``desks``; without any, everywhere.  False when somebody took it in the same moment."""
         try:
-            await self._journal.execute(incident.id, OfferDesks(desks=desks), actor=ACTOR)
+            done = await self._journal.execute(incident.id, OfferDesks(desks=desks), actor=ACTOR)
+            return bool(done.recorded)
         except Unavailable:
             raise
-        except SosError as refused:  # somebody took it in the same moment
+        except SosError as refused:
             log.info("offer_refused", incident=incident.id, desks=desks, reason=str(refused))
+            return False
 
     async def _pass_on(self, incident: IncidentId) -> None:
         """The desk that rings does not answer: the next best one, or every desk when no other is free."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sos.clock import ManualClock
-from sos.console.acd import Distribution
+from sos.console.acd import RUNG_AT_ONCE, Distribution
 from sos.console.desks import Desks
 from sos.errors import Refused
 from sos.incident import attendance
@@ -160,6 +160,18 @@ async def test_two_rounds_at_once_ring_one_desk_for_one_call(hall: Hall):
 
     offered = [each for call in calls for each in await hall.happened(call, DeskOffered)]
     assert sorted(each.desks for each in offered) == [(), ("desk-hanako",)]  # type: ignore[attr-defined]
+
+
+async def test_more_calls_than_a_round_has_all_ring_without_waiting_for_another_event(hall: Hall):
+    await hall.sits("hanako")
+    calls = [await hall.crash(number, follow=False) for number in range(2 * RUNG_AT_ONCE + 1)]
+    for call in calls:
+        await hall.distribution.handle(await hall.journal.store.stream(call))
+
+    for _ in calls:
+        await hall.distribution.settle()
+
+    assert {(await hall.journal.state(call)).state for call in calls} == {State.RINGING}
 
 
 async def test_where_nobody_sits_nothing_rings_before_its_deadline(hall: Hall):
