@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from sos.console.desks import Desks
+from sos.console.desks import Desk, Desks
 from sos.console.skills import Wanted, wanted_by
 from sos.errors import Refused, SosError, Unavailable
 from sos.incident import attendance, testcall, voiceless
@@ -182,7 +182,7 @@ class Distribution:
             desk = self._desks.free(wanted=wanted)
             if desk is not None:
                 desk.offered = incident.id
-            offers.append(self._offer(incident, *(() if desk is None else (desk.id,))))
+            offers.append(self._offer_to(desk, incident))
         rang = False
         for outcome in await asyncio.gather(*offers, return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -195,6 +195,16 @@ class Distribution:
         if self._desks.chooses:
             return await wanted_by(self._journal, incidents)
         return [Wanted(tenant=each.tenant) for each in incidents]
+
+    async def _offer_to(self, desk: Desk | None, incident: Incident) -> bool:
+        """As ``_offer``; a desk that was meant for it and does not ring is free again: nothing will be read of it."""
+        rang = False
+        try:
+            rang = await self._offer(incident, *(() if desk is None else (desk.id,)))
+        finally:
+            if desk is not None and not rang and desk.offered == incident.id:
+                desk.offered = None
+        return rang
 
     async def _offer(self, incident: Incident, *desks: DeskId) -> bool:
         """Ring at ``desks``; without any, everywhere.  False when somebody took it in the same moment."""

@@ -1,7 +1,9 @@
 """Distribution of calls: the best free desk, the next one, everybody; silent desks, telephones that are up."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,10 +13,10 @@ from sos.console.desks import Desks
 from sos.errors import Refused
 from sos.incident import attendance
 from sos.incident import commands as c
-from sos.incident.events import DeskOffered, Event, OperatorLost
+from sos.incident.events import DeskOffered, Event, OperatorLost, Recorded
 from sos.incident.model import AlarmKind, DeskId, Incident, IncidentId, LegId, OperatorId, Party, State, TenantId
 from sos.journal.deadlines import Deadlines
-from sos.journal.journal import Journal
+from sos.journal.journal import Done, Journal
 from tests.journeys import story as s
 from tests.sos.journal.reports import sequenced
 
@@ -172,6 +174,44 @@ async def test_more_calls_than_a_round_has_all_ring_without_waiting_for_another_
         await hall.distribution.settle()
 
     assert {(await hall.journal.state(call)).state for call in calls} == {State.RINGING}
+
+
+class Overtaken(Journal):
+    """While the distribution looks, shiro answers by telephone what it has seen waiting, and the reader reads that."""
+
+    def __init__(self, known: Journal) -> None:
+        self._known = known
+        self.store, self.clock = known.store, known.clock
+        self.reads: Callable[[Sequence[Recorded]], Awaitable[None]] | None = None
+
+    async def queue(self, *, limit: int, states: Sequence[State]) -> tuple[int, Sequence[Incident]]:
+        total, waiting = await self._known.queue(limit=limit, states=states)
+        for incident in waiting if self.reads else ():
+            await self._known.execute(incident.id, s.take("shiro"), actor="operator:shiro")
+            await self.reads((await self.store.stream(incident.id))[-1:])
+        return total, waiting
+
+    async def state(self, incident: IncidentId) -> Incident:
+        return await self._known.state(incident)
+
+    async def execute(self, incident: IncidentId, command: c.Command, **more: Any) -> Done:
+        return await self._known.execute(incident, command, **more)
+
+
+async def test_a_desk_whose_call_was_answered_elsewhere_before_it_rang_is_free_for_the_next(hall: Hall):
+    overtaken = Overtaken(hall.journal)
+    hall.distribution = Distribution(overtaken, hall.desks)
+    await hall.sits("hanako")
+    lost = await hall.crash(1, follow=False)
+    overtaken.reads = hall.distribution.handle
+    await hall.distribution.distribute()
+    overtaken.reads = None
+    assert (await hall.journal.state(lost)).operator == "shiro"
+    del hall._seen[lost]  # all of it has been read
+
+    incident = await hall.crash(2)
+
+    assert (await hall.journal.state(incident)).desks == ("desk-hanako",)
 
 
 async def test_where_nobody_sits_nothing_rings_before_its_deadline(hall: Hall):
