@@ -2,8 +2,8 @@
 
 Whoever dials is known by the number that they show, or by their call where they show none; a line of ours carries no
 more than some of them together.  A person of ours is known by name and has no line.  Above all lines together there is
-a bound that nobody reaches by mistake: when it is reached, people are alarmed, and no code is taken from a telephone
-for a while; people of ours go on.
+a bound, too.  Neither is reached by mistake: when it is, people are alarmed, for on that line, or on all, no code is
+taken from a telephone for a while, an agency's neither; people of ours go on.
 """
 
 from collections import Counter, deque
@@ -45,12 +45,13 @@ class Guesses:
             raise Refused("too many wrong codes: none is looked at for ten minutes; ask for the agency and the place")
 
     def wrong(self, guesser: Guesser) -> bool:
-        """Note a wrong one; whether it is the one by which there are too many of all together."""
+        """Note a wrong one; whether it is the one by which a line, or all together, take none any more."""
         self._forget()
         self._wrong.append((self._clock.now(), guesser))
         self._of_one[guesser.who] += 1
         self._of_line[guesser.line] += 1
-        return len(self._wrong) == WRONG_OF_ALL
+        closes = bool(guesser.line) and self._of_line[guesser.line] == WRONG_OF_LINE
+        return closes or len(self._wrong) == WRONG_OF_ALL
 
     def _forget(self) -> None:
         since = self._clock.now() - WITHIN

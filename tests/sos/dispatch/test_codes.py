@@ -140,6 +140,22 @@ def test_a_line_carries_no_more_wrong_ones_than_some_and_the_other_lines_go_on(c
     guesses.check(Guesser(who="leg:another", line="nihon"))
 
 
+async def test_a_line_that_takes_no_codes_any_more_alarms_people_once(journal: Journal):
+    """A house has few lines: what they carry together may never come to the bound above all of them."""
+    guesses = Guesses(journal.clock)
+    codes = Codes(journal, OF, guesses=guesses)
+    call, later = await incident(journal, 3), await incident(journal, 4)
+    line = (await journal.state(call)).tenant
+    for number in range(WRONG_OF_LINE - 1):
+        assert not guesses.wrong(Guesser(who=f"leg:{number}", line=line))
+
+    await keyed(journal, codes, call, "leg-in", "00000000")
+    await keyed(journal, codes, later, "leg-later", "00000000")
+
+    assert [alarm.why for alarm in (await journal.state(call)).alarms] == [AlarmKind.GUESSING]
+    assert (await journal.state(later)).alarms == ()
+
+
 async def test_very_many_on_all_lines_close_the_telephone_alarm_people_and_leave_those_of_ours_their_codes(
     journal: Journal, clock: ManualClock
 ):
