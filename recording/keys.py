@@ -13,6 +13,7 @@ share it.
 import fcntl
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -39,6 +40,9 @@ KEK_BYTES = 32
 SECRET_BYTES = 32
 NONCE_BYTES = 12
 
+SETTLED_NS = 1_000_000_000
+"""So long after its last change a directory shows every further one: time stamps have a grain of some milliseconds."""
+
 AHEAD = 2
 """Months for which keys are made before their time: a backup every few weeks has them before they are used."""
 
@@ -54,6 +58,12 @@ class WrappedKey(NamedTuple):
     wrapped: bytes
 
 
+class _Standing(NamedTuple):
+    destroyed: bool
+    there: bool
+    retired: bool
+
+
 class KeyStore:
     """KEKs, signing keys and secrets in ``directory`` (made 0700, files 0600)."""
 
@@ -63,6 +73,8 @@ class KeyStore:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_directory(directory.parent)
         self._ciphers: dict[str, AESGCM] = {}
+        self._standings: dict[str, tuple[int, _Standing]] = {}
+        """What the files said when the directory was changed last."""
         self._current: dict[tuple[str, str], str] = {}
         self._signing: dict[str, Ed25519PrivateKey] = {}
         self._secrets: dict[str, bytes] = {}
@@ -73,7 +85,7 @@ class KeyStore:
         while True:
             kek = self._current_kek(retention, month)
             try:
-                if os.path.exists(f"{self._stem}{kek}.retired"):
+                if self._standing(kek).retired:
                     raise Destroyed(f"key {kek} is about to be destroyed")
                 cipher = self._cipher(kek)
             except (Destroyed, KeyMissing, Tampered):  # gone under our feet: another one takes over
@@ -231,12 +243,11 @@ class KeyStore:
             os.close(descriptor)
 
     def _cipher(self, kek: str) -> AESGCM:
-        # The files are the truth, the cache only saves reading: another process may have destroyed the key.
-        stem = f"{self._stem}{kek}"
-        if os.path.exists(f"{stem}.destroyed"):
+        standing = self._standing(kek)
+        if standing.destroyed:
             self._ciphers.pop(kek, None)
             raise Destroyed(f"key {kek} has been destroyed")
-        if not os.path.exists(f"{stem}.kek"):
+        if not standing.there:
             self._ciphers.pop(kek, None)
             raise KeyMissing(f"key {kek} is not in the key store and no tombstone says that it was destroyed")
         cipher = self._ciphers.get(kek)
@@ -246,6 +257,21 @@ class KeyStore:
                 raise Tampered(f"key file {kek}.kek does not hold {KEK_BYTES} bytes")
             cipher = self._ciphers.setdefault(kek, AESGCM(content))
         return cipher
+
+    def _standing(self, kek: str) -> _Standing:
+        """What the files say of ``kek``.  They are the truth: another process may have destroyed it.
+
+        A file that comes or goes changes the directory, so while that stands still one look at it is enough.  A change
+        within the grain of its time stamps would not show: soon after one the files are asked each time.
+        """
+        changed = os.stat(self._directory).st_mtime_ns
+        of, known = self._standings.get(kek, (0, None))
+        if known is None or of != changed:
+            stem = f"{self._stem}{kek}"
+            known = _Standing(*(os.path.exists(f"{stem}.{what}") for what in ("destroyed", "kek", "retired")))
+            if time.time_ns() - changed > SETTLED_NS:
+                self._standings[kek] = changed, known
+        return known
 
     def _once(self, name: str, fresh: bytes, *, whole: Callable[[bytes], bool]) -> bytes:
         """What the file ``name`` holds, made on first use.  A damaged one is kept for whoever can mend it; that another

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import threading
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
@@ -101,6 +102,42 @@ def test_a_destroyed_key_is_gone_for_every_store_and_cache(tmp_path):
         with pytest.raises(Destroyed):
             store.unwrap(*wrapped, context=b"")
     assert one.keks() == ()
+
+
+def test_what_another_process_does_to_a_key_is_seen_also_where_the_files_were_asked_before(tmp_path):
+    one, other = KeyStore(tmp_path), KeyStore(tmp_path)
+    wrapped = one.wrap(KEY, retention="open-case", month="2026-01", context=b"c")
+    _set_back(tmp_path, seconds=60)
+    for _ in range(2):
+        assert one.unwrap(wrapped.kek, wrapped.wrapped, context=b"c") == KEY
+
+    other.retire(wrapped.kek, at=datetime(2026, 2, 1, tzinfo=UTC))
+
+    assert one.wrap(KEY, retention="open-case", month="2026-01", context=b"c").kek != wrapped.kek
+    _set_back(tmp_path, seconds=50)
+    assert one.unwrap(wrapped.kek, wrapped.wrapped, context=b"c") == KEY
+    other.destroy(wrapped.kek)
+    with pytest.raises(Destroyed):
+        one.unwrap(wrapped.kek, wrapped.wrapped, context=b"c")
+
+
+def test_what_happens_within_the_grain_of_the_file_systems_clock_is_seen(tmp_path):
+    store = KeyStore(tmp_path)
+    wrapped = store.wrap(KEY, retention="open-case", month="2026-01", context=b"c")
+    assert store.unwrap(wrapped.kek, wrapped.wrapped, context=b"c") == KEY
+    same = tmp_path.stat().st_mtime_ns
+
+    (tmp_path / f"{wrapped.kek}.destroyed").touch()
+    os.utime(tmp_path, ns=(same, same))
+
+    with pytest.raises(Destroyed):
+        store.unwrap(wrapped.kek, wrapped.wrapped, context=b"c")
+
+
+def _set_back(directory, *, seconds: int) -> None:
+    """As if the directory had not been changed for so long."""
+    then = directory.stat().st_mtime_ns - seconds * 10**9
+    os.utime(directory, ns=(then, then))
 
 
 def test_destroying_overwrites_the_bytes_before_the_name_goes(tmp_path):
