@@ -6,6 +6,7 @@ with it.
 """
 
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import metadata
@@ -69,6 +70,9 @@ from sos.times import Times
 
 log = structlog.get_logger()
 
+TURN_S = 0.001
+"""How long another thread, the journal's writer say, may keep the interpreter from the loop once both want it."""
+
 
 class Service(Struct, frozen=True, kw_only=True):
     """What is running, for those who start it: the command line, the demonstration, the tests."""
@@ -114,6 +118,7 @@ async def running(
 ) -> AsyncIterator[Service]:
     """The whole service, listening, until the context is left."""
     os.umask(0o077)  # keys, database, spool, recordings, exports: for this user alone, however we were started
+    sys.setswitchinterval(TURN_S)
     sources = open_sources(settings)  # before one leads: who waits its turn has them when that comes
     async with AsyncExitStack() as stack:
         opening = kept(settings, clock=clock or SystemClock(), retentions=(RETENTION,), waits=waits)
