@@ -5,6 +5,7 @@ Its surface is the modules in ``__all__``; the others are theirs alone.
 
 __all__ = [
     "age",
+    "anchors",
     "bag",
     "canonical",
     "disposal",
@@ -14,13 +15,16 @@ __all__ = [
     "ledger",
     "note",
     "opus",
+    "proof",
     "report",
     "retention",
     "shown",
+    "stamp",
     "succession",
     "tail",
     "tiles",
     "tracks",
     "vault",
     "verify",
+    "witness",
 ]
