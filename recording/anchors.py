@@ -52,12 +52,13 @@ class AnchorStore:
 
     def newest(self, beyond: int) -> Anchored | None:
         """The newest that covers entry ``beyond``."""
-        sizes = [int(path.stem) for path in self._directory.glob("*.checkpoint") if path.stem.isdigit()]
-        covering = [size for size in sizes if size > beyond]
-        if not covering:
-            return None
-        kept = (self._directory / str(max(covering))).with_suffix(".checkpoint").read_bytes()
-        return self.of(kept)
+        covering = [path for path in self.files() if int(path.stem) > beyond]
+        return self.of(covering[-1].read_bytes()) if covering else None
+
+    def files(self) -> list[Path]:
+        """The checkpoints that are kept, the smallest log first."""
+        found = [path for path in self._directory.glob("*.checkpoint") if path.stem.isdigit()]
+        return sorted(found, key=lambda path: int(path.stem))
 
     def described(self, checkpoint: bytes, stamp_over_it: bytes | None) -> Anchored:
         """``checkpoint`` with the keys of those who have cosigned it."""

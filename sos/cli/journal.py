@@ -4,23 +4,28 @@ The commands work on the database the settings name and may run beside a running
 """
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from recording.keys import KeyStore
+from recording.note import Signer
 from recording.succession import Succession
 from sos.cli.database import opened
 from sos.cli.options import AsJson, ConfigFile, Exit
 from sos.clock import timestamp
 from sos.errors import Malformed, Refused
 from sos.journal.asides import LISTED
+from sos.journal.proving import Proof, prove
 from sos.journal.sole import Sole
 from sos.journal.store import Aside
-from sos.journal.succession import goes_on, succeed
+from sos.journal.succession import goes_on, published_in, succeed
 from sos.settings import Settings, load
 
 app = typer.Typer(
@@ -39,6 +44,22 @@ def new_log(config_file: ConfigFile = None) -> None:
     """
     begun = asyncio.run(_new_log(load(config_file)))
     typer.echo(f"{begun.origin} goes on after {begun.before}; both have the first {begun.same} events")
+
+
+@app.command("verify")
+def verify(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Hash the whole journal anew where it lies, and compare it with what was published, cosigned and stamped.
+
+    May run beside a running service. Exit code 1 when something differs; each place is named.
+    """
+    found = asyncio.run(_verify(load(config_file), quiet=as_json))
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        for place in found.wrong[:LISTED]:
+            typer.echo(f"FAIL {place}")
+        typer.echo(f"{found.entries} entries, {found.checkpoints} checkpoints agree, {len(found.wrong)} faults")
+    raise typer.Exit(Exit.REFUSED if found.wrong else 0)
 
 
 @set_aside.command("list")
@@ -82,6 +103,18 @@ async def _new_log(settings: Settings) -> Succession:
             return await succeed(store, directory, keys, wanted=settings.log_origin)
         finally:
             sole.release()
+
+
+async def _verify(settings: Settings, *, quiet: bool) -> Proof:
+    keys = KeyStore(settings.data / "keys")
+    async with opened(settings) as store:
+        published = await published_in(store, settings.log_origin)
+        log = Signer(published.origin, keys.signing_key("log")).verifier
+        with Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()) as bar:
+            task = bar.add_task("entries", total=None)
+            return await prove(
+                store, settings.data, log, progress=lambda at, of: bar.update(task, completed=at, total=of)
+            )
 
 
 async def _list(settings: Settings) -> Sequence[Aside]:
