@@ -10,6 +10,10 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("unsearched")
+
 ROOT = Path(__file__).resolve().parents[2]
 FLOOR = "3.11.2"
 

@@ -9,6 +9,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("unsearched")
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("sos", "routing", "recording", "tests", "ops")
 

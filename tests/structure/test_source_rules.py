@@ -15,6 +15,8 @@ from sos.errors import Misconfigured
 from sos.incident import commands, lifecycle
 from sos.settings import AuditorSettings, OperatorSettings, Settings, TenantSettings, load
 
+pytestmark = pytest.mark.usefixtures("unsearched")
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(
     file

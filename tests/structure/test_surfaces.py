@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("unsearched")
+
 ROOT = Path(__file__).resolve().parents[2]
 USERS = [file for place in ("sos", "ops") for file in sorted((ROOT / place).rglob("*.py"))]
 
