@@ -43,21 +43,18 @@ class Attempts:
     def uncertain(self, disclosure: DisclosureId) -> bool:
         return self._trying(disclosure).exists()
 
-    def list(self, parcels: Sequence[Parcel]) -> None:
-        """Which incidents go in the mail that has the name of the first."""
-        named = self._listed(parcels[0].disclosure)
-        if len(parcels) == 1:
-            named.unlink(missing_ok=True)
-        else:
-            named.write_bytes(msgspec.json.encode([(parcel.incident, parcel.disclosure) for parcel in parcels]))
+    def list(self, name: str, parcels: Sequence[Parcel]) -> None:
+        """Which incidents go in the mail of that ``name``."""
+        named = [(parcel.incident, parcel.disclosure) for parcel in parcels]
+        self._listed(name).write_bytes(msgspec.json.encode(named))
 
-    def listed(self, disclosure: DisclosureId) -> Sequence[tuple[IncidentId, DisclosureId]]:
-        """Those of the mail that has the name of ``disclosure``; nothing where it went alone."""
-        named = self._listed(disclosure)
+    def listed(self, name: str) -> Sequence[tuple[IncidentId, DisclosureId]]:
+        """Those of the mail of that ``name``; nothing where it is not one of a list."""
+        named = self._listed(name)
         return _pairs.decode(named.read_bytes()) if named.exists() else ()
 
-    def _listed(self, disclosure: DisclosureId) -> Path:
-        return self._directory / f"{_safe(disclosure)}.list"
+    def _listed(self, name: str) -> Path:
+        return self._directory / f"{_safe(name)}.list"
 
     def _trying(self, disclosure: DisclosureId) -> Path:
         return self._directory / f"{_safe(disclosure)}.trying"
@@ -69,5 +66,5 @@ class Attempts:
         return self._directory / f"{_safe(disclosure)}.sent"
 
 
-def _safe(disclosure: DisclosureId) -> str:
-    return "".join(letter for letter in disclosure if letter.isalnum() or letter in "-_")
+def _safe(name: str) -> str:
+    return "".join(letter for letter in name if letter.isalnum() or letter in "-_")

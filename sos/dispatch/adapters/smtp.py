@@ -5,9 +5,9 @@ so it leaves over TLS only.  The link is the portal's page of this disclosure: w
 has answered nothing, because answering takes a press of a button there.
 
 A mail server cannot be asked what became of a mail.  So each attempt leaves a mark on disk before its first byte and
-turns it into another after the server's 250 (``Attempts``); the Message-ID is made from the disclosure id and is the
-same each time.  A mail whose end is not known is sent once more, marked as a repetition: two mails under one id do less
-harm than none.
+turns it into another after the server's 250 (``Attempts``); the Message-ID is made from the disclosure id, of a list
+from all of them, and is the same each time.  A mail whose end is not known is sent once more, marked as a repetition:
+two mails under one id do less harm than none.
 
 250 is *transport*.  A delivery status notification (RFC 3464) of success is *delivered*; a disposition notification
 (RFC 8098) says that a program showed the mail, which is no more than that.
@@ -22,6 +22,7 @@ from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage, Message
 from email.utils import format_datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -126,13 +127,14 @@ class SmtpChannel:
         return self._receipt(parcel)
 
     async def deliver_list(self, listed: Listed) -> Mapping[DisclosureId, Receipt]:
-        """One mail under the name of its first incident; each of them has gone, or none has."""
+        """One mail under a name of its own; each of its incidents has gone, or none has."""
         recipient = recipient_of(listed.parcels[0])
         disclosures = [parcel.disclosure for parcel in listed.parcels]
         repeat = await asyncio.to_thread(lambda: any(map(self._attempts.uncertain, disclosures)))
         mail = self.compose_list(listed, recipient=recipient, repeat=repeat)
         await self._post(mail, recipient, listed.parcels)
-        return {parcel.disclosure: self._receipt(parcel) for parcel in listed.parcels}
+        receipt = self._receipt(*listed.parcels)
+        return {parcel.disclosure: receipt for parcel in listed.parcels}
 
     async def _post(self, mail: EmailMessage, recipient: str, parcels: Sequence[Parcel]) -> None:
         try:
@@ -149,7 +151,7 @@ class SmtpChannel:
         """The mail as it is sent."""
         again = "(再送 / repeated) " if repeat else ""
         subject = f"【緊急通報】{again}車両緊急通報 / Vehicle emergency {parcel.disclosure}"
-        mail = self._headed(parcel, recipient=recipient, subject=subject)
+        mail = self._headed((parcel,), recipient=recipient, subject=subject)
         mail.set_content(
             f"緊急通報です。添付の事案票を確認し、次のページで「引き受ける」を押してください。\n"
             f"This is an emergency. Read the attached sheet and press 'taken over' on this page:\n\n"
@@ -165,7 +167,7 @@ class SmtpChannel:
         first, number = listed.parcels[0], len(listed.parcels)
         again = "(再送 / repeated) " if repeat else ""
         subject = f"【緊急通報】{again}大規模災害 通報一覧 {number}件 / Mass event: {number} emergencies"
-        mail = self._headed(first, recipient=recipient, subject=subject)
+        mail = self._headed(listed.parcels, recipient=recipient, subject=subject)
         each = "".join(f"{parcel.incident} {parcel.disclosure}\n" for parcel in listed.parcels)
         mail.set_content(
             f"緊急通報{number}件です。添付の一覧を確認し、次のページで1件ずつ「引き受ける」を押してください。\n"
@@ -178,20 +180,20 @@ class SmtpChannel:
             _attach(mail, parcel)
         return mail
 
-    def _headed(self, parcel: Parcel, *, recipient: str, subject: str) -> EmailMessage:
+    def _headed(self, parcels: Sequence[Parcel], *, recipient: str, subject: str) -> EmailMessage:
         mail = EmailMessage()
         mail["From"] = self._server.sender
         mail["To"] = recipient
         mail["Subject"] = subject
-        mail["Message-ID"] = self.message_id(parcel)
+        mail["Message-ID"] = self.message_id(*parcels)
         mail["Date"] = format_datetime(self._clock.now())
         mail["Importance"] = "high"
         mail["Auto-Submitted"] = "auto-generated"
         mail["Disposition-Notification-To"] = self._server.sender
         return mail
 
-    def message_id(self, parcel: Parcel) -> str:
-        return f"<{_ours(parcel)}@{self._domain}>"
+    def message_id(self, *parcels: Parcel) -> str:
+        return f"<{_ours(parcels)}@{self._domain}>"
 
     def bounced(self, disclosure: DisclosureId) -> None:
         """Remember that the mail did not arrive: it is not sent there again."""
@@ -206,9 +208,10 @@ class SmtpChannel:
     def _send(self, mail: EmailMessage, recipient: str, parcels: Sequence[Parcel]) -> None:
         """In a thread.  A mark that stays as ``trying`` says that nobody knows whether the mail went out."""
         with self._connect() as smtp:
-            options = ["RET=HDRS", f"ENVID={_ours(parcels[0])}"] if smtp.has_extn("dsn") else []
+            options = ["RET=HDRS", f"ENVID={_ours(parcels)}"] if smtp.has_extn("dsn") else []
             wanted = ["NOTIFY=SUCCESS,FAILURE,DELAY"] if smtp.has_extn("dsn") else []
-            self._attempts.list(parcels)
+            if len(parcels) > 1:
+                self._attempts.list(_name_of_list(parcels), parcels)
             for parcel in parcels:
                 self._attempts.begin(parcel.disclosure)
             try:
@@ -237,8 +240,8 @@ class SmtpChannel:
             raise
         return smtp
 
-    def _receipt(self, parcel: Parcel) -> Receipt:
-        return Receipt(level=Acknowledgement.TRANSPORT, reference=f"smtp:{self.message_id(parcel)}")
+    def _receipt(self, *parcels: Parcel) -> Receipt:
+        return Receipt(level=Acknowledgement.TRANSPORT, reference=f"smtp:{self.message_id(*parcels)}")
 
 
 def recipient_of(parcel: Parcel) -> str:
@@ -390,6 +393,17 @@ def _named(mail: Message, domain: str) -> tuple[IncidentId, DisclosureId] | None
     return None
 
 
-def _ours(parcel: Parcel) -> str:
+def _ours(parcels: Sequence[Parcel]) -> str:
     """The name of a mail: the same for each attempt."""
-    return f"{parcel.disclosure}.{parcel.incident}"
+    first = parcels[0]
+    return f"{first.disclosure if len(parcels) == 1 else _name_of_list(parcels)}.{first.incident}"
+
+
+def _name_of_list(parcels: Sequence[Parcel]) -> str:
+    """By what it holds and by nothing else.
+
+    Mail servers drop the second mail of one name, and with it would be gone what was not in the first; and a notice
+    about one would be taken for one about the other.
+    """
+    held = "\n".join(sorted(parcel.disclosure for parcel in parcels))
+    return f"list-{sha256(held.encode()).hexdigest()[:32]}"

@@ -743,11 +743,29 @@ async def test_a_list_is_one_mail_with_its_text_and_sheets_and_what_comes_back_i
         assert "invented" not in text
         assert all(each.disclosure in text for each in parcels)
         assert all([await channel.find(each) is not None for each in parcels])
-        first = parcels[0]
-        notice = Notice(incident=first.incident, disclosure=first.disclosure, level=None, reason="5.1.1")
+        name, _, incident = mail["Message-ID"].strip("<>").partition("@")[0].partition(".")
+        notice = Notice(incident=IncidentId(incident), disclosure=DisclosureId(name), level=None, reason="5.1.1")
         assert [each.disclosure for each in channel.named(notice)] == [each.disclosure for each in parcels]
-        await channel.deliver(first)  # alone, after all: what comes back now is of it alone
+
+
+async def test_a_list_has_a_name_of_its_own_so_that_nothing_in_it_is_dropped_or_answered_for_as_another_mail(tmp_path):
+    """Mail servers drop the second mail of one name, whatever it holds."""
+    async with mailing(tmp_path) as (channel, server, parcel):
+        one, two, three = (
+            replace(parcel, incident=IncidentId(f"i-{n}"), disclosure=DisclosureId(f"d-{n}")) for n in (1, 2, 3)
+        )
+        for parcels in ((one, two), (one, three), (two, one)):
+            await channel.deliver_list(Listed(parcels=parcels, mass_event=MassEventId("m-1"), text="invented list\n"))
+        await channel.deliver(one)
+
+        names = [mail["Message-ID"] for mail in server.mails]
+        disclosures = [name.strip("<>").partition(".")[0] for name in names]
+        assert len(set(disclosures)) == 3
+        assert disclosures[0] == disclosures[2]
+        notice = Notice(incident=one.incident, disclosure=one.disclosure, level=None, reason="5.1.1")
         assert channel.named(notice) == [notice]
+        of_list = replace(notice, disclosure=DisclosureId(disclosures[1]))
+        assert [each.incident for each in channel.named(of_list)] == ["i-1", "i-3"]
 
 
 async def test_a_list_that_was_refused_or_got_lost_has_gone_for_none_of_its_incidents(tmp_path):
