@@ -17,7 +17,7 @@ import asyncio
 import re
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage, Message
@@ -45,6 +45,10 @@ TIMEOUT_S = 4.0
 
 WITHIN_S = 20.0
 """After which the thread is no longer waited for; what became of the mail is then not known."""
+
+_REPEATED = "(再送 / repeated) "
+_PARTLY = "(一部再送 / partly repeated) "
+_MAY_BE = " (再送の可能性 / may be a repetition)"
 
 LOOK_EVERY = timedelta(seconds=2)
 
@@ -130,8 +134,8 @@ class SmtpChannel:
         """One mail under a name of its own; each of its incidents has gone, or none has."""
         recipient = recipient_of(listed.parcels[0])
         disclosures = [parcel.disclosure for parcel in listed.parcels]
-        repeat = await asyncio.to_thread(lambda: any(map(self._attempts.uncertain, disclosures)))
-        mail = self.compose_list(listed, recipient=recipient, repeat=repeat)
+        again = await asyncio.to_thread(lambda: frozenset(filter(self._attempts.uncertain, disclosures)))
+        mail = self.compose_list(listed, recipient=recipient, again=again)
         await self._post(mail, recipient, listed.parcels)
         receipt = self._receipt(*listed.parcels)
         return {parcel.disclosure: receipt for parcel in listed.parcels}
@@ -149,7 +153,7 @@ class SmtpChannel:
 
     def compose(self, parcel: Parcel, *, recipient: str, repeat: bool) -> EmailMessage:
         """The mail as it is sent."""
-        again = "(再送 / repeated) " if repeat else ""
+        again = _REPEATED if repeat else ""
         subject = f"【緊急通報】{again}車両緊急通報 / Vehicle emergency {parcel.disclosure}"
         mail = self._headed((parcel,), recipient=recipient, subject=subject)
         mail.set_content(
@@ -162,13 +166,19 @@ class SmtpChannel:
         _attach(mail, parcel)
         return mail
 
-    def compose_list(self, listed: Listed, *, recipient: str, repeat: bool) -> EmailMessage:
-        """The mail of a list as it is sent: personal data is in the attachments alone, here too."""
+    def compose_list(self, listed: Listed, *, recipient: str, again: Set[DisclosureId]) -> EmailMessage:
+        """The mail of a list as it is sent: personal data is in the attachments alone, here too.
+
+        ``again``: what may have gone before; nobody shall take the others for repeated.
+        """
         first, number = listed.parcels[0], len(listed.parcels)
-        again = "(再送 / repeated) " if repeat else ""
-        subject = f"【緊急通報】{again}大規模災害 通報一覧 {number}件 / Mass event: {number} emergencies"
+        repeated = "" if not again else _REPEATED if len(again) == number else _PARTLY
+        subject = f"【緊急通報】{repeated}大規模災害 通報一覧 {number}件 / Mass event: {number} emergencies"
         mail = self._headed(listed.parcels, recipient=recipient, subject=subject)
-        each = "".join(f"{parcel.incident} {parcel.disclosure}\n" for parcel in listed.parcels)
+        each = "".join(
+            f"{parcel.incident} {parcel.disclosure}{_MAY_BE if parcel.disclosure in again else ''}\n"
+            for parcel in listed.parcels
+        )
         mail.set_content(
             f"緊急通報{number}件です。添付の一覧を確認し、次のページで1件ずつ「引き受ける」を押してください。\n"
             f"These are {number} emergencies. Read the attached list and press 'take over' for each on this page:\n\n"

@@ -782,3 +782,20 @@ async def test_a_list_that_was_refused_or_got_lost_has_gone_for_none_of_its_inci
         await channel.deliver_list(listed)
 
         assert ["再送" in mail["Subject"] for mail in server.mails] == [False, True]
+
+
+async def test_a_list_says_which_of_it_may_have_come_before_and_calls_nothing_else_repeated(tmp_path):
+    async with mailing(tmp_path) as (channel, server, parcel):
+        old, new = (replace(parcel, incident=IncidentId(f"i-{n}"), disclosure=DisclosureId(f"d-{n}")) for n in (1, 2))
+        server.mood = "dies"
+        with pytest.raises(Unavailable):
+            await channel.deliver(old)
+        server.mood = "well"
+
+        await channel.deliver_list(Listed(parcels=(old, new), mass_event=MassEventId("m-1"), text="invented list\n"))
+
+        mail = server.mails[-1]
+        assert "一部再送" in mail["Subject"]
+        lines = mail.get_body(("plain",)).get_content().splitlines()
+        assert [line for line in lines if "repetition" in line] == ["i-1 d-1 (再送の可能性 / may be a repetition)"]
+        assert "i-2 d-2" in lines
