@@ -40,7 +40,9 @@ class Row(Struct, frozen=True, kw_only=True):
     disclosure: str
     standing: Standing
     brief: Brief | None
-    """What the agency was told last; None where it is not to be seen any more."""
+    """What the agency was told last; None where it is not to be seen any more, or cannot be opened."""
+    shut: bool = False
+    """It cannot be opened just now, although it is to be seen: the row stays, and says so."""
 
 
 class MassList(Struct, frozen=True, kw_only=True):
@@ -91,7 +93,7 @@ def cells(row: Row, language: Language) -> list[tuple[str, str]]:
     """Name and words of what a row says, in the order in which it is needed."""
     brief, column = row.brief, 0 if language == "ja" else 1
     if brief is None:
-        return []
+        return [(name[column], said[column]) for name, said in _SHUT] if row.shut else []
     found = [(("照会番号", "Quote")[column], spaced(brief.code) or brief.disclosure)]
     found.append((("場所", "Where")[column], where(brief, language)))
     found += [(("種別", "Kind")[column], said)] if (said := kind_said(brief, language)) else []
@@ -101,6 +103,14 @@ def cells(row: Row, language: Language) -> list[tuple[str, str]]:
     if brief.version > 1:
         found.append((("版", "Version")[column], str(brief.version)))
     return found
+
+
+_SHUT = (
+    (
+        ("内容", "Content"),
+        ("いまは表示できません。電話でお尋ねください", "cannot be shown just now: ask us by telephone"),
+    ),
+)
 
 
 def where(brief: Brief, language: Language) -> str:

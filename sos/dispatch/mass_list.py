@@ -8,11 +8,14 @@ same in every process and after a restart, and it never goes back.
 
 from collections.abc import Iterable
 
-from routing.brief import read
+import structlog
+
+from routing.brief import Brief, read
 from routing.brief.mass_list import MassList, Row, Standing, in_order
 from routing.services import Service
 from sos.dispatch.endings import End, Lasting
 from sos.dispatch.replies import Replies
+from sos.errors import KeyLost, Unknown
 from sos.incident.events import (
     AgencyAcknowledged,
     AgencyRejected,
@@ -23,6 +26,8 @@ from sos.incident.events import (
 )
 from sos.incident.model import Acknowledgement, AgencyId, Disclosure, DisclosureId, Incident, MassEventId, State
 from sos.journal.journal import Journal
+
+log = structlog.get_logger()
 
 LISTED = 200
 """Rows of a list: more than one control room of an agency works at once.  The rest is counted, and told as ever."""
@@ -65,9 +70,22 @@ class MassLists:
 
     async def _row(self, incident: Incident, told: Disclosure) -> Row:
         over = await self._replies.ended(incident.id, told, expires=None, lasting=self._lasting)
-        brief = None if over is not None else read(await self._replies.brief(incident.id, told))
-        standing = standing_of(incident, told.agency, over)
-        return Row(incident=incident.id, disclosure=told.disclosure, standing=standing, brief=brief)
+        brief = None if over is not None else await self._brief(incident, told)
+        return Row(
+            incident=incident.id,
+            disclosure=told.disclosure,
+            standing=standing_of(incident, told.agency, over),
+            brief=brief,
+            shut=over is None and brief is None,
+        )
+
+    async def _brief(self, incident: Incident, told: Disclosure) -> Brief | None:
+        """None where it cannot be opened: that is of one row, and the agency works by the others."""
+        try:
+            return read(await self._replies.brief(incident.id, told))
+        except (KeyLost, Unknown) as shut:
+            log.error("row_cannot_be_opened", incident=incident.id, error=type(shut).__name__)
+            return None
 
     async def _counted(self, agency: AgencyId, tellings: Iterable[Telling]) -> int:
         number = 0

@@ -32,7 +32,8 @@ def _row(row: Row, *, action: str, link: LinkOf) -> str:
     other = f'<details lang="en"><summary>English</summary><dl>{english}</dl></details>'
     whole = link(IncidentId(row.incident), DisclosureId(row.disclosure))
     page = f'<p><a href="{escape(whole)}" data-testid="whole">この事案の全内容 / all of this incident</a></p>'
-    body = "" if row.brief is None else f"<dl>{facts}</dl>{page}{_button(row, action)}{other}"
+    seen = row.brief is not None or row.shut
+    body = f"<dl>{facts}</dl>{'' if row.shut else page}{_button(row, action)}{other}" if seen else ""
     names = f'data-incident="{escape(row.incident)}" data-standing="{row.standing}"'
     return f'<li data-testid="row" {names}>{state}{body}</li>'
 

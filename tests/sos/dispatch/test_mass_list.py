@@ -28,6 +28,7 @@ from routing.brief.mass_list import (
 )
 from routing.directory import Directory
 from sos.clock import ManualClock
+from sos.dispatch.adapters.list_page import list_page
 from sos.dispatch.adapters.portal import Links, Portal
 from sos.dispatch.bundles import GATHER, MOST, Bundles, Listed
 from sos.dispatch.disclosure import Disclosures
@@ -35,13 +36,14 @@ from sos.dispatch.endings import Lasting, part_is_over
 from sos.dispatch.mass_list import MassLists, changes, standing_of
 from sos.dispatch.port import Parcel, Receipt
 from sos.dispatch.replies import Replies
-from sos.errors import Refused, Unavailable
+from sos.errors import KeyLost, Refused, Unavailable
 from sos.incident import commands as c
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import PartsRead
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
+    Disclosure,
     DisclosureId,
     Disposition,
     IncidentId,
@@ -202,6 +204,34 @@ async def test_a_list_ends_with_its_link_and_its_rows_with_their_own_ends(rig: R
     assert page.count('data-testid="whole"') == 1
     await rig.clock.advance(LASTING.link)
     assert "ended" in await rig.see(link, 410)
+
+
+class Locked(Replies):
+    """The brief of one incident cannot be opened: its key is away."""
+
+    def __init__(self, journal: Journal, shut: IncidentId) -> None:
+        super().__init__(journal)
+        self.shut = shut
+
+    async def brief(self, incident: IncidentId, told: Disclosure) -> bytes:
+        if incident == self.shut:
+            raise KeyLost("this brief cannot be opened just now")
+        return await super().brief(incident, told)
+
+
+async def test_a_row_that_cannot_be_opened_says_so_can_be_taken_over_and_keeps_nobody_from_the_others(rig: Rig):
+    shut, other = await rig.crash(1, FIRE), await rig.crash(2, FIRE)
+    lists = MassLists(rig.journal, Locked(rig.journal, shut), lasting=LASTING)
+
+    made = await lists.of(FIRE, ONE, name=FIRE)
+
+    assert {row.incident: row.standing for row in made.rows} == {shut: Standing.WAITS, other: Standing.WAITS}
+    assert made.waiting == 2
+    page = list_page(made, action="/list", link=rig.links.brief)
+    assert page.count('data-testid="taken_over"') == 2
+    assert page.count('data-testid="whole"') == 1
+    assert "いまは表示できません" in page
+    assert "cannot be shown just now" in render_list(made, "en")
 
 
 async def test_a_list_is_a_newer_version_whenever_a_row_comes_changes_or_closes_and_loses_no_row(rig: Rig):
