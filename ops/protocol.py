@@ -22,7 +22,7 @@ from sos.console.crash import CrashView
 from sos.console.earlier import EarlierCalls
 from sos.console.frames import NOT_FOLLOWED, AnyFrame, Health, VoiceBy
 from sos.console.orders.contract import AnyOrder
-from sos.console.orders.law import Channel, Due, Revealable, Source
+from sos.console.orders.law import Channel, Due, Open, Revealable, Source
 from sos.console.orders.places import How
 from sos.console.window import Shown
 from sos.incident.events import OF_NO_INCIDENT, Event
@@ -42,14 +42,20 @@ HEAD = """\
 """
 
 RENAMED: Mapping[str, str] = MappingProxyType(
-    {"Consent": "ConsentGiven", "Line": "TranscriptLine", "HealthFrame": "HealthTold", "Transcribed": "Transcript"}
+    {
+        "Consent": "ConsentGiven",
+        "Open": "OpenRequest",
+        "Line": "TranscriptLine",
+        "HealthFrame": "HealthTold",
+        "Transcribed": "Transcript",
+    }
 )
 """Where the page has the name for something else already."""
 
 LISTED = (Disposition, Acknowledgement)
 """Enumerations of which the page needs the members and their order."""
 
-BESIDE = (NamedPlace, StatedPlace, Due, Shown, CrashView, EarlierCalls)
+BESIDE = (NamedPlace, StatedPlace, Due, Open, Shown, CrashView, EarlierCalls)
 """In no frame as types, since parts travel as they are sealed and results as each order has them."""
 
 NAMED: Mapping[str, tuple[object, ...]] = MappingProxyType(

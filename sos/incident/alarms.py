@@ -88,6 +88,8 @@ def _cause(event: e.Event) -> tuple[AlarmKind, str] | None:
             return AlarmKind.REFERRAL, referral
         case e.ObligationDue(obligation=obligation, about=about) if obligation not in HAS_AN_ALARM:
             return AlarmKind.OWED, f"{obligation}:{about}"
+        case e.RequestOverdue(request=request):
+            return AlarmKind.OWED, f"request:{request}"
         case e.TellingWithheld(reason=reason):
             return AlarmKind.UNTOLD, reason
         case e.DisclosureDecided(unattended=True, corrected=False, disclosure=disclosure):
@@ -106,6 +108,9 @@ CAUSES: frozenset[type[e.Event]] = frozenset(
         e.OperatorAssigned,
         e.RecordingFailed,
         e.ReferralAnswered,
+        e.RequestAnswered,
+        e.RequestOverdue,
+        e.RequestRefused,
         e.RungTaken,
         e.TellingWithheld,
     }
@@ -126,6 +131,9 @@ def follows(incident: Incident, event: e.Event) -> Sequence[e.Event]:
         case e.ObligationMet(obligation=obligation, about=about, operator=operator):
             key = (AlarmKind.OWED, f"{obligation}:{about}")
             return [_settled(alarm, operator) for alarm in standing(incident) if (alarm.why, alarm.about) == key]
+        case e.RequestAnswered(request=request, by=by) | e.RequestRefused(request=request, by=by):
+            key = (AlarmKind.OWED, f"request:{request}")
+            return [_settled(alarm, by) for alarm in standing(incident) if (alarm.why, alarm.about) == key]
         case e.IncidentClosed() if incident.operator is not None:
             return [_settled(alarm, incident.operator) for alarm in standing(incident) if alarm.why not in OUTLIVE]
         case e.HelpEscalated(rung=REMIND.name):

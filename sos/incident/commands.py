@@ -41,6 +41,7 @@ from sos.incident.model import (
     Question,
     RecordingId,
     ReferralId,
+    RefusalReason,
     Relation,
     RequestId,
     ResponseHow,
@@ -635,6 +636,13 @@ class ApproveRequest(Command, frozen=True, kw_only=True, gc=False):
     request: RequestId
     operator: OperatorId
     supervises: bool
+
+
+class RefuseRequest(Command, frozen=True, kw_only=True, gc=False):
+    request: RequestId
+    reason: RefusalReason
+    words: str
+    operator: OperatorId
 
 
 class AnswerRequest(Command, frozen=True, kw_only=True, gc=False):

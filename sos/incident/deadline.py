@@ -35,6 +35,7 @@ class DeadlineName(StrEnum):
     HELD_TOO_LONG = "held_too_long"
     CORRECT = "correct"
     OWED = "owed"
+    ASKED = "asked"
     """A family: ``owed:<obligation>:<about>``, one for each that waits."""
 
 

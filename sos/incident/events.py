@@ -47,6 +47,7 @@ from sos.incident.model import (
     Question,
     RecordingId,
     ReferralId,
+    RefusalReason,
     Relation,
     RequestId,
     ResponseHow,
@@ -717,6 +718,22 @@ class RequestAnswered(Event, frozen=True, kw_only=True, gc=False):
     digest: str
     """Hex SHA-256 of the document; empty where nothing is given out."""
     by: OperatorId
+
+
+class RequestRefused(Event, frozen=True, kw_only=True, gc=False):
+    """A person of ours refuses it: nothing is given out, whatever the law says.  Parts: OBS, why, in their words."""
+
+    request: RequestId
+    reason: RefusalReason
+    by: OperatorId
+
+
+class RequestOverdue(Event, frozen=True, kw_only=True, gc=False):
+    """Nobody has answered it or refused it by the time it was to be."""
+
+    request: RequestId
+    late: int
+    """The first time, the second ..."""
 
 
 class TellingWithheld(Event, frozen=True, kw_only=True, gc=False):

@@ -182,6 +182,8 @@ ANYTIME: frozenset[type[e.Event]] = frozenset(
         e.RequestChecked,
         e.RequestApproved,
         e.RequestAnswered,
+        e.RequestRefused,
+        e.RequestOverdue,
         e.TellingWithheld,
         e.TellingHeld,
         e.PlacedInMassEvent,
@@ -295,6 +297,7 @@ ROWS: Mapping[DeadlineName, Deadline] = MappingProxyType(
             handover.ROW,
             testcall.ROW,
             obligations.ROW,
+            requests.ROW,
             voice.OVER,
             voice.HELD,
         )
@@ -331,6 +334,7 @@ _WAITS = (
     attendance.due,
     response.due,
     obligations.due,
+    requests.due,
     voiceless.due,
     place.due,
     place.corrections,
@@ -374,6 +378,7 @@ def evolve(incident: Incident, event: e.Event, *, at: datetime) -> Incident:
     now = replace(incident, version=incident.version + 1, **changes)
     follows = attendance.followed(now, at) | response.followed(now, event, at) | voiceless.followed(now, event, at)
     follows |= handover.followed(now, event, at) | obligations.followed(now, event, at)
+    follows |= requests.followed(now, event, at)
     follows |= voice.standing_by(now, event, at) | voice.holding(now, at) | place.followed(now, event, at)
     now = replace(now, **follows) if follows else now
     held = mass_places.followed(now, event, at)
@@ -936,8 +941,9 @@ def _pass_deadline(incident: Incident, command: c.PassDeadline, now: datetime) -
     due = dict(deadlines(incident)).get(command.name)
     if due is None or due > now:
         return ()
-    if (owed := obligations.passed(incident, command.name)) is not None:
-        return _facts(owed)
+    late = obligations.passed(incident, command.name) or requests.passed(incident, command.name)
+    if late is not None:
+        return _facts(late)
     escalated = e.HelpEscalated(rung=command.name)
     if says := response.passed(command.name):
         return (e.Draft(event=escalated, parts=says),)

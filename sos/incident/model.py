@@ -526,6 +526,23 @@ class AlarmKind(StrEnum):
     """Somebody tries codes of briefs on our lines."""
 
 
+class RefusalReason(StrEnum):
+    """Why somebody outside is given nothing."""
+
+    NO_GROUND = "no_ground"
+    """No provision that would let us."""
+    NOT_VERIFIED = "not_verified"
+    """Who asks could not be called back."""
+    NO_DOCUMENT = "no_document"
+    TOO_WIDE = "too_wide"
+    """More is asked for than the provision names."""
+    PERSON_OBJECTS = "person_objects"
+    NOT_HELD = "not_held"
+    """We do not have it, or it was destroyed."""
+    WITHDRAWN = "withdrawn"
+    OTHER = "other"
+
+
 class TakeoverReason(StrEnum):
     """Why an incident goes from one operator to another."""
 

@@ -45,3 +45,10 @@ class Asked(Struct, frozen=True, kw_only=True, gc=False):
     """One of them is a supervisor."""
     outcome: str = ""
     """``routing.law.Outcome`` of the answer; empty while it is open."""
+    refused: str = ""
+    """Why a person of ours has refused it; empty: nobody has."""
+    received_at: datetime | None = None
+    due_at: datetime | None = None
+    """By when it is to be answered or refused; None once it is, and for requests from before this was counted."""
+    late: int = 0
+    """How often that time has passed."""

@@ -7,7 +7,7 @@ What is answered, and with what, is ``sos.dispatch.requests``; a request may com
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +19,8 @@ from routing.services import Recipient
 from sos.errors import Forbidden, Refused
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident.model import Incident
+from sos.incident.deadline import Actor, Deadline, DeadlineName
+from sos.incident.model import Incident, RequestId
 from sos.incident.obligations import said
 from sos.incident.owed import Asked
 from sos.incident.report import canonical
@@ -89,6 +90,55 @@ TWO_PERSONS = frozenset({Recipient.INV, Recipient.CRT})
 """Whom nobody answers alone, whatever a row says: what they are given is used against somebody."""
 
 
+ROW = Deadline(
+    name=DeadlineName.ASKED,
+    after=timedelta(hours=1),
+    reason="somebody outside has asked and nobody has answered or refused; each kind of request has its own time",
+    actors=(Actor.SUPERVISORS,),
+)
+
+PREFIX = f"{DeadlineName.ASKED}:"
+"""Of the deadlines of requests: ``asked:<request>``."""
+
+WITHIN: Mapping[Path, timedelta] = MappingProxyType(
+    {
+        Path.PUBLIC_TASK: ROW.after,
+        Path.CARRIER_REQUEST: ROW.after,
+        Path.ORAL_REQUEST: timedelta(days=1),
+        Path.FAMILY_ENQUIRY: timedelta(days=1),
+    }
+)
+"""By when a request is answered or refused.  Who rescues asks now, a family waits; no law sets the others a time."""
+
+WITHIN_OTHERS = timedelta(days=7)
+AGAIN = timedelta(days=1)
+"""When it falls due anew while nobody has done either."""
+
+
+def due(incident: Incident) -> tuple[tuple[str, datetime], ...]:
+    """When each request that nobody has answered or refused is due."""
+    return tuple((f"{PREFIX}{asked.request}", asked.due_at) for asked in incident.asked if asked.due_at is not None)
+
+
+def passed(incident: Incident, name: str) -> e.RequestOverdue | None:
+    """What the passing of the deadline ``name`` says; None where it is none of a request."""
+    asked = next((each for each in incident.asked if f"{PREFIX}{each.request}" == name), None)
+    return e.RequestOverdue(request=RequestId(asked.request), late=asked.late + 1) if asked is not None else None
+
+
+def followed(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]:
+    """What changes in when requests are due, in ``incident`` as it is after ``event``."""
+    match event:
+        case e.RequestReceived(request=request, path=path):
+            within = WITHIN.get(path, WITHIN_OTHERS)
+            return _changed(incident, request, lambda known: replace(known, received_at=at, due_at=at + within))
+        case e.RequestOverdue(request=request, late=late):
+            return _changed(incident, request, lambda known: replace(known, late=late, due_at=at + AGAIN))
+        case e.RequestAnswered(request=request) | e.RequestRefused(request=request):
+            return _changed(incident, request, lambda known: replace(known, due_at=None))
+    return {}
+
+
 def facts(asked: Asked, *, home: str) -> frozenset[Fact]:
     """What is so of a request; ``home``: the country whose law it is asked under."""
     implied = {
@@ -122,6 +172,8 @@ def _open(incident: Incident, request: str) -> Asked:
     known = find(incident, request)
     if known.outcome and Outcome(known.outcome).permits:
         raise Refused("this request has been answered")
+    if known.refused:
+        raise Refused("this request has been refused: it would have to be made anew")
     return known
 
 
@@ -181,6 +233,14 @@ def _approve(incident: Incident, command: c.ApproveRequest, _: datetime) -> Deci
         return ()
     approved = e.RequestApproved(request=command.request, by=command.operator, supervises=command.supervises)
     return (e.Draft(event=approved),)
+
+
+def _refuse(incident: Incident, command: c.RefuseRequest, _: datetime) -> Decision:
+    _open(incident, command.request)
+    if not command.words.strip():
+        raise Refused("why it is refused has to be written down")
+    refused = e.RequestRefused(request=command.request, reason=command.reason, by=command.operator)
+    return (e.Draft(event=refused, parts=said(command.words)),)
 
 
 def _answer(incident: Incident, command: c.AnswerRequest, _: datetime) -> Decision:
@@ -258,6 +318,9 @@ SERVICE_EFFECTS: Mapping[type[e.Event], Callable[[Incident, Any], dict[str, Any]
         e.RequestAnswered: lambda i, event: _changed(
             i, event.request, lambda known: replace(known, outcome=event.outcome)
         ),
+        e.RequestRefused: lambda i, event: _changed(
+            i, event.request, lambda known: replace(known, refused=event.reason)
+        ),
     }
 )
 """Followed by the service alone: a desk is told of a request when it asks."""
@@ -267,6 +330,7 @@ DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]
         c.ReceiveRequest: _receive,
         c.CheckRequest: _check,
         c.ApproveRequest: _approve,
+        c.RefuseRequest: _refuse,
         c.AnswerRequest: _answer,
     }
 )

@@ -46,6 +46,7 @@ from sos.incident.model import (
     Question,
     RecordingId,
     ReferralId,
+    RefusalReason,
     Relation,
     RequestId,
     ResponseHow,
@@ -417,6 +418,12 @@ def ask(
         channel="letter",
         words="where was the car",
         operator=OperatorId("hanako"),
+    )
+
+
+def refuse_request(request: str = "q1", reason: RefusalReason = RefusalReason.NO_GROUND) -> c.RefuseRequest:
+    return c.RefuseRequest(
+        request=RequestId(request), reason=reason, words="invented: no provision", operator=OperatorId("hanako")
     )
 
 

@@ -79,6 +79,7 @@ WAITS: Mapping[Name, Callable[[], Story]] = {
     Name.CALL_BACK_OVER: told,
     Name.CORRECT: _moving_on,
     Name.OWED: lambda: told(s.take(), s.disclose(obligations=("necessity_note",))),
+    Name.ASKED: lambda: told(s.ask()),
     Name.HELD_TOO_LONG: lambda: _spoken_to(s.dial("leg-fire", s.FIRE)),
     Name.ALARM_AGAIN: _acknowledged_and_still_alone,
 }

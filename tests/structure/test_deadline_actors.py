@@ -81,7 +81,7 @@ def test_what_is_no_reader_s_happens_with_the_passing_itself(name: DeadlineName,
 
     escalated, *others = decide(told.incident, s.passing(key), now=due)
 
-    if name is not DeadlineName.OWED:
+    if name not in (DeadlineName.OWED, DeadlineName.ASKED):
         assert escalated.event == e.HelpEscalated(rung=name)
     match actor:
         case Actor.DESKS:

@@ -33,7 +33,10 @@ from sos.console.orders.law import (
     CheckOfRequest,
     Medical,
     Meet,
+    OpenRequests,
     Owed,
+    ReadRequest,
+    RefusalOfRequest,
     Release,
     Request,
     Reveal,
@@ -70,6 +73,7 @@ AnyOrder: TypeAlias = (
     | DeclareMassEvent | ChangeMassEvent | EndMassEvent | DismissMassEvent | AnswerMassTelling
     # what the law asks beside that
     | Reveal | Medical | Owed | Meet | Request | CheckOfRequest | ApprovalOfRequest | AnswerToRequest | Release
+    | OpenRequests | ReadRequest | RefusalOfRequest
     # the call
     | Mode | Invite | Dial | CallVehicle | GiveNotice | ReadBrief | EndLeg | LeaveCall | Answered | WaitLonger
     | CallInterpreter | AboutCode

@@ -14,11 +14,12 @@ from sos.console.orders.order import Code, Id, May, OfIncident, Order, Reason, T
 from sos.console.orders.telling import MOST
 from sos.console.window import Shown, Window
 from sos.errors import Unknown
-from sos.incident import obligations
+from sos.incident import obligations, requests
 from sos.incident.access import Purpose
-from sos.incident.commands import ApproveRequest, CheckRequest, MeetObligation, ReceiveRequest
-from sos.incident.events import RequestAnswered
-from sos.incident.model import IncidentId, RequestId, new_id
+from sos.incident.commands import ApproveRequest, CheckRequest, MeetObligation, ReceiveRequest, RefuseRequest
+from sos.incident.events import RequestAnswered, RequestReceived
+from sos.incident.model import IncidentId, RefusalReason, RequestId, new_id
+from sos.incident.owed import Asked
 
 MOST_OWED = 500
 """Obligations that a desk is shown at once, the first due first."""
@@ -185,6 +186,92 @@ class ApprovalOfRequest(OfIncident, frozen=True, kw_only=True, tag="approve_requ
         supervises = window.operator.supervisor
         command = ApproveRequest(request=self.request, operator=window.operator.id, supervises=supervises)
         await window.execute(self.incident, command)
+
+
+class RefusalOfRequest(OfIncident, frozen=True, kw_only=True, tag="refuse_request"):
+    """Refuse a request, with a reason of the list and in words."""
+
+    may: ClassVar = May.ANY_DESK
+    request: Id[RequestId]
+    reason: RefusalReason
+    words: Reason
+
+    async def obey(self, window: Window) -> None:
+        operator = window.operator.id
+        refused = RefuseRequest(request=self.request, reason=self.reason, words=self.words, operator=operator)
+        await window.execute(self.incident, refused)
+
+
+class Open(Struct, frozen=True, kw_only=True):
+    """A request that nobody has answered or refused, as a desk's list shows it: nobody's name is in it."""
+
+    incident: IncidentId
+    request: str
+    recipient: Recipient
+    path: Path
+    scope: tuple[Category, ...]
+    provision: bool
+    document: bool
+    checked: tuple[Fact, ...]
+    approved: tuple[str, ...]
+    agreed: bool
+    """Two different people agree, a supervisor among them."""
+    needs_two: bool
+    outcome: str
+    """Of the last time the law was asked; empty: it has not been."""
+    received_at: str
+    due_at: str
+    late: int
+
+
+class OpenRequests(Order, frozen=True, tag="requests"):
+    """Who asks from outside and has no answer yet, the first due first; of every incident, closed or not."""
+
+    may: ClassVar = May.ANY_DESK
+    works: ClassVar = False
+
+    async def obey(self, window: Window) -> list[Open]:
+        waiting = await window.room.journal.store.waiting(requests.PREFIX, limit=MOST_OWED)
+        found: list[tuple[datetime, Open]] = []
+        for incident in dict.fromkeys(stream for stream, _, _ in waiting):
+            state = await window.state(incident)
+            found += [(asked.due_at, _listed(state.id, asked)) for asked in state.asked if asked.due_at is not None]
+        return [each for _, each in sorted(found, key=lambda each: each[0])]
+
+
+def _listed(incident: IncidentId, asked: Asked) -> Open:
+    return Open(
+        incident=incident,
+        request=asked.request,
+        recipient=asked.recipient,
+        path=asked.path,
+        scope=asked.scope,
+        provision=asked.provision,
+        document=asked.document,
+        checked=asked.checked,
+        approved=asked.approved,
+        agreed=requests.agreed(asked),
+        needs_two=asked.recipient in requests.TWO_PERSONS,
+        outcome=asked.outcome,
+        received_at=timestamp(asked.received_at) if asked.received_at is not None else "",
+        due_at=timestamp(asked.due_at) if asked.due_at is not None else "",
+        late=asked.late,
+    )
+
+
+class ReadRequest(OfIncident, frozen=True, kw_only=True, tag="read_request"):
+    """Who asks, for which body, where they can be called back; on the record each time."""
+
+    may: ClassVar = May.ANY_DESK
+    request: Id[RequestId]
+
+    async def obey(self, window: Window) -> msgspec.Raw:
+        parts = await window.opened(self.incident, Category.OBS, purpose=Purpose.REQUEST, reason=self.request)
+        for part in parts:
+            event = part.recorded.event
+            if isinstance(event, RequestReceived) and event.request == self.request:
+                return msgspec.Raw(part.payload)
+        raise Unknown("there is no such request")
 
 
 class AnswerToRequest(OfIncident, frozen=True, kw_only=True, tag="answer_request"):

@@ -7,11 +7,11 @@ import pytest
 
 from routing.categories import Category
 from sos.clock import ManualClock
-from sos.errors import Forbidden, Refused
+from sos.errors import Forbidden, Refused, Unknown
 from sos.incident import commands as c
 from sos.incident.access import AT_A_GLANCE
-from sos.incident.events import PartsRead
-from sos.incident.model import Disposition, IncidentId, TenantId
+from sos.incident.events import PartsRead, RequestRefused
+from sos.incident.model import Disposition, IncidentId, RefusalReason, TenantId
 from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
 from tests.journeys import story as s
@@ -195,3 +195,70 @@ async def test_a_request_is_taken_down_checked_and_agreed_to_at_the_desk(desk, s
 
     (asked,) = (await journal.state(incident)).asked
     assert (asked.approved, asked.supervised, asked.checked) == (("hanako", "jiro"), True, ("document_on_file",))
+
+
+ASKED = {
+    "recipient": "INV",
+    "path": "inquiry",
+    "scope": ["LOC"],
+    "issuer": "invented station",
+    "person": "invented sergeant",
+    "call_back": "+81300000110",
+    "reference": "no. 17",
+    "document": "ab" * 32,
+    "channel": "letter",
+}
+
+
+async def test_open_requests_stand_in_a_list_the_first_due_first_without_anybodys_name(desk, journal, incident):
+    slow = await order(desk, "request", incident=incident, **ASKED)
+    quick = await order(
+        desk, "request", incident=incident, **{**ASKED, "recipient": "FAM", "path": "family_enquiry", "document": ""}
+    )
+
+    listed = await order(desk, "requests")
+
+    assert [each.request for each in listed] == [quick["request"], slow["request"]]
+    assert [(each.needs_two, each.agreed, each.late) for each in listed] == [(False, False, 0), (True, False, 0)]
+    assert "invented" not in repr(listed)
+
+
+async def test_who_asks_is_shown_and_that_is_on_the_record_each_time(desk, journal, incident):
+    asked = await order(desk, "request", incident=incident, **ASKED)
+
+    for _ in range(2):
+        said = msgspec.json.decode(await order(desk, "read_request", incident=incident, request=asked["request"]))
+        assert (said["issuer"], said["callBack"]) == ("invented station", "+81300000110")
+
+    assert [read.purpose for read in await _reads(journal, incident)] == ["request", "request"]
+    with pytest.raises(Unknown):
+        await order(desk, "read_request", incident=incident, request="q-9")
+
+
+async def test_a_request_is_refused_in_words_and_then_is_over(desk, supervisor, journal, incident):
+    asked = (await order(desk, "request", incident=incident, **ASKED))["request"]
+    with pytest.raises(Refused, match="written down"):
+        await order(desk, "refuse_request", incident=incident, request=asked, reason="too_wide", words="  ")
+
+    await order(desk, "refuse_request", incident=incident, request=asked, reason="too_wide", words="asks for all")
+
+    assert await order(desk, "requests") == []
+    for do, more in (
+        ("approve_request", {}),
+        ("refuse_request", {"reason": "other", "words": "again"}),
+        ("check_request", {"fact": "document_on_file", "words": "read"}),
+    ):
+        with pytest.raises(Refused, match="has been refused"):
+            await order(supervisor, do, incident=incident, request=asked, **more)
+    (refused,) = [r.event for r in await journal.store.stream(incident) if isinstance(r.event, RequestRefused)]
+    assert (refused.reason, refused.by) == (RefusalReason.TOO_WIDE, "hanako")
+
+
+async def test_a_request_that_nobody_answers_in_time_is_listed_as_late(desk, journal, incident, clock: ManualClock):
+    public = {**ASKED, "recipient": "POL", "path": "public_task"}
+    await order(desk, "request", incident=incident, **public)
+    await _close(journal, incident)
+    await clock.advance(timedelta(hours=1, seconds=1))
+    await Deadlines(journal).round()
+
+    assert [each.late for each in await order(desk, "requests")] == [1]

@@ -74,6 +74,9 @@ WHOLE: dict[str, dict[str, Any]] = {
     "check_request": {"request": "q-1", "fact": "document_on_file", "words": "read it"},
     "approve_request": {"request": "q-1"},
     "answer_request": {"request": "q-1"},
+    "requests": {},
+    "read_request": {"request": "q-1"},
+    "refuse_request": {"request": "q-1", "reason": "no_ground", "words": "no provision lets us"},
     "release": {"request": "q-1", "purpose": "review", "reason": "asked about it"},
     "mode": {"leg": "leg-vehicle", "held": True, "muted": False},
     "invite": {"agency": "jp-13-fire"},
@@ -97,7 +100,7 @@ OF_MASS_EVENTS = (
     "dismiss_mass_event",
     "answer_mass_telling",
 )
-ANYBODY = ("ready", "away", "beat", "answer", "end_shift", "owed", *OF_MASS_EVENTS)
+ANYBODY = ("ready", "away", "beat", "answer", "end_shift", "owed", "requests", *OF_MASS_EVENTS)
 
 
 def sent(do: str, **fields: Any) -> Order:

@@ -12,7 +12,7 @@ from routing.kinds import EmergencyKind
 from routing.law.codes import Fact, Path
 from routing.services import Service
 from sos.errors import Refused
-from sos.incident import alarms, attendance, obligations, testcall
+from sos.incident import alarms, attendance, obligations, requests, testcall
 from sos.incident import commands as c
 from sos.incident import events as e
 from sos.incident.codec import read_header, write_header
@@ -99,6 +99,8 @@ def any_command(pick: random.Random) -> c.Command:
             lambda: s.refuse_disclosure(agency),
             lambda: s.meet(*pick.choice((("later_notification", "person"), ("necessity_note", "d1"))), outcome="done"),
             lambda: s.ask(pick.choice("qr"), document=pick.choice(("", "ab" * 32))),
+            lambda: s.refuse_request(pick.choice("qr")),
+            lambda: c.PassDeadline(name=f"asked:{pick.choice('qr')}"),
             lambda: s.check(
                 pick.choice((Fact.DOCUMENT_ON_FILE, Fact.LEGAL_SIGN_OFF)), pick.choice("qr"), supervises=True
             ),
@@ -235,7 +237,14 @@ class AnyOrders(RuleBasedStateMachine):
         self._follow_telephones(command, drafts)
         kinds = {type(draft.event) for draft in drafts}
         if isinstance(command, c.PassDeadline):
-            assert kinds <= {e.HelpEscalated, e.DeskOffered, e.AlarmRaised, e.LegModeSet, e.ObligationDue}
+            assert kinds <= {
+                e.HelpEscalated,
+                e.DeskOffered,
+                e.AlarmRaised,
+                e.LegModeSet,
+                e.ObligationDue,
+                e.RequestOverdue,
+            }
         if e.IncidentClosed in kinds:
             assert not any(known.pending for known in before.disclosures)
             assert before.operator is not None or (isinstance(command, c.EndTest) and testcall.quiet(before))
@@ -285,7 +294,8 @@ class AnyOrders(RuleBasedStateMachine):
         incident = self.told.incident
         assert (incident.state in DEADLINES) == (incident.state is not State.CLOSED)
         if incident.state is State.CLOSED:
-            assert all(name.startswith(obligations.PREFIX) for name, _ in deadlines(incident))
+            owed = (obligations.PREFIX, requests.PREFIX)
+            assert all(name.startswith(owed) for name, _ in deadlines(incident))
             assert not any(known.pending for known in incident.disclosures)
 
     @invariant()
@@ -355,8 +365,10 @@ def _walk(seed: int, steps: int) -> list[tuple[State | None, type[e.Event], Stat
         # Of so many commands the one that ends a hand-over seldom comes in time: three times in 4,800 incidents.
         ending = told.incident.state in (State.HANDING_OVER, State.HANDED_OVER) and pick.random() < 0.1
         command = c.CloseIncident(disposition=pick.choice(tuple(Disposition))) if ending else any_command(pick)
+        # A request from outside has days, and no walk is so long.
+        asked = isinstance(command, c.PassDeadline) and command.name in dict(requests.due(told.incident))
         try:
-            told.do(command, after_s=pick.choice((0, 1, 6, 61)))
+            told.do(command, after_s=8 * 86_400 if asked else pick.choice((0, 1, 6, 61)))
         except Refused:
             continue
     state = Incident(id=told.incident.id, tenant=told.incident.tenant)

@@ -9,7 +9,7 @@ from routing.services import Recipient
 from sos.errors import Forbidden, Refused
 from sos.incident import commands as c
 from sos.incident import requests
-from sos.incident.model import Disposition
+from sos.incident.model import AlarmKind, Disposition
 from tests.journeys import story as s
 from tests.journeys.story import Story
 
@@ -140,3 +140,18 @@ def test_a_request_may_come_and_be_answered_after_the_closing():
 
     assert made.do(s.answer_request(obligations=("data_protection_officer",)), after_s=99_999) == ("RequestAnswered",)
     assert [each.obligation for each in made.incident.owed] == ["data_protection_officer"]
+
+
+def test_a_request_that_nobody_answers_alarms_again_and_again_until_somebody_does():
+    made = asked()
+    made.do(c.PassDeadline(name="asked:q1"), after_s=7 * 86_400)
+    assert [(one.why, one.about) for one in made.incident.alarms] == [(AlarmKind.OWED, "request:q1")]
+    made.do(c.PassDeadline(name="asked:q1"), after_s=86_400)
+    assert made.incident.asked[0].late == 2
+
+    made.do(s.refuse_request())
+
+    assert [one.operator for one in made.incident.alarms] == ["hanako"]
+    assert dict(requests.due(made.incident)) == {}
+    with pytest.raises(Refused, match="has been refused"):
+        made.do(s.approve())

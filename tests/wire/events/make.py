@@ -187,6 +187,10 @@ def samples() -> Mapping[str, bytes]:
     for command in (s.open_incident(), s.join(), s.transfer()):
         calls_back.do(command, actor="system:codes", after_s=2)
     told.recorded += calls_back.recorded[1:]
+    refused = s.Story(0x1D)
+    for command in (s.open_incident(), s.ask(), c.PassDeadline(name="asked:q1"), s.refuse_request()):
+        late = 8 * 86_400 if isinstance(command, c.PassDeadline) else 2
+        refused.do(command, actor="operator:hanako", after_s=late)
     read = s.Story(0x1C)
     for command in (
         s.open_incident(),
@@ -213,6 +217,7 @@ def samples() -> Mapping[str, bytes]:
     told.recorded += alarmed.recorded[1:] + passed_on.recorded[1:]
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += helped.recorded[1:] + linked.recorded[1:] + kind.recorded[1:]
+    told.recorded += refused.recorded[1:]
     told.recorded += _of_the_registry(told) + _of_mass_events(told) + _of_the_house(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}

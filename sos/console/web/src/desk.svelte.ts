@@ -8,7 +8,7 @@ import { apply, EMPTY, timeline, type Board, type History } from "./board";
 import { alone, consulting, legUp, shown } from "./calls";
 import { language, t, word, type Key } from "./i18n.svelte";
 import { NONE, alarmed, sound as massSound } from "./massEvents";
-import type { AgencySaid, DisclosureRequest, NoteCategory } from "./offered";
+import type { AgencySaid, Answered, DisclosureRequest, NoteCategory } from "./offered";
 import type {
   Agency,
   Category,
@@ -31,8 +31,10 @@ import type {
   MassEventsTold,
   Match,
   MedicalSource,
+  OpenRequest,
   Order,
   Purpose,
+  RefusalReason,
   SaidHow,
   Service,
   Share,
@@ -58,6 +60,7 @@ export type Dialog =
   | { of: "reopen" }
   | { of: "open" }
   | { of: "owed" }
+  | { of: "requests" }
   | { of: "mass"; mass_event: string | null }
   | { of: "keys" }
   | { of: "logout" }
@@ -346,6 +349,41 @@ class Desk {
   async owed(): Promise<readonly Due[]> {
     const answer = await this.#ask({ do: "owed" });
     return (answer?.result as readonly Due[] | undefined) ?? [];
+  }
+
+  /** Who asks from outside and has no answer yet, the first due first. */
+  async requests(): Promise<readonly OpenRequest[]> {
+    const answer = await this.#ask({ do: "requests" });
+    return (answer?.result as readonly OpenRequest[] | undefined) ?? [];
+  }
+
+  /** Who it is that asks; on the record each time. */
+  async readRequest({ incident, request }: OpenRequest): Promise<Readonly<Record<string, string>> | null> {
+    const answer = await this.#ask({ do: "read_request", incident, request });
+    return (answer?.result as Readonly<Record<string, string>> | undefined) ?? null;
+  }
+
+  /** Take a request down in the incident that is selected. */
+  async takeRequest(asked: Omit<Extract<Order, { do: "request" }>, "do" | "incident">): Promise<boolean> {
+    if (this.selected === null) return false;
+    return (await this.#ask({ do: "request", incident: this.selected, ...asked })) !== null;
+  }
+
+  async checkRequest({ incident, request }: OpenRequest, fact: Fact, words: string): Promise<boolean> {
+    return (await this.#ask({ do: "check_request", incident, request, fact, words: words.trim() })) !== null;
+  }
+
+  async approveRequest({ incident, request }: OpenRequest): Promise<boolean> {
+    return (await this.#ask({ do: "approve_request", incident, request })) !== null;
+  }
+
+  async answerRequest({ incident, request }: OpenRequest): Promise<Answered | null> {
+    const answer = await this.#ask({ do: "answer_request", incident, request });
+    return (answer?.result as Answered | undefined) ?? null;
+  }
+
+  async refuseRequest({ incident, request }: OpenRequest, reason: RefusalReason, words: string): Promise<boolean> {
+    return (await this.#ask({ do: "refuse_request", incident, request, reason, words: words.trim() })) !== null;
   }
 
   async meet(owed: Due, outcome: string, words: string): Promise<boolean> {

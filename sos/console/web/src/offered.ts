@@ -1,6 +1,6 @@
 /** What the page offers an operator to choose from: less than the service understands, in the order in which it is shown. */
 
-import type { AlarmKind, Category, DeclineReason, EmergencyKind, Fact, MedicalSource, Purpose, TakeoverReason } from "./protocol";
+import type { AlarmKind, Category, DeclineReason, EmergencyKind, Fact, MedicalSource, Path as RequestPath, Purpose, Recipient, RefusalReason, TakeoverReason } from "./protocol";
 
 /** What an operator takes as the reason; the law knows more, each with a workflow of its own. */
 export const PATHS = ["life_protection", "agreed", "refused", "third_party"] as const;
@@ -74,6 +74,47 @@ export const KINDS = [
   "disaster",
   "other",
 ] as const satisfies readonly EmergencyKind[];
+
+/** Who asks from outside, and as what: each is a workflow of the law of its own. */
+export const REQUEST_KINDS = [
+  { recipient: "INV", path: "inquiry" },
+  { recipient: "CRT", path: "court_order" },
+  { recipient: "FAM", path: "family_enquiry" },
+  { recipient: "POL", path: "oral_request" },
+  { recipient: "POL", path: "public_task" },
+  { recipient: "FIRE", path: "public_task" },
+  { recipient: "INS", path: "commercial" },
+] as const satisfies readonly { recipient: Recipient; path: RequestPath }[];
+
+/** What somebody of ours finds out about a request (`sos/incident/requests.py`). */
+export const REQUEST_FACTS = [
+  "call_back_verified",
+  "document_on_file",
+  "legal_sign_off",
+  "relation_plausible",
+  "consent_on_file",
+  "asking_obstructs_task",
+  "risk_of_death",
+  "good_faith",
+] as const satisfies readonly Fact[];
+
+export const REFUSALS = [
+  "no_ground",
+  "not_verified",
+  "no_document",
+  "too_wide",
+  "person_objects",
+  "not_held",
+  "withdrawn",
+  "other",
+] as const satisfies readonly RefusalReason[];
+
+/** What the law says of a request, and what is handed over where it permits. */
+export interface Answered {
+  outcome: string;
+  rule: string;
+  document: unknown;
+}
 
 /** Why somebody whom the plan names is not told (`sos/incident/model.py`). */
 export const DECLINES = [

@@ -773,6 +773,9 @@ export type Recipient = "FIRE" | "POL" | "MED" | "HOSP" | "HELI" | "JCG" | "DHQ"
 
 export type AskedBy = "telephone" | "letter" | "mail" | "in_person";
 
+/** Why somebody outside is given nothing. */
+export type RefusalReason = "no_ground" | "not_verified" | "no_document" | "too_wide" | "person_objects" | "not_held" | "withdrawn" | "other";
+
 /** What an operator may have a leg told. */
 export type Notice = "silent" | "joining" | "hold" | "wait";
 
@@ -810,6 +813,27 @@ export interface Due {
   late: number;
   who: string;
   outcomes: readonly string[];
+}
+
+/** A request that nobody has answered or refused, as a desk's list shows it: nobody's name is in it. */
+export interface OpenRequest {
+  incident: string;
+  request: string;
+  recipient: Recipient;
+  path: Path;
+  scope: readonly Category[];
+  provision: boolean;
+  document: boolean;
+  checked: readonly Fact[];
+  approved: readonly string[];
+  /** Two different people agree, a supervisor among them. */
+  agreed: boolean;
+  needs_two: boolean;
+  /** Of the last time the law was asked; empty: it has not been. */
+  outcome: string;
+  received_at: string;
+  due_at: string;
+  late: number;
 }
 
 /** Something that was revealed, with when it came and from whom. */
@@ -970,6 +994,9 @@ export type Order =
   | { do: "approve_request"; incident: string; request: string }
   | { do: "answer_request"; incident: string; request: string }
   | { do: "release"; incident: string; request: string; purpose: Purpose; reason: string }
+  | { do: "requests" }
+  | { do: "read_request"; incident: string; request: string }
+  | { do: "refuse_request"; incident: string; request: string; reason: RefusalReason; words: string }
   | { do: "mode"; incident: string; leg: string; held: boolean; muted: boolean; coaching?: string | null }
   | { do: "invite"; incident: string; agency: string }
   | { do: "dial"; incident: string; agency: string; line: string }
@@ -1044,6 +1071,8 @@ export interface Events {
   RequestChecked: { request: string; fact: Fact; by: string };
   RequestApproved: { request: string; by: string; supervises?: boolean };
   RequestAnswered: { request: string; outcome: string; recipient: Recipient; rule: string; ground: string; grounds: readonly string[]; law_version: string; rules: string; clause: string; categories: readonly Category[]; withheld: readonly Category[]; without: readonly string[]; statements: readonly string[]; facts: readonly string[]; tried: readonly (readonly [string, string])[]; obligations: readonly string[]; digest: string; by: string };
+  RequestRefused: { request: string; reason: RefusalReason; by: string };
+  RequestOverdue: { request: string; late: number };
   TellingWithheld: { reason: string; agency?: string; rule?: string; outcome?: string };
   PlacedInMassEvent: { mass_event?: string; place?: string };
   TellingHeld: { agency: string };

@@ -129,6 +129,7 @@ class ScriptedService:
         self.asked_after: list[str | None] = []
         self.health = {"journal": "ok", "recording": "ok", "voice": "ok"}
         self.boot = "1"
+        self.requests: list[dict[str, Any]] = []
         self.snapshot = 500
         self.sealing_s = 0.0
         self.looks_refused = False
@@ -340,6 +341,12 @@ class ScriptedService:
             case "card":
                 await self._answer_card(incident, order, actor=me)
                 await socket.send_json({"t": "parts", "incident": incident, "items": self.parts[incident]})
+            case "requests":
+                return self.requests
+            case "read_request":
+                return {"issuer": "架空警察署", "callBack": "+81300000110"}
+            case "answer_request":
+                return {"outcome": "deny", "rule": "JP-30", "ground": "", "tried": [], "document": None}
             case "say_place":
                 heard = c.HearPlace(operator="op1", how=order["how"], found=True, place=b"")
                 place = {"latitude": 35.7, "longitude": 139.8, "horizontalAccuracy": 75, "stated": order["road"]}
