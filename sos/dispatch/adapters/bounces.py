@@ -28,6 +28,9 @@ _FAILED = re.compile(
     r"|見つかりません",
     re.IGNORECASE,
 )
+MARK = "【緊急通報】"
+"""How the subject of each mail of ours begins.  Servers quote it; what we say of a repetition is no word of theirs."""
+
 _DELAYED = re.compile(
     r"delayed|will (?:be )?retr|still (?:be )?try|no action is required|warning: |do not need to resend|遅延|再送",
     re.IGNORECASE,
@@ -64,7 +67,7 @@ def failure(mail: Message) -> str | None:
         return None
     subject = _subject(mail)
     said = "\n".join((subject, *_texts(mail)))
-    if _DELAYED.search(subject) or not (exim or _FAILED.search(said)):
+    if _DELAYED.search(subject.partition(MARK)[0]) or not (exim or _FAILED.search(said)):
         return None
     status = _STATUS.search(said)
     return status[0] if status else "failed"

@@ -154,7 +154,7 @@ class SmtpChannel:
     def compose(self, parcel: Parcel, *, recipient: str, repeat: bool) -> EmailMessage:
         """The mail as it is sent."""
         again = _REPEATED if repeat else ""
-        subject = f"【緊急通報】{again}車両緊急通報 / Vehicle emergency {parcel.disclosure}"
+        subject = f"{bounces.MARK}{again}車両緊急通報 / Vehicle emergency {parcel.disclosure}"
         mail = self._headed((parcel,), recipient=recipient, subject=subject)
         mail.set_content(
             f"緊急通報です。添付の事案票を確認し、次のページで「引き受ける」を押してください。\n"
@@ -173,7 +173,7 @@ class SmtpChannel:
         """
         first, number = listed.parcels[0], len(listed.parcels)
         repeated = "" if not again else _REPEATED if len(again) == number else _PARTLY
-        subject = f"【緊急通報】{repeated}大規模災害 通報一覧 {number}件 / Mass event: {number} emergencies"
+        subject = f"{bounces.MARK}{repeated}大規模災害 通報一覧 {number}件 / Mass event: {number} emergencies"
         mail = self._headed(listed.parcels, recipient=recipient, subject=subject)
         each = "".join(
             f"{parcel.incident} {parcel.disclosure}{_MAY_BE if parcel.disclosure in again else ''}\n"

@@ -44,6 +44,8 @@ IN_BASE64 = b64encode(f"{CARRIER}{COPY}".encode("iso-2022-jp")).decode()
             mail(CARRIER + COPY, subject="Mail System Error - Returned Mail", sender="Postmaster@carrier.example"),
             "failed",
         ),
+        (mail(QMAIL + COPY, subject="Undeliverable: 【緊急通報】(再送 / repeated) 車両緊急通報"), "5.1.1"),
+        (mail(CARRIER + COPY, subject="配信不能: 【緊急通報】(一部再送 / partly repeated) 大規模災害"), "failed"),
         (mail(HEADERS_ONLY, Content_Type='multipart/report; boundary="b"'), "5.7.1"),
         (
             mail(IN_BASE64, Content_Type="text/plain; charset=iso-2022-jp", Content_Transfer_Encoding="base64"),
@@ -60,7 +62,17 @@ IN_BASE64 = b64encode(f"{CARRIER}{COPY}".encode("iso-2022-jp")).decode()
         ),
         (mail("User unknown", subject="Undeliverable", In_Reply_To=OURS), "failed"),
     ],
-    ids=["qmail", "exim", "carrier", "rfc822-headers", "iso-2022-jp in base64", "in capitals", "in reply to"],
+    ids=[
+        "qmail",
+        "exim",
+        "carrier",
+        "quotes our own word of a repetition",
+        "quotes it in Japanese",
+        "rfc822-headers",
+        "iso-2022-jp in base64",
+        "in capitals",
+        "in reply to",
+    ],
 )
 def test_a_failure_is_recognised_wherever_our_name_stands(bounce: bytes, reason: str) -> None:
     found = read_notice(bounce, domain=DOMAIN)
