@@ -31,7 +31,7 @@ from sos.calls.port import (
 from sos.calls.spoken import CALL_US, Notices
 from sos.errors import Forbidden, KeyLost, Refused, SosError, Unavailable
 from sos.incident import testcall, voiceless
-from sos.incident.attendance import telephone
+from sos.incident.attendance import TRANSFERRED, telephone
 from sos.incident.commands import (
     AnswerVehicle,
     Command,
@@ -203,8 +203,10 @@ class Bridge:
                         await self._greet(recorded, leg)
                     elif party is Party.AGENCY:
                         await self._call_desk_back(recorded)
-                case LegLeft(leg=leg):
+                case LegLeft(leg=leg, reason=reason):
                     await self._call_desk_again(recorded, leg)
+                    if reason != TRANSFERRED:
+                        await self._nobody_comes(incident, leg)
                 case LegTransferred():
                     await self._transfer(recorded, event)
                 case LegModeSet(leg=leg, held=held, muted=muted, coaching=coaching):
@@ -287,6 +289,16 @@ class Bridge:
         except SosError as failed:
             log.warning("leg_not_transferred", incident=ordered.incident, leg=event.leg, reason=str(failed))
             await self._tell(event.to, LeaveLeg(leg=event.as_leg, reason="failed"))
+
+    async def _nobody_comes(self, incident: IncidentId, left: LegId) -> None:
+        """Who hung up before they were brought there is expected there no longer."""
+        if not (await self._journal.state(incident)).about_another:
+            return
+        for each in await self._journal.store.stream(incident):
+            if isinstance(each.event, LegTransferred) and each.event.leg == left:
+                there = (await self._journal.state(each.event.to)).leg(each.event.as_leg)
+                if there is not None and not there.up:
+                    await self._tell(each.event.to, LeaveLeg(leg=there.leg, reason="ended"))
 
     async def _dial(self, recorded: Recorded, dialled: LegDialled) -> None:
         incident, leg = recorded.incident, dialled.leg

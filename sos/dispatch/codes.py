@@ -22,7 +22,7 @@ from routing.categories import Category
 from sos.dispatch.endings import part_is_over
 from sos.dispatch.guesses import Guesser, Guesses
 from sos.errors import Refused
-from sos.incident.commands import ConfirmMatch, InviteLeg, RaiseAlarm, TransferLeg
+from sos.incident.commands import ConfirmMatch, InviteLeg, LeaveLeg, RaiseAlarm, TransferLeg
 from sos.incident.events import DisclosureDecided, IncidentClosed, KeysPressed, Recorded, ReportFiled
 from sos.incident.model import (
     AgencyId,
@@ -175,7 +175,8 @@ class Codes:
         invited = InviteLeg(leg=as_leg, party=Party.AGENCY, who=about.agency, called_in=True)
         await self._journal.execute(about.incident, invited, actor=actor)
         moved = TransferLeg(leg=caller.leg, to=about.incident, as_leg=as_leg)
-        await self._journal.execute(call, moved, actor=actor)
+        if not (await self._journal.execute(call, moved, actor=actor)).recorded:  # hung up meanwhile
+            await self._journal.execute(about.incident, LeaveLeg(leg=as_leg, reason="ended"), actor=actor)
 
     async def _wrong(self, call: IncidentId, guesser: Guesser) -> None:
         """Nobody is wrong so often by mistake: then people of ours hear of it."""

@@ -350,6 +350,22 @@ async def test_who_cannot_be_taken_there_stays_where_they_are(house: House):
     assert (await house.journal.state(call)).unattended_at is not None
 
 
+async def test_who_hangs_up_before_they_are_taken_there_is_expected_there_no_longer(
+    journal: Journal, provider: SimulatedProvider, clock: ManualClock
+):
+    house = House(journal, provider, clock)  # nothing follows by itself: what comes first is chosen here
+    bridge = Bridge(journal, provider, number_of=number_of)
+    told, call = await house.crash(1, tel=None), await house.crash(2, tel=None)
+    await journal.execute(call, s.join("leg-in"), actor="provider:test")
+    await brought(house, told, call)
+    await bridge.handle((await journal.store.stream(call))[-1:])  # the provider knows already that they are gone
+    await journal.execute(call, c.LeaveLeg(leg=LegId("leg-in"), reason="ended"), actor="provider:test")
+
+    await bridge.handle((await journal.store.stream(call))[-1:])
+
+    assert [leg.left for leg in (await journal.state(told)).legs] == ["ended"]
+
+
 async def test_an_agency_that_finds_nobody_alarms_others_after_ten_seconds(house: House):
     told, call = await called(house)
     await brought(house, told, call)
