@@ -211,6 +211,16 @@ def asked_for_in_writing() -> Story:
     return told
 
 
+def asked_and_refused() -> Story:
+    """Nobody answers who asks from outside until it is late, and then it is refused."""
+    told = Story(0x2E)
+    told.do(s.open_incident(), actor="vehicle")
+    told.do(s.ask(), actor="operator:hanako", after_s=60)
+    told.do(s.passing("asked:q1"), actor="timer", after_s=7 * 86_400)
+    told.do(s.refuse_request(), actor="operator:hanako", after_s=600)
+    return told
+
+
 def planned_again_with_a_position() -> Story:
     """The first report had no position; a further one brings it, and the plan is made again."""
     told = Story(18)
@@ -703,6 +713,7 @@ JOURNEYS = (
     two_cars_one_crash,
     medical_data_used,
     asked_for_in_writing,
+    asked_and_refused,
     planned_again_with_a_position,
     consulted_and_called_back,
     agency_calls_by_its_code,

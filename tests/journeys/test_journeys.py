@@ -52,7 +52,7 @@ def test_the_events_of_a_journey_stand_in_no_other_order(file: Path):
 
 def test_seeded_stories_are_what_they_say_and_tell_of_nearly_every_kind_of_event():
     told: set[str] = set()
-    for seed in range(60):
+    for seed in range(120):
         chapters = msgspec.json.decode(msgspec.json.encode(seeded.story(seed)))["chapters"]
         events = [happened for chapter in chapters for happened in chapter["events"]]
         incident = _replayed({"events": events})
