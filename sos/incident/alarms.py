@@ -23,7 +23,7 @@ from routing.law.codes import Obligation
 from sos.errors import Forbidden, Refused
 from sos.incident import commands as c
 from sos.incident import events as e
-from sos.incident import voiceless
+from sos.incident import requests, voiceless
 from sos.incident.deadline import Actor, Deadline, DeadlineName
 from sos.incident.model import Alarm, AlarmId, AlarmKind, Audience, Incident, Mode, OperatorId, Rung, State
 from sos.incident.report import canonical
@@ -131,7 +131,9 @@ def follows(incident: Incident, event: e.Event) -> Sequence[e.Event]:
         case e.ObligationMet(obligation=obligation, about=about, operator=operator):
             key = (AlarmKind.OWED, f"{obligation}:{about}")
             return [_settled(alarm, operator) for alarm in standing(incident) if (alarm.why, alarm.about) == key]
-        case e.RequestAnswered(request=request, by=by) | e.RequestRefused(request=request, by=by):
+        case e.RequestAnswered(request=request, by=by) | e.RequestRefused(request=request, by=by) if requests.over(
+            event
+        ):
             key = (AlarmKind.OWED, f"request:{request}")
             return [_settled(alarm, by) for alarm in standing(incident) if (alarm.why, alarm.about) == key]
         case e.IncidentClosed() if incident.operator is not None:

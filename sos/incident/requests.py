@@ -134,9 +134,17 @@ def followed(incident: Incident, event: e.Event, at: datetime) -> dict[str, Any]
             return _changed(incident, request, lambda known: replace(known, received_at=at, due_at=at + within))
         case e.RequestOverdue(request=request, late=late):
             return _changed(incident, request, lambda known: replace(known, late=late, due_at=at + AGAIN))
-        case e.RequestAnswered(request=request) | e.RequestRefused(request=request):
+        case e.RequestAnswered(request=request) | e.RequestRefused(request=request) if over(event):
             return _changed(incident, request, lambda known: replace(known, due_at=None))
     return {}
+
+
+def over(event: e.RequestAnswered | e.RequestRefused) -> bool:
+    """Whether nobody waits for an answer any more.
+
+    That the law wants more, or says no, is nobody's word to whoever asked: somebody finds it out, or refuses.
+    """
+    return isinstance(event, e.RequestRefused) or Outcome(event.outcome).permits
 
 
 def facts(asked: Asked, *, home: str) -> frozenset[Fact]:

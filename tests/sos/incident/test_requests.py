@@ -155,3 +155,17 @@ def test_a_request_that_nobody_answers_alarms_again_and_again_until_somebody_doe
     assert dict(requests.due(made.incident)) == {}
     with pytest.raises(Refused, match="has been refused"):
         made.do(s.approve())
+
+
+@pytest.mark.parametrize("outcome", ["refer", "deny"])
+def test_a_request_that_the_law_does_not_permit_waits_for_a_person_as_before(outcome: str):
+    """Nobody has told whoever asked anything: it stands on the list, and goes on alarming."""
+    made = asked()
+    made.do(c.PassDeadline(name="asked:q1"), after_s=7 * 86_400)
+
+    made.do(s.answer_request(outcome=outcome, sections=()))
+
+    assert [one.operator for one in made.incident.alarms] == [None]
+    assert list(dict(requests.due(made.incident))) == ["asked:q1"]
+    made.do(s.refuse_request())
+    assert dict(requests.due(made.incident)) == {}
