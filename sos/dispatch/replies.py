@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
+import structlog
 from msgspec import Struct
 
 from routing.categories import Category
@@ -31,6 +32,8 @@ from sos.incident.model import (
     State,
 )
 from sos.journal.journal import Journal
+
+log = structlog.get_logger()
 
 OPEN = (State.HANDING_OVER, State.HANDED_OVER)
 
@@ -140,10 +143,14 @@ class Replies:
     # --- for the EIDO socket ---
 
     async def open_for(self, agency: AgencyId) -> Sequence[Told]:
+        """All that is open; what cannot be opened or told so is left to the other channels, and keeps nothing back."""
         found = []
         for incident, told in await self.disclosures(agency):
             if part_is_over(incident, told) is None:
-                found.append(await self._as_eido(incident.id, told))
+                try:
+                    found.append(await self._as_eido(incident.id, told))
+                except (KeyLost, Unknown, Refused) as shut:
+                    log.error("eido_left_out", incident=incident.id, error=type(shut).__name__)
         return found
 
     async def eido(self, agency: AgencyId, disclosure: DisclosureId, incident: IncidentId) -> bytes:
