@@ -398,7 +398,8 @@ class PostgresStore(Queries):
                     return 0
                 placed = await self._extend(connection)
         except asyncpg.UniqueViolationError:
-            await self._pass_over_doubles()
+            if not await self._pass_over_doubles():  # another number is there twice: a place itself
+                raise
             return 0
         except _FAULTS as failed:
             raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
@@ -421,16 +422,19 @@ class PostgresStore(Queries):
         )
         return placed
 
-    async def _pass_over_doubles(self) -> None:
-        """From now on one event that can have no place keeps no other from its own."""
+    async def _pass_over_doubles(self) -> bool:
+        """From now on one event that can have no place keeps no other from its own; False where there is none."""
         assert self._pool is not None
         try:
-            for row in await self._pool.fetch(_DOUBLED):
-                self.damage.doubled(row["stream"], row["n"])
+            doubled = await self._pool.fetch(_DOUBLED)
         except _FAULTS as failed:
             raise Unavailable(f"PostgreSQL does not answer ({type(failed).__name__})") from failed
-        self._move = _MOVE_OTHERS
-        self._unsequenced.set()
+        for row in doubled:
+            self.damage.doubled(row["stream"], row["n"])
+        if doubled:
+            self._move = _MOVE_OTHERS
+            self._unsequenced.set()
+        return bool(doubled)
 
     def _remember(self, placed: Sequence[_Placed]) -> None:
         """Put what this process wrote itself into memory; if something is not its own, ``_catch_up`` reads it."""

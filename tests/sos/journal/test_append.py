@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -14,6 +15,7 @@ from sos.incident.model import Incident, IncidentId, State
 from sos.journal.journal import Done, Journal
 from sos.journal.keyring import Keyring
 from sos.journal.losses import Losses
+from sos.journal.postgres import PostgresStore
 from sos.journal.sealing import Sealer, Stamp
 from sos.journal.spool import Spool
 from sos.journal.store import Append, QueueRow, Store
@@ -142,6 +144,28 @@ async def test_what_is_there_twice_stops_nobody_and_is_told(
         assert store.damage.stands
         assert store.damage.figures.get_sample_value("sos_events_unreadable_total") == 1
         assert await postgres_database.incoming() == [(stream, 1)]
+
+
+async def test_a_place_that_is_taken_is_a_failure_that_is_told_and_is_not_tried_without_a_pause(
+    postgres_database: PostgresDatabase, keys: KeyStore, spool: Spool, clock: ManualClock
+):
+    """No event is there twice, so none can be passed over: what is wrong is the tree."""
+    async with postgres_database.store() as store, Journal(store, keys, spool, clock=clock) as journal:
+        await incident(journal, 1)
+        await sequenced(store, 1)
+        await postgres_database.set_back()
+        await incident(journal, 2)
+
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await _sequencing(store)
+        assert not store.damage.stands
+
+
+async def _sequencing(store: PostgresStore) -> None:
+    """Again and again: the store itself may be just trying."""
+    async with asyncio.timeout(20):
+        while True:
+            await store.sequence()
 
 
 async def _append(store: Store, keys: KeyStore, state: Incident, command, *, now: datetime) -> Append:
