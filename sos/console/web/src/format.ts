@@ -16,6 +16,10 @@ export const clock = (at: number | string): string => CLOCK.format(new Date(at))
 /** `17:31`, Japan Standard Time. */
 export const minute = (at: number | string): string => clock(at).slice(0, 5);
 
+/** A day and its time as a person reads them in the language of the page, Japan Standard Time wherever the desk stands. */
+export const day = (at: number | string, language: Language): string =>
+  new Date(at).toLocaleString(language, { dateStyle: "medium", timeStyle: "short", timeZone: "Asia/Tokyo" });
+
 /** `00:04`, and `1:02:09` from an hour on. */
 export function age(since: string | null, now: number): string {
   if (since === null) return "--:--";

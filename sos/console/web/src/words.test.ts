@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import en from "./en.json";
-import { age, coordinates, halfWidth, heading, spelt, spoken } from "./format";
+import { age, coordinates, day, halfWidth, heading, spelt, spoken } from "./format";
 import ja from "./ja.json";
 import { chord } from "./keys";
 import { ALARM_KINDS, CONSENTS, NECESSITIES, OTHERS_NECESSITIES, PATHS, TAKEOVER_REASONS, TELLABLE } from "./offered";
@@ -117,4 +117,12 @@ test("a key has one name whatever the keyboard writes with it", () => {
   const press = { key: "ñ", code: "KeyN", ctrlKey: false, shiftKey: false, altKey: true, metaKey: false };
   expect(chord(press)).toBe("Alt+N");
   expect(chord({ ...press, key: "F4", code: "F4", altKey: false, shiftKey: true })).toBe("Shift+F4");
+});
+
+test("a day stands in the language of the page and in the time of Japan, whatever the browser speaks", () => {
+  expect(day("2026-11-30T20:05:00Z", "ja")).toBe("2026/12/01 5:05");
+  expect(day("2026-11-30T20:05:00Z", "en")).toMatch(/^Dec 1, 2026, 5:05.AM$/);
+  const views = new URL("views/", SOURCES);
+  const sources = readdirSync(views).map((name) => [name, readFileSync(new URL(name, views), "utf8")] as const);
+  expect(sources.filter(([, source]) => source.includes("toLocale")).map(([name]) => name)).toEqual([]);
 });
