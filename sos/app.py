@@ -6,7 +6,6 @@ with it.
 """
 
 import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import metadata
@@ -24,7 +23,6 @@ from sos.assist.listening.configured import Listening, listening
 from sos.calls.adapters.twilio.configured import desk_sources, desk_voice
 from sos.calls.configured import Callers, Calls, calls
 from sos.clock import Clock, SystemClock
-from sos.collector import spare_the_collector
 from sos.console.access import Access
 from sos.console.configured import ControlRoom, base_map, desks_know
 from sos.console.desks import Desks
@@ -51,6 +49,7 @@ from sos.intake.configured import Intake, tls
 from sos.intake.findings import MAX_BODY_BYTES
 from sos.intake.formats import read_report
 from sos.intake.matching import warm_up
+from sos.interpreter import spare_the_loop
 from sos.journal.asides import Asides, Tries
 from sos.journal.asides import alarms as passed_over
 from sos.journal.configured import Kept, kept
@@ -69,9 +68,6 @@ from sos.supervisor import Supervisor
 from sos.times import Times
 
 log = structlog.get_logger()
-
-TURN_S = 0.001
-"""How long another thread, the journal's writer say, may keep the interpreter from the loop once both want it."""
 
 
 class Service(Struct, frozen=True, kw_only=True):
@@ -118,7 +114,6 @@ async def running(
 ) -> AsyncIterator[Service]:
     """The whole service, listening, until the context is left."""
     os.umask(0o077)  # keys, database, spool, recordings, exports: for this user alone, however we were started
-    sys.setswitchinterval(TURN_S)
     sources = open_sources(settings)  # before one leads: who waits its turn has them when that comes
     async with AsyncExitStack() as stack:
         opening = kept(settings, clock=clock or SystemClock(), retentions=(RETENTION,), waits=waits)
@@ -126,7 +121,7 @@ async def running(
         supervisor = Supervisor(parts.kept.clock)
         stack.push_async_callback(supervisor.stop)
         health = _start(supervisor, parts)
-        spare_the_collector()
+        spare_the_loop()
         hall = front.hall(settings)
         app = await _application(stack, parts, hall)
         app.add_routes(health.routes())

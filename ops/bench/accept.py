@@ -39,7 +39,6 @@ sys.path.insert(0, str(HERE.parents[1]))
 from recording.keys import KeyStore  # noqa: E402
 from sos.app import running  # noqa: E402
 from sos.clock import SystemClock  # noqa: E402
-from sos.collector import spare_the_collector  # noqa: E402
 from sos.intake import cloudevents  # noqa: E402
 from sos.intake import http as intake  # noqa: E402
 from sos.intake.acceptance import Acceptance  # noqa: E402
@@ -47,6 +46,7 @@ from sos.intake.auth import Credentials  # noqa: E402
 from sos.intake.receipts import Receipts  # noqa: E402
 from sos.intake.recent import Recent  # noqa: E402
 from sos.intake.tenants import Tenant, TenantKeys  # noqa: E402
+from sos.interpreter import spare_the_loop  # noqa: E402
 from sos.journal.journal import Journal  # noqa: E402
 from sos.journal.migrate import upgrade  # noqa: E402
 from sos.journal.postgres import PostgresStore  # noqa: E402
@@ -103,7 +103,7 @@ async def accept(port: int, data: Path, database: str) -> None:
         keys = KeyStore(data / "keys")
         spool = Spool(data / "spool", keys.secret("spool"))
         journal = await stack.enter_async_context(Journal(store, keys, spool, clock=SystemClock()))
-        spare_the_collector()
+        spare_the_loop()
         credentials = Credentials(TenantKeys.of({KEY: Tenant(id="bench", domain="bench.sos.example")}))
         acceptance = Acceptance(journal, Receipts(keys.secret("intake")), Recent())
         app = web.Application(middlewares=[problems_middleware])

@@ -36,7 +36,6 @@ sys.path.insert(0, str(HERE.parents[1]))
 from recording.keys import KeyStore  # noqa: E402
 from sos.app import running  # noqa: E402
 from sos.clock import SystemClock  # noqa: E402
-from sos.collector import spare_the_collector  # noqa: E402
 from sos.formats import msd  # noqa: E402
 from sos.intake import http as intake  # noqa: E402
 from sos.intake.acceptance import Acceptance  # noqa: E402
@@ -44,6 +43,7 @@ from sos.intake.auth import Credentials  # noqa: E402
 from sos.intake.receipts import Receipts  # noqa: E402
 from sos.intake.recent import Recent  # noqa: E402
 from sos.intake.tenants import Tenant, TenantKeys  # noqa: E402
+from sos.interpreter import spare_the_loop  # noqa: E402
 from sos.journal.journal import Journal  # noqa: E402
 from sos.journal.migrate import upgrade  # noqa: E402
 from sos.journal.spool import Spool  # noqa: E402
@@ -111,7 +111,7 @@ async def accept(port: int, data: Path) -> None:
         acceptance = Acceptance(journal, Receipts(keys.secret("intake")), Recent())
         app = web.Application(middlewares=[problems_middleware])
         app.add_routes(intake.routes(acceptance, credentials, SystemClock()))
-        spare_the_collector()
+        spare_the_loop()
         await _serve(app, port)
 
 

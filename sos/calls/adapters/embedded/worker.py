@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import fcntl
 import os
-import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -43,9 +42,9 @@ from sos.calls.adapters.embedded.control import (
 )
 from sos.calls.adapters.embedded.media_server import MediaServer
 from sos.clock import Clock, SystemClock
-from sos.collector import spare_the_collector
 from sos.errors import SosError
 from sos.incident.model import new_id
+from sos.interpreter import spare_the_loop
 
 log = structlog.get_logger()
 
@@ -210,8 +209,7 @@ async def run(path: Path, recordings: Path) -> None:
 def _favour_the_voice() -> None:
     """Threads that write recordings give way to the loop that carries voices within a millisecond, not five, and the
     cyclic collector leaves alone what lives as long as the process."""
-    sys.setswitchinterval(0.001)
-    spare_the_collector()
+    spare_the_loop()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
