@@ -6,16 +6,29 @@ waits for them before it closes.  Driver faults become ``Unavailable`` here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Pool
+from sqlalchemy import URL, Connection, Engine, NullPool, Pool, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sos.errors import Unavailable
+
+Result = TypeVar("Result")
+
+PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA wal_autocheckpoint=4000",  # 16 MB: index pages are copied into the file a quarter as often
+)
+"""What makes SQLite durable and forgetful."""
 
 LONGEST_S = 5.0
 """So long a store that closes waits for its connections: a database that does not answer must not hold it."""
@@ -52,6 +65,53 @@ async def begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """The same in one transaction."""
     async with answering(engine) as connection, connection.begin():
         yield connection
+
+
+async def in_one_go(engine: AsyncEngine, work: Callable[[Connection], Result]) -> Result:
+    """What ``work`` gives back, done in one transaction that waits for no turn of the loop between its statements.
+
+    SQLite has one who writes at a time.  A transaction that came back to a busy loop after each statement kept every
+    report waiting for a third of a second.
+    """
+    try:
+        if engine.dialect.name == "sqlite":
+            return await asyncio.to_thread(_at_once, engine.url.set(drivername="sqlite"), work)
+        async with opened(engine) as connection, connection.begin():
+            return await connection.run_sync(work)
+    except (SQLAlchemyError, OSError) as failed:
+        raise Unavailable(f"the journal's database does not answer ({type(failed).__name__})") from failed
+
+
+def make_durable(connection: Any, _: object = None) -> None:
+    """Set what makes SQLite durable and forgetful, on each new connection."""
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _at_once(url: URL, work: Callable[[Connection], Result]) -> Result:
+    with _plain(url).begin() as connection:
+        return work(connection)
+
+
+@lru_cache(maxsize=8)
+def _plain(url: URL) -> Engine:
+    """For threads; it keeps no connection."""
+    engine = create_engine(url, poolclass=NullPool)
+    event.listen(engine, "connect", _ask_us_to_begin)
+    event.listen(engine, "begin", _begin_writing)
+    return engine
+
+
+def _ask_us_to_begin(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver begins no transaction of its own
+    make_durable(connection)
+
+
+def _begin_writing(connection: Connection) -> None:
+    """At once: whoever reads first and writes later finds that another has written between."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 async def given_back(engine: AsyncEngine) -> None:

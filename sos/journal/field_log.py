@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sos.incident.model import TenantId
-from sos.journal.connections import begun
+from sos.journal.connections import begun, in_one_go
 from sos.journal.schema import cursors, field_log
 
 COUNTED = "field-log:counted"
@@ -55,16 +55,19 @@ class FieldLogTable:
 
     async def count(self, found: Sequence[tuple[int, Oddity]], *, through: int) -> None:
         """Add what was found at each position, unless it is counted already; everything before ``through`` now is."""
-        async with begun(self._engine) as connection:
+
+        def counted(connection: Connection) -> None:
             known = select(cursors.c.position).where(cursors.c.reader == COUNTED)
-            done = int((await connection.execute(known)).scalar_one_or_none() or 0)
+            done = int(connection.execute(known).scalar_one_or_none() or 0)
             if through <= done:
                 return
             for position, oddity in found:
                 if position >= done:
-                    await self._add(connection, oddity)
+                    self._add(connection, oddity)
             mark = self._insert(cursors).values(reader=COUNTED, position=through)
-            await connection.execute(mark.on_conflict_do_update(index_elements=["reader"], set_={"position": through}))
+            connection.execute(mark.on_conflict_do_update(index_elements=["reader"], set_={"position": through}))
+
+        await in_one_go(self._engine, counted)
 
     async def of(self, tenant: TenantId | None) -> Sequence[Oddity]:
         """What was odd about a brand's reports, or everybody's; the most frequent first."""
@@ -74,14 +77,14 @@ class FieldLogTable:
         async with begun(self._engine) as connection:
             return [Oddity(**row._mapping) for row in await connection.execute(query)]
 
-    async def _add(self, connection: AsyncConnection, oddity: Oddity) -> None:
+    def _add(self, connection: Connection, oddity: Oddity) -> None:
         """In a row of its own, or in the common one when the brand has too many."""
         same = (field_log.c[name] == getattr(oddity, name) for name in _KEY)
         known = select(func.count()).select_from(field_log)
-        if not (await connection.execute(known.where(*same))).scalar_one():
-            rows = (await connection.execute(known.where(field_log.c.tenant == oddity.tenant))).scalar_one()
+        if not connection.execute(known.where(*same)).scalar_one():
+            rows = connection.execute(known.where(field_log.c.tenant == oddity.tenant)).scalar_one()
             if rows >= MOST_ROWS:
                 oddity = replace(oddity, format="", model=TOGETHER, firmware=TOGETHER, field=TOGETHER, year="")
         insert = self._insert(field_log).values(**asdict(oddity))
         more = {"reports": field_log.c.reports + oddity.reports, "last_ms": oddity.last_ms}
-        await connection.execute(insert.on_conflict_do_update(index_elements=list(_KEY), set_=more))
+        connection.execute(insert.on_conflict_do_update(index_elements=list(_KEY), set_=more))

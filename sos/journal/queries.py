@@ -32,7 +32,7 @@ from routing.categories import Category
 from sos.incident.codec import read_row
 from sos.incident.events import Recorded
 from sos.incident.model import EventId, IncidentId, MassEventId, StreamId, TenantId
-from sos.journal.connections import answering, begun
+from sos.journal.connections import answering, in_one_go
 from sos.journal.damage import Damage
 from sos.journal.dealing import dealt_out
 from sos.journal.places import Places
@@ -240,8 +240,7 @@ class Queries:
             }
             for stream, before, after in moved
         ]
-        async with begun(self._whole) as connection:
-            await connection.execute(anew, rows)
+        await in_one_go(self._whole, lambda connection: connection.execute(anew, rows))
 
     async def newest_streams(self, *, limit: int) -> Sequence[IncidentId]:
         """Which incidents and records were opened last?"""

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from routing.categories import Category
 from sos.clock import epoch_ms
 from sos.incident.model import IncidentId, StreamId, TenantId
-from sos.journal.connections import begun
+from sos.journal.connections import begun, in_one_go
 from sos.journal.schema import retention_agreed, retention_clock, retention_due
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,10 +57,13 @@ class RetentionRows:
 
     async def replace(self, streams: Sequence[StreamId], rows: Sequence[DueRow]) -> None:
         """These are all the due dates of ``streams`` from now on."""
-        async with begun(self._engine) as connection:
-            await connection.execute(delete(retention_due).where(retention_due.c.stream.in_(streams)))
+
+        def replaced(connection: Connection) -> None:
+            connection.execute(delete(retention_due).where(retention_due.c.stream.in_(streams)))
             if rows:
-                await connection.execute(insert(retention_due), [_row(each) for each in rows])
+                connection.execute(insert(retention_due), [_row(each) for each in rows])
+
+        await in_one_go(self._engine, replaced)
 
     async def due(self, now: datetime, *, after: str = "", limit: int) -> Sequence[DueRow]:
         """What is due and not held, of the incidents behind ``after``, in their order?"""
@@ -97,8 +100,7 @@ class RetentionRows:
     async def agree(self, version: str, by: str) -> None:
         """One person agrees; twice is once."""
         row = self._upsert(retention_agreed).values(version=version, by=by)
-        async with begun(self._engine) as connection:
-            await connection.execute(row.on_conflict_do_nothing())
+        await in_one_go(self._engine, lambda connection: connection.execute(row.on_conflict_do_nothing()))
 
     # --- the time ---
 
@@ -112,8 +114,8 @@ class RetentionRows:
         """From now on this was believed last."""
         values: dict[str, Any] = {"doubted": int(doubted)} | ({} if seen is None else {"seen_ms": epoch_ms(seen)})
         row = self._upsert(retention_clock).values(id=1, **({"seen_ms": 0} | values))
-        async with begun(self._engine) as connection:
-            await connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=values))
+        upsert = row.on_conflict_do_update(index_elements=["id"], set_=values)
+        await in_one_go(self._engine, lambda connection: connection.execute(upsert))
 
     async def database_time(self) -> datetime:
         """What the database's own clock says."""

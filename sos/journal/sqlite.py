@@ -24,7 +24,7 @@ from recording.ledger import Tree, leaf_hash
 from sos.errors import Unavailable
 from sos.incident.events import Recorded
 from sos.incident.model import StreamId
-from sos.journal.connections import given_back
+from sos.journal.connections import given_back, make_durable
 from sos.journal.queries import Queries, split_hashes
 from sos.journal.store import (
     BATCH,
@@ -44,16 +44,6 @@ from sos.journal.store import (
 )
 
 log = structlog.get_logger()
-
-_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA secure_delete=ON",
-    "PRAGMA foreign_keys=ON",
-    "PRAGMA busy_timeout=5000",
-    "PRAGMA wal_autocheckpoint=4000",  # 16 MB: index pages are copied into the file a quarter as often
-)
-
 
 _TWICE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 
@@ -98,7 +88,7 @@ class SqliteStore(Queries):
 
     def __init__(self, path: Path) -> None:
         engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)))
-        event.listen(engine.sync_engine, "connect", _prepare)
+        event.listen(engine.sync_engine, "connect", make_durable)
         super().__init__(engine)
         self.engine = engine
         self._path = path
@@ -153,7 +143,7 @@ class SqliteStore(Queries):
     def _write(self, loop: asyncio.AbstractEventLoop, opened: "asyncio.Future[None]") -> None:
         try:
             connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=8 * BATCH)
-            _prepare(connection)
+            make_durable(connection)
         except sqlite3.Error as failed:
             loop.call_soon_threadsafe(opened.set_exception, Unavailable(f"the journal cannot be opened: {failed}"))
             return
@@ -344,11 +334,3 @@ class _Writer:
         for start in range(0, len(rows), BATCH):
             piece = rows[start : start + BATCH]
             self._db.execute(insert.statement(len(piece)), list(chain.from_iterable(piece)))
-
-
-def _prepare(connection: object, _: object = None) -> None:
-    """Set what makes SQLite durable and forgetful, on each new connection."""
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()

@@ -6,22 +6,20 @@ retirement was seen already comes back for the moment until the reader reaches t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from routing.categories import Category
 from sos.clock import epoch_ms
 from sos.errors import Unavailable
 from sos.incident.events import Recorded, RegistryChanged
 from sos.incident.model import SubjectId, TenantId
-from sos.journal.connections import opened
+from sos.journal.connections import begun, in_one_go
 from sos.journal.schema import data_keys
 from sos.registry.changes import Change, KeyAdded, KeyRetired, PackSet, SubscriberRegistered, VehicleRegistered, read
 from sos.registry.model import Kind
@@ -46,14 +44,6 @@ class Index:
         self._waiting: list[tuple[list[_Changed], asyncio.Future[None]]] = []
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with opened(self._engine) as connection, connection.begin():
-                yield connection
-        except (SQLAlchemyError, OSError) as failed:
-            raise Unavailable(f"the registry's database does not answer ({type(failed).__name__})") from failed
-
     async def find(self, digests: Sequence[bytes]) -> dict[bytes, SubjectId]:
         """Whose are these keys now?  Questions asked at the same time share one statement."""
         answer: asyncio.Future[dict[bytes, SubjectId]] = asyncio.get_running_loop().create_future()
@@ -75,7 +65,7 @@ class Index:
         wanted = sorted({digest for digests, _ in lot for digest in digests})
         query = select(keys.c.digest, keys.c.subject).where(keys.c.digest.in_(wanted))
         try:
-            async with self._begin() as connection:
+            async with begun(self._engine) as connection:
                 found = {bytes(row.digest): SubjectId(row.subject) for row in await connection.execute(query)}
         except Unavailable as away:
             for _, answer in lot:
@@ -96,14 +86,14 @@ class Index:
             .order_by(subjects.c.subject)
             .limit(limit)
         )
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             return [SubjectId(row.subject) for row in await connection.execute(query)]
 
     async def set_clock(self, subject: SubjectId, erase_at: datetime | None) -> None:
         """Personal data of this subject is to be erased then; None: no clock runs."""
         erase_ms = None if erase_at is None else epoch_ms(erase_at)
-        async with self._begin() as connection:
-            await connection.execute(update(subjects).where(subjects.c.subject == subject).values(erase_ms=erase_ms))
+        changed = update(subjects).where(subjects.c.subject == subject).values(erase_ms=erase_ms)
+        await in_one_go(self._engine, lambda connection: connection.execute(changed))
 
     async def due(self, now: datetime, *, limit: int = 100) -> Sequence[SubjectId]:
         """Whose personal data has had its time?"""
@@ -113,14 +103,13 @@ class Index:
             .order_by(subjects.c.erase_ms)
             .limit(limit)
         )
-        async with self._begin() as connection:
+        async with begun(self._engine) as connection:
             return [SubjectId(row.subject) for row in await connection.execute(query)]
 
     async def destroy_keys(self, subject: SubjectId, categories: Sequence[Category]) -> None:
         """Forget the wrapped data keys of these categories: what was sealed under them cannot be opened again."""
         gone = delete(data_keys).where(data_keys.c.stream == subject, data_keys.c.category.in_(categories))
-        async with self._begin() as connection:
-            await connection.execute(gone)
+        await in_one_go(self._engine, lambda connection: connection.execute(gone))
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
         """As a reader: take in what has changed.  What comes while one commit is under way shares the next."""
@@ -143,10 +132,7 @@ class Index:
         lots, self._waiting = self._waiting, []
         failed: Unavailable | None = Unavailable("the index was not written")  # stays so when this task is cancelled
         try:
-            async with self._begin() as connection:
-                for changed, _ in lots:
-                    for each in changed:
-                        await self._take_in(connection, each)
+            await in_one_go(self._engine, lambda connection: self._take_all_in(connection, lots))
             failed = None
         except Unavailable as away:
             failed = away
@@ -155,7 +141,12 @@ class Index:
                 if not written.done():
                     written.set_exception(failed) if failed else written.set_result(None)
 
-    async def _take_in(self, connection: AsyncConnection, changed: "_Changed") -> None:
+    def _take_all_in(self, connection: Connection, lots: Sequence[tuple[list["_Changed"], object]]) -> None:
+        for changed, _ in lots:
+            for each in changed:
+                self._take_in(connection, each)
+
+    def _take_in(self, connection: Connection, changed: "_Changed") -> None:
         recorded, change = changed.recorded, changed.change
         row = {
             "subject": recorded.stream,
@@ -170,15 +161,15 @@ class Index:
             set_={"version": row["version"], "changed_ms": row["changed_ms"]},
             where=subjects.c.version < row["version"],
         )
-        await connection.execute(newer)
+        connection.execute(newer)
         for digest in _added(change):
             claimed = self._insert(keys).values(digest=digest, subject=recorded.stream)
-            await connection.execute(claimed.on_conflict_do_nothing())
+            connection.execute(claimed.on_conflict_do_nothing())
         if isinstance(change, KeyRetired):
             gone = delete(keys).where(
                 keys.c.digest == bytes.fromhex(change.key.digest), keys.c.subject == recorded.stream
             )
-            await connection.execute(gone)
+            connection.execute(gone)
 
 
 def _added(change: Change) -> Sequence[bytes]:
