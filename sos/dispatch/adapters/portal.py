@@ -8,6 +8,7 @@ is an access to personal data and stands in the journal before the first byte is
 import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from html import escape
 from urllib.parse import quote
 
@@ -111,8 +112,9 @@ class Links:
     def inbox(self, agency: AgencyId) -> str:
         return f"{self._public_url}/agency/{quote(agency)}/{self._token('inbox', agency)}"
 
-    def brief(self, incident: IncidentId, disclosure: DisclosureId) -> str:
-        until = f"{int((self._clock.now() + self.lasts).timestamp()):x}"
+    def brief(self, incident: IncidentId, disclosure: DisclosureId, *, ends: datetime | None = None) -> str:
+        """``ends``: when the page that shows it does; a link behind it lasts no longer."""
+        until = f"{int((ends or self._clock.now() + self.lasts).timestamp()):x}"
         token = f"{until}.{self._token('brief', f'{disclosure}|{until}')}"
         return f"{self._public_url}/agency/brief/{incident}/{disclosure}/{token}"
 
@@ -226,7 +228,6 @@ class Portal:
         body = f"""<h1>{escape(brief.agency_name)}</h1>{drill}
 <p class="state" data-testid="state" role="status">{escape(_state(told))}</p>
 <pre data-testid="brief-text" lang="ja">{escape(render_text(brief, "ja"))}</pre>
-{self._list_link(told.agency, await self._replies.listed(incident))}
 <p><a href="{escape(request.path)}/call" data-testid="call">通話に参加 / join the call</a></p>
 {await self._telephone(incident, brief.code)}
 <p>電話での確認番号 / check digits on the telephone: <span class="check">{check_digits(told.disclosure)}</span></p>
@@ -236,25 +237,20 @@ class Portal:
 
     def _lists_of(self, agency: AgencyId, disclosures: Sequence[tuple[Incident, Disclosure]]) -> str:
         listed = dict.fromkeys(incident.listed for incident, _ in disclosures if incident.listed is not None)
-        return "".join(self._list_link(agency, mass_event) for mass_event in listed)
-
-    def _list_link(self, agency: AgencyId, mass_event: MassEventId | None) -> str:
-        if mass_event is None:
-            return ""
-        link = escape(self._links.mass_list(agency, mass_event))
-        return f'<p><a href="{link}" data-testid="list">{LIST_LINK}</a></p>'
+        links = [escape(self._links.mass_list(agency, mass_event)) for mass_event in listed]
+        return "".join(f'<p><a href="{link}" data-testid="list">{LIST_LINK}</a></p>' for link in links)
 
     async def _list(self, request: web.Request) -> web.Response:
-        agency, mass_event = self._whose_list(request)
+        agency, mass_event, ends = self._whose_list(request)
         if agency is None:
             return _gone(End.EXPIRED)
         name = self._directory.agencies[agency].name_ja
         made = await self._lists.of(agency, mass_event, name=name)
-        return _page(name, list_page(made, action=request.path, link=self._links.brief))
+        return _page(name, list_page(made, action=request.path, link=partial(self._links.brief, ends=ends)))
 
     async def _answer_in_list(self, request: web.Request) -> web.Response:
         """The answer of one row: for its own incident, and for no other."""
-        agency, mass_event = self._whose_list(request)
+        agency, mass_event, _ = self._whose_list(request)
         if agency is None:
             return _gone(End.EXPIRED)
         form = await request.post()
@@ -264,13 +260,13 @@ class Portal:
         await self._replies.answer(agency, *told, str(form.get("answer", "")))
         raise web.HTTPSeeOther(request.path)
 
-    def _whose_list(self, request: web.Request) -> tuple[AgencyId | None, MassEventId]:
-        """None where the link has expired."""
+    def _whose_list(self, request: web.Request) -> tuple[AgencyId | None, MassEventId, datetime]:
+        """None where the link has expired; and when it does."""
         agency, mass_event = AgencyId(request.match_info["agency"]), MassEventId(request.match_info["mass_event"])
         expires = self._links.list_expires(agency, mass_event, request.match_info["token"])
         if agency not in self._directory.agencies:
             raise NoSuchLink("there is no such page")
-        return (agency if self._links.now() < expires else None), mass_event
+        return (agency if self._links.now() < expires else None), mass_event, expires
 
     async def _telephone(self, incident: IncidentId, code: str) -> str:
         """What to quote on the telephone, and how long the vehicle can still be called, as it is now."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from html import unescape
 
 import aiohttp
 import pytest
@@ -204,6 +205,26 @@ async def test_a_list_ends_with_its_link_and_its_rows_with_their_own_ends(rig: R
     assert page.count('data-testid="whole"') == 1
     await rig.clock.advance(LASTING.link)
     assert "ended" in await rig.see(link, 410)
+
+
+async def test_a_link_opens_no_more_than_it_was_given_for_and_makes_none_that_lasts_longer(rig: Rig):
+    """The link of one brief is passed on to a crew: it must not open all that their agency was told."""
+    incident = await rig.crash(1, FIRE)
+    await rig.crash(2, FIRE)
+    (told,) = (await rig.journal.state(incident)).disclosures
+    alone = await rig.see(rig.links.brief(incident, told.disclosure))
+    assert "/agency/list/" not in alone
+    link = rig.links.mass_list(FIRE, ONE)
+    await rig.clock.advance(LASTING.link / 2)
+
+    page = await rig.see(link)
+
+    behind = [unescape(found) for found in re.findall(r'href="([^"]*/agency/brief/[^"]*)"', page)]
+    assert len(behind) == 2
+    assert "ended" not in await rig.see(behind[0])
+    await rig.clock.advance(LASTING.link / 2)
+    for each in behind:
+        assert "ended" in await rig.see(each, 410)
 
 
 class Locked(Replies):
