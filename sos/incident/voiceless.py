@@ -43,10 +43,10 @@ def alone(incident: Incident) -> bool:
 
 
 def calls_back(incident: Incident) -> bool:
-    """Whether an agency has telephoned into the call and nobody is there to talk with it."""
+    """Whether an agency has telephoned into the call and nobody is there who can answer it."""
     up = [leg for leg in incident.legs if leg.up and not leg.held]
     agency = any(leg.party is Party.AGENCY and leg.called_in for leg in up)
-    return agency and all(leg.party is Party.AGENCY for leg in up)
+    return agency and all(leg.party in (Party.AGENCY, Party.INTERPRETER) for leg in up)
 
 
 def due(incident: Incident) -> tuple[tuple[str, datetime], ...]:

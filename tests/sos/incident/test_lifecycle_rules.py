@@ -467,3 +467,16 @@ def test_no_machine_reads_a_brief_to_who_is_known_by_a_number_alone():
         read = c.SpeakBrief(leg=LegId("leg-a"), disclosure=DisclosureId("d1"), language="ja", why=Telling.ALONE)
 
         assert made.do(read) == (() if called_in else ("BriefSpoken",))
+
+
+def test_an_agency_that_calls_back_is_with_nobody_where_only_an_interpreter_is_left():
+    made = told(s.offer("desk-1"), s.take(), s.join("leg-op", Party.OPERATOR, "hanako"), s.disclose())
+    made.do(c.InviteLeg(leg=LegId("leg-a"), party=Party.AGENCY, who=s.FIRE, called_in=True))
+    made.do(s.join("leg-a", Party.AGENCY, s.FIRE))
+    made.do(s.dial("leg-i", "interpreter-1", Party.INTERPRETER))
+    made.do(s.join("leg-i", Party.INTERPRETER, "interpreter-1"))
+    assert not voiceless.calls_back(made.incident)
+
+    made.do(s.leave("leg-op"))
+
+    assert voiceless.calls_back(made.incident)
