@@ -62,6 +62,24 @@ def crash_handed_over() -> Story:
     return _closed(told, Disposition.HANDED_OVER)
 
 
+def side_impact_with_a_fuel_leak() -> Story:
+    """A later report is worse than the first: 95 km/h from the side, and fuel runs out.  It goes first, and is told."""
+    told = Story(1051)
+    told.do(s.open_incident())
+    told.do(s.file_report(), actor="system:filer", after_s=0.1)
+    parts = {Category.SEV: s.PERSONAL, Category.LOC: s.PERSONAL}
+    worse = c.FileReport(sequence=1, located=True, parts=parts, urgent=("hard_impact", "fuelLeak"))
+    told.do(worse, actor="system:filer", after_s=1)
+    told.do(s.plan(), actor="system:planner", after_s=0.2)
+    told.do(s.offer("desk-1"), actor="system:acd", after_s=0.1)
+    told.do(s.take(), actor="operator:hanako", after_s=3)
+    told.do(s.disclose("d-fire", s.FIRE), actor="operator:hanako", after_s=8)
+    told.do(s.start_delivery("d-fire"), actor="system:handoff")
+    told.do(s.confirm("d-fire"), actor="channel:portal", after_s=0.2)
+    told.do(s.acknowledge("d-fire", s.FIRE), actor=f"agency:{s.FIRE}", after_s=9)
+    return told
+
+
 def manual_false_alarm() -> Story:
     told = _answered(Story(2), trigger=Trigger.MANUAL)
     told.do(s.note("pressed by mistake, all well"), actor="operator:hanako", after_s=15)
@@ -693,6 +711,7 @@ def held_and_destroyed() -> Story:
 
 JOURNEYS = (
     crash_handed_over,
+    side_impact_with_a_fuel_leak,
     manual_false_alarm,
     breakdown,
     breakdown_with_a_card,
