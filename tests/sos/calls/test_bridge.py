@@ -17,6 +17,7 @@ from sos.incident.events import AgencyCallRequested, LegDialled, LegLeft, Notice
 from sos.incident.model import (
     AgencyId,
     AlarmKind,
+    Disposition,
     Incident,
     IncidentId,
     LegId,
@@ -130,7 +131,6 @@ async def test_an_interpreter_is_dialled_as_a_leg_of_its_own_and_a_number_that_f
         dial = c.DialLeg(leg=LegId(leg), party=Party.INTERPRETER, who=who, line="interpreter")
         await journal.execute(incident, dial, actor="operator:hanako")
         await house.until(lambda leg=leg: _settled(house, incident, LegId(leg)))  # type: ignore[misc]
-    await house.stop()
 
     state = await journal.state(incident)
     gone, there = state.leg(LegId("leg-gone")), state.leg(LegId("leg-1"))
@@ -138,6 +138,12 @@ async def test_an_interpreter_is_dialled_as_a_leg_of_its_own_and_a_number_that_f
     assert there is not None
     assert (gone.left, there.up, there.party) == ("cannot_dial", True, Party.INTERPRETER)
     assert provider.dialled[LegId("leg-1")] == "+81300000202"
+    assert {each.recording for each in state.recordings} == await provider.writing(), "one of the whole call"
+    for order in (s.take(), s.close(Disposition.FALSE_ALARM)):
+        await journal.execute(incident, order, actor="operator:hanako")
+    await house.until(lambda: house.leg(incident, Party.INTERPRETER, up=False))
+    assert await provider.legs() == ()
+    await house.stop()
 
 
 async def _settled(house: House, incident: IncidentId, leg: LegId) -> bool:
