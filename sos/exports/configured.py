@@ -12,7 +12,8 @@ from sos.journal.configured import Kept
 from sos.settings import Settings
 
 
-def exporter(kept: Kept, *, recordings: Path, anchor: Anchor, subjects: Subjects) -> Exporter:
+def exporter(kept: Kept, *, recordings: Path, anchor: Anchor, subjects: Subjects | None) -> Exporter:
+    """``subjects`` None: of incidents alone."""
     return Exporter(
         kept.journal,
         kept.publisher,

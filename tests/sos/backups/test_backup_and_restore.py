@@ -28,6 +28,7 @@ from sos.clock import ManualClock
 from sos.errors import Malformed, Misconfigured, Refused
 from sos.exports.auditors import WHOLE
 from sos.exports.configured import exporter
+from sos.exports.package import unanchored
 from sos.incident.model import IncidentId
 from sos.journal.configured import Kept, kept
 from sos.journal.sole import Sole
@@ -115,7 +116,7 @@ async def _missing(house: Kept, incidents: Sequence[IncidentId]) -> list[Inciden
 
 
 async def _exports(house: Kept, incident: IncidentId, to: Path) -> bool:
-    made = exporter(house, recordings=to.with_name("recordings"))
+    made = exporter(house, recordings=to.with_name("recordings"), anchor=unanchored, subjects=None)
     await made.export(incident, to, categories=(Category.OBS,), purpose="inquiry", actor="auditor:a", scope=WHOLE)
     return verify_package(to, log_vkey=house.log_signer.verifier.vkey, seal_vkey=house.seal_signer.verifier.vkey).ok
 
