@@ -357,7 +357,7 @@ class ScriptedService:
             case "settle_heard":
                 await self.decide(incident, c.SettleHeard(operator="op1", adopted=order["adopted"]), actor=me)
             case "read_back":
-                words = order["text"].encode()
+                words = b"" if order["agreed"] else json.dumps({"stated": order["text"]}).encode()
                 read = c.ReadBack(operator="op1", disclosure=order["disclosure"], version=order["version"],
                                   agreed=order["agreed"], with_code=order["with_code"], place=words)  # fmt: skip
                 await self.decide(incident, read, actor=me)
