@@ -30,6 +30,10 @@ SWOLLEN = 150
 """One of so many inputs is large."""
 
 
+MOST_BYTES = 600_000
+"""Of what is repeated: twice the largest input."""
+
+
 class Mutator:
     """Makes inputs out of samples."""
 
@@ -89,7 +93,10 @@ class Mutator:
     def _repeat(self, made: bytes, _: Sequence[bytes]) -> bytes:
         at = self._at(made)
         piece = self._random.choice((self._random.choice(TOKENS), made[at : at + self._random.randrange(1, 12)]))
-        return made[:at] + piece * self._times() + made[at:]
+        times = min(
+            self._times(), 1 + MOST_BYTES // max(1, len(piece))
+        )  # a long piece 40,000 times keeps the loop busy
+        return made[:at] + piece * times + made[at:]
 
     def _nest(self, made: bytes, _: Sequence[bytes]) -> bytes:
         first, last = self._random.choice(_NESTS)
