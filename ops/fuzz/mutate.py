@@ -93,9 +93,7 @@ class Mutator:
     def _repeat(self, made: bytes, _: Sequence[bytes]) -> bytes:
         at = self._at(made)
         piece = self._random.choice((self._random.choice(TOKENS), made[at : at + self._random.randrange(1, 12)]))
-        times = min(
-            self._times(), 1 + MOST_BYTES // max(1, len(piece))
-        )  # a long piece 40,000 times keeps the loop busy
+        times = min(self._times(), 1 + MOST_BYTES // max(1, len(piece)))  # or making it stalls the loop
         return made[:at] + piece * times + made[at:]
 
     def _nest(self, made: bytes, _: Sequence[bytes]) -> bytes:
