@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import logging
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from ops.fuzz.decoders import corpus, decoders
 from ops.fuzz.doors import Doors, house
 from ops.fuzz.figures import STALL_S, Figures, quantile, table
 from ops.fuzz.stall import baseline
+from sos.interpreter import spare_the_loop
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     figures, begun = Figures(), time.monotonic()
     through_doors = round(chosen.inputs * chosen.doors)
     known = decoders()
-    gc.freeze()
+    spare_the_loop()  # as the service is
     for done in direct.run(known, figures, inputs=chosen.inputs - through_doors, seed=chosen.seed):
         if done % 20_000 == 0:
             _tell(f"{done:,} inputs in {time.monotonic() - begun:.0f} s, {figures.failed} failed")
