@@ -71,7 +71,7 @@ async def test_a_transaction_beside_the_journal_waits_for_no_turn_of_the_loop(sq
 
     async with sqlite_database.store() as store:
         under_way = asyncio.create_task(in_one_go(store.engine, work))
-        await asyncio.sleep(0)
+        await asyncio.wait([under_way], timeout=0)  # it has begun
 
         assert done.wait(10)  # the loop stands still meanwhile
 
@@ -99,7 +99,7 @@ async def test_what_is_counted_beside_reports_does_not_hold_them_up(
 ) -> None:
     async with sqlite_database.store() as store:
         under_way = asyncio.create_task(writes(store.engine))
-        await asyncio.sleep(0)
+        await asyncio.wait([under_way], timeout=0)  # it has begun
 
         until = time.monotonic() + 10  # the loop stands still meanwhile
         with closing(sqlite3.connect(sqlite_database.path)) as other:
