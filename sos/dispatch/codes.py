@@ -154,6 +154,8 @@ class Codes:
         if about is None or about.incident == call:
             await self._wrong(call, guesser)
             raise Refused("this is the code of nothing that is open")
+        if not voice_alone(await self._journal.state(call)):  # a car must not be taken away, nor cease to be missed
+            raise Refused("a vehicle has reported here: this is no call of an agency")
         reasons = ("code", about.agency)
         for one, other in ((call, about.incident), (about.incident, call)):
             relation = Relation.CALLS_ABOUT if one == call else Relation.CALLED_ABOUT
@@ -218,6 +220,11 @@ def _caller(call: Incident, leg: LegId | None) -> Leg | None:
     if leg is not None:
         return next((each for each in there if each.leg == leg), None)
     return there[0] if len(there) == 1 else None
+
+
+def voice_alone(call: Incident) -> bool:
+    """Whether it was opened by a call that brought no data, and none has come since."""
+    return "no_data" in call.flags and len(call.reports) == 1
 
 
 def over(incident: Incident, disclosure: str) -> bool:

@@ -19,7 +19,7 @@ from sos.journal.journal import Journal
 from tests.journeys import story as s
 from tests.sos.console.test_call_orders import Ears
 from tests.sos.console.window import order, room, window
-from tests.sos.journal.reports import incident
+from tests.sos.journal.reports import TENANT, incident, receipt, report
 
 FIRE, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-13-police")
 OF = code_of(b"a secret of the house")
@@ -29,6 +29,14 @@ HANAKO = "operator:hanako"
 @pytest.fixture
 def codes(journal: Journal) -> Codes:
     return Codes(journal, OF)
+
+
+async def telephoned(journal: Journal, number: int) -> IncidentId:
+    """A call that brought no data."""
+    command = replace(report(number), findings=("no_data:$",))
+    at = journal.clock.now()
+    opened = await journal.open(command, tenant=TENANT, receipt=receipt(number), received_at=at)
+    return opened.incident
 
 
 async def told(journal: Journal, number: int, *agencies: AgencyId) -> IncidentId:
@@ -48,7 +56,7 @@ async def test_a_call_is_joined_to_the_incident_whose_code_was_named_whatever_nu
     journal: Journal, codes: Codes
 ):
     fire, other = await told(journal, 1, FIRE), await told(journal, 2, FIRE)
-    call = await incident(journal, 3)
+    call = await telephoned(journal, 3)
     spoken = OF("d10")
 
     found = await codes.join(call, f"{spoken[:4]}-{spoken[4:]}", actor=HANAKO)
@@ -61,7 +69,7 @@ async def test_a_call_is_joined_to_the_incident_whose_code_was_named_whatever_nu
 
 
 async def test_it_is_keyed_on_the_telephone_as_well(journal: Journal, codes: Codes):
-    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    made, call = await told(journal, 1, FIRE), await telephoned(journal, 3)
     await journal.execute(call, s.join("leg-in"), actor="provider:test")
     for key in f"12*{OF('d10')}#":
         await journal.execute(call, PressKeys(leg=LegId("leg-in"), keys=key), actor="provider:test")
@@ -72,7 +80,7 @@ async def test_it_is_keyed_on_the_telephone_as_well(journal: Journal, codes: Cod
 
 
 async def test_a_code_ends_with_the_agency_s_part_and_with_the_incident(journal: Journal, codes: Codes):
-    made, call = await told(journal, 1, FIRE, POLICE), await incident(journal, 3)
+    made, call = await told(journal, 1, FIRE, POLICE), await telephoned(journal, 3)
     await journal.execute(made, s.reject("d11", POLICE), actor="agency")
     with pytest.raises(Refused, match="nothing that is open"):
         await codes.join(call, OF("d11"), actor=HANAKO)
@@ -88,7 +96,7 @@ async def test_a_code_ends_with_the_agency_s_part_and_with_the_incident(journal:
 async def test_after_some_wrong_ones_not_even_the_right_one_is_looked_at(
     journal: Journal, codes: Codes, clock: ManualClock
 ):
-    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    made, call = await told(journal, 1, FIRE), await telephoned(journal, 3)
     for wrong in range(WRONG_OF_ONE):
         with pytest.raises(Refused, match="nothing that is open"):
             await codes.join(call, f"{wrong:08d}", actor=HANAKO)
@@ -108,7 +116,7 @@ async def keyed(journal: Journal, codes: Codes, call: IncidentId, leg: str, code
 
 
 async def from_number(journal: Journal, number: int, tel: str) -> IncidentId:
-    call = await incident(journal, number)
+    call = await telephoned(journal, number)
     filed = FileReport(sequence=1, located=False, parts={Category.TEL: canonical(CallBack(tel=tel))})
     await journal.execute(call, filed, actor="system:filer")
     return call
@@ -144,7 +152,7 @@ async def test_a_line_that_takes_no_codes_any_more_alarms_people_once(journal: J
     """A house has few lines: what they carry together may never come to the bound above all of them."""
     guesses = Guesses(journal.clock)
     codes = Codes(journal, OF, guesses=guesses)
-    call, later = await incident(journal, 3), await incident(journal, 4)
+    call, later = await telephoned(journal, 3), await telephoned(journal, 4)
     line = (await journal.state(call)).tenant
     for number in range(WRONG_OF_LINE - 1):
         assert not guesses.wrong(Guesser(who=f"leg:{number}", line=line))
@@ -161,14 +169,14 @@ async def test_very_many_on_all_lines_close_the_telephone_alarm_people_and_leave
 ):
     guesses = Guesses(clock)
     codes = Codes(journal, OF, guesses=guesses)
-    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    made, call = await told(journal, 1, FIRE), await telephoned(journal, 3)
     for number in range(WRONG_OF_ALL - 1):
         assert not guesses.wrong(Guesser(who=f"leg:{number}", line=f"line-{number}"))
 
     await keyed(journal, codes, call, "leg-in", "00000000")
 
     assert [alarm.why for alarm in (await journal.state(call)).alarms] == [AlarmKind.GUESSING]
-    other = await incident(journal, 4)
+    other = await telephoned(journal, 4)
     await keyed(journal, codes, other, "leg-in", OF("d10"))
     assert await about(journal, other) == []
     assert (await codes.join(other, OF("d10"), actor=HANAKO)).incident == made
@@ -186,7 +194,7 @@ async def test_a_try_is_as_much_work_whatever_is_open(journal: Journal):
     codes = Codes(journal, counted)
     for number in range(20):
         await told(journal, 100 + number, FIRE)
-    call = await incident(journal, 3)
+    call = await telephoned(journal, 3)
     for number in range(3):
         with pytest.raises(Refused, match="nothing that is open"):
             await codes.join(call, f"{number:08d}", actor=HANAKO)
@@ -195,7 +203,7 @@ async def test_a_try_is_as_much_work_whatever_is_open(journal: Journal):
 
 
 async def test_what_is_told_later_is_found_and_what_is_closed_is_not(journal: Journal, codes: Codes):
-    call = await incident(journal, 3)
+    call = await telephoned(journal, 3)
     with pytest.raises(Refused):
         await codes.join(call, "00000000", actor=HANAKO)
     made = await told(journal, 1, FIRE)
@@ -211,7 +219,7 @@ async def test_what_is_told_later_is_found_and_what_is_closed_is_not(journal: Jo
 
 async def test_whoever_keys_the_code_is_taken_into_the_call_of_that_incident_once(journal: Journal):
     codes = Codes(journal, OF, moves=True)
-    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    made, call = await told(journal, 1, FIRE), await telephoned(journal, 3)
     for _ in range(2):  # a reader does everything at least once
         await keyed(journal, codes, call, "leg-in", OF("d10"))
 
@@ -223,7 +231,7 @@ async def test_whoever_keys_the_code_is_taken_into_the_call_of_that_incident_onc
 
 async def test_whom_the_operator_talks_with_is_taken_there_when_the_operator_types_the_code(journal: Journal):
     codes = Codes(journal, OF, moves=True)
-    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    made, call = await told(journal, 1, FIRE), await telephoned(journal, 3)
     await journal.execute(call, s.join("leg-in"), actor="provider:test")
     await journal.execute(call, s.join("leg-op", Party.OPERATOR, "jiro"), actor="provider:test")
 
@@ -233,8 +241,24 @@ async def test_whom_the_operator_talks_with_is_taken_there_when_the_operator_typ
     assert (move.leg, move.to) == ("leg-in", made)
 
 
+async def test_a_car_that_has_reported_is_not_taken_away_by_a_code_and_is_missed_as_before(journal: Journal):
+    """Typed in the wrong call, or keyed in it: the people in the car would be alone, and nobody would look for them."""
+    codes = Codes(journal, OF, moves=True)
+    await told(journal, 1, FIRE)
+    reported, late = await incident(journal, 3), await telephoned(journal, 4)
+    await journal.execute(late, s.join_report(reason="data_for_call"), actor="vehicle")
+    for call in (reported, late):
+        await journal.execute(call, s.join("leg-car"), actor="provider:test")
+        with pytest.raises(Refused, match="a vehicle has reported here"):
+            await codes.join(call, OF("d10"), actor=HANAKO)
+        await keyed(journal, codes, call, "leg-car", OF("d10"))
+
+        assert not (await journal.state(call)).about_another
+        assert not [e for e in await journal.store.stream(call) if isinstance(e.event, LegTransferred)]
+
+
 async def test_a_house_without_a_telephone_links_the_call_and_moves_nobody(journal: Journal, codes: Codes):
-    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    made, call = await told(journal, 1, FIRE), await telephoned(journal, 3)
     await keyed(journal, codes, call, "leg-in", OF("d10"))
 
     assert await about(journal, call) == [(made, Relation.CALLS_ABOUT)]
@@ -247,11 +271,11 @@ async def test_a_code_that_means_two_things_means_neither(journal: Journal):
     await told(journal, 2, FIRE)
 
     with pytest.raises(Refused, match="nothing that is open"):
-        await codes.join(await incident(journal, 3), "12345678", actor=HANAKO)
+        await codes.join(await telephoned(journal, 3), "12345678", actor=HANAKO)
 
 
 async def test_the_operator_of_the_call_types_it_and_is_told_which_incident_it_is(journal: Journal, codes: Codes):
-    made, call = await told(journal, 1, FIRE), await incident(journal, 3)
+    made, call = await told(journal, 1, FIRE), await telephoned(journal, 3)
     desk = window(replace(room(journal, Ears()), codes=codes), "hanako")
     with pytest.raises(Forbidden):
         await order(desk, "about_code", incident=call, code=OF("d10"))
