@@ -96,14 +96,14 @@ class Anchoring:
 
     async def _anchor(self, checkpoint: bytes, *, stamped: bool) -> Anchored:
         async with self._lock:
-            known = self._store.of(checkpoint)
+            known = await asyncio.to_thread(self._store.of, checkpoint)
             cosigned = await self._cosigned(known)
             stamp = known.stamp if cosigned == known.checkpoint else None
             if stamp is None and stamped and self._stamps is not None:
                 stamp = await self._stamp(self._stamps, cosigned)
             if cosigned == known.checkpoint and stamp == known.stamp:
                 return known
-            return self._store.keep(cosigned, stamp)
+            return await asyncio.to_thread(self._store.keep, cosigned, stamp)
 
     async def _cosigned(self, known: Anchored) -> bytes:
         missing = [each for each in self._witnesses if each.verifier.vkey not in known.witnesses]

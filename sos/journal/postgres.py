@@ -47,8 +47,6 @@ log = structlog.get_logger()
 WRITERS = 2
 """Transactions in flight per process: while one waits for its fsync the next is being filled."""
 
-"""Advisory lock of the one sequencer (``SOS`` and a serial number)."""
-
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """``InternalClientError`` is what asyncpg says when a connection is cut in the middle of a statement."""
 
