@@ -255,11 +255,6 @@ class ReadBack(Command, frozen=True, kw_only=True, gc=False):
     """What they have instead: ``report.StatedPlace`` as JSON."""
 
 
-class SettleHeard(Command, frozen=True, kw_only=True, gc=False):
-    operator: OperatorId
-    adopted: bool
-
-
 class StatePlace(Command, frozen=True, kw_only=True, gc=False):
     """The operator says where it is, as heard or seen: a pin, or the caller's words."""
 
@@ -269,6 +264,13 @@ class StatePlace(Command, frozen=True, kw_only=True, gc=False):
     """Whether ``place`` has coordinates."""
     place: bytes
     """``report.StatedPlace`` as JSON."""
+
+
+class SettleHeard(Command, frozen=True, kw_only=True, gc=False):
+    operator: OperatorId
+    adopted: bool
+    stated: StatePlace | None = None
+    """What is adopted, as the place from now on: said and settled at once, or neither."""
 
 
 class DescribePlace(Command, frozen=True, kw_only=True, gc=False):

@@ -17,6 +17,7 @@ from routing.categories import Category
 from sos.errors import Refused
 from sos.incident import commands as c
 from sos.incident import events as e
+from sos.incident import place
 from sos.incident.model import Disclosure, HeardPlace, Incident, Party
 
 Decision = tuple[e.Draft, ...]
@@ -74,12 +75,13 @@ def _read_back(incident: Incident, command: c.ReadBack, _: datetime) -> Decision
     return (e.Draft(event=read), e.Draft(event=heard, parts={Category.LOC: command.place}))
 
 
-def _settle(incident: Incident, command: c.SettleHeard, _: datetime) -> Decision:
+def _settle(incident: Incident, command: c.SettleHeard, now: datetime) -> Decision:
     if incident.operator != command.operator:
         raise Refused("only the operator who has the incident says where it is: answer it first")
     if incident.heard_place is None:
         return ()
-    return (e.Draft(event=e.HeardPlaceSettled(operator=command.operator, adopted=command.adopted)),)
+    stated = () if command.stated is None else place.DECIDERS[c.StatePlace](incident, command.stated, now)
+    return (*stated, e.Draft(event=e.HeardPlaceSettled(operator=command.operator, adopted=command.adopted)))
 
 
 DECIDERS: Mapping[type[c.Command], Callable[[Incident, Any, datetime], Decision]] = MappingProxyType(

@@ -169,13 +169,14 @@ class SettleHeardPlace(OfIncident, frozen=True, kw_only=True, tag="settle_heard"
         state, operator = await window.state(self.incident), window.operator.id
         if state.heard_place is None:
             raise Refused("nothing that was heard of the place waits")
+        stated = None
         if self.adopted:
             place = await self._newest(window)
             located = place.latitude is not None and (place.by != "municipality" or _unknown(state))
             how: Any = "agency" if state.heard_place.source == "agency" else state.heard_place.how
             stated = StatePlace(operator=operator, how=how, located=located, place=canonical(place))
-            await window.execute(self.incident, stated)
-        await window.execute(self.incident, SettleHeard(operator=operator, adopted=self.adopted))
+        settled = SettleHeard(operator=operator, adopted=self.adopted, stated=stated)
+        await window.execute(self.incident, settled)
         await window.show_done(self.incident)
 
     async def _newest(self, window: Window) -> StatedPlace:

@@ -1,5 +1,6 @@
 """A place as somebody says it: found in the house's own data, beside the vehicle's, adopted or not; and read back."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,19 @@ async def test_a_kilometre_post_stands_beside_the_vehicle_s_place_until_it_is_ad
         "架空道 上り 10.5 km",
     )
     assert (state.heard_place, state.place_version) == (None, 2)
+
+
+async def test_what_is_adopted_twice_at_once_is_one_place(floor: Floor):
+    """Said and settled at once: a second place would be a second correction for everybody who was told."""
+    made = await floor.crash()
+    await floor.says(made, "say_place", how="road", road="架空道", direction="上り", km=10.5)
+
+    twice = (floor.says(made, "settle_heard", adopted=True) for _ in range(2))
+    outcomes = await asyncio.gather(*twice, return_exceptions=True)
+
+    assert all(each is None or isinstance(each, Refused) for each in outcomes)
+    stream = await floor.journal.store.stream(made)
+    assert sum(isinstance(each.event, PlaceStated) for each in stream) == 1
 
 
 async def test_what_is_set_aside_changes_nothing(floor: Floor):
