@@ -24,6 +24,7 @@ from sos.intake import batch, cloudevents, formats, replies
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.auth import Credentials, Sender
 from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES, problems
+from sos.intake.status import status
 from sos.intake.tenants import Tenant
 from sos.intake.testcalls import receipt
 from sos.intake.vehicle_orders import LONGEST_WAIT, VehicleOrders
@@ -56,7 +57,7 @@ class SchemaEndpoint:
 
 
 class IncidentEndpoint:
-    """What a tenant may ask of its own incidents: the receipt of a test call, and what its vehicle shall get."""
+    """What a tenant may ask of its incidents: how far one has come, a receipt of a test, what its vehicle shall get."""
 
     def __init__(self, journal: Journal, credentials: Credentials, orders: VehicleOrders) -> None:
         self._journal = journal
@@ -65,26 +66,31 @@ class IncidentEndpoint:
 
     def routes(self) -> list[web.RouteDef]:
         return [
+            web.get("/v1/incidents/{incident}", self._status),
             web.get("/v1/events/{incident}/receipt", self._receipt),
             web.get("/v1/incidents/{incident}/commands", self._commands),
             web.post("/v1/incidents/{incident}/commands/{command}", self._delivered),
         ]
 
+    async def _status(self, request: web.Request) -> web.Response:
+        incident, tenant = await self._own(request)
+        return _json(status(incident, await self._journal.store.stream(incident.id), domain=tenant.domain))
+
     async def _receipt(self, request: web.Request) -> web.Response:
         """200 with pass or fail, 202 while the test is being judged.  ``Refused`` for what is no test."""
-        incident = await self._own(request)
+        incident, _ = await self._own(request)
         if incident.mode is not Mode.TEST:
             raise Refused("only a test call gets a receipt")
         told = receipt(incident, await self._journal.store.stream(incident.id))
         return _json(told, status=202 if incident.tested is None else 200)
 
     async def _commands(self, request: web.Request) -> web.Response:
-        incident = await self._own(request)
+        incident, _ = await self._own(request)
         orders = await self._orders.pending(incident.id, wait=_wait(request))
         return _json(replies.Commands(incident=incident.id, commands=tuple(orders)))
 
     async def _delivered(self, request: web.Request) -> web.Response:
-        incident = await self._own(request)
+        incident, _ = await self._own(request)
         answer = AnswerId(request.match_info["command"])
         try:
             await self._orders.confirm(incident.id, answer, channel="http")
@@ -92,14 +98,14 @@ class IncidentEndpoint:
             raise Unknown("nothing was given to the vehicle under this id") from unknown
         return web.Response(status=204)
 
-    async def _own(self, request: web.Request) -> Incident:
-        """The incident of the path; another tenant's is as unknown as none."""
+    async def _own(self, request: web.Request) -> tuple[Incident, Tenant]:
+        """The incident of the path and its tenant, who asks; another tenant's is as unknown as none."""
         sender = self._credentials.sender(request, at=self._journal.clock.now())
         sender.check(await request.read(), content=request.content)
         incident = await self._journal.state(IncidentId(request.match_info["incident"]))
         if incident.tenant != sender.tenant.id:
             raise Unknown("there is no such incident")
-        return incident
+        return incident, sender.tenant
 
 
 def routes(

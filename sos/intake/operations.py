@@ -7,7 +7,7 @@ from sos.formats import msd, veds
 from sos.intake.batch import BATCH
 from sos.intake.cloudevents import MEDIA_TYPES
 from sos.intake.multipart import MEDIA_TYPE as MULTIPART
-from sos.intake.replies import Acceptance, BatchReply, Commands, Receipt, Refusal
+from sos.intake.replies import Acceptance, BatchReply, Commands, Receipt, Refusal, Status
 from sos.operations import DESK, HTML, OCTETS, TENANT, Operations, empty, header, operation, path, reply
 
 _JSON = "application/json"
@@ -65,6 +65,16 @@ OPERATIONS: Operations = {
             refuses=(401, 404, 409, 503),
         )
     },
+    "/v1/incidents/{incident}": {
+        "get": operation(
+            "How far an incident has come",
+            tag="vehicles",
+            security=TENANT,
+            parameters=path("incident"),
+            replies={"200": reply("Answered, told, taken over, closed: which, and since when", Status)},
+            refuses=(401, 404, 503),
+        )
+    },
     "/v1/incidents/{incident}/commands": {
         "get": operation(
             "What the vehicle shall get and has not got yet",
@@ -107,5 +117,5 @@ OPERATIONS: Operations = {
     },
 }
 
-SHAPES = (Acceptance, Refusal, BatchReply, Receipt, Commands)
+SHAPES = (Acceptance, Refusal, BatchReply, Receipt, Status, Commands)
 """Components of the document."""

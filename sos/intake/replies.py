@@ -1,6 +1,7 @@
 """What intake replies over HTTP: written from these shapes, and shown as them in the OpenAPI document."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -53,6 +54,34 @@ class Receipt(Struct, frozen=True, kw_only=True, rename="camel"):
     over: Annotated[bool, Meta(description="Whether the test has ended, so that ``passed`` is of all of it")]
     agencies_contacted: Annotated[int, Meta(extra_json_schema={"const": 0})]
     state: str
+
+
+class Reached(StrEnum):
+    """How far an incident has come, in the order in which it goes."""
+
+    WAITING = "waiting"
+    ANSWERED = "answered"
+    TOLD = "told"
+    TAKEN_OVER = "taken_over"
+    CLOSED = "closed"
+
+
+_Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+class Status(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a tenant may know of its incident: how far it has come, and when."""
+
+    incident: IncidentId
+    urn: Annotated[str, Meta(pattern="^urn:emergency:uid:incidentid:")]
+    mode: Annotated[str, Meta(extra_json_schema={"enum": ["live", "test", "drill"]})]
+    status: Annotated[Reached, Meta(description="The furthest of what has happened")]
+    version: Annotated[int, Meta(description="Grows with every change: of two statuses the one with more is newer")]
+    opened_at: _Instant
+    answered_at: Annotated[_Instant | None, Meta(description="An operator first had it")]
+    told_at: Annotated[_Instant | None, Meta(description="An agency first had it, in its system or by word of mouth")]
+    taken_over_at: Annotated[_Instant | None, Meta(description="Somebody at an agency first took over")]
+    closed_at: Annotated[_Instant | None, Meta(description="None again when it is reopened")]
 
 
 class Commands(Struct, frozen=True):
