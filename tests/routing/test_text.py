@@ -1,6 +1,8 @@
 """Text from outside: what is taken out, what stays, and that the short way never misses anything."""
 
 import json
+import sys
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -64,6 +66,43 @@ def test_a_structure_keeps_its_shape_and_is_the_same_object_when_clean() -> None
 
     assert fit == Note("a", (Note("b"), Note("c\ufffd")), {"k": "v"})
     assert cleaned(fit) is fit
+
+
+@given(values)
+def test_a_tree_is_cleaned_as_each_of_its_texts_is_and_stays_the_same_object_when_clean(value: Any) -> None:
+    assert cleaned(value) == _one_by_one(value)
+    assert cleaned(again := cleaned(value)) is again
+
+
+@pytest.mark.parametrize("leaf", ["plain", "\u6771\n", "\0", 1, [1], ["\0"], {"\0": "\0"}])
+def test_no_leaf_of_a_strangers_tree_costs_a_call_of_pythons(leaf: object) -> None:
+    few, many = _calls_of_cleaning([[leaf] * 3]), _calls_of_cleaning([[leaf] * 30_000])
+
+    assert few == many
+
+
+def _calls_of_cleaning(tree: Any) -> int:
+    calls = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:  # the collector's callbacks are not ours
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename == clean.__code__.co_filename
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        cleaned(tree)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def _one_by_one(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(name): _one_by_one(item) for name, item in value.items()}
+    return [_one_by_one(item) for item in value] if isinstance(value, list) else value
 
 
 def test_what_is_nested_without_end_is_cut_and_not_followed() -> None:
