@@ -53,6 +53,26 @@ async def sos(service: Service, *arguments: str) -> Any:
     return json.loads(out)
 
 
+STARTED = """
+import gc, sys
+from sos.__main__ import main
+sys.argv = ["sos", "--help"]
+try:
+    main()
+except SystemExit:
+    print("collects", gc.isenabled(), "set aside", gc.get_freeze_count() > 50_000)
+"""
+
+
+async def test_what_a_start_imports_is_never_searched_for_garbage_and_what_comes_later_is():
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTED, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+
+    assert out.decode().splitlines()[-1] == "collects True set aside True"
+
+
 async def test_each_crash_without_a_seed_is_another_incident_and_the_same_seed_the_same_one(service: Service):
     crash = ("vehicle", "crash", "--no-voice")
 
