@@ -153,7 +153,7 @@ def _bounded(file: Any, name: str) -> bytes:
 def _decoded(data: bytes, name: str) -> tuple[str, str]:
     loosely = data.decode("utf-8-sig", "replace")
     wrong = loosely.count("\ufffd")
-    if _MOSTLY_TEXT * wrong <= sum(not character.isascii() for character in loosely):
+    if not wrong or _MOSTLY_TEXT * wrong <= sum(not character.isascii() for character in loosely):
         return loosely, "utf-8-sig" if not wrong else f"utf-8 with {wrong} faults"
     try:
         return data.decode(_ELSE), _ELSE
