@@ -213,10 +213,13 @@ async def _migrate(url: str) -> None:
 
 @asynccontextmanager
 async def empty_database(server: str, *, template: str = "template1") -> AsyncIterator[str]:
-    """The address of a database of its own on ``server``: a copy of ``template``, which is empty unless it is named."""
+    """The address of a database of its own on ``server``: a copy of ``template``, which is empty unless it is named.
+
+    Its files are copied as they are: to write each block of them into the server's log as well cost twice the CPU.
+    """
     name = f"t{uuid4().hex}"
     admin = await asyncpg.connect(server)
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template}')
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template} STRATEGY file_copy')
     try:
         yield _named(server, name)
     finally:
