@@ -126,6 +126,8 @@ class MemoryLog:
         self.events: list[e.Recorded] = []
         self.times: list[float] = []
         self.incident = Incident(id=IncidentId("incident"), tenant=TenantId("acme"))
+        self.states = [self.incident]
+        """Before the first event, and after each: what a new process makes of them is the same (``rebuild``)."""
         self.crash: Crash | None = None
         self.killed = False
         self._parts: dict[str, Mapping[Category, bytes]] = {}
@@ -185,6 +187,7 @@ class MemoryLog:
         drafts = propose(self.incident, command, now=now)
         for draft in drafts:
             self.incident = evolve(self.incident, draft.event, at=now)
+            self.states.append(self.incident)
             made = e.Recorded(
                 id=EventId(str(self.incident.version)),
                 stream=self.incident.id,
@@ -532,8 +535,7 @@ class World:
     def _told_twice(self) -> list[str]:
         """A second agency of a service without a confirmed warning, a brief shown twice, a call placed twice."""
         broken: list[str] = []
-        seen = Incident(id=self.log.incident.id, tenant=self.log.incident.tenant)
-        for recorded in self.log.events:
+        for recorded, seen in zip(self.log.events, self.log.states, strict=False):  # as it was before the event
             event = recorded.event
             if (
                 isinstance(event, e.DisclosureDecided)
@@ -543,7 +545,6 @@ class World:
                 same = [d for d in seen.disclosures if d.service is event.service and (d.pending or d.taken_over)]
                 if same:
                     broken.append(f"{event.agency} told beside {same[0].agency} without a warning")
-            seen = evolve(seen, event, at=recorded.at)
         for lines in self.lines.values():
             broken += [f"call {leg} placed {n} times" for leg, n in lines.called.items() if n > 1]
         return broken
@@ -552,10 +553,8 @@ class World:
         """The time between two signs of life is never longer than was said when the first was given."""
         broken: list[str] = []
         promised: float | None = None
-        seen = Incident(id=self.log.incident.id, tenant=self.log.incident.tenant)
-        for at, recorded in zip(self.log.times, self.log.events, strict=True):
+        for at, recorded, seen in zip(self.log.times, self.log.events, self.log.states[1:], strict=True):
             event = recorded.event
-            seen = evolve(seen, event, at=recorded.at)
             told = seen.disclosure(disclosure)
             if told is not None and (told.rejected is not None or told.superseded) and not climbing(seen, told):
                 promised = None  # another agency is being told, or this one of something newer
