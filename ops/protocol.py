@@ -20,6 +20,7 @@ from msgspec import inspect as shape
 
 from sos.console.crash import CrashView
 from sos.console.earlier import EarlierCalls
+from sos.console.finding import SearchResult
 from sos.console.frames import NOT_FOLLOWED, AnyFrame, Health, VoiceBy
 from sos.console.orders.contract import AnyOrder
 from sos.console.orders.law import Channel, Due, Open, Revealable, Source
@@ -55,7 +56,7 @@ RENAMED: Mapping[str, str] = MappingProxyType(
 LISTED = (Disposition, Acknowledgement)
 """Enumerations of which the page needs the members and their order."""
 
-BESIDE = (NamedPlace, StatedPlace, Due, Open, Shown, CrashView, EarlierCalls)
+BESIDE = (NamedPlace, StatedPlace, Due, Open, Shown, CrashView, EarlierCalls, SearchResult)
 """In no frame as types, since parts travel as they are sealed and results as each order has them."""
 
 NAMED: Mapping[str, tuple[object, ...]] = MappingProxyType(

@@ -289,10 +289,6 @@ def _room(parts: _Parts) -> Room:
     directory, desks, calls_open = parts.sources.directory, parts.desks, parts.calls
     return Room(
         journal=parts.kept.journal,
-        hub=desks.hub,
-        outage=desks.outage,
-        desks=desks.desks,
-        distribution=desks.distribution,
         voice=calls_open.bridge,
         disclose=parts.telling.disclosures,
         agencies=parts.handing.replies,
@@ -303,12 +299,11 @@ def _room(parts: _Parts) -> Room:
         brands=parts.registry.spoken,
         cards=parts.registry.cards,
         dials=calls_open.provider.dials,
-        transcript=desks.transcript,
-        mass_events=desks.mass_events,
         places=parts.geocoding.places,
         replay=calls_open.sounds,
         speaks=parts.announcing.language,
         voice_of=lambda operator: desk_voice(parts.settings, operator),
+        **desks.shared(),
         **desks_know(parts.settings),
     )
 

@@ -12,6 +12,7 @@ from sos.console.access import Access, Operator
 from sos.console.acd import Distribution
 from sos.console.alarms import Alarms
 from sos.console.desks import Desks
+from sos.console.finding import Finder
 from sos.console.hub import Hub
 from sos.console.mass_events import MassEventBoard
 from sos.console.outage import Outage
@@ -23,6 +24,7 @@ from sos.incident.languages import Interpreter
 from sos.incident.model import LegId, OperatorId, TenantId
 from sos.journal.configured import Kept
 from sos.journal.desk_access import DeskAccess
+from sos.journal.found_by import FoundBy, SearchRecord
 from sos.journal.readers import Reader
 from sos.settings import OperatorSettings, Settings
 
@@ -37,6 +39,7 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
     outage: Outage
     transcript: Transcript
     mass_events: MassEventBoard
+    finder: Finder
     access: Access
 
     @classmethod
@@ -70,6 +73,12 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
                 renewed_after_h=settings.mass_event.renewed_after_h,
                 names=names,
             ),
+            finder=Finder(
+                kept.journal,
+                FoundBy(kept.store.engine),
+                SearchRecord(kept.store, kept.keys, kept.clock),
+                secret=kept.keys.secret("search"),
+            ),
             access=Access(
                 tuple(_operator(each) for each in settings.operators),
                 sessions,
@@ -79,9 +88,15 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
             ),
         )
 
+    def shared(self) -> dict[str, Any]:
+        """What of it every window works with, as fields of ``Room``."""
+        names = ("hub", "outage", "desks", "distribution", "transcript", "finder", "mass_events")
+        return {name: getattr(self, name) for name in names}
+
     def readers(self) -> Iterator[Reader]:
         yield Reader(name="distribution", handle=self.distribution.handle, wants=self.distribution.WANTS)
         yield Reader(name="alarms", handle=self.alarms.handle, wants=self.alarms.WANTS, by_incident=True)
+        yield Reader(name="finder", handle=self.finder.handle, wants=self.finder.WANTS)
         yield Reader(name="hub", handle=self.hub.handle, from_now=True)
 
     def work(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:

@@ -9,6 +9,7 @@ from routing.cards import Cards, shipped
 from routing.directory import Directory
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
+from sos.console.finding import Finder
 from sos.console.frames import VoiceBy
 from sos.console.hub import Hub
 from sos.console.outage import Outage
@@ -52,6 +53,7 @@ class Room(Struct, frozen=True, kw_only=True):
     colleagues: Mapping[OperatorId, str] = {}
     """Who may sit at a desk: names by the operator's id."""
     transcript: Transcript
+    finder: Finder
     replay: Replay
     mass_events: MassEventsHere
     places: Places

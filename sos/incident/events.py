@@ -1211,10 +1211,23 @@ class RetentionAgreed(Event, frozen=True, kw_only=True, gc=False):
     by: str
 
 
+class IncidentsSearched(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody of ours has looked for incidents; stands in a stream of its own, before the first one is shown.
+
+    What was looked for is not in it: a plate that nobody had an accident with would stay for ever.  Each incident that
+    was shown has it as an access (``PartsRead``), with the reason in words.
+    """
+
+    purpose: str
+    by: tuple[str, ...]
+    """Kinds of what was looked for: ``plate``, ``phone``, ``vin``, ``place``, ``time``."""
+    shown: int
+
+
 OF_THE_HOUSE: frozenset[type[Event]] = frozenset(
-    {DisposalListed, DisposalApproved, DisposalDone, KeysEnded, RetentionAgreed}
+    {DisposalListed, DisposalApproved, DisposalDone, KeysEnded, RetentionAgreed, IncidentsSearched}
 )
-"""Kinds of the house itself: a disposal, or what two people agreed to."""
+"""Kinds of the house itself: a disposal, what two people agreed to, a search."""
 
 OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS | OF_THE_HOUSE
 """Kinds that no incident has: whoever follows incidents passes them over."""

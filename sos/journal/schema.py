@@ -171,6 +171,22 @@ deadlines = Table(
     sqlite_with_rowid=False,
 )
 
+found_by = Table(
+    "found_by",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("opened_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream", Text, primary_key=True),
+    Column("category", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Index("ix_found_by_stream", "stream"),
+    sqlite_with_rowid=False,
+)
+"""What an incident is found by: keyed digests of what its sealed parts hold, beside when it was opened.
+
+A row goes when the data of its ``category`` is destroyed; that there was an incident stays (an empty category).
+"""
+
 cursors = Table(
     "cursors",
     metadata,

@@ -25,6 +25,7 @@ from sos.console.orders.call import (
 )
 from sos.console.orders.cards import Card
 from sos.console.orders.desk import Answer, Away, Beat, History, Open, Ready, Refresh
+from sos.console.orders.find import Find
 from sos.console.orders.handover import AnswerOffer, EndShift, HandOver, TakeIt
 from sos.console.orders.incident import Close, Language, Note, Reopen, StateKindOfEmergency, TellVehicle
 from sos.console.orders.law import (
@@ -58,7 +59,7 @@ from sos.formats.body import read
 
 AnyOrder: TypeAlias = (
     # the desk's own
-    Ready | Away | Beat | Answer | Open | Refresh | History
+    Ready | Away | Beat | Answer | Open | Refresh | History | Find
     # the incident
     | Note | StateKindOfEmergency | Card | Language | TellVehicle | Close | Reopen
     # where it is

@@ -24,6 +24,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "open": {"purpose": "emergency_handling"},
     "refresh": {},
     "history": {},
+    "find": {"purpose": "review"},
     "note": {"text": "two are hurt"},
     "move": {"adopted": True},
     "place": {"text": "by the bridge"},
@@ -100,7 +101,7 @@ OF_MASS_EVENTS = (
     "dismiss_mass_event",
     "answer_mass_telling",
 )
-ANYBODY = ("ready", "away", "beat", "answer", "end_shift", "owed", "requests", *OF_MASS_EVENTS)
+ANYBODY = ("ready", "away", "beat", "answer", "end_shift", "owed", "requests", "find", *OF_MASS_EVENTS)
 
 
 def sent(do: str, **fields: Any) -> Order:

@@ -10,6 +10,7 @@ from routing.plan.addresses import AddressAreas
 from sos.console.access import Operator
 from sos.console.acd import Distribution
 from sos.console.desks import Desks
+from sos.console.finding import Finder
 from sos.console.hub import Hub, Mailbox
 from sos.console.orders import contract
 from sos.console.outage import Outage
@@ -82,6 +83,7 @@ def room(
     speaks: LanguageOf = no_voice,
     mass_events: MassEventsHere | None = None,
     places: Places | None = None,
+    finder: Finder | None = None,
 ) -> Room:
     hub, desks, elsewhere = Hub(), Desks(journal.clock), Elsewhere()
     return Room(
@@ -100,6 +102,7 @@ def room(
         lines=lines,
         dials=dials,
         transcript=Transcript(journal, hub),
+        finder=finder or Finder(journal, elsewhere, elsewhere, secret=b""),
         replay=elsewhere,
         mass_events=mass_events or elsewhere,
         places=places or StatedPlaces(AddressAreas(PrefectureLayer.load(), names=PrefectureLayer.load().names)),

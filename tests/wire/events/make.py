@@ -19,6 +19,7 @@ from sos.incident.events import (
     DisposalDone,
     DisposalListed,
     Event,
+    IncidentsSearched,
     KeysEnded,
     MassEventChanged,
     MassEventDeclared,
@@ -248,6 +249,7 @@ def _of_the_house(told: s.Story) -> list[Recorded]:
         DisposalDone(listed="ab" * 32, certificate="cd" * 32, incidents=1, items=2, left=0, keks=(kek,)),
         KeysEnded(keks=(kek,)),
         RetentionAgreed(about="periods", version="demo@0123456789ab", by="operator:hanako"),
+        IncidentsSearched(purpose="review", by=("plate", "time"), shown=1),
     )
     return [replace(told.recorded[0], event=event, actor="operator:hanako", commitments={}) for event in events]
 

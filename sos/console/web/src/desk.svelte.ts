@@ -23,6 +23,7 @@ import type {
   EventFrame,
   Fact,
   Fault,
+  FoundIncident,
   FromServer,
   Happened,
   Health,
@@ -36,6 +37,7 @@ import type {
   Purpose,
   RefusalReason,
   SaidHow,
+  SearchResult,
   Service,
   Share,
   TakeoverReason,
@@ -60,6 +62,7 @@ export type Dialog =
   | { of: "reopen" }
   | { of: "open" }
   | { of: "owed" }
+  | { of: "find" }
   | { of: "requests" }
   | { of: "mass"; mass_event: string | null }
   | { of: "keys" }
@@ -331,6 +334,20 @@ class Desk {
     this.dialog = null;
     this.#opens(this.selected);
     await this.#ask({ do: "open", incident: this.selected, purpose, reason });
+  }
+
+  /** Look for incidents, closed ones too; null where that was refused. */
+  async find(wanted: Omit<Extract<Order, { do: "find" }>, "do">): Promise<SearchResult | null> {
+    const answer = await this.#ask({ do: "find", ...wanted });
+    return (answer?.result as SearchResult | undefined) ?? null;
+  }
+
+  /** Open what was found, for what it was looked for: a closed one is read and nothing else. */
+  async showFound(one: FoundIncident, purpose: Purpose, reason: string): Promise<void> {
+    this.dialog = null;
+    this.select(one.incident);
+    if (purpose === "emergency_handling" && one.state === "closed") return;
+    await this.openFor(purpose, reason);
   }
 
   /** What was registered or said of the person's health or family: shown to who asks, and each time is recorded. */

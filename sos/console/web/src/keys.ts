@@ -4,6 +4,7 @@ import type { Key } from "./i18n.svelte";
 
 export const KEYS: readonly (readonly [string, Key])[] = [
   ["F2", "key.answer"],
+  ["F3", "key.find"],
   ["F5", "key.fire"],
   ["F6", "key.police"],
   ["F8", "key.acknowledge"],

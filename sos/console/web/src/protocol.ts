@@ -910,6 +910,31 @@ export interface EarlierCall {
   disposition: Disposition | null;
 }
 
+export interface SearchResult {
+  /** The newest first. */
+  incidents: readonly FoundIncident[];
+  /** There are others, which are not shown. */
+  more: boolean;
+}
+
+/** An incident as a search shows it. */
+export interface FoundIncident {
+  incident: string;
+  tenant: string;
+  at: string;
+  mode: Mode;
+  trigger: Trigger;
+  state: State;
+  disposition: Disposition | null;
+  prefecture: string | null;
+  /**
+   * Address, municipality or what was said; empty where none is known, or where it may not be shown for this purpose.
+   */
+  place: string;
+  vehicle: string;
+  plate: string;
+}
+
 /** Why a brief is read to an agency by machine. */
 export type Telling = "alone" | "asked" | "again";
 
@@ -952,6 +977,7 @@ export type Order =
   | { do: "open"; incident: string; purpose: Purpose; reason?: string }
   | { do: "refresh"; incident: string }
   | { do: "history"; incident: string }
+  | { do: "find"; purpose: Purpose; reason?: string; plate?: string; phone?: string; vin?: string; place?: string; since?: string; until?: string }
   | { do: "note"; incident: string; category?: Category; text: string }
   | { do: "kind"; incident: string; kind: EmergencyKind }
   | { do: "card"; incident: string; question: string; value: string | number; source?: MedicalSource | null }

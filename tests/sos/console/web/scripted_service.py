@@ -119,6 +119,8 @@ class ScriptedService:
         self.in_call = self.over = False
         self.offers: list[tuple[str, str]] = []
         self.hung_up: list[str] = []
+        self.found: dict[str, Any] = {"incidents": [], "more": False}
+        """What a search finds."""
         self.supervisor = False
         """Whether the operator of the page is one."""
         self.replayed: list[tuple[str, str]] = []
@@ -319,6 +321,8 @@ class ScriptedService:
                 taken = c.TakeIncident(operator="op1", desk="desk-1")
                 await self.decide(incident, taken, actor=me)
                 return {"incident": incident}
+            case "find":
+                return self.found
             case "open" | "refresh":
                 purpose = order.get("purpose", "emergency_handling")
                 if self.looks_refused and purpose == "offered":
