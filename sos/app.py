@@ -54,7 +54,6 @@ from sos.journal.asides import Asides, Tries
 from sos.journal.asides import alarms as passed_over
 from sos.journal.configured import Kept, kept
 from sos.journal.deadlines import Deadlines
-from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal, OnSpooled
 from sos.journal.readers import Reader
 from sos.journal.spool import Spooled
@@ -141,7 +140,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, sources: Sources, kep
     dials = voice.provider.dials
     ladders = dispatch.handing_over(settings, journal, keys, directory=directory, dials=dials)
     handing = await stack.enter_async_context(ladders)
-    intake = Intake.of(settings, journal, secret=keys.secret("intake"), field_log=FieldLogTable(kept_open.store.engine))
+    intake = Intake.of(settings, journal, keys, kept_open.store)
     stack.callback(intake.credentials.close)
     await warm_up(intake.matching)
     desks = await ControlRoom.of(settings, kept_open, hang_up=voice.bridge.hang_up, names=dispatch.place_names(sources))
@@ -194,6 +193,7 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
     stuck, alarm = lambda: deadlines.stuck, passed_over(journal)
     asides = Asides(parts.kept.store, tries, clock=parts.kept.clock, deadlines=stuck, alarm=alarm)
     counted = (anchors.figures, parts.access_monitor.figures, times.figures, overseer.figures, *parts.calls.figures())
+    counted += tuple(parts.intake.figures())
     board = Board.of(
         parts.settings, parts.kept, supervisor, asides, desks=parts.desks.desks, followers=followers, others=counted
     )
@@ -241,8 +241,7 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield from parts.listening.work
     yield "anchors", parts.anchors.watch
     yield "retention", parts.kept.once("retention", parts.retention.overseer.watch)
-    if parts.intake.mqtt is not None:
-        yield "mqtt", parts.kept.once("mqtt", parts.intake.mqtt.serve)
+    yield from parts.intake.work(parts.kept)
 
 
 async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.Hall) -> web.Application:

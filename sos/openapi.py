@@ -86,6 +86,7 @@ def document(*, url: str, version: str) -> dict[str, Any]:
         },
         "servers": [{"url": url}],
         "paths": {path: dict(operations) for path, operations in sorted(PATHS.items())},
+        "webhooks": {name: dict(operations) for name, operations in intake.WEBHOOKS.items()},
         "components": {
             "schemas": {**shapes(*SHAPES)[1], **event_shapes()},
             "securitySchemes": dict(_SECURITY),

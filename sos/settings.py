@@ -74,6 +74,8 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether its vehicles may report under its id through the broker; the broker's rules bind each client to it."""
     drill: bool = False
     """Every report of this tenant is an exercise."""
+    webhook: str = ""
+    """Address (https) of its cloud that is told how far each of its incidents has come; empty: it asks itself."""
 
 
 class OperatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -605,6 +607,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not (found := _PORTS.fullmatch(self.media_ports)) or not 1024 <= int(found[1]) <= int(found[2]) <= 65_535:
             raise Misconfigured("media_ports is a range between 1024 and 65535, such as 50000-50999, or empty")
         return int(found[1]), int(found[2])
+
+    @property
+    def keyid(self) -> str:
+        """By which agencies and clouds know the key that signs what is sent to them."""
+        return self.log_origin.partition("/")[0]
 
     @property
     def secure(self) -> bool:

@@ -23,9 +23,9 @@ from routing.lost.codec import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, read_answer,
 from routing.lost.server import Ask, Sources, answer
 from routing.position import pidf
 from routing.text import clean, cleaned
+from sos import signing
 from sos.calls.adapters.embedded.sdp import LARGEST_OFFER_BYTES, Offer
 from sos.console.orders import contract
-from sos.dispatch import signing
 from sos.dispatch.adapters import eido, smtp
 from sos.dispatch.reply_codes import REPLY_CODES, command, keyed
 from sos.errors import SosError

@@ -26,6 +26,7 @@ from sos.dispatch.adapters.callback import CallbackEndpoint
 from sos.dispatch.adapters.cards import CardEndpoint, Cards, Shelf, SignedIn
 from sos.dispatch.adapters.eido import EidoChannel, EidoEndpoint
 from sos.dispatch.adapters.https import HttpsChannel, check_settings
+from sos.dispatch.adapters.key_directory import KeyDirectory
 from sos.dispatch.adapters.mail_attempts import Attempts
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.smtp import Notices, Server, SmtpChannel
@@ -44,7 +45,6 @@ from sos.dispatch.planner import Planner
 from sos.dispatch.policy import Policy
 from sos.dispatch.port import AgencyChannel
 from sos.dispatch.replies import Replies
-from sos.dispatch.signing import public_key, public_text
 from sos.dispatch.sources import open_posts, open_rules, open_towns
 from sos.dispatch.stated_places import StatedPlaces
 from sos.dispatch.unattended import Practice, Unattended
@@ -55,6 +55,8 @@ from sos.journal.journal import Journal
 from sos.journal.readers import Reader, by_incident
 from sos.problems import LinkExpired
 from sos.settings import LadderSettings, MailSettings, Settings, TenantSettings
+from sos.signed_post import SignedPost
+from sos.signing import public_key, public_text
 
 log = structlog.get_logger()
 
@@ -76,6 +78,7 @@ class HandingOver(Struct, frozen=True, kw_only=True):
     journal: Journal
     public_url: str
     lasting: Lasting
+    signs: KeyDirectory
     work: tuple[Work, ...]
     """Long tasks by name."""
 
@@ -101,6 +104,7 @@ class HandingOver(Struct, frozen=True, kw_only=True):
             *Portal(self.replies, self.links, self.directory, lists=self.lists, lasting=self.lasting).routes(),
             *CallbackEndpoint(self.replies, self.directory, clock, public_url=self.public_url).routes(),
             *EidoEndpoint(self.eido, self.replies, self.links, self.directory, clock).routes(),
+            *self.signs.routes(),
             *CardEndpoint(self.cards, self.journal, signed_in=signed_in).routes(),
         ]
 
@@ -120,13 +124,14 @@ async def handing_over(
     links = Links(keys.secret("portal"), public_url=settings.url, clock=journal.clock, lasts=lasting.link)
     eido = EidoChannel()
     signing = keys.signing_key("push")
-    domain = settings.log_origin.partition("/")[0]
+    domain = settings.keyid
     check_directory(directory, loopback=settings.demo)
     mail = _mail(settings.mail, settings.data, links, journal, domain=domain) if settings.mail else None
     cards = Cards(journal, directory, Shelf(settings.data / "cards.sealed", keys.secret("cards")))
     await cards.restore()
-    async with HttpsChannel(signing, keyid=domain, clock=journal.clock, loopback=settings.demo) as https:
-        channels: dict[str, AgencyChannel] = {"portal": PortalChannel(links), "https": https, "eido": eido}
+    async with SignedPost(signing, keyid=domain, clock=journal.clock, loopback=settings.demo) as post:
+        pushes = HttpsChannel(post)
+        channels: dict[str, AgencyChannel] = {"portal": PortalChannel(links), "https": pushes, "eido": eido}
         replies = Replies(journal)
         lists = MassLists(journal, replies, lasting=lasting)
         if mail is not None:
@@ -148,6 +153,7 @@ async def handing_over(
             journal=journal,
             public_url=settings.url,
             lasting=lasting,
+            signs=KeyDirectory(signing.public_key(), keyid=domain),
             work=(("cards-shelf", cards.watch), *(mail[1] if mail else ())),
         )
 

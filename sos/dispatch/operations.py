@@ -1,8 +1,16 @@
 """What agencies and other servers may ask for over HTTP, and the cards."""
 
+from sos.dispatch.adapters.key_directory import MEDIA_TYPE
 from sos.operations import DESK, HTML, OBJECT, Operations, empty, operation, path, reply
 
 OPERATIONS: Operations = {
+    "/.well-known/http-message-signatures-directory": {
+        "get": operation(
+            "The public key of what is sent to agencies and clouds",
+            tag="service",
+            replies={"200": reply("A JWK set", media=MEDIA_TYPE)},
+        )
+    },
     "/agency/{agency}/{token}": {
         "get": operation(
             "An agency's page of briefs",

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +10,11 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Struct
+from prometheus_client import CollectorRegistry
 
+from recording.keys import KeyStore
 from sos.clock import Clock
-from sos.errors import Misconfigured
+from sos.errors import Misconfigured, Unavailable
 from sos.incident.model import IncidentId, Mode, TenantId
 from sos.intake.acceptance import Acceptance
 from sos.intake.auth import ALGORITHMS, NONCES_KEPT, Credentials, Rate, SigningKey, TokenIssuer
@@ -30,10 +32,16 @@ from sos.intake.tenants import Tenant, TenantKeys
 from sos.intake.testcalls import TestCalls
 from sos.intake.vehicle_orders import VehicleOrders
 from sos.intake.voice import CallsWithoutData
+from sos.intake.webhooks import Webhooks
+from sos.journal.configured import Kept
 from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal
+from sos.journal.postgres import PostgresStore
 from sos.journal.readers import Reader, by_incident
+from sos.journal.sqlite import SqliteStore
+from sos.journal.statuses_owed import StatusesOwed
 from sos.settings import Settings, TenantSettings, TokenSettings
+from sos.signed_post import SignedPost, check_url
 
 
 def tenants(settings: Settings) -> dict[TenantId, Tenant]:
@@ -161,6 +169,20 @@ def _mqtt(
     )
 
 
+def _webhooks(settings: Settings, journal: Journal, owed: StatusesOwed) -> Webhooks | None:
+    """``Misconfigured`` names the tenant whose address cannot be used."""
+    urls = {TenantId(each.id): each.webhook for each in settings.tenants if each.webhook}
+    for tenant, url in urls.items():
+        try:
+            check_url(url, loopback=settings.demo)
+        except Unavailable as wrong:
+            raise Misconfigured(f"tenants.{tenant}.webhook: {wrong}") from wrong
+    if not urls:
+        return None
+    source = f"{settings.url}/v1/incidents"
+    return Webhooks(journal, owed, tenants=tenants(settings), urls=urls, source=source)
+
+
 class Intake(Struct, frozen=True, kw_only=True):
     """The parts of intake that share what came in lately."""
 
@@ -175,12 +197,15 @@ class Intake(Struct, frozen=True, kw_only=True):
     orders: VehicleOrders
     tests: TestCalls
     mqtt: MqttEndpoint | None
+    webhooks: Webhooks | None
     field_log: FieldLogTable
+    post: SignedPost
+    """Tells clouds of tenants."""
 
     @classmethod
-    def of(cls, settings: Settings, journal: Journal, *, secret: bytes, field_log: FieldLogTable) -> "Intake":
-        """Made of ``settings``; ``secret`` keys the receipts.  ``Misconfigured`` as ``credentials``."""
-        receipts, recent, orders = Receipts(secret), Recent(), VehicleOrders(journal)
+    def of(cls, settings: Settings, journal: Journal, keys: KeyStore, store: SqliteStore | PostgresStore) -> "Intake":
+        """Made of ``settings``.  ``Misconfigured`` as ``credentials``, or when a tenant cannot be told."""
+        receipts, recent, orders = Receipts(keys.secret("intake")), Recent(), VehicleOrders(journal)
         within = timedelta(milliseconds=settings.accept_within_ms)
         acceptance = Acceptance(journal, receipts, recent, join_within=within)
         known = credentials(settings, nonces=Nonces(NONCES_KEPT, settings.data / "nonces.sqlite"))
@@ -196,7 +221,11 @@ class Intake(Struct, frozen=True, kw_only=True):
             orders=orders,
             tests=TestCalls(journal),
             mqtt=_mqtt(settings, acceptance=acceptance, credentials=known, orders=orders, journal=journal),
-            field_log=field_log,
+            webhooks=_webhooks(settings, journal, StatusesOwed(store.engine)),
+            field_log=FieldLogTable(store.engine),
+            post=SignedPost(
+                keys.signing_key("push"), keyid=settings.keyid, clock=journal.clock, loopback=settings.demo
+            ),
         )
 
     async def incident_of_call(
@@ -223,13 +252,24 @@ class Intake(Struct, frozen=True, kw_only=True):
         """Where supervisors and registrars see what was odd."""
         return FieldLogEndpoint(self.field_log, supervisor=supervisor, brand_of=brand_of).routes()
 
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> Iterator[Reader]:
         """What follows the journal for intake, besides what the MQTT door carries."""
         filer, odd = self.filer, FieldLog(self.journal, self.field_log)
-        return (
-            Reader(name="filer", handle=filer.handle, wants=filer.WANTS, by_incident=True, instead=filer.give_up),
-            by_incident("matching", self.matching),
-            by_incident("test-receipts", self.tests),
-            Reader(name="field-log", handle=odd.handle, wants=odd.WANTS, alone=True),
-            Reader(name="answers", handle=self.orders.handle, wants=self.orders.WANTS, from_now=True),
-        )
+        yield Reader(name="filer", handle=filer.handle, wants=filer.WANTS, by_incident=True, instead=filer.give_up)
+        yield by_incident("matching", self.matching)
+        yield by_incident("test-receipts", self.tests)
+        yield Reader(name="field-log", handle=odd.handle, wants=odd.WANTS, alone=True)
+        yield Reader(name="answers", handle=self.orders.handle, wants=self.orders.WANTS, from_now=True)
+        if self.webhooks is not None:
+            yield by_incident("webhooks", self.webhooks)
+
+    def work(self, kept: Kept) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What runs for ever: of several replicas in one."""
+        if self.mqtt is not None:
+            yield "mqtt", kept.once("mqtt", self.mqtt.serve)
+        if (webhooks := self.webhooks) is not None:
+            yield "webhooks", kept.once("webhooks", lambda: webhooks.watch(self.post))
+
+    def figures(self) -> Iterator[CollectorRegistry]:
+        if self.webhooks is not None:
+            yield self.webhooks.figures

@@ -5,10 +5,10 @@ from typing import Any
 
 from sos.formats import msd, veds
 from sos.intake.batch import BATCH
-from sos.intake.cloudevents import MEDIA_TYPES
+from sos.intake.cloudevents import MEDIA_TYPE, MEDIA_TYPES
 from sos.intake.multipart import MEDIA_TYPE as MULTIPART
-from sos.intake.replies import Acceptance, BatchReply, Commands, Receipt, Refusal, Status
-from sos.operations import DESK, HTML, OCTETS, TENANT, Operations, empty, header, operation, path, reply
+from sos.intake.replies import Acceptance, BatchReply, Commands, Receipt, Refusal, Status, StatusEvent
+from sos.operations import DESK, HTML, OCTETS, TENANT, Operations, empty, header, operation, path, reply, shown
 
 _JSON = "application/json"
 _REGISTRAR: Sequence[Mapping[str, Sequence[str]]] = ({"registrar": ()},)
@@ -117,5 +117,23 @@ OPERATIONS: Operations = {
     },
 }
 
-SHAPES = (Acceptance, Refusal, BatchReply, Receipt, Status, Commands)
+WEBHOOKS: Operations = {
+    "incidentStatus": {
+        "post": operation(
+            "A tenant's cloud is told how far an incident has come",
+            tag="vehicles",
+            parameters=[
+                header("Signature-Input", "RFC 9421: ed25519, with `created` and `keyid`", required=True),
+                header("Signature", "By the key of `/.well-known/http-message-signatures-directory`", required=True),
+                header("Content-Digest", "SHA-256 of the body (RFC 9530)", required=True),
+                header("Idempotency-Key", "The event's `id`: the same for every repeat", required=True),
+            ],
+            body={MEDIA_TYPE: {"schema": shown(StatusEvent)}},
+            replies={"2XX": empty("Taken; anything else is tried again for a day")},
+        )
+    }
+}
+"""What is sent to an address of the tenant's own (`tenants.webhook`)."""
+
+SHAPES = (Acceptance, Refusal, BatchReply, Receipt, Status, StatusEvent, Commands)
 """Components of the document."""

@@ -11,6 +11,9 @@ from sos.intake.vehicle_orders import VehicleOrder
 from sos.operations import shown
 from sos.problems import Problem
 
+STATUS_EVENT = "jp.example.sos.status.v1"
+"""``type`` of the CloudEvents by which a tenant's cloud is told."""
+
 
 class Acceptance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The report is durable."""
@@ -82,6 +85,19 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     told_at: Annotated[_Instant | None, Meta(description="An agency first had it, in its system or by word of mouth")]
     taken_over_at: Annotated[_Instant | None, Meta(description="Somebody at an agency first took over")]
     closed_at: Annotated[_Instant | None, Meta(description="None again when it is reopened")]
+
+
+class StatusEvent(Struct, frozen=True):
+    """The CloudEvent by which a tenant's cloud is told a status."""
+
+    id: Annotated[str, Meta(description="Of the incident and the version: the same for every repeat")]
+    source: str
+    subject: IncidentId
+    time: Annotated[_Instant, Meta(description="When the status changed")]
+    data: Status
+    specversion: Annotated[str, Meta(extra_json_schema={"const": "1.0"})] = "1.0"
+    type: Annotated[str, Meta(extra_json_schema={"const": STATUS_EVENT})] = STATUS_EVENT
+    datacontenttype: Annotated[str, Meta(extra_json_schema={"const": "application/json"})] = "application/json"
 
 
 class Commands(Struct, frozen=True):

@@ -271,6 +271,20 @@ field_log = Table(
 What has been counted stands in ``cursors``, written in the same transaction.
 """
 
+statuses_owed = Table(
+    "statuses_owed",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Index("ix_statuses_owed_tenant", "tenant", "due_ms"),
+    sqlite_with_rowid=False,
+)
+"""Incidents of whose status a tenant's cloud is still to be told (``tenants.webhook``), and when it is tried again."""
+
 retention_due = Table(
     "retention_due",
     metadata,

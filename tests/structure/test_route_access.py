@@ -24,6 +24,7 @@ PUBLIC = {
     ("OPTIONS", "/v1/calls"): "what a browser asks before it offers a call; the same answer for everybody",
     ("OPTIONS", "/v1/incidents/{incident}/voice"): "the same, of whatever name is asked",
     ("OPTIONS", "/v1/incidents/{incident}/legs/{leg}"): "the same, of whatever name is asked",
+    ("GET", "/.well-known/http-message-signatures-directory"): "the public key under which others are told",
     ("POST", "/lost"): "which agency answers for a place; strangers share a rate and learn no unlisted line",
 }
 """Routes that answer anybody, and why that is right."""

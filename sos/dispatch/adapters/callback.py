@@ -15,10 +15,10 @@ from routing.directory import Directory
 from sos.clock import Clock
 from sos.dispatch.replies import Replies
 from sos.dispatch.reply_codes import REPLY_CODES
-from sos.dispatch.signing import public_key, verify
 from sos.errors import Forbidden, Malformed
 from sos.formats.body import read, whole
 from sos.incident.model import AgencyId, DisclosureId, IncidentId
+from sos.signing import public_key, verify
 
 BODY_BYTES = 8192
 

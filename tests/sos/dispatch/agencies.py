@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sos.clock import Clock
 from sos.dispatch.adapters.eido import SUBPROTOCOL
-from sos.dispatch.signing import verify
+from sos.signing import verify
 
 
 class AgencySystem:

@@ -18,7 +18,7 @@ from routing.directory import Directory
 from sos.clock import SystemClock
 from sos.dispatch.adapters.callback import CallbackEndpoint
 from sos.dispatch.adapters.eido import MOST_EXPIRES_S, EidoChannel, EidoEndpoint
-from sos.dispatch.adapters.https import HttpsChannel, check_url
+from sos.dispatch.adapters.https import HttpsChannel
 from sos.dispatch.adapters.mail_attempts import Attempts
 from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
 from sos.dispatch.adapters.simulated import LOSSES, Fault, SimulatedChannel
@@ -29,12 +29,13 @@ from sos.dispatch.mass_list import MassLists
 from sos.dispatch.port import Parcel
 from sos.dispatch.replies import Replies
 from sos.dispatch.reply_codes import DIGITS, REPLY_CODES, check_digits, command, keyed
-from sos.dispatch.signing import public_key, public_text, signed, verify
 from sos.errors import Malformed, Misconfigured, Unavailable
 from sos.incident.commands import Acknowledge, AskBack, Reject, ReportStatus, StartDelivery
 from sos.incident.events import AgencyAsked, PartsRead
 from sos.incident.model import Acknowledgement, AgencyId, DisclosureId, IncidentId, MassEventId, OperatorId, Question
 from sos.problems import problems_middleware
+from sos.signed_post import SignedPost, check_url
+from sos.signing import public_key, public_text, signed, verify
 from tests.ports import free_port
 from tests.sos.dispatch.agencies import AgencySystem, dispatch_system, mail_server
 
@@ -59,10 +60,10 @@ async def pushing() -> AsyncIterator[tuple[HttpsChannel, AgencySystem, Parcel]]:
     system = AgencySystem(key.public_key(), CLOCK)
     async with (
         TestServer(system.app()) as server,
-        HttpsChannel(key, keyid=DOMAIN, clock=CLOCK, loopback=True, total_s=0.5) as channel,
+        SignedPost(key, keyid=DOMAIN, clock=CLOCK, loopback=True, total_s=0.5) as post,
     ):
         system.base = str(server.make_url("/push"))
-        yield channel, system, replace(PARCEL, settings={"url": system.base})
+        yield HttpsChannel(post), system, replace(PARCEL, settings={"url": system.base})
 
 
 @asynccontextmanager

@@ -12,10 +12,10 @@ from sos.dispatch.configured import check_directory, handing_over, times
 from sos.dispatch.handoff import Handoff, all_forms
 from sos.dispatch.ladder import Times
 from sos.dispatch.replies import Replies
-from sos.dispatch.signing import public_text
 from sos.errors import Malformed, Misconfigured, Refused
 from sos.incident.model import Acknowledgement, AgencyId, OperatorId
 from sos.settings import LadderSettings, MailSettings, Settings
+from sos.signing import public_text
 from tests.sos.dispatch.test_channels import mailing, pushing
 
 FIRE = AgencyId("jp-13-fire")

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recording.keys import KeyStore
 from sos.app import Service, running
 from sos.clock import SystemClock
-from sos.dispatch.signing import public_text, signed
 from sos.incident.events import AgencyAcknowledged, DeliveryStarted, HandoffCompleted, RungTaken
 from sos.incident.model import AgencyId, Incident, IncidentId, State
 from sos.settings import OperatorSettings, Settings, TenantSettings
+from sos.signing import public_text, signed
 from sos.vehicle.report import Car, crash, report_once
 from tests.ports import free_port
 from tests.sos.dispatch.agencies import AgencySystem

@@ -10,7 +10,6 @@ from pathlib import Path
 from recording.keys import KeyStore
 from sos.clock import SystemClock
 from sos.intake.configured import Intake
-from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal
 from sos.journal.migrate import upgrade
 from sos.journal.spool import Spool
@@ -31,7 +30,7 @@ async def serve(directory: Path, url: str, version: int) -> None:
         spool = Spool(directory / "spool", keys.secret("spool"))
         async with Journal(store, keys, spool, clock=SystemClock()) as journal:
             await journal.drain()
-            intake = Intake.of(settings, journal, secret=keys.secret("intake"), field_log=FieldLogTable(store.engine))
+            intake = Intake.of(settings, journal, keys, store)
             assert intake.mqtt is not None
             await intake.mqtt.serve()
 

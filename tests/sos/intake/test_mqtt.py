@@ -25,7 +25,6 @@ from sos.intake.configured import Intake
 from sos.intake.mqtt import address, media_type
 from sos.intake.reader import Filer
 from sos.intake.tenants import Tenant
-from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal
 from sos.journal.migrate import upgrade
 from sos.journal.readers import Follower, Reader
@@ -82,9 +81,7 @@ async def fleet(
         async with SqliteStore(tmp_path / "journal.db") as store:
             await upgrade(store.engine)
             async with Journal(store, keys, Spool(tmp_path / "spool", keys.secret("spool")), clock=clock) as journal:
-                intake = Intake.of(
-                    settings, journal, secret=keys.secret("intake"), field_log=FieldLogTable(store.engine)
-                )
+                intake = Intake.of(settings, journal, keys, store)
                 assert intake.mqtt is not None
                 filing = Follower(Reader(name="filer", handle=Filer(journal).handle), store, clock=clock)
                 works = (intake.mqtt.serve, filing.run) if files else (intake.mqtt.serve,)

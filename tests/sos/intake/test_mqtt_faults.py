@@ -17,7 +17,6 @@ from sos.intake.configured import Intake
 from sos.intake.mqtt import TRIES, Broker, MqttEndpoint
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent
-from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal
 from sos.journal.migrate import upgrade
 from sos.journal.spool import Spool
@@ -50,7 +49,7 @@ async def test_what_fails_in_our_own_code_is_kept_unread_and_those_behind_it_are
             tenants=(TenantSettings(id="acme", domain="acme.example", mqtt=True),),
         )
         async with Journal(store, keys, Spool(tmp_path / "spool", keys.secret("spool")), clock=clock) as journal:
-            intake = Intake.of(settings, journal, secret=keys.secret("intake"), field_log=FieldLogTable(store.engine))
+            intake = Intake.of(settings, journal, keys, store)
             faulty = Faulty(journal, Receipts(keys.secret("intake")), Recent())
             endpoint = MqttEndpoint(
                 Broker.at(broker.url, version=4),

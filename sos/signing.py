@@ -1,4 +1,4 @@
-"""HTTP Message Signatures (RFC 9421) with Ed25519, in the one profile that agencies and we use.
+"""HTTP Message Signatures (RFC 9421) with Ed25519, in the one profile that agencies, brands and we use.
 
 Covered, in this order: ``@method``, ``@target-uri``, ``content-digest`` (RFC 9530, SHA-256), ``content-type`` and
 ``idempotency-key``; parameters ``created``, ``keyid`` and ``alg="ed25519"`` (RFC 9421 3.3.6).  A public key signature
