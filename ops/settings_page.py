@@ -30,6 +30,8 @@ FOUND_UNDER = {
     "TokenSettings": "`[[tenants.tokens]]`",
     "OperatorSettings": "`[[operators]]`: people at the desks",
     "AuditorSettings": "`[[auditors]]`: who may export",
+    "RecipientSettings": "`[[recipients]]`: authorities that packages are made for",
+    "ExportSettings": "`[export]`",
     "StampSettings": "`[stamps]`",
     "WitnessSettings": "`[[witnesses]]`",
     "RegistrarSettings": "`[[registrars]]`",

@@ -1,12 +1,13 @@
 """Files encrypted to a recipient, in the format of age (age-encryption.org/v1, C2SP), X25519 recipients only.
 
 Whoever holds the recipient can write, only who holds the identity can read: a copy of keys may lie at somebody else's.
-Chosen because a restore must be possible without us: ``age -d -i IDENTITY`` opens the same files.  Whole files are held
-in memory, since what is encrypted here is a directory of keys.
+Chosen because a restore must be possible without us: ``age -d -i IDENTITY`` opens the same files.  What is small, a
+directory of keys, is encrypted in one go; a package for a regulator piece by piece (``Encrypting``).
 """
 
 import os
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from itertools import pairwise
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -40,16 +41,51 @@ def recipient_of(identity: str) -> str:
     return _bech32(_RECIPIENT, _private(identity).public_key().public_bytes_raw())
 
 
+def check_recipient(recipient: str) -> None:
+    """``Malformed`` when that is no recipient."""
+    _unbech32(recipient, _RECIPIENT)
+
+
 def encrypt(content: bytes, recipient: str) -> bytes:
     """``content`` for ``recipient`` (``age1...``) alone; ``Malformed`` when that is none."""
-    to = _unbech32(recipient, _RECIPIENT)
-    ephemeral, file_key, nonce = X25519PrivateKey.generate(), os.urandom(_FILE_KEY_BYTES), os.urandom(16)
-    share = ephemeral.public_key().public_bytes_raw()
-    wrapping = _wrapping_key(_exchange(ephemeral, to), share, to)
-    wrapped = ChaCha20Poly1305(wrapping).encrypt(bytes(12), file_key, None)
-    header = b"\n".join((_VERSION, _STANZA + _base64(share), _base64(wrapped), _END))
-    mac = _mac(file_key, header).finalize()
-    return b"".join((header, b" ", _base64(mac), b"\n", nonce, _stream(content, _derived(file_key, nonce, b"payload"))))
+    written: list[bytes] = []
+    encrypting = Encrypting(recipient, written.append)
+    encrypting.write(content)
+    encrypting.close()
+    return b"".join(written)
+
+
+class Encrypting:
+    """What is written here goes to ``write``, encrypted for ``recipient`` alone; a chunk is held and no more."""
+
+    def __init__(self, recipient: str, write: Callable[[bytes], object]) -> None:
+        """``Malformed`` when ``recipient`` is none."""
+        to = _unbech32(recipient, _RECIPIENT)
+        ephemeral, file_key, nonce = X25519PrivateKey.generate(), os.urandom(_FILE_KEY_BYTES), os.urandom(16)
+        share = ephemeral.public_key().public_bytes_raw()
+        wrapping = _wrapping_key(_exchange(ephemeral, to), share, to)
+        wrapped = ChaCha20Poly1305(wrapping).encrypt(bytes(12), file_key, None)
+        header = b"\n".join((_VERSION, _STANZA + _base64(share), _base64(wrapped), _END))
+        self._write = write
+        self._cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
+        self._count = 0
+        self._waiting = bytearray()
+        write(b"".join((header, b" ", _base64(_mac(file_key, header).finalize()), b"\n", nonce)))
+
+    def write(self, content: bytes) -> None:
+        self._waiting += content
+        while len(self._waiting) > _CHUNK:  # a full one may be the last
+            self._put(bytes(self._waiting[:_CHUNK]), last=False)
+            del self._waiting[:_CHUNK]
+
+    def close(self) -> None:
+        """Without it the file is none: what was cut off does not decrypt."""
+        self._put(bytes(self._waiting), last=True)
+        self._waiting.clear()
+
+    def _put(self, piece: bytes, *, last: bool) -> None:
+        self._write(self._cipher.encrypt(_nonce(self._count, last=last), piece, None))
+        self._count += 1
 
 
 def decrypt(encrypted: bytes, identity: str) -> bytes:
@@ -83,14 +119,6 @@ def _file_key(lines: list[bytes], private: X25519PrivateKey) -> bytes:
         except InvalidTag:
             continue
     raise Tampered("the file is encrypted to somebody else")
-
-
-def _stream(content: bytes, key: bytes) -> bytes:
-    cipher = ChaCha20Poly1305(key)
-    pieces = [content[at : at + _CHUNK] for at in range(0, len(content), _CHUNK)] or [b""]
-    return b"".join(
-        cipher.encrypt(_nonce(count, last=count == len(pieces) - 1), piece, None) for count, piece in enumerate(pieces)
-    )
 
 
 def _unstream(sealed: bytes, key: bytes) -> bytes:

@@ -2,15 +2,18 @@
 
 A bag by itself proves completeness only, for anybody can make new manifests.  The seal, a signed note over the tag
 manifest, proves who made it; the proofs in the bag prove that its lines are in the log.  Equal contents give equal
-bytes.  What may be in a package is decided elsewhere; ``package`` knows its form and ``verify`` checks it.
+bytes.  It is written piece by piece, so that a large one needs no more memory than a small one but for its digests.
+What may be in a package is decided elsewhere; ``package`` knows its form and ``verify`` checks it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256, sha512
 from pathlib import Path
 from secrets import token_hex
+from shutil import rmtree
 from types import MappingProxyType
+from typing import Protocol
 
 from recording import note, package
 from recording.canonical import parse_canonical
@@ -55,6 +58,149 @@ class RecordingExport:
     chunks: Mapping[str, bytes] = field(default_factory=dict)
 
 
+class Sink(Protocol):
+    """Where the files of a bag go: a folder, an archive."""
+
+    def put(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
+        """One file, whose ``pieces`` are ``size`` bytes together."""
+        ...
+
+
+class Folder:
+    """A folder that is not there yet.  It appears in one step when the context is left in good order, or not at all."""
+
+    def __init__(self, directory: Path) -> None:
+        """``OutOfOrder`` when something is there already."""
+        if directory.exists():
+            raise OutOfOrder("there is something at the place of the bag already")
+        self._directory = directory
+        self._building = directory.with_name(f".{directory.name}.{token_hex(8)}")
+
+    def put(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
+        (self._building / path).parent.mkdir(parents=True, exist_ok=True)
+        write_new(self._building / path, b"".join(pieces))
+
+    def __enter__(self) -> "Folder":
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is not None:
+            rmtree(self._building, ignore_errors=True)
+            return
+        for folder in (self._building, *(path for path in self._building.rglob("*") if path.is_dir())):
+            sync_directory(folder)
+        self._building.rename(self._directory)
+        sync_directory(self._directory.parent)
+
+
+class Bag:
+    """A bag on its way into ``sink``: payload first, in whatever order, then what is said of it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._digests: dict[str, tuple[bytes, bytes]] = {}
+        self._bytes = 0
+
+    def add(self, path: str, content: bytes) -> None:
+        self.add_pieces(path, len(content), (content,))
+
+    def add_pieces(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
+        """One payload file, never held as a whole.  ``Malformed`` when it is not ``size`` bytes, or there already."""
+        if path in self._digests:
+            raise Malformed(f"{path} is in the bag already")
+        short, long, written = sha256(), sha512(), 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal written
+            for piece in pieces:
+                short.update(piece)
+                long.update(piece)
+                written += len(piece)
+                yield piece
+
+        self._sink.put(path, size, counted())
+        if written != size:
+            raise Malformed(f"{path} has {written} bytes and not {size}")
+        self._digests[path] = short.digest(), long.digest()
+        self._bytes += size
+
+    def close(self, *, info: Mapping[str, str], seal_signer: note.Signer | None = None) -> str:
+        """Write manifests and seal; the hex SHA-512 of the tag manifest."""
+        tags = {
+            "bag-info.txt": _bag_info(info, size=self._bytes, files=len(self._digests)),
+            "bagit.txt": package.BAGIT_TXT,
+            "manifest-sha256.txt": manifest({path: short.hex() for path, (short, _) in self._digests.items()}),
+            "manifest-sha512.txt": manifest({path: long.hex() for path, (_, long) in self._digests.items()}),
+        }
+        tag_manifest = manifest({path: sha512(content).hexdigest() for path, content in tags.items()})
+        digest = sha512(tag_manifest).hexdigest()
+        tags[package.TAG_MANIFEST] = tag_manifest
+        if seal_signer is not None:
+            tags[package.SEAL] = note.sign(package.seal_text(digest), [seal_signer])
+        for path, content in tags.items():
+            self._sink.put(path, len(content), (content,))
+        return digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """The log lines of a package, in the log's order: they are read as often as something is made of them."""
+
+    read: Callable[[], Iterable[bytes]]
+    size: int
+    """Bytes of all of them, each with its line end."""
+
+
+class Package:
+    """An audit package on its way into ``sink``.  ``Malformed`` for an id that cannot be a file name."""
+
+    def __init__(self, sink: Sink, checkpoint: bytes) -> None:
+        self._bag = Bag(sink)
+        self._checkpoint = checkpoint
+
+    def lines(self, lines: Lines) -> None:
+        self._bag.add_pieces(package.AUDIT, lines.size, (entry + b"\n" for entry in lines.read()))
+        view = package.disclosures_csv(parse_canonical(entry) for entry in lines.read())
+        self._bag.add(package.DISCLOSURES, view)
+
+    def proof(self, index: int, proof: Sequence[bytes]) -> None:
+        self._add(f"data/proofs/{index}.tlog-proof", note.log_proof(index, proof, self._checkpoint))
+
+    def part(self, part: OpenedPart) -> None:
+        self._add(f"data/parts/{part.event}.{part.category}.json", package.part_json(part.salt, part.payload))
+
+    def recording(self, recording: RecordingExport) -> None:
+        for path, content in _recording_files(recording).items():
+            self._add(path, content)
+
+    def close(
+        self,
+        *,
+        unreadable: Mapping[str, str] = NOTHING,
+        info: Mapping[str, str],
+        seal_signer: note.Signer,
+        log_vkey: str,
+        witness_vkeys: Sequence[str] = (),
+        stamp: bytes | None = None,
+    ) -> str:
+        """Write what stands over all of it; the hex SHA-512 of the tag manifest, which names the package."""
+        self._bag.add(package.README, package.README_TEXT.encode())
+        self._bag.add(package.CHECKPOINT, self._checkpoint)
+        self._bag.add(package.KEYS, package.keys_text(log_vkey, witness_vkeys, seal_signer.verifier.vkey))
+        if stamp is not None:
+            self._bag.add(package.STAMP, stamp)
+        if unreadable:
+            self._bag.add(package.UNREADABLE, package.unreadable_json(unreadable))
+        origin = note.read_checkpoint(self._checkpoint).origin
+        facts = {**info, "Log-Origin": origin, "Package-Format": package.FORMAT}
+        return self._bag.close(info=facts, seal_signer=seal_signer)
+
+    def _add(self, path: str, content: bytes) -> None:
+        if not package.known_path(path):
+            raise Malformed(f"cannot be a file of a package: {path!r}")
+        self._bag.add(path, content)
+
+
 def build_package(
     directory: Path,
     *,
@@ -82,59 +228,24 @@ def build_package(
     ordered = sorted(leaves, key=lambda leaf: leaf.index)
     if len({leaf.index for leaf in ordered}) != len(ordered):
         raise Malformed("a log line is exported once")
-    headers = [parse_canonical(leaf.entry) for leaf in ordered]
-    payload = {
-        package.README: package.README_TEXT.encode(),
-        package.CHECKPOINT: checkpoint,
-        package.KEYS: package.keys_text(log_vkey, witness_vkeys, seal_signer.verifier.vkey),
-        package.AUDIT: b"".join(leaf.entry + b"\n" for leaf in ordered),
-        package.DISCLOSURES: package.disclosures_csv(headers),
-    }
-    if stamp is not None:
-        payload[package.STAMP] = stamp
-    for leaf in ordered:
-        payload[f"data/proofs/{leaf.index}.tlog-proof"] = note.log_proof(leaf.index, leaf.proof, checkpoint)
-    for part in opened:
-        payload[f"data/parts/{part.event}.{part.category}.json"] = package.part_json(part.salt, part.payload)
-    if unreadable:
-        payload[package.UNREADABLE] = package.unreadable_json(unreadable)
-    for recording in recordings:
-        payload |= _recording_files(recording)
-    if unknown := [path for path in payload if not package.known_path(path)]:
-        raise Malformed(f"cannot be a file of a package: {unknown[0]!r}")
-    facts = {"External-Identifier": directory.name, **info, "Log-Origin": origin, "Package-Format": package.FORMAT}
-    return write_bag(directory, payload, info=facts, seal_signer=seal_signer)
-
-
-def write_bag(
-    directory: Path, payload: Mapping[str, bytes], *, info: Mapping[str, str], seal_signer: note.Signer | None = None
-) -> str:
-    """Write ``payload`` (paths beginning with ``data/``) as a bag and return the hex SHA-512 of its tag manifest.
-
-    The bag appears at ``directory`` in one step or not at all; ``OutOfOrder`` when something is there already.
-    """
-    if directory.exists():
-        raise OutOfOrder("there is something at the place of the bag already")
-    tags = {
-        "bag-info.txt": _bag_info(info, payload),
-        "bagit.txt": package.BAGIT_TXT,
-        "manifest-sha256.txt": manifest({path: sha256(content).hexdigest() for path, content in payload.items()}),
-        "manifest-sha512.txt": manifest({path: sha512(content).hexdigest() for path, content in payload.items()}),
-    }
-    tag_manifest = manifest({path: sha512(content).hexdigest() for path, content in tags.items()})
-    digest = sha512(tag_manifest).hexdigest()
-    tags[package.TAG_MANIFEST] = tag_manifest
-    if seal_signer is not None:
-        tags[package.SEAL] = note.sign(package.seal_text(digest), [seal_signer])
-    building = directory.with_name(f".{directory.name}.{token_hex(8)}")
-    for path, content in sorted({**payload, **tags}.items()):
-        (building / path).parent.mkdir(parents=True, exist_ok=True)
-        write_new(building / path, content)
-    for folder in (building, *(path for path in building.rglob("*") if path.is_dir())):
-        sync_directory(folder)
-    building.rename(directory)
-    sync_directory(directory.parent)
-    return digest
+    entries = [leaf.entry for leaf in ordered]
+    with Folder(directory) as folder:
+        made = Package(folder, checkpoint)
+        made.lines(Lines(read=lambda: entries, size=sum(len(entry) + 1 for entry in entries)))
+        for leaf in ordered:
+            made.proof(leaf.index, leaf.proof)
+        for part in opened:
+            made.part(part)
+        for recording in recordings:
+            made.recording(recording)
+        return made.close(
+            unreadable=unreadable,
+            info={"External-Identifier": directory.name, **info},
+            seal_signer=seal_signer,
+            log_vkey=log_vkey,
+            witness_vkeys=witness_vkeys,
+            stamp=stamp,
+        )
 
 
 def manifest(digests: Mapping[str, str]) -> bytes:
@@ -159,8 +270,8 @@ def _recording_files(recording: RecordingExport) -> dict[str, bytes]:
     return files
 
 
-def _bag_info(info: Mapping[str, str], payload: Mapping[str, bytes]) -> bytes:
-    oxum = f"{sum(map(len, payload.values()))}.{len(payload)}"
+def _bag_info(info: Mapping[str, str], *, size: int, files: int) -> bytes:
+    oxum = f"{size}.{files}"
     lines = []
     for label, value in (*info.items(), ("Payload-Oxum", oxum)):
         if not label or any(each in label for each in ":\r\n \t") or value != " ".join(value.split()) or not value:

@@ -29,6 +29,7 @@ _SMALL = 64 * _KIB
 _LARGE = {
     package.AUDIT: 48 * _MIB,
     package.DISCLOSURES: 48 * _MIB,
+    package.UNREADABLE: 4 * _MIB,
     "manifest-sha256.txt": 128 * _MIB,
     "manifest-sha512.txt": 192 * _MIB,
 }

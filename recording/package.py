@@ -7,7 +7,7 @@ and recordings that the recipient may see, and views made from them for human ey
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from recording.canonical import canonical, parse_canonical
@@ -122,7 +122,7 @@ _VIEW_TIMES = ("sent_at", "delivered_at", "heard_at", "taken_over_at", "rejected
 _MARK = "derived view: the evidence is audit.jsonl / 派生表です。証拠は audit.jsonl です"
 
 
-def disclosures_csv(leaves: Sequence[Mapping[str, Any]]) -> bytes:
+def disclosures_csv(leaves: Iterable[Mapping[str, Any]]) -> bytes:
     """Who was told what and how far it got, one row per disclosure, for a spreadsheet (UTF-8 with BOM, RFC 4180)."""
     rows: dict[str, dict[str, str]] = {}
     for leaf in leaves:

@@ -99,7 +99,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     intake: Intake
     registry: Registry
     desks: ControlRoom
-    exporter: Exporter
+    exporting: exports.Exporting
     anchors: anchoring.Anchoring
     announcing: Announcing
     listening: Listening
@@ -166,7 +166,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, sources: Sources, kep
         intake=intake,
         registry=registry,
         desks=desks,
-        exporter=exports.exporter(kept_open, recordings=voice.recordings, anchor=anchors.anchor, subjects=registry),
+        exporting=exports.exporting(settings, kept_open, voice.recordings, anchors.anchor, subjects=registry),
         anchors=anchors,
         announcing=await stack.enter_async_context(
             announcing(
@@ -241,6 +241,7 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield from parts.listening.work
     yield "anchors", parts.anchors.watch
     yield "retention", parts.kept.once("retention", parts.retention.overseer.watch)
+    yield "exports", parts.kept.once("exports", parts.exporting.ends)
     yield from parts.intake.work(parts.kept)
 
 
@@ -262,14 +263,13 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     app[accesses.LOG] = parts.access_monitor
     headers.furnish(app, secure=settings.secure, subdomains=settings.hsts_subdomains)
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
-    app.add_routes(intake_http.SchemaEndpoint(described).routes())
-    app.add_routes(intake.routes(clock))
+    app.add_routes([*intake_http.SchemaEndpoint(described).routes(), *intake.routes(clock)])
     console = Console(_room(parts), access, base_map=base_map(), connects=desk_sources(settings))
     app.add_routes(console.routes())
     app.add_routes(parts.handing.routes(signed_in=lambda request: f"operator:{operator_of(request)}"))
     lost = LostEndpoint.opened(settings, parts.sources, clock=clock, tenant_of=tenant_of)
     app.add_routes((await stack.enter_async_context(lost)).routes())
-    app.add_routes(exports.routes(settings, parts.kept, parts.exporter))
+    app.add_routes(exports.routes(settings, parts.kept, parts.exporting.exporter))
     registrars = registering.door(settings, parts.registry, clock)
     app.add_routes(registrars.routes())
     app.add_routes(intake.field_log_routes(supervisor=console.supervisor, brand_of=registrars.brand_of))
@@ -331,7 +331,7 @@ def _service(parts: _Parts) -> Service:
     return Service(
         settings=parts.settings,
         journal=parts.kept.journal,
-        exporter=parts.exporter,
+        exporter=parts.exporting.exporter,
         links=parts.handing.links,
         directory=parts.sources.directory,
         registry=parts.registry,

@@ -25,6 +25,14 @@ class Forbidden(Refused):
         self.account = account
 
 
+class RuleBroken(Refused):
+    """A rule of the house stands against this; ``rule`` is its name, with which the message begins."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(f"{rule}: {message}")
+        self.rule = rule
+
+
 class SecondFactor(Forbidden):
     """Give the digits of your second factor as well."""
 

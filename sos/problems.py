@@ -21,6 +21,7 @@ from sos.errors import (
     Malformed,
     Misconfigured,
     Refused,
+    RuleBroken,
     SecondFactor,
     SosError,
     Unavailable,
@@ -158,7 +159,7 @@ def problem(error: SosError, *, instance: str | None = None) -> Problem:
         detail=None if kind.status == 500 else str(error) or None,
         instance=instance,
         field=error.field if isinstance(error, Malformed | Unauthenticated) else None,
-        rule=error.rule if isinstance(error, Unauthenticated) else None,
+        rule=error.rule if isinstance(error, Unauthenticated | RuleBroken) else None,
         tenant=error.tenant if isinstance(error, Unauthenticated) else None,
     )
 

@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Set
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from recording.age import check_recipient
+from recording.errors import RecordingError
 from routing.categories import Category
 from sos.errors import Misconfigured
 
@@ -108,6 +111,52 @@ class AuditorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Tenants whose incidents it may export; ``*``: every one, and then it may read the log's entries too."""
     categories: tuple[str, ...]
     """Categories of data that may be opened for it, such as ``LOC``; ``*``: all; empty: none, it sees commitments."""
+
+
+class RecipientSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An authority that packages are made for; a package for anybody else is refused."""
+
+    id: str
+    age_key: str
+    """Its recipient key (``age1...``), got from it by another way; whoever holds the identity alone can read."""
+    brands: tuple[str, ...]
+    """Tenants that may be in a package for it; ``*``: every one, the house's own records included."""
+    categories: tuple[str, ...]
+    """Categories of data that may be opened for it, such as ``LOC``; ``*``: all; empty: none."""
+    until: str = ""
+    """Last day of its key in Japan's time, such as ``2027-03-31``; empty: until it is taken out."""
+
+    def __post_init__(self) -> None:
+        try:
+            check_recipient(self.age_key)
+            _ = date.fromisoformat(self.until) if self.until else None
+        except RecordingError as wrong:
+            raise Misconfigured(f"recipients.{self.id}.age_key: {wrong}") from wrong
+        except ValueError as wrong:
+            raise Misconfigured(f"recipients.{self.id}.until must be a day such as 2027-03-31") from wrong
+
+
+class ExportSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much may leave the house at once, and for how long a package lies there."""
+
+    incidents_per_package: int = 100
+    """Incidents and subjects of which something is opened."""
+    recordings_per_package: int = 20
+    events_per_package: int = 50_000
+    """Lines of the log; the verifier reads 48 MiB of them."""
+    incidents_per_day: int = 500
+    """As of one package, of all that were built within 24 hours."""
+    request_days: float = 30.0
+    """How long a request may wait for its package."""
+    package_days: float = 14.0
+    """How long a package lies there before its file is destroyed."""
+
+    def __post_init__(self) -> None:
+        most = {"incidents_per_package": 10_000, "recordings_per_package": 1_000, "events_per_package": 60_000}
+        most |= {"incidents_per_day": 100_000, "request_days": 366, "package_days": 366}
+        for name, limit in most.items():
+            if not 0 < getattr(self, name) <= limit:
+                raise Misconfigured(f"export.{name} must be above 0 and {limit} at most")
 
 
 class StampSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -498,6 +547,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenants: tuple[TenantSettings, ...] = ()
     operators: tuple[OperatorSettings, ...] = ()
     auditors: tuple[AuditorSettings, ...] = ()
+    recipients: tuple[RecipientSettings, ...] = ()
+    """Authorities that regulators' packages are made for (``sos regulator``)."""
+    export: ExportSettings = ExportSettings()
+    """Limits of those packages."""
     stamps: StampSettings | None = None
     """Who says outside the house when the log was as it is."""
     witnesses: tuple[WitnessSettings, ...] = ()
@@ -571,11 +624,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for operator in self.operators:
             if strange := set(operator.brands) - tenants:
                 raise Misconfigured(f"operators.{operator.id}.brands names no tenant of these settings: {min(strange)}")
-        for auditor in self.auditors:
-            if strange := set(auditor.brands) - tenants - {EVERY}:
-                raise Misconfigured(f"auditors.{auditor.id}.brands names no tenant of these settings: {min(strange)}")
-            if strange := set(auditor.categories) - set(Category) - {EVERY}:
-                raise Misconfigured(f"auditors.{auditor.id}.categories names no category: {min(strange)}")
+        bound = [(f"auditors.{each.id}", each.brands, each.categories) for each in self.auditors]
+        bound += [(f"recipients.{each.id}", each.brands, each.categories) for each in self.recipients]
+        for name, brands, categories in bound:
+            if strange := set(brands) - tenants - {EVERY}:
+                raise Misconfigured(f"{name}.brands names no tenant of these settings: {min(strange)}")
+            if strange := set(categories) - set(Category) - {EVERY}:
+                raise Misconfigured(f"{name}.categories names no category: {min(strange)}")
         for registrar in self.registrars:
             if registrar.tenant not in tenants:
                 raise Misconfigured(f"registrars.{registrar.id}.tenant names no tenant of these settings")

@@ -5,8 +5,6 @@ an operator of the settings, and the second factor where one is set.
 """
 
 import asyncio
-import hashlib
-import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -22,9 +20,9 @@ from recording.keys import KeyStore
 from recording.retention import HOUSE, Terms, house
 from sos.cli.database import opened
 from sos.cli.options import AsJson, ConfigFile
+from sos.cli.persons import Digits, TokenFile, Who, proved
 from sos.clock import SystemClock, timestamp
-from sos.console import totp
-from sos.errors import Forbidden, Misconfigured, Refused
+from sos.errors import Misconfigured, Refused
 from sos.incident.commands import PlaceHold, ReleaseHold
 from sos.incident.events import RetentionAgreed
 from sos.incident.model import HoldGround, HoldId, IncidentId, TenantId, new_id
@@ -40,9 +38,6 @@ app = typer.Typer(no_args_is_help=True, help="What is kept until when, holds, an
 
 Result = TypeVar("Result")
 
-Who = Annotated[str, typer.Option("--operator", help="Your id in the settings.")]
-TokenFile = Annotated[Path, typer.Option("--token-file", help="File with your desk token.")]
-Digits = Annotated[str, typer.Option("--second-factor", help="Six digits, where you have a second factor.")]
 Words = Annotated[str, typer.Option("--why", help="In your own words; they are sealed.")]
 
 
@@ -72,7 +67,7 @@ def approve(
 ) -> None:
     """Agree to a review list, as one of two different people; the first of them or the second is a supervisor."""
     settings = load(config_file)
-    by = _proved(settings, operator, token_file, second_factor)
+    by = proved(settings, operator, token_file, second_factor)
     state = asyncio.run(_approve(settings, disposal, by))
     typer.echo(f"{state.disposal}: {state.stage}, agreed by {', '.join(state.approved)}")
 
@@ -99,7 +94,7 @@ def hold(
 ) -> None:
     """Keep all of an incident beyond its time; prints the id that ends the hold."""
     settings = load(config_file)
-    by = _proved(settings, operator, token_file, second_factor)
+    by = proved(settings, operator, token_file, second_factor)
     placed = PlaceHold(hold=HoldId(new_id()), ground=ground, words=why, by=by)
     asyncio.run(_execute(settings, incident, placed, by))
     typer.echo(placed.hold)
@@ -117,7 +112,7 @@ def release(
 ) -> None:
     """End one hold of an incident; others go on."""
     settings = load(config_file)
-    by = _proved(settings, operator, token_file, second_factor)
+    by = proved(settings, operator, token_file, second_factor)
     asyncio.run(_execute(settings, incident, ReleaseHold(hold=HoldId(hold_id), words=why, by=by), by))
 
 
@@ -131,7 +126,7 @@ def agree(
 ) -> None:
     """Agree that periods become shorter than they were.  It takes two people; without them the longer ones hold."""
     settings = load(config_file)
-    by = _proved(settings, operator, token_file, second_factor)
+    by = proved(settings, operator, token_file, second_factor)
     terms = _terms(settings)
     if brand != "house" and TenantId(brand) not in terms:
         raise Misconfigured(f"there is no brand pack of {brand}")
@@ -144,7 +139,7 @@ def agree(
 def clock(operator: Who, token_file: TokenFile, second_factor: Digits = "", config_file: ConfigFile = None) -> None:
     """Say that the clocks are right, after they were doubted or the service did not run for days."""
     settings = load(config_file)
-    by = _proved(settings, operator, token_file, second_factor)
+    by = proved(settings, operator, token_file, second_factor)
     typer.echo(f"believed: {asyncio.run(_settle(settings, by))}")
 
 
@@ -236,19 +231,6 @@ def _terms(settings: Settings) -> dict[TenantId, Terms]:
     directory = Path(settings.brand_packs) if settings.brand_packs else None
     packs: tuple[BrandPack, ...] = configured(directory, [TenantId(each.id) for each in settings.tenants])
     return {pack.tenant: pack.terms for pack in packs}
-
-
-def _proved(settings: Settings, operator: str, token_file: Path, digits: str) -> str:
-    """Who it is, as the journal names them; ``Forbidden`` where the token or the digits are not theirs."""
-    given = hashlib.sha256(token_file.read_text().strip().encode()).hexdigest()
-    known = next((each for each in settings.operators if each.id == operator), None)
-    if known is None or not hmac.compare_digest(known.token_digest, given):
-        raise Forbidden("this desk token is not this operator's", rule="desk-token", account=f"operator:{operator}")
-    if known.second_factor_file:
-        secret = totp.read_secret(Path(known.second_factor_file))
-        if totp.step_of(secret, digits, now=SystemClock().now()) is None:
-            raise Forbidden("these digits are not valid", rule="second-factor", account=f"operator:{operator}")
-    return f"operator:{operator}"
 
 
 async def _believing(work: Awaitable[Result]) -> Result:

@@ -5,22 +5,45 @@ safe unpacking (``filter=``) came with 3.11.4, after Debian 12.
 """
 
 import tarfile
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from sos.errors import Malformed
 
 
+class Archive:
+    """A tar archive on its way to ``write``, with nothing in it but names and contents."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._written = 0
+
+    def put(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
+        entry = tarfile.TarInfo(path)
+        entry.size = size
+        entry.mode = 0o644
+        self._put(entry.tobuf(tarfile.PAX_FORMAT))
+        for piece in pieces:
+            self._put(piece)
+        self._put(bytes(-size % tarfile.BLOCKSIZE))
+
+    def close(self) -> None:
+        self._put(bytes(2 * tarfile.BLOCKSIZE))
+        self._put(bytes(-self._written % tarfile.RECORDSIZE))
+
+    def _put(self, content: bytes) -> None:
+        self._written += len(content)
+        self._write(content)
+
+
 def pack(directory: Path) -> bytes:
-    """The package as an archive with nothing in it but names and contents."""
+    """The package in ``directory`` as an archive."""
     buffer = BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-            entry = tarfile.TarInfo(str(path.relative_to(directory)))
-            entry.size = path.stat().st_size
-            entry.mode = 0o644
-            with path.open("rb") as content:
-                archive.addfile(entry, content)
+    archive = Archive(buffer.write)
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        archive.put(str(path.relative_to(directory)), path.stat().st_size, (path.read_bytes(),))
+    archive.close()
     return buffer.getvalue()
 
 

@@ -125,7 +125,7 @@ class Exporter:
         unreadable = {f"{each.recorded.id}.{each.category}": str(each.why) for each in contents.unread}
         unreadable |= {f"{e.id}.{each}": "damaged" for e in damaged for each in e.commitments if each in categories}
         recordings = [
-            await self._recording(IncidentId(stream), part)
+            await recording_of(self._journal, self._recordings, part)
             for part in parts
             if isinstance(part.recorded.event, RecordingSealed)
         ]
@@ -136,7 +136,7 @@ class Exporter:
             origin=self._publisher.origin,
             checkpoint=checkpoint,
             leaves=self._leaves(recorded, read_checkpoint(checkpoint).size),
-            opened=[_opened(part) for part in parts],
+            opened=[opened(part) for part in parts],
             recordings=recordings,
             unreadable=unreadable,
             info={label: stream, "Purpose": purpose, "Export": export},
@@ -208,19 +208,21 @@ class Exporter:
             if event.position is not None
         ]
 
-    async def _recording(self, incident: IncidentId, part: Part) -> RecordingExport:
-        assert isinstance(part.recorded.event, RecordingSealed)
-        recording = part.recorded.event.recording
-        directory = self._recordings / incident / recording
-        try:
-            key = await self._journal.data_key(incident, Category.AUD, at=part.recorded.n)
-            chunks = await asyncio.to_thread(read_chunks, directory, key, manifest=part.payload)
-        except (KeyLost, RecordingError, OSError) as damaged:
-            log.error("recording_unreadable", incident=incident, recording=recording, error=type(damaged).__name__)
-            return RecordingExport(recording=recording, manifest=part.payload)
-        names = [entry["file"] for entry in msgspec.json.decode(part.payload)["chunks"]]
-        bodies = {name: chunk.body for name, chunk in zip(names, chunks, strict=True)}
-        return RecordingExport(recording=recording, manifest=part.payload, bodies=bodies)
+
+async def recording_of(journal: Journal, recordings: Path, part: Part) -> RecordingExport:
+    """The sound that the manifest in ``part`` lists, out of ``recordings``; without bodies where it cannot be read."""
+    assert isinstance(part.recorded.event, RecordingSealed)
+    incident, recording = IncidentId(part.recorded.stream), part.recorded.event.recording
+    directory = recordings / incident / recording
+    try:
+        key = await journal.data_key(incident, Category.AUD, at=part.recorded.n)
+        chunks = await asyncio.to_thread(read_chunks, directory, key, manifest=part.payload)
+    except (KeyLost, RecordingError, OSError) as damaged:
+        log.error("recording_unreadable", incident=incident, recording=recording, error=type(damaged).__name__)
+        return RecordingExport(recording=recording, manifest=part.payload)
+    names = [entry["file"] for entry in msgspec.json.decode(part.payload)["chunks"]]
+    bodies = {name: chunk.body for name, chunk in zip(names, chunks, strict=True)}
+    return RecordingExport(recording=recording, manifest=part.payload, bodies=bodies)
 
 
 def _refuse_loss(missing: Mapping[Category, Shut]) -> None:
@@ -229,5 +231,5 @@ def _refuse_loss(missing: Mapping[Category, Shut]) -> None:
         raise KeyLost(f"something of it cannot be opened ({told}): see the runbook «keys», or accept the loss")
 
 
-def _opened(part: Part) -> OpenedPart:
+def opened(part: Part) -> OpenedPart:
     return OpenedPart(event=part.recorded.id, category=part.category, salt=part.salt, payload=part.payload)

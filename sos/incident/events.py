@@ -1229,7 +1229,103 @@ OF_THE_HOUSE: frozenset[type[Event]] = frozenset(
 )
 """Kinds of the house itself: a disposal, what two people agreed to, a search."""
 
-OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS | OF_THE_HOUSE
+
+class ExportRequested(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody asks for a regulator's package; stands in the request's own stream.  Parts: OBS, what for, in words."""
+
+    by: str
+    recipient: str
+    brands: tuple[str, ...]
+    since: datetime
+    until: datetime
+    """Not included."""
+    subject: str
+    """A subject of the registry or an incident; empty: all."""
+    kinds: tuple[str, ...]
+    """Event kinds; none named: all."""
+    categories: tuple[Category, ...]
+    """To be opened; the others stand as commitments."""
+
+
+class ExportCounted(Event, frozen=True, kw_only=True, gc=False):
+    """A dry run: what such a package would hold as of one checkpoint.  Approvals of another digest are void."""
+
+    digest: str
+    """Hex SHA-256 over scope, checkpoint, recipient, every line and what would be opened."""
+    size: int
+    """Events that the checkpoint covers."""
+    checkpoint: str
+    """Hex SHA-256 of the checkpoint as it goes into the package."""
+    lines: int
+    opened: int
+    """Parts that would be opened."""
+    incidents: int
+    """Incidents and subjects of which something would be opened."""
+    recordings: int
+
+
+class ExportApproved(Event, frozen=True, kw_only=True, gc=False):
+    """One of two people who are not the requester agrees to what was counted."""
+
+    digest: str
+    by: str
+
+
+class ExportBegun(Event, frozen=True, kw_only=True, gc=False):
+    """The package is about to be built."""
+
+    digest: str
+    by: str
+
+
+class ExportBuilt(Event, frozen=True, kw_only=True, gc=False):
+    """The package lies encrypted to its recipient, until it ends."""
+
+    digest: str
+    package: str
+    """Hex SHA-512 of its tag manifest, which its seal is over."""
+    encrypted: str
+    """Hex SHA-256 of the encrypted file."""
+    bytes: int
+    until: datetime
+
+
+class ExportFetched(Event, frozen=True, kw_only=True, gc=False):
+    """The encrypted package is about to be given out."""
+
+    by: str
+    encrypted: str
+
+
+class ExportReceived(Event, frozen=True, kw_only=True, gc=False):
+    """Whoever fetched it says that it arrived whole."""
+
+    by: str
+    encrypted: str
+
+
+class ExportEnded(Event, frozen=True, kw_only=True, gc=False):
+    """The request is over and its file, where there was one, destroyed."""
+
+    why: str
+    """``expired`` or ``withdrawn``."""
+
+
+OF_EXPORTS: frozenset[type[Event]] = frozenset(
+    {
+        ExportRequested,
+        ExportCounted,
+        ExportApproved,
+        ExportBegun,
+        ExportBuilt,
+        ExportFetched,
+        ExportReceived,
+        ExportEnded,
+    }
+)
+"""Kinds of requests for a regulator's package."""
+
+OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS | OF_THE_HOUSE | OF_EXPORTS
 """Kinds that no incident has: whoever follows incidents passes them over."""
 
 KINDS: Mapping[str, type[Event]] = MappingProxyType({kind.__name__: kind for kind in Event.__subclasses__()})

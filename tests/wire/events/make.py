@@ -5,7 +5,7 @@ versions stay: what was once in a journal must be readable for ever.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -19,6 +19,14 @@ from sos.incident.events import (
     DisposalDone,
     DisposalListed,
     Event,
+    ExportApproved,
+    ExportBegun,
+    ExportBuilt,
+    ExportCounted,
+    ExportEnded,
+    ExportFetched,
+    ExportReceived,
+    ExportRequested,
     IncidentsSearched,
     KeysEnded,
     MassEventChanged,
@@ -250,8 +258,35 @@ def _of_the_house(told: s.Story) -> list[Recorded]:
         KeysEnded(keks=(kek,)),
         RetentionAgreed(about="periods", version="demo@0123456789ab", by="operator:hanako"),
         IncidentsSearched(purpose="review", by=("plate", "time"), shown=1),
+        *_of_exports(told.recorded[0].at),
     )
     return [replace(told.recorded[0], event=event, actor="operator:hanako", commitments={}) for event in events]
+
+
+def _of_exports(at: datetime) -> tuple[Event, ...]:
+    """The walk of a regulator's package."""
+    counted, encrypted = "ab" * 32, "cd" * 32
+    return (
+        ExportRequested(
+            by="auditor:ministry",
+            recipient="ministry",
+            brands=("demo",),
+            since=at - timedelta(days=30),
+            until=at,
+            subject="",
+            kinds=("PartsRead",),
+            categories=(Category.OBS,),
+        ),
+        ExportCounted(digest=counted, size=900, checkpoint="ef" * 32, lines=120, opened=7, incidents=3, recordings=0),
+        ExportApproved(digest=counted, by="operator:hanako"),
+        ExportBegun(digest=counted, by="operator:hanako"),
+        ExportBuilt(
+            digest=counted, package="12" * 64, encrypted=encrypted, bytes=40_960, until=at + timedelta(days=14)
+        ),
+        ExportFetched(by="auditor:ministry", encrypted=encrypted),
+        ExportReceived(by="auditor:ministry", encrypted=encrypted),
+        ExportEnded(why="expired"),
+    )
 
 
 def _of_mass_events(told: s.Story) -> list[Recorded]:
