@@ -57,6 +57,7 @@ from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal, OnSpooled
 from sos.journal.readers import Reader
 from sos.journal.spool import Spooled
+from sos.listeners import listeners
 from sos.problems import problems_middleware
 from sos.registry import configured as registering
 from sos.registry.ledger import RETENTION
@@ -265,13 +266,12 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
     app.add_routes([*intake_http.SchemaEndpoint(described).routes(), *intake.routes(clock)])
     console = Console(_room(parts), access, base_map=base_map(), connects=desk_sources(settings))
-    app.add_routes(console.routes())
-    app.add_routes(parts.handing.routes(signed_in=lambda request: f"operator:{operator_of(request)}"))
+    handed = parts.handing.routes(signed_in=lambda request: f"operator:{operator_of(request)}")
+    app.add_routes([*console.routes(), *handed])
     lost = LostEndpoint.opened(settings, parts.sources, clock=clock, tenant_of=tenant_of)
     app.add_routes((await stack.enter_async_context(lost)).routes())
-    app.add_routes(exports.routes(settings, parts.kept, parts.exporting.exporter))
     registrars = registering.door(settings, parts.registry, clock)
-    app.add_routes(registrars.routes())
+    app.add_routes([*exports.routes(settings, parts.kept, parts.exporting.exporter), *registrars.routes()])
     app.add_routes(intake.field_log_routes(supervisor=console.supervisor, brand_of=registrars.brand_of))
     callers = Callers(
         sender_of=sender_of,
@@ -279,6 +279,7 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
         agency_of=parts.handing.agency_of,
         incident_of_call=intake.incident_of_call,
         agencies_at=agencies_at(parts.sources.directory),
+        listener_of=listeners(console.at_desk, exports.auditors(settings)),
     )
     parts.calls.open_doors(app, callers)
     return app

@@ -20,6 +20,8 @@ from sos.calls.http import IceEndpoint, IncidentOfCall, SenderOf, VehicleEndpoin
 from sos.calls.interpreters import with_interpreters
 from sos.calls.loudness import Loudness
 from sos.calls.on_call import OnCall, Person, with_people
+from sos.calls.playback import Playback
+from sos.calls.playback_http import ListenerOf, PlaybackEndpoint
 from sos.calls.port import Sound
 from sos.calls.replay import Forks, Recordings
 from sos.calls.turn import Turn
@@ -39,6 +41,7 @@ class Callers(Struct, frozen=True, kw_only=True):
     agency_of: AgencyOf
     incident_of_call: IncidentOfCall
     agencies_at: AgenciesAt
+    listener_of: ListenerOf
 
 
 class Calls(Struct, frozen=True, kw_only=True):
@@ -86,7 +89,8 @@ class Calls(Struct, frozen=True, kw_only=True):
         )
         agencies = AgencyEndpoint(self.bridge, self.kept.journal, agency_of=callers.agency_of, turn=self.turn)
         relays = IceEndpoint(self.turn, sender_of=callers.sender_of, operator_of=callers.operator_of)
-        app.add_routes([*vehicles.routes(), *agencies.routes(), *relays.routes()])
+        heard = PlaybackEndpoint(Playback(self.kept.journal, self.recordings), listener_of=callers.listener_of)
+        app.add_routes([*vehicles.routes(), *agencies.routes(), *relays.routes(), *heard.routes()])
         if self.settings.twilio is None or not isinstance(self.provider, TwilioProvider):
             return
         endpoint = twilio.door(

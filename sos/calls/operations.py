@@ -1,6 +1,8 @@
 """Voice over HTTP: calls of vehicles, agencies and relays for all."""
 
 from sos.calls.http import IceServers, Keys
+from sos.calls.playback import Listening
+from sos.calls.playback_http import ListeningWanted, RecordingsKept
 from sos.operations import (
     DESK,
     HTML,
@@ -19,6 +21,12 @@ from sos.operations import (
 _CAR_LEG = header(
     "Leg-Id", "A UUID of the caller's own, so that a repeated offer replaces and never doubles", format="uuid"
 )
+
+_LISTENER = (*DESK, {"auditorToken": ()})
+
+
+def _ms(name: str) -> Operation:
+    return {"name": name, "in": "query", "required": True, "schema": {"type": "integer", "minimum": 0}}
 
 
 def _asked(*names: str) -> Operation:
@@ -144,7 +152,52 @@ OPERATIONS: Operations = {
             refuses=(403,),
         )
     },
+    "/v1/incidents/{incident}/recordings": {
+        "get": operation(
+            "The recordings of an incident: ids and times, nothing of what was said",
+            tag="recordings",
+            security=_LISTENER,
+            parameters=path("incident"),
+            replies={"200": reply("In the order in which they began", RecordingsKept)},
+            refuses=(401, 403, 404, 503),
+        )
+    },
+    "/v1/incidents/{incident}/recordings/{recording}/listenings": {
+        "post": operation(
+            "Say what a recording is heard for; the access is in the journal before anything can be heard",
+            tag="recordings",
+            security=_LISTENER,
+            parameters=path("incident", "recording"),
+            body=json_body(ListeningWanted),
+            replies={"201": reply("A listening, with the marks of the incident", Listening)},
+            refuses=(400, 401, 403, 404, 409, 413, 503),
+        )
+    },
+    "/v1/listenings/{listening}/sound": {
+        "get": operation(
+            "The sound of a listening, all parties together; any one range of bytes of it",
+            tag="recordings",
+            security=_LISTENER,
+            parameters=[*path("listening"), header("Range", "`bytes=FIRST-LAST`; of others, all is given")],
+            replies={
+                "200": reply("All of it", media="audio/wav"),
+                "206": reply("The range", media="audio/wav"),
+                "416": empty("There is no such range"),
+            },
+            refuses=(401, 403, 404, 503),
+        )
+    },
+    "/v1/listenings/{listening}/waveform": {
+        "get": operation(
+            "How loud each party was, in dBov, of each tenth of a second; ten minutes at most",
+            tag="recordings",
+            security=_LISTENER,
+            parameters=[*path("listening"), _ms("begin_ms"), _ms("end_ms")],
+            replies={"200": reply("A list of values by track")},
+            refuses=(400, 401, 403, 404, 503),
+        )
+    },
 }
 
-SHAPES = (IceServers, Keys)
+SHAPES = (IceServers, Keys, Listening, ListeningWanted, RecordingsKept)
 """Components of the document."""

@@ -169,7 +169,7 @@ class Console:
         if state.operator != operator.id and not operator.supervisor:
             raise Forbidden("only the operator who has the incident, or a supervisor, may hear it again")
         if state.state is State.CLOSED:
-            raise Refused("the incident is closed: its recording is heard from an export")
+            raise Refused("the incident is closed: hear its recording, with a purpose")
         if state.leg(leg) is None:
             raise Unknown("there is no such leg")
         seconds, reader = _seconds(request), f"operator:{operator.id}"
@@ -183,6 +183,12 @@ class Console:
         """Let a supervisor by; ``Forbidden`` for anybody else."""
         if not self._operator(request).supervisor:
             raise Forbidden("this is for supervisors")
+
+    def at_desk(self, request: web.Request) -> Operator:
+        """Who asks from a desk of ours, for the doors of other rooms; ``Forbidden`` when nobody does."""
+        operator = self._operator(request)
+        _same_origin(request)
+        return operator
 
     def _operator(self, request: web.Request) -> Operator:
         return self._entry(request).operator

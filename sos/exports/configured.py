@@ -87,9 +87,8 @@ def exporting(settings: Settings, kept: Kept, recordings: Path, anchor: Anchor, 
 
 def routes(settings: Settings, kept: Kept, made: Exporter) -> list[web.RouteDef]:
     """Where auditors come in."""
-    auditors = Auditors([Auditor.of(each) for each in settings.auditors])
-    log_read = LogEndpoint(kept.tiles, auditors, public=settings.log_public)
-    return [*ExportEndpoint(made, auditors).routes(), *log_read.routes()]
+    log_read = LogEndpoint(kept.tiles, auditors(settings), public=settings.log_public)
+    return [*ExportEndpoint(made, auditors(settings)).routes(), *log_read.routes()]
 
 
 def head_of(settings: Settings, tiles: TileStore, log_signer: Signer) -> Head:
@@ -110,3 +109,8 @@ def head_of(settings: Settings, tiles: TileStore, log_signer: Signer) -> Head:
 def supervisors(settings: Settings) -> frozenset[str]:
     """As the journal names them."""
     return frozenset(f"operator:{each.id}" for each in settings.operators if each.supervisor)
+
+
+def auditors(settings: Settings) -> Auditors:
+    """Who may audit."""
+    return Auditors([Auditor.of(each) for each in settings.auditors])

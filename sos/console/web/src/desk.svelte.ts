@@ -61,6 +61,7 @@ export type Dialog =
   | { of: "decline" }
   | { of: "reopen" }
   | { of: "open" }
+  | { of: "recording" }
   | { of: "owed" }
   | { of: "find" }
   | { of: "requests" }
@@ -859,6 +860,11 @@ class Desk {
     if (incident === null || !this.hears) return;
     const whose = leg ?? shown(incident).find((one) => one.party === "vehicle")?.leg;
     if (whose !== undefined) void this.sound.replay(incident.id, whose);
+  }
+
+  /** Hear a recording of the incident: who may is asked what for. */
+  listen(): void {
+    if (this.incident !== null && this.hears && this.incident.recordings.length > 0) this.dialog = { of: "recording" };
   }
 
   /** Ask for everything that happened to an incident, when something of it is missing here. */

@@ -35,6 +35,8 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["Ctrl+Shift+U", "key.assist"],
   ["Ctrl+Shift+S", "key.silence"],
   ["Alt+R", "key.replay"],
+  ["Alt+P", "key.recording"],
+  ["Alt+A", "key.agency_answered"],
   ["Ctrl+Shift+X", "key.logout"],
   ["F1 / ?", "key.sheet"],
 ];
