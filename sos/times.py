@@ -1,4 +1,4 @@
-"""How long a call waits at each step: ring, answer, tell, taken over; and how many legs are up.
+"""How long a call waits at each step: ring, answer, tell, taken over; how many legs are up, how many recordings failed.
 
 Histograms of what happened since this process started, of live incidents alone, each measured from the events' own
 times: what is published can be computed again from the journal.  The steps are those of NENA-STA-020 (answer) and of a
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sos.incident.events import (
     DeliveryStarted,
@@ -22,6 +22,7 @@ from sos.incident.events import (
     LegLeft,
     OperatorAssigned,
     Recorded,
+    RecordingFailed,
 )
 from sos.incident.model import IncidentId, LegId, Mode
 from sos.journal.readers import Reader
@@ -52,6 +53,7 @@ class Times:
         LegJoined,
         LegLeft,
         OperatorAssigned,
+        RecordingFailed,
     )
 
     def __init__(self) -> None:
@@ -65,6 +67,9 @@ class Times:
         self._tell = histogram("sos_tell_seconds", "From the answer to the first delivery to an agency")
         self._taken = histogram("sos_taken_over_seconds", "From the first delivery until an agency has taken over")
         self._calls = Gauge("sos_calls", "Legs that are up, of those that came since the start", registry=self.figures)
+        self._unrecorded = Counter(
+            "sos_recordings_failed", "Recordings that failed, since the start", registry=self.figures
+        )
         self._marks: OrderedDict[IncidentId, _Marks] = OrderedDict()
         self._legs: set[LegId] = set()
 
@@ -86,6 +91,8 @@ class Times:
                 self._legs.add(event.leg)
             case LegLeft():
                 self._legs.discard(event.leg)
+            case RecordingFailed():
+                self._unrecorded.inc()
         self._calls.set(len(self._legs))
         marks = self._marks.get(recorded.incident)
         if marks is not None:

@@ -38,6 +38,7 @@ PANELS = (
     ("Spool", "timeseries", ("sos_spool_reports", "sos_spool_oldest_seconds"), "none"),
     ("Tasks that died", "timeseries", ("sum by (task) (increase(sos_tasks_died_total[10m]))",), "none"),
     ("Keys missing, categories unreadable", "timeseries", ("sos_keys_missing", "sos_parts_unreadable_total"), "none"),
+    ("Recordings that failed", "timeseries", ("increase(sos_recordings_failed_total[10m])",), "none"),
     ("Disk free", "timeseries", ("sos_disk_free_ratio",), "percentunit"),
     ("Certificates end in", "stat", ("sos_certificate_left_seconds",), "s"),
     ("Refused", "timeseries", ("sum by (kind) (rate(sos_access_refused_total[5m]))",), "reqps"),

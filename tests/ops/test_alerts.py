@@ -204,6 +204,13 @@ async def _in_order(_: Bench) -> None:
     return
 
 
+async def _recording_fails(bench: Bench) -> None:
+    one = (await opened(bench.house.journal, 1)).incident
+    for command in (s.start_recording(), s.fail_recording()):
+        await bench.house.journal.execute(one, command, actor="provider:media")
+    await bench.times.handle(await bench.house.journal.store.stream(one))
+
+
 async def _nobody_stamps(bench: Bench) -> None:
     await opened(bench.house.journal, 1)
     await bench.house.publisher.checkpoint()
@@ -225,6 +232,7 @@ SQLITE: dict[str, Drill] = {
     "SosKeysMissing": _key_lost,
     "SosPartsUnreadable": _unreadable,
     "SosEventsUnreadable": _header_damaged,
+    "SosRecordingFailed": _recording_fails,
     "SosLogStopped": _forked,
     "SosDiskFilling": _disk_fills,
     "SosCertificateEnds": _in_order,

@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from recording.keys import KeyStore
 from routing.categories import Category
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.bridge import Bridge
 from sos.calls.interpreters import with_interpreters
 from sos.clock import ManualClock
+from sos.errors import KeyLost
 from sos.incident import commands as c
 from sos.incident.events import AgencyCallRequested, LegDialled, LegLeft, NoticePlayed
 from sos.incident.model import (
@@ -31,6 +34,8 @@ from sos.incident.report import CallBack, canonical
 from sos.journal.deadlines import Deadlines
 from sos.journal.journal import Journal
 from sos.journal.readers import Follower, Reader
+from sos.journal.spool import Spool
+from sos.journal.store import Store
 from sos.settings import InterpreterSettings
 from tests.journeys import story as s
 from tests.rest import at_rest
@@ -380,3 +385,23 @@ async def test_an_agency_that_finds_nobody_alarms_others_after_ten_seconds(house
         return AlarmKind.NO_VOICE in {alarm.why for alarm in (await house.journal.state(told)).alarms}
 
     await house.until(alarmed, within_s=15)
+
+
+async def test_a_call_is_taken_in_although_the_key_of_its_sound_is_lost_and_what_it_says_has_a_new_one(
+    journal: Journal, store: Store, keys: KeyStore, clock: ManualClock, tmp_path: Path
+):
+    opened = await journal.open(s.open_incident(), tenant=TENANT, receipt=b"r" * 32, received_at=clock.now())
+    await journal.execute(opened.incident, s.invite("leg-first"), actor="vehicle")
+    first = await journal.data_key(opened.incident, Category.AUD)
+    for kept in (tmp_path / "keys").glob("*audio*.kek"):
+        kept.unlink()
+
+    async with Journal(store, keys, Spool(tmp_path / "later", keys.secret("spool")), clock=clock) as later:
+        with pytest.raises(KeyLost):
+            await later.data_key(opened.incident, Category.AUD)
+        async with SimulatedProvider(clock=clock, misbehaviour=0) as provider:
+            bridge = Bridge(later, provider)
+            key = await bridge.expect(opened.incident, leg=LegId("leg-again"), party=Party.VEHICLE, who="vehicle")
+
+    assert len(key) == 32
+    assert key != first
