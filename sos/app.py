@@ -44,7 +44,6 @@ from sos.front.access_monitor import AccessMonitor
 from sos.health import Health
 from sos.incident.model import OperatorId, TenantId
 from sos.intake import http as intake_http
-from sos.intake.auth import Sender
 from sos.intake.configured import Intake, tls
 from sos.intake.findings import MAX_BODY_BYTES
 from sos.intake.formats import read_report
@@ -63,6 +62,7 @@ from sos.registry import configured as registering
 from sos.registry.ledger import RETENTION
 from sos.registry.registry import Registry
 from sos.retention.configured import Retention, retention
+from sos.rights.configured import ASKED, Rights, rights
 from sos.settings import Settings
 from sos.supervisor import Supervisor
 from sos.times import Times
@@ -106,6 +106,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     listening: Listening
     access_monitor: AccessMonitor
     retention: Retention
+    rights: Rights
 
 
 @asynccontextmanager
@@ -116,7 +117,7 @@ async def running(
     os.umask(0o077)  # keys, database, spool, recordings, exports: for this user alone, however we were started
     sources = open_sources(settings)  # before one leads: who waits its turn has them when that comes
     async with AsyncExitStack() as stack:
-        opening = kept(settings, clock=clock or SystemClock(), retentions=(RETENTION,), waits=waits)
+        opening = kept(settings, clock=clock or SystemClock(), retentions=(RETENTION, ASKED), waits=waits)
         parts = await _open(stack, settings, sources, await stack.enter_async_context(opening))
         supervisor = Supervisor(parts.kept.clock)
         stack.push_async_callback(supervisor.stop)
@@ -126,7 +127,8 @@ async def running(
         app = await _application(stack, parts, hall)
         app.add_routes(health.routes())
         stack.callback(parts.desks.hub.close)
-        await _listen(stack, app, hall, settings)
+        stop = await connections.serve(app, hall, host=settings.host, port=settings.port, ssl_context=tls(settings))
+        stack.push_async_callback(stop)
         log.info("listening", url=settings.url, database=parts.kept.store.name)
         yield _service(parts)
 
@@ -181,6 +183,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, sources: Sources, kep
         listening=listens,
         access_monitor=access_monitor,
         retention=retention(kept_open, settings.data, registry.terms),
+        rights=rights(settings, kept_open, registry, directory),
     )
 
 
@@ -194,7 +197,7 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
     stuck, alarm = lambda: deadlines.stuck, passed_over(journal)
     asides = Asides(parts.kept.store, tries, clock=parts.kept.clock, deadlines=stuck, alarm=alarm)
     counted = (anchors.figures, parts.access_monitor.figures, times.figures, overseer.figures, *parts.calls.figures())
-    counted += tuple(parts.intake.figures())
+    counted += (*parts.intake.figures(), parts.rights.overseer.figures)
     board = Board.of(
         parts.settings, parts.kept, supervisor, asides, desks=parts.desks.desks, followers=followers, others=counted
     )
@@ -205,7 +208,7 @@ def _start(supervisor: Supervisor, parts: _Parts) -> Health:
         asides=asides,
         assists=lambda: {**parts.announcing.state(), **parts.listening.state()},
         access=parts.access_monitor.state,
-        retained=overseer.state,
+        retained=lambda: {**overseer.state(), **parts.rights.overseer.state()},
         anchored=anchors.state,
     )
     own = (("set-aside", asides.watch), ("deadlines", deadlines.watch))
@@ -229,6 +232,7 @@ def _readers(parts: _Parts) -> Iterator[Reader]:
     yield from parts.geocoding.readers
     yield from parts.desks.readers()
     yield parts.retention.reader
+    yield parts.rights.reader
 
 
 def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
@@ -243,15 +247,13 @@ def _long_work(parts: _Parts) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield "anchors", parts.anchors.watch
     yield "retention", parts.kept.once("retention", parts.retention.overseer.watch)
     yield "exports", parts.kept.once("exports", parts.exporting.ends)
+    yield "rights", parts.kept.once("rights", parts.rights.overseer.watch)
     yield from parts.intake.work(parts.kept)
 
 
 async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.Hall) -> web.Application:
     """Every door of the house but the one that says how it is."""
     settings, clock, intake, access = parts.settings, parts.kept.clock, parts.intake, parts.desks.access
-
-    def sender_of(request: web.Request) -> Sender:
-        return intake.credentials.identify(request, at=clock.now())
 
     def tenant_of(request: web.Request) -> TenantId:
         return intake.credentials.tenant(request, at=clock.now()).id
@@ -274,7 +276,7 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     app.add_routes([*exports.routes(settings, parts.kept, parts.exporting.exporter), *registrars.routes()])
     app.add_routes(intake.field_log_routes(supervisor=console.supervisor, brand_of=registrars.brand_of))
     callers = Callers(
-        sender_of=sender_of,
+        sender_of=lambda request: intake.credentials.identify(request, at=clock.now()),
         operator_of=operator_of,
         agency_of=parts.handing.agency_of,
         incident_of_call=intake.incident_of_call,
@@ -321,11 +323,6 @@ def rings(outage: Outage, cards: Cards | None = None) -> OnSpooled:
         )
 
     return ring
-
-
-async def _listen(stack: AsyncExitStack, app: web.Application, hall: connections.Hall, settings: Settings) -> None:
-    stop = await connections.serve(app, hall, host=settings.host, port=settings.port, ssl_context=tls(settings))
-    stack.push_async_callback(stop)
 
 
 def _service(parts: _Parts) -> Service:

@@ -565,6 +565,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Directory of brand packs (TOML, one per brand); empty means the invented packs of configured tenants."""
     interpreters: tuple[InterpreterSettings, ...] = ()
     """Interpreters with a telephone; of those of one language they are called in this order, one press each."""
+    rights_terms: str = ""
+    """File of what people may ask about their own data, in which time and at what fee (TOML, as
+    ``sos/rights/terms.toml``); empty: the shipped one."""
     question_cards: str = ""
     """File of the questions that operators ask (TOML, as ``routing/cards/house.toml``); empty: the shipped ones."""
     demo: bool = False

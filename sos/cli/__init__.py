@@ -24,7 +24,7 @@ from sos import demo as demonstration
 from sos import logs
 from sos.app import running
 from sos.cli import backup as backups
-from sos.cli import desk, followup, journal, keys, msd, registry, regulator, retention, severity
+from sos.cli import desk, followup, journal, keys, msd, registry, regulator, retention, rights, severity
 from sos.cli.directory import app as agencies
 from sos.cli.geo import geo
 from sos.cli.health import health
@@ -70,6 +70,7 @@ app.add_typer(registry.app, name="registry")
 app.add_typer(journal.app, name="journal")
 app.add_typer(regulator.app, name="regulator")
 app.add_typer(retention.app, name="retention")
+app.add_typer(rights.app, name="rights")
 app.add_typer(severity.app, name="severity")
 app.add_typer(exchange, name="twilio")
 

@@ -31,6 +31,14 @@ def proved(settings: Settings, operator: str, token_file: Path, digits: str) -> 
     return f"operator:{operator}"
 
 
+def proved_supervisor(settings: Settings, operator: str, token_file: Path, digits: str) -> str:
+    """As ``proved``, of whoever answers for personal data in the house."""
+    by = proved(settings, operator, token_file, digits)
+    if not any(each.supervisor for each in settings.operators if each.id == operator):
+        raise Forbidden("only a supervisor answers for personal data", rule="supervisor", account=by)
+    return by
+
+
 def asking(settings: Settings, *, operator: str, auditor: str, token_file: Path, digits: str) -> tuple[str, Scope]:
     """Who asks, as the journal names them, and what they may have: an operator of the house, or an auditor."""
     if operator:

@@ -1325,7 +1325,115 @@ OF_EXPORTS: frozenset[type[Event]] = frozenset(
 )
 """Kinds of requests for a regulator's package."""
 
-OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS | OF_THE_HOUSE | OF_EXPORTS
+
+class RightAsked(Event, frozen=True, kw_only=True, gc=False):
+    """A person asks for what the law gives them about their own data; this and the next kinds stand in the request's
+    own stream.  Parts: PER, who they say they are; TEL; VEH; OBS, their words and where the answer goes."""
+
+    right: str
+    """Code of ``sos.rights.terms``."""
+    channel: str
+    """``letter``, ``counter``, ``telephone`` or ``mail``."""
+    terms: str
+    """Digest of the terms that the due time was made of."""
+    due_at: datetime
+
+
+class AskerChecked(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody of ours has looked whether it is the person.  Parts: OBS, what was seen."""
+
+    proved: bool
+    shown: tuple[str, ...]
+    """Codes of what was shown, such as ``driving_licence``; never its number."""
+    by: str
+
+
+class RightExtended(Event, frozen=True, kw_only=True, gc=False):
+    """It takes longer; the person is told at once, with the reason.  Parts: OBS, the reason in words."""
+
+    reason: str
+    due_at: datetime
+    by: str
+
+
+class RightRefused(Event, frozen=True, kw_only=True, gc=False):
+    """It is refused; the person is told at once, with the rule, the reason and who hears a complaint.
+
+    Parts: OBS, the reason in words."""
+
+    rule: str
+    """Code of ``sos.rights.terms``; ``identity-not-proved`` follows the check."""
+    by: str
+
+
+class AskersDataSearched(Event, frozen=True, kw_only=True, gc=False):
+    """The index was asked for everything about the person; written before anybody is shown what it found."""
+
+    sure: tuple[StreamId, ...]
+    """Streams that are theirs by what the house itself knows."""
+    maybe: tuple[StreamId, ...]
+    """Streams that only a person can say to be theirs."""
+    by: str
+
+
+class AskersDataConfirmed(Event, frozen=True, kw_only=True, gc=False):
+    """A person says that a stream is about the one who asks, or is not.  Parts: OBS, how they know."""
+
+    stream: StreamId
+    theirs: bool
+    by: str
+
+
+class RightAnswered(Event, frozen=True, kw_only=True, gc=False):
+    """The answer was made; it stands here before the first byte of it is handed over.
+
+    The answer itself is not kept: it would outlive the data it repeats."""
+
+    digest: str
+    """Hex SHA-256 of the JSON document."""
+    streams: tuple[StreamId, ...]
+    disclosures: int
+    withheld: int
+    """Pieces that are held and were not given out."""
+    words: bool
+    """Free words were given out too, after somebody had read them."""
+    copy: int
+    """The how many-th."""
+    fee_yen: int
+    by: str
+
+
+class RightRead(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody of ours is about to be shown who asked, and their words."""
+
+    reader: str
+    purpose: str
+
+
+class RightOverdue(Event, frozen=True, kw_only=True, gc=False):
+    """It was neither answered nor refused in time."""
+
+    late: int
+    """The how many-th time."""
+
+
+OF_RIGHTS: frozenset[type[Event]] = frozenset(
+    {
+        RightAsked,
+        AskerChecked,
+        RightExtended,
+        RightRefused,
+        AskersDataSearched,
+        AskersDataConfirmed,
+        RightAnswered,
+        RightRead,
+        RightOverdue,
+    }
+)
+"""Kinds of requests that people make about their own data."""
+
+
+OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS | OF_THE_HOUSE | OF_EXPORTS | OF_RIGHTS
 """Kinds that no incident has: whoever follows incidents passes them over."""
 
 KINDS: Mapping[str, type[Event]] = MappingProxyType({kind.__name__: kind for kind in Event.__subclasses__()})

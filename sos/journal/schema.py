@@ -320,3 +320,21 @@ retention_agreed = Table(
     sqlite_with_rowid=False,
 )
 """Who has agreed to periods that are shorter than before, by the version of the promise."""
+
+subject_keys = Table(
+    "subject_keys",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("category", Text, primary_key=True),
+    Column("scheme", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Index("ix_subject_keys_stream", "stream", "category"),
+    sqlite_with_rowid=False,
+)
+"""Keyed digest of a vehicle's name, a telephone number or a person's name -> where it lies, so that everything about a
+person is found; can be filled from the journal at any time.
+
+A row goes with the category it was read from: what is destroyed cannot be searched for either.
+"""

@@ -29,11 +29,14 @@ from sos.errors import Unavailable
 from sos.figures import Board
 from sos.front.access_log import AccessLog
 from sos.front.access_monitor import AccessMonitor
+from sos.incident.events import RightAsked
 from sos.incident.model import EventId, TenantId
 from sos.journal.asides import Asides
 from sos.journal.configured import Kept, kept
 from sos.journal.readers import Follower, Reader
 from sos.journal.store import Aside
+from sos.rights.ledger import RightsLedger, draft
+from sos.rights.overseer import Overseer
 from sos.settings import Settings
 from sos.supervisor import Supervisor
 from sos.times import Times
@@ -78,6 +81,7 @@ class Bench:
                 stamps=Stamps(_answers_nobody, "http://tsa.example", (), clock=self.clock),
                 late_after={"stamp": timedelta(hours=24)},
             )
+            self.rights = Overseer(RightsLedger(self.house.store, self.house.keys, self.clock), clock=self.clock)
             follower = Follower(Reader(name="planner", handle=_nothing), self.house.store, clock=self.clock)
             journal = self.house.journal
             self.board = Board(
@@ -96,6 +100,7 @@ class Bench:
                     self.watch.figures,
                     self.times.figures,
                     self.anchoring.figures,
+                    self.rights.figures,
                 ),
                 space=lambda _: self.space,
             )
@@ -219,7 +224,17 @@ async def _nobody_stamps(bench: Bench) -> None:
     await bench.anchoring.look()
 
 
+async def _nobody_answers_a_person(bench: Bench) -> None:
+    due = bench.clock.now() + timedelta(days=30)
+    asked = RightAsked(right="disclosure", channel="letter", terms="", due_at=due)
+    ledger = RightsLedger(bench.house.store, bench.house.keys, bench.clock)
+    await ledger.begin(draft(asked), tenant=TenantId("house"), actor="operator:jiro")
+    await bench.clock.advance(timedelta(days=30))
+    await bench.rights.look()
+
+
 SQLITE: dict[str, Drill] = {
+    "SosRightOverdue": _nobody_answers_a_person,
     "SosAnchorLate": _nobody_stamps,
     "SosNobodyAnswers": _wait_a_minute,
     "SosNoDesk": _in_order,

@@ -1,5 +1,6 @@
 """What a person typed lies in sealed parts alone: not in a header, a log tile, a row, a figure or a log line."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -18,8 +19,9 @@ from sos.exports.auditors import WHOLE
 from sos.exports.package import Exporter
 from sos.incident import commands as c
 from sos.incident.codec import read_header
-from sos.incident.events import KINDS
-from sos.incident.model import Disposition, IncidentId
+from sos.incident.events import KINDS, AskerChecked, RightAsked, RightExtended, RightRefused
+from sos.incident.model import Disposition, IncidentId, TenantId
+from sos.incident.report import canonical
 from sos.journal.journal import Journal
 from sos.journal.publisher import Publisher
 from sos.journal.store import Store
@@ -29,6 +31,7 @@ from sos.registry.lifecycle import Role
 from sos.registry.model import Acknowledged, Notice, Scheme, Suspension, VehicleKey
 from sos.registry.pack import shipped
 from sos.registry.registry import Registry
+from sos.rights.ledger import RightsLedger, draft
 from tests.journeys import story as s
 from tests.rest import settled
 from tests.sos.journal.conftest import Database
@@ -87,6 +90,21 @@ async def _a_registry_full_of_words(registry: Registry) -> None:
     assert MARK in str(await registry.personal(car, (Category.OBS,), by=by(), purpose=MARK))
 
 
+async def _a_rights_desk_full_of_words(store: Store, keys: KeyStore, clock: ManualClock) -> None:
+    ledger = RightsLedger(store, keys, clock)
+    asked = RightAsked(right="disclosure", channel="letter", terms="", due_at=clock.now() + timedelta(days=30))
+    claim = {"PER": canonical({"name": MARK}), "TEL": canonical({"tels": [NUMBER]}), "OBS": canonical({"words": MARK})}
+    state = await ledger.begin(draft(asked, **claim), tenant=TenantId("house"), actor="operator:jiro")
+    for event in (
+        AskerChecked(proved=True, shown=("passport",), by="operator:jiro"),
+        RightExtended(reason="identity", due_at=clock.now() + timedelta(days=60), by="operator:jiro"),
+        RightRefused(rule="harm", by="operator:jiro"),
+    ):
+        said = draft(event, OBS=canonical({"text": MARK}))
+        await ledger.change(state.request, lambda _, said=said: (said,), actor="operator:jiro")
+    assert any(MARK.encode() in part.payload for part in (await ledger.opened(state.request)).parts)
+
+
 async def test_what_a_person_typed_is_in_no_header_tile_row_figure_or_log_line(
     journal: Journal, store: Store, database: Database, keys: KeyStore, clock: ManualClock, tmp_path: Path
 ):
@@ -99,6 +117,7 @@ async def test_what_a_person_typed_is_in_no_header_tile_row_figure_or_log_line(
     with capture_logs() as logged:
         opened = await _an_incident_full_of_words(journal)
         await _a_registry_full_of_words(registry)
+        await _a_rights_desk_full_of_words(store, keys, clock)
         await exporter.export(
             opened, tmp_path / "none", categories=(Category.VEH,), purpose=MARK, actor="auditor:a", scope=WHOLE
         )
@@ -180,8 +199,8 @@ disclosure disposal disposed document encrypted entitlement export facts finding
 hold holder how incident joined judged_by keks keys kind_because kinds law_version leg line listed manifest_digest
 mass_event maybe necessity notice number obligation obligations operator opt_out_clause other outcome pack package
 path place prefecture proposed purpose question reader reason reasons receipt recipient record recording referral
-report_digest request retention rule rules rung source statements subject supersedes supervisor supervisors taken_from
-to told tried urgent version voice while_called who why without
+report_digest request retention right rule rules rung shown source statements stream streams subject supersedes
+supervisor supervisors sure taken_from terms to told tried urgent version voice while_called who why without
 """
 CODES = frozenset(_CODES.split())
 """Every field of an event that can hold text: ids, codes, digests, names of files and rules; nobody types into one.

@@ -15,6 +15,9 @@ from sos.incident import commands as c
 from sos.incident.codec import write_header
 from sos.incident.events import (
     VERSIONS,
+    AskerChecked,
+    AskersDataConfirmed,
+    AskersDataSearched,
     DisposalApproved,
     DisposalDone,
     DisposalListed,
@@ -41,6 +44,12 @@ from sos.incident.events import (
     RegistryChanged,
     RegistryRead,
     RetentionAgreed,
+    RightAnswered,
+    RightAsked,
+    RightExtended,
+    RightOverdue,
+    RightRead,
+    RightRefused,
 )
 from sos.incident.model import (
     Area,
@@ -227,7 +236,7 @@ def samples() -> Mapping[str, bytes]:
     told.recorded += tested.recorded[1:] + sought.recorded[1:] + moved.recorded[1:]
     told.recorded += helped.recorded[1:] + linked.recorded[1:] + kind.recorded[1:]
     told.recorded += refused.recorded[1:]
-    told.recorded += _of_the_registry(told) + _of_mass_events(told) + _of_the_house(told)
+    told.recorded += _of_the_registry(told) + _of_mass_events(told) + _of_the_house(told) + _of_rights(told)
     first = {type(recorded.event).__name__: recorded for recorded in reversed(told.recorded)}
     return {f"{kind}-{VERSIONS[kind]}.json": write_header(recorded) for kind, recorded in sorted(first.items())}
 
@@ -287,6 +296,25 @@ def _of_exports(at: datetime) -> tuple[Event, ...]:
         ExportReceived(by="auditor:ministry", encrypted=encrypted),
         ExportEnded(why="expired"),
     )
+
+
+def _of_rights(told: s.Story) -> list[Recorded]:
+    """Events of what a person asks about their own data."""
+    at, by, stream = told.recorded[0].at, "operator:jiro", told.recorded[0].stream
+    events: tuple[Event, ...] = (
+        RightAsked(right="disclosure", channel="letter", terms="0123456789ab", due_at=at),
+        AskerChecked(proved=True, shown=("driving_licence",), by=by),
+        RightExtended(reason="much-data", due_at=at, by=by),
+        RightRefused(rule="other-law", by=by),
+        AskersDataSearched(sure=(stream,), maybe=(), by=by),
+        AskersDataConfirmed(stream=stream, theirs=True, by=by),
+        RightAnswered(
+            digest="ab" * 32, streams=(stream,), disclosures=1, withheld=2, words=False, copy=1, fee_yen=0, by=by
+        ),
+        RightRead(reader=by, purpose="person"),
+        RightOverdue(late=1),
+    )
+    return [replace(told.recorded[0], event=event, actor=by, commitments={}) for event in events]
 
 
 def _of_mass_events(told: s.Story) -> list[Recorded]:

@@ -1,0 +1,79 @@
+"""The rights desk as the settings want it, for the service and for the command."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from recording.keys import KeyStore
+from routing.directory import Directory
+from sos.journal.configured import Kept
+from sos.journal.journal import Journal
+from sos.journal.readers import Reader
+from sos.journal.subject_rows import SubjectRows
+from sos.rights.answer import Answering, Subjects
+from sos.rights.desk import RightsDesk
+from sos.rights.indexer import READER, Indexer
+from sos.rights.ledger import RETENTION, RightsLedger
+from sos.rights.overseer import Overseer
+from sos.rights.search import Search
+from sos.rights.terms import RightsTerms, configured
+from sos.settings import Settings
+
+ASKED = RETENTION
+"""Class of the data keys of requests."""
+
+
+class Rights(Struct, frozen=True, kw_only=True):
+    """All of the room."""
+
+    desk: RightsDesk
+    indexer: Indexer
+    overseer: Overseer
+
+    @classmethod
+    def of(
+        cls,
+        journal: Journal,
+        keys: KeyStore,
+        rows: SubjectRows,
+        *,
+        registry: Subjects,
+        terms: RightsTerms,
+        agency: Callable[[str], str],
+    ) -> "Rights":
+        """``agency``: the name of an agency by its id."""
+        indexer = Indexer(journal, keys, rows)
+        ledger = RightsLedger(journal.store, keys, journal.clock, losses=journal.losses)
+        answering = Answering(journal, registry, terms, agency=agency)
+        search = Search(journal.store, rows, indexer)
+        return cls(
+            desk=RightsDesk(ledger, search, answering, terms),
+            indexer=indexer,
+            overseer=Overseer(ledger, clock=journal.clock),
+        )
+
+    @property
+    def reader(self) -> Reader:
+        return Reader(name=READER, handle=self.indexer.handle, wants=self.indexer.WANTS)
+
+
+def rights(settings: Settings, kept: Kept, registry: Subjects, directory: Directory) -> Rights:
+    """The room of a running service."""
+    return Rights.of(
+        kept.journal,
+        kept.keys,
+        SubjectRows(kept.store.engine),
+        registry=registry,
+        terms=configured(settings.rights_terms),
+        agency=named(directory),
+    )
+
+
+def named(directory: Directory) -> Callable[[str], str]:
+    """The name of an agency by its id; the id of one that the directory has no longer."""
+
+    def name(agency: str) -> str:
+        found = directory.agencies.get(agency)
+        return found.name_ja if found is not None else agency
+
+    return name

@@ -1,0 +1,271 @@
+"""``sos rights``: a subject's walk from the letter to the answer, and everybody who gets nothing."""
+
+import asyncio
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+from typer.testing import CliRunner
+
+from sos.cli import app
+from sos.errors import Forbidden, Misconfigured, Refused
+from tests.sos.rights.town import (
+    HANA,
+    HANA_TEL,
+    HANA_VIN,
+    PASSER_BY,
+    TARO,
+    TARO_TEL,
+    VIN,
+    Town,
+    kinds,
+    settle,
+)
+
+TOKENS = {"hanako": "h" * 40, "jiro": "j" * 40, "saburo": "s" * 40}
+SUPERVISORS = ("jiro", "saburo")
+BLACK = "■■■"
+
+
+class Desk:
+    def __init__(self, directory: Path) -> None:
+        self.data, self.directory = directory / "data", directory
+        self.data.mkdir()
+        operators = "".join(
+            f'[[operators]]\nid = "{name}"\nname = "{name}"\ntoken_digest = "{sha256(token.encode()).hexdigest()}"\n'
+            f"supervisor = {str(name in SUPERVISORS).lower()}\n"
+            for name, token in TOKENS.items()
+        )
+        tenant = f'[[tenants]]\nid = "demo"\ndomain = "demo.example"\nkey_digests = ["{"0" * 64}"]\n'
+        self.config = directory / "sos.toml"
+        self.config.write_text(f'data_dir = "{self.data}"\n{operators}{tenant}')
+        for name, token in TOKENS.items():
+            (directory / name).write_text(token + "\n")
+
+    def say(self, *words: str, by: str = "jiro", given: str | None = None):
+        proof = ["--operator", by, "--token-file", str(self.directory / by)] if by else []
+        return CliRunner().invoke(app, ["rights", *words, *proof, "--config", str(self.config)], input=given)
+
+    def ask(self, right: str = "disclosure", name: str = TARO, tel: str = TARO_TEL, vin: str = VIN) -> str:
+        """A request that was taken in; its id."""
+        vehicles = [{"scheme": "vin", "value": vin}] if vin else []
+        person = {"name": name, "tel": [tel], "vehicles": vehicles, "words": "全部見せてください"}
+        asked = self.say("receive", "--right", right, "--person", "-", "--brand", "demo", given=json.dumps(person))
+        assert asked.exit_code == 0, asked.output
+        return str(asked.output.splitlines()[0])
+
+    def prove(self, request: str) -> None:
+        checked = self.say("check", request, "--shown", "driving_licence", "--why", "looked at it at the counter")
+        assert checked.exit_code == 0, checked.output
+
+    def find(self, request: str) -> dict[str, Any]:
+        found = self.say("find", request, "--json")
+        assert found.exit_code == 0, found.output
+        told: dict[str, Any] = json.loads(found.output)
+        return told
+
+    def answer(self, request: str, *words: str) -> dict[str, Any]:
+        where = self.directory / f"answer-{len(list(self.directory.glob('answer-*')))}"
+        made = self.say("answer", request, str(where), *words)
+        assert made.exit_code == 0, made.output
+        told: dict[str, Any] = json.loads((where / "answer.json").read_text())
+        self.pdf = where / "answer.pdf"
+        return told
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def town(desk: Desk) -> Town:
+    return asyncio.run(settle(desk.data))
+
+
+def _streams(hits: list[dict[str, Any]]) -> set[str]:
+    return {each["stream"] for each in hits}
+
+
+def test_a_person_asks_is_known_and_gets_everything_that_is_theirs_and_nothing_else(desk: Desk, town: Town):
+    request = desk.ask()
+    desk.prove(request)
+    found = desk.find(request)
+
+    assert _streams(found["sure"]) == {town.taro, town.taros_car, town.taros_crash}
+    assert _streams(found["maybe"]) == {town.call_from_taros_number}
+
+    told = desk.answer(request)
+    crash = next(each for each in told["held"] if each["stream"] == town.taros_crash)
+    text = json.dumps(told, ensure_ascii=False)
+
+    assert {each["category"] for each in crash["given"]} == {"LOC", "VEH", "TEL", "OWN"}
+    assert {"category": "VEH", "what": "ReportFiled", "said": {"idScheme": "vin", "idValue": VIN}}.items() <= next(
+        each for each in crash["given"] if each["category"] == "VEH"
+    ).items()
+    assert {(each["category"], each["why"]) for each in crash["withheld"]} == {
+        ("OBS", "words_not_read"),
+        ("RAW", "mixed_document"),
+    }
+    for other in (HANA, HANA_TEL, HANA_VIN):
+        assert other not in text
+    assert told["complaints"]["en"].startswith("Personal Information Protection Commission")
+    assert asyncio.run(kinds(desk.data, town.taros_crash))[-1] == "PartsRead"
+    assert asyncio.run(kinds(desk.data, town.taro))[-1] == "RegistryRead"
+    assert asyncio.run(kinds(desk.data, request)) == [
+        "RightAsked",
+        "AskerChecked",
+        "AskersDataSearched",
+        "RightAnswered",
+    ]
+
+
+def test_the_answer_says_who_was_told_what_on_which_ground_and_that_the_opt_out_was_set_aside(desk: Desk, town: Town):
+    request = desk.ask("provision_records")
+    desk.prove(request)
+    desk.find(request)
+
+    told = desk.answer(request)
+
+    (disclosure,) = told["disclosures"]
+    assert disclosure["incident"] == town.taros_crash
+    assert disclosure["to"]["id"] == "jp-13-fire"
+    assert disclosure["to"]["name"] != "jp-13-fire"
+    assert disclosure["ground"]["code"] == "JP-27-1-ii"
+    assert "27条1項2号" in disclosure["ground"]["ja"]
+    assert disclosure["opt_out"]["clause"] == "demo-terms/1#4.4"
+    assert "set aside" in disclosure["opt_out"]["en"]
+    assert disclosure["categories"] == ["LOC", "SEV"]
+    assert "held" not in told
+    assert asyncio.run(kinds(desk.data, town.taros_crash))[-1] == "IncidentClosed"  # headers alone were needed
+    page = "".join("".join(each.extract_text() for each in PdfReader(desk.pdf).pages).split())
+    assert "27条1項2号" in page
+    assert "".join(TARO.split()) in page
+
+
+def test_words_are_given_once_somebody_has_read_them_and_without_others(desk: Desk, town: Town):
+    request = desk.ask()
+    desk.prove(request)
+    desk.find(request)
+
+    told = desk.answer(request, "--words-read")
+
+    crash = next(each for each in told["held"] if each["stream"] == town.taros_crash)
+    (words,) = [each["said"] for each in crash["given"] if each["category"] == "OBS"]
+    assert HANA_TEL not in words
+    assert BLACK in words
+
+
+def test_what_is_only_a_hint_is_opened_once_a_person_says_that_it_is_theirs(desk: Desk, town: Town):
+    request = desk.ask()
+    desk.prove(request)
+    desk.find(request)
+
+    silent = desk.say("confirm", request, town.call_from_taros_number, "--why", " ")
+    foreign = desk.say("confirm", request, town.hanas_crash, "--why", "says so")
+    said = desk.say("confirm", request, town.call_from_taros_number, "--why", "it was their own number, called back")
+
+    assert isinstance(silent.exception, Refused)
+    assert isinstance(foreign.exception, Refused)
+    assert said.output == "4 are theirs\n"
+    told = desk.answer(request)
+    assert town.call_from_taros_number in {each["stream"] for each in told["held"]}
+    assert not {town.hanas_crash, town.hana} & {each["stream"] for each in told["held"]}
+
+
+def test_who_is_not_the_person_is_refused_with_the_rule_and_gets_nothing(desk: Desk, town: Town):
+    request = desk.ask()
+    before = desk.say("find", request)
+    refused = desk.say("check", request, "--not-the-person", "--why", "the photograph is of somebody else")
+    after = desk.say("find", request)
+    answer = desk.say("answer", request, str(desk.directory / "none"))
+
+    assert isinstance(before.exception, Forbidden)
+    assert "identity-not-checked" in str(before.exception)
+    assert "refused, identity-not-proved (APPI 37(1))" in refused.output
+    assert "個人情報保護委員会" in refused.output
+    assert isinstance(after.exception, Forbidden)
+    assert isinstance(answer.exception, Forbidden)
+    assert not (desk.directory / "none").exists()
+    assert "PartsRead" not in asyncio.run(kinds(desk.data, town.taros_crash))
+
+
+def test_somebody_with_the_right_name_and_anothers_number_or_car_gets_no_stream_of_theirs(desk: Desk, town: Town):
+    request = desk.ask(name=HANA, tel=TARO_TEL, vin=VIN)
+    desk.prove(request)
+
+    found = desk.find(request)
+
+    assert found["sure"] == []
+    assert town.taros_crash in _streams(found["maybe"])
+    assert desk.answer(request)["held"] == []
+
+
+def test_the_first_copy_is_free_and_a_further_one_costs_what_the_terms_say(desk: Desk, town: Town):
+    request = desk.ask()
+    desk.prove(request)
+    early = desk.say("answer", request, str(desk.directory / "early"))
+    desk.find(request)
+
+    first = desk.answer(request)
+    unpaid = desk.say("answer", request, str(desk.directory / "unpaid"))
+    second = desk.answer(request, "--fee-paid")
+
+    assert isinstance(early.exception, Refused)
+    assert (first["copy"], first["fee_yen"]) == (1, 0)
+    assert isinstance(unpaid.exception, Refused)
+    assert "fee-not-paid" in str(unpaid.exception)
+    assert (second["copy"], second["fee_yen"]) == (2, 500)
+
+
+def test_it_is_prolonged_once_with_a_reason_and_refused_only_with_a_rule_of_that_right(desk: Desk, town: Town):
+    request = desk.ask()
+
+    silent = desk.say("extend", request, "--reason", "much-data", "--why", "")
+    longer = desk.say("extend", request, "--reason", "much-data", "--why", "300 records")
+    twice = desk.say("extend", request, "--reason", "much-data", "--why", "300 records more")
+    wrong = desk.say("refuse", request, "--rule", "not-wrong", "--why", "looked into")
+    right = desk.say("refuse", request, "--rule", "other-law", "--why", "a court forbids it")
+
+    assert isinstance(silent.exception, Refused)
+    assert longer.exit_code == 0
+    assert "記録が多い" in longer.output
+    assert isinstance(twice.exception, Refused)
+    assert wrong.exit_code != 0
+    assert "refused, other-law (APPI 33(2)(iii))" in right.output
+    assert json.loads(desk.say("list", "--json", by="").output) == []
+    assert json.loads(desk.say("list", "--all", "--json", by="").output)[0]["rule"] == "other-law"
+
+
+def test_only_a_supervisor_works_at_it_and_a_brand_must_be_one(desk: Desk, town: Town):
+    person = json.dumps({"name": TARO})
+    operator = desk.say("receive", "--right", "disclosure", "--person", "-", by="hanako", given=person)
+    brand = desk.say("receive", "--right", "disclosure", "--person", "-", "--brand", "none", given=person)
+
+    assert isinstance(operator.exception, Forbidden)
+    assert isinstance(brand.exception, Misconfigured)
+
+
+def test_who_asked_is_shown_on_the_record(desk: Desk, town: Town):
+    request = desk.ask()
+
+    shown = json.loads(desk.say("show", request).output)
+
+    assert shown["claim"]["name"] == TARO
+    assert asyncio.run(kinds(desk.data, request)) == ["RightAsked", "RightRead"]
+    assert TARO not in desk.say("list", by="").output
+
+
+def test_the_index_made_anew_finds_the_same(desk: Desk, town: Town):
+    request = desk.ask()
+    desk.prove(request)
+    before = desk.find(request)
+
+    again = desk.say("index", "--again", by="")
+
+    assert again.exit_code == 0
+    assert desk.find(request) == before
+    assert PASSER_BY not in json.dumps(before)

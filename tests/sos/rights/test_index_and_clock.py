@@ -1,0 +1,145 @@
+"""Everything about a person is found on each database, what is destroyed is not, and what is late is said every day."""
+
+from datetime import timedelta
+
+from prometheus_client import generate_latest
+
+from routing.categories import Category
+from sos.clock import ManualClock
+from sos.incident import commands as c
+from sos.incident.events import DataDestroyed
+from sos.incident.model import Disposed
+from sos.journal.journal import Journal
+from sos.journal.store import Store
+from sos.registry import orders as o
+from sos.registry.registry import Registry
+from sos.rights.configured import Rights
+from sos.rights.desk import Asked
+from sos.rights.request import RightsRequest
+from sos.rights.search import Claim, ClaimedVehicle, Found
+from tests.rest import settled
+from tests.sos.rights.town import (
+    BY,
+    HANA,
+    HANA_TEL,
+    HANA_VIN,
+    TARO,
+    TARO_TEL,
+    VIN,
+    crash,
+    customer,
+    recognised,
+    reported,
+)
+
+JIRO = "operator:jiro"
+
+
+def claim(name: str = TARO, tel: str = TARO_TEL, vin: str = VIN) -> Claim:
+    return Claim(name=name, tel=(tel,), vehicles=(ClaimedVehicle("vin", vin),))
+
+
+async def asked(rights: Rights, who: Claim, *, brand: str = "demo") -> RightsRequest:
+    """A request of a person who has shown who they are."""
+    state = await rights.desk.receive(Asked(right="disclosure", channel="letter", claim=who, brand=brand), by=JIRO)
+    return await rights.desk.check(state.request, proved=True, shown=("passport",), words="seen", by=JIRO)
+
+
+async def found(rights: Rights, store: Store, who: Claim, *, brand: str = "demo") -> Found:
+    state = await asked(rights, who, brand=brand)
+    await settled(store)
+    await rights.indexer.catch_up()
+    return await rights.desk.find(state.request, by=JIRO)
+
+
+async def test_a_sold_car_leads_each_to_their_own_and_to_nothing_of_the_other(
+    rights: Rights, registry: Registry, journal: Journal, store: Store
+):
+    taro, car = await customer(registry, TARO, TARO_TEL, VIN)
+    hana, _ = await customer(registry, HANA, HANA_TEL, HANA_VIN)
+    before = await crash(journal, 1, reported(VIN, "+81300007777"), recognised(taro, car, TARO, TARO_TEL))
+    await registry.change_vehicle(car, o.BeginTransfer(document="t"), by=BY)
+    await registry.change_vehicle(car, o.CompleteTransfer(buyer=hana, services_off_told=True), by=BY)
+    after = await crash(journal, 2, reported(VIN, "+81300007777"), recognised(hana, car, HANA, HANA_TEL))
+
+    taros = await found(rights, store, claim())
+    hanas = await found(rights, store, claim(HANA, HANA_TEL))
+
+    assert {each.stream for each in taros.sure} == {taro, before}
+    assert {each.stream for each in taros.maybe} == {car, after}
+    assert {each.stream for each in hanas.sure} >= {hana, car, after}
+    assert before not in {each.stream for each in hanas.sure}
+
+
+async def test_spelling_hides_nobody_and_a_name_alone_is_a_hint(
+    rights: Rights, registry: Registry, journal: Journal, store: Store
+):
+    taro, car = await customer(registry, TARO, TARO_TEL, VIN)
+    one = await crash(journal, 1, reported(VIN, "+81300007777"), recognised(taro, car, TARO, TARO_TEL))
+
+    spelt = await found(rights, store, claim("架空　太郎", "03-0000-1234", "ｊｔｍｚｚ３ｔｅｓｔｅｃ０００01"))
+    named = await found(rights, store, Claim(name=TARO))
+
+    assert {each.stream for each in spelt.sure} >= {taro, one}
+    assert named.sure == ()
+    assert {each.stream for each in named.maybe} >= {taro, one}
+
+
+async def test_a_brand_is_asked_for_its_own_and_the_house_for_all(
+    rights: Rights, registry: Registry, journal: Journal, store: Store
+):
+    taro, _ = await customer(registry, TARO, TARO_TEL, VIN)
+
+    assert (await found(rights, store, claim(), brand="demo-no-profiling")).sure == ()
+    assert taro in {each.stream for each in (await found(rights, store, claim(), brand="house")).sure}
+
+
+async def test_what_is_destroyed_can_be_found_no_more(
+    rights: Rights, registry: Registry, journal: Journal, store: Store
+):
+    taro, _ = await customer(registry, TARO, TARO_TEL, VIN)
+    one = await crash(journal, 1, reported(VIN, TARO_TEL))
+    before = await found(rights, store, claim())
+    when = journal.clock.now()
+    disposed = tuple(
+        Disposed(category=each, tag="t", version="1", started_at=when, due_at=when, keks=())
+        for each in (Category.VEH, Category.TEL)
+    )
+    gone = c.DestroyData(
+        seen=(await journal.state(one)).version, disposal="d", listed="l", disposed=disposed, approved=("a", "b")
+    )
+    done = await journal.execute(one, gone, actor="system:retention")
+
+    after = await found(rights, store, claim())
+
+    assert isinstance(done.recorded[0].event, DataDestroyed)
+    assert one in {each.stream for each in before.maybe}
+    assert one not in {each.stream for each in (*after.sure, *after.maybe)}
+    assert taro in {each.stream for each in after.sure}
+
+
+async def test_a_late_request_is_said_every_day_until_it_is_answered_or_refused(
+    rights: Rights, store: Store, clock: ManualClock
+):
+    state = await asked(rights, claim())
+    overseer = rights.overseer
+
+    await clock.advance(timedelta(days=30) - timedelta(milliseconds=1))
+    await overseer.look()
+    in_time = overseer.state()
+    await clock.advance(timedelta(milliseconds=1))
+    await overseer.look()
+    await overseer.look()
+    late = await rights.desk.ledger.load(state.request)
+    figures = generate_latest(overseer.figures).decode()
+    await clock.advance(timedelta(days=1))
+    await overseer.look()
+    later = await rights.desk.ledger.load(state.request)
+    await rights.desk.refuse(state.request, rule="nothing-held", words="nothing of theirs", by=JIRO)
+    await overseer.look()
+
+    assert in_time == {}
+    assert (late.late, later.late) == (1, 2)
+    assert "sos_rights_overdue 1.0" in figures
+    assert overseer.state() == {}
+    assert await rights.desk.ledger.open() == []
