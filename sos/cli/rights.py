@@ -5,12 +5,9 @@ of the settings, with the desk token and the second factor where one is set.  Wh
 file or from standard input, never from the command line, which every program of the machine can see.
 """
 
-import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,21 +15,15 @@ import msgspec
 import typer
 from rich.progress import Progress
 
-from recording.keys import KeyStore
-from sos.cli.database import opened
+from sos.cli import dues
 from sos.cli.options import AsJson, ConfigFile
 from sos.cli.persons import Digits, TokenFile, Who, proved_supervisor
-from sos.clock import SystemClock, timestamp
-from sos.dispatch.sources import open_directory
+from sos.cli.rights_room import with_room
+from sos.clock import timestamp
 from sos.errors import Malformed, Misconfigured
 from sos.incident.model import SubjectId
-from sos.journal.journal import Journal
-from sos.journal.spool import Spool
-from sos.journal.subject_rows import SubjectRows
-from sos.registry.index import Index
-from sos.registry.registry import Registry
 from sos.retention.disposals import Told
-from sos.rights.configured import Rights, named
+from sos.rights.configured import Rights
 from sos.rights.desk import Asked, Shown
 from sos.rights.ledger import HOUSE
 from sos.rights.request import RightsRequest
@@ -47,6 +38,10 @@ Result = TypeVar("Result")
 Request = Annotated[str, typer.Argument(help="As `sos rights receive` printed it.")]
 Why = Annotated[str, typer.Option("--why", help="In your own words; they are sealed.")]
 Person = Annotated[Path, typer.Option("--person", help="JSON: name, tel, vehicles, words, contact; - for stdin.")]
+
+
+app.add_typer(dues.notices, name="notices")
+app.add_typer(dues.reviews, name="reviews")
 
 
 @app.command()
@@ -66,7 +61,7 @@ def receive(
     if brand != HOUSE and brand not in {each.id for each in settings.tenants}:
         raise Misconfigured(f"{brand} is no brand of these settings")
     by = proved_supervisor(settings, operator, token_file, second_factor)
-    state = _with(settings, lambda rights: rights.desk.receive(asked, by=by))
+    state = with_room(settings, lambda rights: rights.desk.receive(asked, by=by))
     typer.echo(f"{state.request}\ndue {_due(state)}")
 
 
@@ -90,7 +85,7 @@ def check(
     async def work(rights: Rights) -> RightsRequest:
         return await rights.desk.check(request, proved=not not_the_person, shown=shown or (), words=why, by=by)
 
-    state = _with(settings, work)
+    state = with_room(settings, work)
     typer.echo(_notice(settings, state, why) if state.rule else f"{state.request}: {state.stage}")
 
 
@@ -111,7 +106,7 @@ def find(
         await _caught_up(rights, quiet=as_json)
         return await rights.desk.find(request, by=by)
 
-    found = _with(settings, work)
+    found = with_room(settings, work)
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
         return
@@ -139,7 +134,7 @@ def confirm(
     async def work(rights: Rights) -> RightsRequest:
         return await rights.desk.confirm(request, SubjectId(stream), theirs=not not_theirs, words=why, by=by)
 
-    typer.echo(f"{len(_with(settings, work).theirs)} are theirs")
+    typer.echo(f"{len(with_room(settings, work).theirs)} are theirs")
 
 
 @app.command()
@@ -155,7 +150,7 @@ def extend(
     """It takes longer, once; tell the person today."""
     settings = load(config_file)
     by = proved_supervisor(settings, operator, token_file, second_factor)
-    state = _with(settings, lambda rights: rights.desk.extend(request, reason=reason, words=why, by=by))
+    state = with_room(settings, lambda rights: rights.desk.extend(request, reason=reason, words=why, by=by))
     said = configured(settings.rights_terms).the_extension(reason)
     typer.echo(f"due {_due(state)}\n{said.ja}\n{said.en}")
 
@@ -173,7 +168,7 @@ def refuse(
     """Refuse it; prints what the person is told today."""
     settings = load(config_file)
     by = proved_supervisor(settings, operator, token_file, second_factor)
-    state = _with(settings, lambda rights: rights.desk.refuse(request, rule=rule, words=why, by=by))
+    state = with_room(settings, lambda rights: rights.desk.refuse(request, rule=rule, words=why, by=by))
     typer.echo(_notice(settings, state, why))
 
 
@@ -199,7 +194,7 @@ def answer(
     async def work(rights: Rights) -> Any:
         return await rights.desk.answer(request, by=by, words_read=words_read, inquiries=inquiries, fee_paid=fee_paid)
 
-    made = _with(settings, work)
+    made = with_room(settings, work)
     directory.mkdir(parents=True)
     (directory / "answer.json").write_bytes(made.document)
     if made.page is not None:
@@ -219,7 +214,7 @@ def listed(
     async def work(rights: Rights) -> list[RightsRequest]:
         return list(await (rights.desk.ledger.all() if every else rights.desk.ledger.open()))
 
-    found = sorted(_with(load(config_file), work), key=lambda each: (not each.open, _due(each)))
+    found = sorted(with_room(load(config_file), work), key=lambda each: (not each.open, _due(each)))
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
         return
@@ -239,7 +234,7 @@ def show(
     """Who asks and what they say; that you look is on the record first."""
     settings = load(config_file)
     by = proved_supervisor(settings, operator, token_file, second_factor)
-    shown: Shown = _with(settings, lambda rights: rights.desk.show(request, by=by))
+    shown: Shown = with_room(settings, lambda rights: rights.desk.show(request, by=by))
     typer.echo(json.dumps(msgspec.to_builtins(shown), ensure_ascii=False, indent=2))
 
 
@@ -253,38 +248,10 @@ def index(
     async def work(rights: Rights) -> None:
         await _caught_up(rights, again=again)
 
-    _with(load(config_file), work)
+    with_room(load(config_file), work)
 
 
 # --- what the commands do ---
-
-
-def _with(settings: Settings, work: Callable[[Rights], Awaitable[Result]]) -> Result:
-    """What ``work`` gives, with the room open on the database."""
-
-    async def done() -> Result:
-        async with _opened(settings) as rights:
-            return await work(rights)
-
-    return asyncio.run(done())
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Rights]:
-    """Beside a running service, whose spool is left alone: the journal is not opened for reports."""
-    keys, clock = KeyStore(settings.data / "keys"), SystemClock()
-    directory = open_directory(settings.directory)
-    terms = configured(settings.rights_terms)
-    async with opened(settings) as store:
-        journal = Journal(store, keys, Spool(settings.data / "spool", keys.secret("spool")), clock=clock)
-        yield Rights.of(
-            journal,
-            keys,
-            SubjectRows(store.engine),
-            registry=Registry(store, Index(store.engine), keys, clock=clock),
-            terms=terms,
-            agency=named(directory),
-        )
 
 
 async def _caught_up(rights: Rights, *, again: bool = False, quiet: bool = False) -> None:

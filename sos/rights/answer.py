@@ -99,7 +99,7 @@ class Answering:
         held, told, looked = [], list[Mapping[str, Any]](), list[Mapping[str, Any]]()
         for stream in wanted.request.theirs:
             events = await self._journal.store.stream(stream)
-            told += self._disclosures(events, wanted)
+            told += self.disclosures(events, inquiries=wanted.inquiries)
             if everything:
                 held.append(await self._held(stream, events, wanted))
                 looked += [_look(each) for each in events if _looks(each, wanted)]
@@ -171,7 +171,8 @@ class Answering:
 
     # --- what was told ---
 
-    def _disclosures(self, events: Sequence[Recorded], wanted: Wanted) -> Iterator[dict[str, Any]]:
+    def disclosures(self, events: Sequence[Recorded], *, inquiries: bool = False) -> Iterator[dict[str, Any]]:
+        """Who was told what, when and on which ground; from the headers alone, which name nobody."""
         asked = {each.event.request: each.event for each in events if isinstance(each.event, RequestReceived)}
         for recorded in events:
             match recorded.event:
@@ -179,7 +180,7 @@ class Answering:
                     yield self._telling(recorded, told)
                 case RequestAnswered(categories=categories, statements=statements) as given if categories or statements:
                     path = asked[given.request].path if given.request in asked else ""
-                    if wanted.inquiries or path not in KEPT_BACK:
+                    if inquiries or path not in KEPT_BACK:
                         yield self._given_out(recorded, given, path)
                 case _:
                     continue

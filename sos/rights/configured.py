@@ -12,6 +12,7 @@ from sos.journal.readers import Reader
 from sos.journal.subject_rows import SubjectRows
 from sos.rights.answer import Answering, Subjects
 from sos.rights.desk import RightsDesk
+from sos.rights.dues import Dues
 from sos.rights.indexer import READER, Indexer
 from sos.rights.ledger import RETENTION, RightsLedger
 from sos.rights.overseer import Overseer
@@ -29,6 +30,7 @@ class Rights(Struct, frozen=True, kw_only=True):
     desk: RightsDesk
     indexer: Indexer
     overseer: Overseer
+    dues: Dues
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class Rights(Struct, frozen=True, kw_only=True):
             desk=RightsDesk(ledger, search, answering, terms),
             indexer=indexer,
             overseer=Overseer(ledger, clock=journal.clock),
+            dues=Dues(journal, answering),
         )
 
     @property

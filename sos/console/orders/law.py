@@ -20,6 +20,7 @@ from sos.incident.commands import ApproveRequest, CheckRequest, MeetObligation, 
 from sos.incident.events import RequestAnswered, RequestReceived
 from sos.incident.model import IncidentId, RefusalReason, RequestId, new_id
 from sos.incident.owed import Asked
+from sos.journal.owing import owing
 
 MOST_OWED = 500
 """Obligations that a desk is shown at once, the first due first."""
@@ -77,23 +78,18 @@ class Owed(Order, frozen=True, tag="owed"):
     works: ClassVar = False
 
     async def obey(self, window: Window) -> list[Due]:
-        store = window.room.journal.store
-        waiting = await store.waiting(obligations.PREFIX, limit=MOST_OWED)
-        found: list[tuple[datetime, Due]] = []
-        for incident in dict.fromkeys(stream for stream, _, _ in waiting):
-            for owed in (await window.state(incident)).owed:
-                doer = obligations.doer(owed)
-                due = Due(
-                    incident=incident,
-                    obligation=owed.obligation,
-                    about=owed.about,
-                    due_at=timestamp(owed.due_at),
-                    late=owed.late,
-                    who=doer.who,
-                    outcomes=tuple(sorted(obligations.outcomes(owed.obligation))),
-                )
-                found.append((owed.due_at, due))
-        return [due for _, due in sorted(found, key=lambda each: each[0])]
+        return [
+            Due(
+                incident=each.incident,
+                obligation=each.owed.obligation,
+                about=each.owed.about,
+                due_at=timestamp(each.owed.due_at),
+                late=each.owed.late,
+                who=obligations.doer(each.owed).who,
+                outcomes=tuple(sorted(obligations.outcomes(each.owed.obligation))),
+            )
+            for each in await owing(window.room.journal, limit=MOST_OWED)
+        ]
 
 
 class Meet(OfIncident, frozen=True, kw_only=True, tag="meet"):

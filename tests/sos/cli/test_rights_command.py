@@ -23,6 +23,7 @@ from tests.sos.rights.town import (
     Town,
     kinds,
     settle,
+    told_with,
 )
 
 TOKENS = {"hanako": "h" * 40, "jiro": "j" * 40, "saburo": "s" * 40}
@@ -269,3 +270,41 @@ def test_the_index_made_anew_finds_the_same(desk: Desk, town: Town):
     assert again.exit_code == 0
     assert desk.find(request) == before
     assert PASSER_BY not in json.dumps(before)
+
+
+def _owed(desk: Desk, queue: str) -> list[tuple[str, str, str]]:
+    told = json.loads(desk.say(queue, "due", "--json", by="").output)
+    return [(each["incident"], each["owed"]["obligation"], each["owed"]["about"]) for each in told]
+
+
+def test_the_later_notice_and_the_second_look_wait_until_somebody_says_how_they_ended(desk: Desk):
+    codes = ("later_notification", "review_within_a_day")
+    stream = asyncio.run(told_with(desk.data, *codes, supervisor="jiro"))
+    assert _owed(desk, "notices") == [(stream, "later_notification", "person")]
+    assert _owed(desk, "reviews") == [(stream, "review_within_a_day", "d1")]
+
+    letter = desk.say("notices", "letter", stream, by="")
+    silent = desk.say("notices", "sent", stream, "--why", " ")
+    sent = desk.say("notices", "sent", stream, "--why", "a letter to the address of the contract")
+    again = desk.say("notices", "sent", stream, "--why", "a letter")
+    own = desk.say("reviews", "done", stream, "d1", "--outcome", "in_order", "--why", "looked at it")
+    other = desk.say(
+        "reviews", "done", stream, "d1", "--outcome", "too_much", "--why", "more than was needed", by="saburo"
+    )
+
+    assert "27条1項2号" in letter.output
+    assert "jp-13-fire" not in letter.output
+    assert isinstance(silent.exception, Refused)
+    assert sent.exit_code == other.exit_code == 0
+    assert isinstance(again.exception, Refused)
+    assert isinstance(own.exception, Refused)
+    assert "nobody reviews their own decision" in str(own.exception)
+    assert "A breach" in other.output
+    assert _owed(desk, "notices") == _owed(desk, "reviews") == []
+
+
+def test_an_operator_who_is_no_supervisor_ends_neither(desk: Desk):
+    stream = asyncio.run(told_with(desk.data, "later_notification"))
+
+    assert isinstance(desk.say("notices", "sent", stream, "--why", "sent", by="hanako").exception, Forbidden)
+    assert _owed(desk, "notices") != []

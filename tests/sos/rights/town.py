@@ -10,7 +10,7 @@ from recording.keys import KeyStore
 from routing.categories import Category
 from sos.clock import ManualClock, SystemClock
 from sos.incident import commands as c
-from sos.incident.model import Disposition, IncidentId, SubjectId, TenantId
+from sos.incident.model import Disposition, IncidentId, OperatorId, SubjectId, TenantId
 from sos.incident.report import canonical
 from sos.journal.journal import Journal
 from sos.journal.migrate import upgrade
@@ -95,6 +95,21 @@ async def settle(data: Path, *, days_ago: int = 40) -> Town:
         town.hanas_crash = await crash(journal, 2, *hanas)
         town.call_from_taros_number = await crash(journal, 3, replace(reported(VIN, TARO_TEL), sequence=1))
     return town
+
+
+async def told_with(data: Path, *obligations: str, supervisor: str = "") -> IncidentId:
+    """An incident of which an agency was told, with what the law wants done about that."""
+    keys = KeyStore(data / "keys")
+    async with SqliteStore(data / "journal.db") as store:
+        await upgrade(store.engine)
+        journal = Journal(store, keys, Spool(data / "spool", keys.secret("spool")), clock=SystemClock())
+        opened = await incident(journal)
+        told = s.disclose(obligations=obligations)
+        if supervisor:
+            told = replace(told, supervisor=OperatorId(supervisor))
+        for command in (s.take(), told):
+            await journal.execute(opened, command, actor="operator:hanako")
+    return opened
 
 
 async def kinds(data: Path, stream: str) -> Sequence[str]:
