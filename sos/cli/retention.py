@@ -6,7 +6,7 @@ an operator of the settings, and the second factor where one is set.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -29,6 +29,7 @@ from sos.incident.model import HoldGround, HoldId, IncidentId, TenantId, new_id
 from sos.journal.journal import Journal
 from sos.journal.retention_rows import RetentionRows
 from sos.journal.spool import Spool
+from sos.journal.subject_rows import SubjectRows
 from sos.registry.pack import BrandPack, configured
 from sos.retention.configured import Retention
 from sos.retention.disposals import Disposal, Told
@@ -127,7 +128,7 @@ def agree(
     """Agree that periods become shorter than they were.  It takes two people; without them the longer ones hold."""
     settings = load(config_file)
     by = proved(settings, operator, token_file, second_factor)
-    terms = _terms(settings)
+    terms = brand_terms(settings)
     if brand != "house" and TenantId(brand) not in terms:
         raise Misconfigured(f"there is no brand pack of {brand}")
     version = house().version if brand == "house" else terms[TenantId(brand)].version
@@ -217,17 +218,32 @@ async def _settle(settings: Settings, by: str) -> str:
         return believed
 
 
+async def made_due(settings: Settings, incidents: Iterable[str]) -> None:
+    """Compute the dates of these anew: somebody has asked that something of them goes."""
+    async with _opened(settings) as rooms:
+        for incident in incidents:
+            await rooms.clerk.again_of(IncidentId(incident))
+
+
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Retention]:
     """Beside a running service, whose spool is left alone: the journal is not opened for reports."""
-    terms, keys, clock = _terms(settings), KeyStore(settings.data / "keys"), SystemClock()
+    terms, keys, clock = brand_terms(settings), KeyStore(settings.data / "keys"), SystemClock()
     async with opened(settings) as store:
         journal = Journal(store, keys, Spool(settings.data / "spool", keys.secret("spool")), clock=clock)
         rows = RetentionRows(store.engine)
-        yield Retention.of(journal, keys, rows, data=settings.data, terms=lambda tenant: terms.get(tenant, HOUSE))
+        yield Retention.of(
+            journal,
+            keys,
+            rows,
+            data=settings.data,
+            terms=lambda tenant: terms.get(tenant, HOUSE),
+            asked=SubjectRows(store.engine).erasures,
+        )
 
 
-def _terms(settings: Settings) -> dict[TenantId, Terms]:
+def brand_terms(settings: Settings) -> dict[TenantId, Terms]:
+    """What the brands of the settings promise otherwise than the house."""
     directory = Path(settings.brand_packs) if settings.brand_packs else None
     packs: tuple[BrandPack, ...] = configured(directory, [TenantId(each.id) for each in settings.tenants])
     return {pack.tenant: pack.terms for pack in packs}

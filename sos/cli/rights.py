@@ -5,6 +5,7 @@ of the settings, with the desk token and the second factor where one is set.  Wh
 file or from standard input, never from the command line, which every program of the machine can see.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -15,14 +16,17 @@ import msgspec
 import typer
 from rich.progress import Progress
 
+from routing.categories import Category
 from sos.cli import dues
 from sos.cli.options import AsJson, ConfigFile
 from sos.cli.persons import Digits, TokenFile, Who, proved_supervisor
+from sos.cli.retention import made_due
 from sos.cli.rights_room import with_room
 from sos.clock import timestamp
 from sos.errors import Malformed, Misconfigured
 from sos.incident.model import SubjectId
 from sos.retention.disposals import Told
+from sos.rights.changing import Correction, value_of
 from sos.rights.configured import Rights
 from sos.rights.desk import Asked, Shown
 from sos.rights.ledger import HOUSE
@@ -203,6 +207,64 @@ def answer(
     typer.echo(f"{directory}: answer.json {page}; copy {made.state.copies}, {made.fee_yen} yen")
 
 
+@app.command()
+def correct(
+    request: Request,
+    stream: Annotated[str, typer.Argument(help="As `sos rights find` printed it.")],
+    category: Annotated[Category, typer.Option(help="Where it stands.")],
+    field: Annotated[str, typer.Option(help="What it is called there, such as ownerName.")],
+    value_file: Annotated[Path, typer.Option(help="File with what is right; - for stdin.")],
+    why: Why,
+    operator: Who,
+    token_file: TokenFile,
+    second_factor: Digits = "",
+    config_file: ConfigFile = None,
+) -> None:
+    """Put what is right beside what is held: both stay, and every later answer shows both."""
+    settings = load(config_file)
+    by = proved_supervisor(settings, operator, token_file, second_factor)
+    right = value_of(_content(value_file))
+    change = Correction(stream=SubjectId(stream), category=category, field=field, value=right)
+    state = with_room(settings, lambda rights: rights.changing.correct(request, change, words=why, by=by))
+    typer.echo(f"{state.request}: both values stand")
+
+
+@app.command()
+def erase(
+    request: Request,
+    operator: Who,
+    token_file: TokenFile,
+    second_factor: Digits = "",
+    config_file: ConfigFile = None,
+) -> None:
+    """Say what goes and which duty keeps the rest; two people destroy it (`sos retention due`, `approve`, `run`)."""
+    settings = load(config_file)
+    by = proved_supervisor(settings, operator, token_file, second_factor)
+    asked = with_room(settings, lambda rights: rights.changing.erase(request, by=by))
+    asyncio.run(made_due(settings, dict.fromkeys(stream for stream, _ in asked.erased)))
+    for stream, category, rule in asked.kept:
+        typer.echo(f"kept   {stream}  {category}  {rule}")
+    for stream, category in asked.erased:
+        typer.echo(f"to go  {stream}  {category}")
+    typer.echo(f"{len(asked.erased)} are due from now; {len(asked.kept)} are kept")
+
+
+@app.command()
+def done(
+    request: Request,
+    why: Why,
+    operator: Who,
+    token_file: TokenFile,
+    second_factor: Digits = "",
+    config_file: ConfigFile = None,
+) -> None:
+    """Say that what was asked is done, and what the person was told."""
+    settings = load(config_file)
+    by = proved_supervisor(settings, operator, token_file, second_factor)
+    state = with_room(settings, lambda rights: rights.desk.done(request, words=why, by=by))
+    typer.echo(f"{state.request}: {state.stage}")
+
+
 @app.command("list")
 def listed(
     every: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
@@ -269,10 +331,13 @@ def _bar(bar: Progress, what: str) -> Told:
     return told
 
 
+def _content(file: Path) -> bytes:
+    return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+
+
 def _claim(file: Path) -> Claim:
-    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     try:
-        return msgspec.json.decode(content, type=Claim)
+        return msgspec.json.decode(_content(file), type=Claim)
     except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
         raise Malformed(
             f"the person cannot be read: {type(wrong).__name__}; name, tel, vehicles, words, contact"

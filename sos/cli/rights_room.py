@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from recording.keys import KeyStore
+from recording.retention import HOUSE
 from sos.cli.database import opened
+from sos.cli.retention import brand_terms
 from sos.clock import SystemClock
 from sos.dispatch.sources import open_directory
 from sos.journal.journal import Journal
@@ -36,7 +38,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Rights]:
     """Beside a running service, whose spool is left alone: the journal is not opened for reports."""
     keys, clock = KeyStore(settings.data / "keys"), SystemClock()
     directory = open_directory(settings.directory)
-    terms = configured(settings.rights_terms)
+    terms, promised = configured(settings.rights_terms), brand_terms(settings)
     async with opened(settings) as store:
         journal = Journal(store, keys, Spool(settings.data / "spool", keys.secret("spool")), clock=clock)
         yield Rights.of(
@@ -46,4 +48,5 @@ async def _opened(settings: Settings) -> AsyncIterator[Rights]:
             registry=Registry(store, Index(store.engine), keys, clock=clock),
             terms=terms,
             agency=named(directory),
+            brand_terms=lambda tenant: promised.get(tenant, HOUSE),
         )

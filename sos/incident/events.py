@@ -1403,6 +1403,31 @@ class RightAnswered(Event, frozen=True, kw_only=True, gc=False):
     by: str
 
 
+class DataCorrected(Event, frozen=True, kw_only=True, gc=False):
+    """What is held of the person was wrong, or lacked something: both values stand from now on.
+
+    Parts: one, in ``category``, the field with what was held and what is right; OBS, what proves it."""
+
+    stream: StreamId
+    category: Category
+    by: str
+
+
+class ErasureAsked(Event, frozen=True, kw_only=True, gc=False):
+    """What of the person's is to go now, and what a duty keeps; two people and the retention room do the rest."""
+
+    erased: tuple[tuple[StreamId, Category], ...]
+    kept: tuple[tuple[StreamId, Category, str], ...]
+    """With the rule: ``held``, ``not-closed``, ``agency-told``, ``least-period`` or ``own-period``."""
+    by: str
+
+
+class RightDone(Event, frozen=True, kw_only=True, gc=False):
+    """What was asked is done, other than by an answer.  Parts: OBS, what the person was told."""
+
+    by: str
+
+
 class RightRead(Event, frozen=True, kw_only=True, gc=False):
     """Somebody of ours is about to be shown who asked, and their words."""
 
@@ -1426,6 +1451,9 @@ OF_RIGHTS: frozenset[type[Event]] = frozenset(
         AskersDataSearched,
         AskersDataConfirmed,
         RightAnswered,
+        DataCorrected,
+        ErasureAsked,
+        RightDone,
         RightRead,
         RightOverdue,
     }

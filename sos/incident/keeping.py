@@ -18,7 +18,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from recording.retention import house
+from recording.retention import Tag, house
 from routing.categories import Category
 from routing.law.codes import Outcome
 from sos.errors import Refused
@@ -81,6 +81,17 @@ def _told(incident: Incident) -> bool:
     answered = any(each.outcome in (Outcome.PERMIT, Outcome.PERMIT_REVIEW) for each in incident.asked)
     of_the_crash = incident.linked is not None and bool(incident.linked.told)
     return bool(incident.disclosures) or answered or of_the_crash
+
+
+def kept_by(incident: Incident, category: Category, tag: Tag, *, now: datetime) -> str:
+    """The rule by which data must stay although the person asks that it goes; empty where none does."""
+    if incident.state is not State.CLOSED or incident.changed_at is None:
+        return "not-closed"
+    if incident.holds:
+        return "held"
+    if _told(incident) and dict(incident.kept_as).get(category) == _CASE:
+        return "agency-told"
+    return "least-period" if tag.least.after(incident.changed_at) > now else ""
 
 
 # --- deciders ---

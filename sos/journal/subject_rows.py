@@ -3,7 +3,7 @@
 Filled from the journal by ``sos.rights.indexer``; it holds nobody's data and can be made anew at any time.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 from sqlalchemy import Connection, delete, select
@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from routing.categories import Category
-from sos.incident.model import StreamId, TenantId
+from sos.incident.model import IncidentId, StreamId, TenantId
 from sos.journal.connections import begun, in_one_go
 from sos.journal.schema import subject_keys
 
@@ -31,6 +31,13 @@ class SubjectRow(Struct, frozen=True, kw_only=True, gc=False):
 
 
 HEADER = "header"
+
+ERASURE = "erasure"
+"""Scheme of rows that say that a person wants a category of an incident gone; ``stream`` is the request."""
+
+
+def erasure_of(incident: StreamId) -> bytes:
+    return f"{ERASURE}:{incident}".encode()
 
 
 class Gone(Struct, frozen=True, kw_only=True, gc=False):
@@ -71,16 +78,13 @@ class SubjectRows:
         async with begun(self._engine) as connection:
             return [_row(row) for row in await connection.execute(query.order_by(subject_keys.c.stream))]
 
-    async def digests(self, streams: Collection[StreamId], scheme: str) -> Mapping[StreamId, frozenset[bytes]]:
-        """Which names of ``scheme`` were read in these streams?"""
-        query = select(subject_keys.c.stream, subject_keys.c.digest).where(
-            subject_keys.c.stream.in_(sorted(streams)), subject_keys.c.scheme == scheme
+    async def erasures(self, incident: IncidentId) -> frozenset[Category]:
+        """What of ``incident`` does a person want erased?"""
+        query = select(subject_keys.c.category).where(
+            subject_keys.c.digest == erasure_of(incident), subject_keys.c.scheme == ERASURE
         )
-        found: dict[StreamId, set[bytes]] = {}
         async with begun(self._engine) as connection:
-            for row in await connection.execute(query):
-                found.setdefault(row.stream, set()).add(bytes(row.digest))
-        return {stream: frozenset(digests) for stream, digests in found.items()}
+            return frozenset(Category(category) for category in (await connection.execute(query)).scalars())
 
 
 def _row(row: object) -> SubjectRow:

@@ -4,9 +4,10 @@ What an incident's rows say is computed from its state as it is now, never from 
 or late.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from recording.retention import Terms, house
+from routing.categories import Category
 from sos.errors import Unknown
 from sos.incident.events import (
     OF_NO_INCIDENT,
@@ -28,11 +29,21 @@ CATCH_UP = 512
 """Events read in one go when a command brings the due dates up to date."""
 
 
+Asked = Callable[[IncidentId], Awaitable[Collection[Category]]]
+
+
+async def nobody(_: IncidentId) -> Collection[Category]:
+    return ()
+
+
 class Clerk:
     WANTS: tuple[type[Event], ...] = (Event, IncidentReopened)
 
-    def __init__(self, journal: Journal, rows: RetentionRows, *, terms: Callable[[TenantId], Terms]) -> None:
-        """``terms``: what a brand promises otherwise than the house."""
+    def __init__(
+        self, journal: Journal, rows: RetentionRows, *, terms: Callable[[TenantId], Terms], asked: Asked = nobody
+    ) -> None:
+        """``terms``: what a brand promises otherwise than the house; ``asked``: what of it a person wants gone."""
+        self._asked = asked
         self._journal = journal
         self._rows = rows
         self._terms = terms
@@ -67,6 +78,8 @@ class Clerk:
             terms=terms,
             agreed=await self._agreed(terms.version, house().version),
             before=await self._rows.of(incident),
+            asked=await self._asked(incident),
+            now=self._journal.clock.now(),
         )
 
     async def again_of(self, incident: IncidentId) -> None:

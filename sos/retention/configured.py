@@ -13,7 +13,8 @@ from sos.journal.configured import Kept
 from sos.journal.journal import Journal
 from sos.journal.readers import Reader
 from sos.journal.retention_rows import RetentionRows
-from sos.retention.clerk import READER, Clerk
+from sos.journal.subject_rows import SubjectRows
+from sos.retention.clerk import READER, Asked, Clerk, nobody
 from sos.retention.clocks import Clocks
 from sos.retention.disposals import Disposals
 from sos.retention.executor import Executor
@@ -42,10 +43,11 @@ class Retention(Struct, frozen=True, kw_only=True):
         data: Path,
         terms: Callable[[TenantId], Terms],
         database: Callable[[], Awaitable[datetime]] | None = None,
+        asked: Asked = nobody,
     ) -> "Retention":
         """``terms``: what a brand promises otherwise than the house; ``database``: the clock of the database."""
         clock = journal.clock
-        clerk = Clerk(journal, rows, terms=terms)
+        clerk = Clerk(journal, rows, terms=terms, asked=asked)
         clocks = Clocks(rows, clock, database=database)
         disposals = Disposals(journal.store, keys, clock)
         shredding = Shredding(journal.store, keys, clock)
@@ -69,4 +71,5 @@ class Retention(Struct, frozen=True, kw_only=True):
 
 def retention(kept: Kept, data: Path, terms: Callable[[TenantId], Terms]) -> Retention:
     """The room of a running service."""
-    return Retention.of(kept.journal, kept.keys, RetentionRows(kept.store.engine), data=data, terms=terms)
+    rows, asked = RetentionRows(kept.store.engine), SubjectRows(kept.store.engine).erasures
+    return Retention.of(kept.journal, kept.keys, rows, data=data, terms=terms, asked=asked)

@@ -7,8 +7,11 @@ that somebody has shortened by mistake cannot be taken back.  A date that stands
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from recording.retention import HOUSE, Schedule, Tag, Terms, due
 from routing.categories import Category
+from sos.incident.keeping import kept_by
 from sos.incident.model import Incident, State
 from sos.journal.retention_rows import DueRow
 from sos.journal.store import KeyRow
@@ -22,10 +25,13 @@ def dates(
     terms: Terms = HOUSE,
     agreed: Collection[str] = (),
     before: Iterable[DueRow] = (),
+    asked: Collection[Category] = (),
+    now: datetime | None = None,
 ) -> Sequence[DueRow]:
     """A row for each category that has anything to be destroyed; none while the incident is open.
 
-    ``agreed``: versions whose shorter periods two people have agreed to; ``before``: the rows that stand.
+    ``agreed``: versions whose shorter periods two people have agreed to; ``before``: the rows that stand; ``asked``:
+    what the person wants erased, which is due once its shortest period is over and no other duty keeps it.
     """
     if state.state is not State.CLOSED or state.changed_at is None:
         return ()
@@ -45,6 +51,9 @@ def dates(
             due_at=due_at,
             held=bool(state.holds),
         )
+        if category in asked and now is not None and not kept_by(state, category, tag, now=now):
+            found.append(replace(row, due_at=min(row.due_at, tag.least.after(state.changed_at))))
+            continue
         found.append(_unless_shorter(row, standing.get(category), agreed))
     return found
 

@@ -4,7 +4,7 @@ Portable JSON (``sos-subject-answer/1``), made from the journal; nothing of it i
 one way that journals the access first, and only those that are theirs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -85,8 +85,10 @@ class Answering:
         terms: RightsTerms,
         *,
         agency: Callable[[str], str] = lambda agency: agency,
+        corrections: Callable[[StreamId], Awaitable[Sequence[Mapping[str, Any]]]] | None = None,
     ) -> None:
-        """``agency``: the name of an agency by its id."""
+        """``agency``: the name of an agency by its id; ``corrections``: both values of what was wrong in a stream."""
+        self._corrections = corrections
         self._journal = journal
         self._registry = registry
         self._terms = terms
@@ -101,7 +103,10 @@ class Answering:
             events = await self._journal.store.stream(stream)
             told += self.disclosures(events, inquiries=wanted.inquiries)
             if everything:
-                held.append(await self._held(stream, events, wanted))
+                piece = await self._held(stream, events, wanted)
+                if self._corrections is not None and (both := await self._corrections(stream)):
+                    piece["corrections"] = both
+                held.append(piece)
                 looked += [_look(each) for each in events if _looks(each, wanted)]
         document = self._head(wanted, copy=copy, fee_yen=fee_yen) | {"disclosures": told}
         if everything:

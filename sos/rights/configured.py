@@ -1,16 +1,20 @@
 """The rights desk as the settings want it, for the service and for the command."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct
 
 from recording.keys import KeyStore
+from recording.retention import HOUSE, Terms
 from routing.directory import Directory
+from sos.incident.model import TenantId
 from sos.journal.configured import Kept
 from sos.journal.journal import Journal
 from sos.journal.readers import Reader
 from sos.journal.subject_rows import SubjectRows
 from sos.rights.answer import Answering, Subjects
+from sos.rights.changing import Changing
 from sos.rights.desk import RightsDesk
 from sos.rights.dues import Dues
 from sos.rights.indexer import READER, Indexer
@@ -31,6 +35,7 @@ class Rights(Struct, frozen=True, kw_only=True):
     indexer: Indexer
     overseer: Overseer
     dues: Dues
+    changing: Changing
 
     @classmethod
     def of(
@@ -42,16 +47,19 @@ class Rights(Struct, frozen=True, kw_only=True):
         registry: Subjects,
         terms: RightsTerms,
         agency: Callable[[str], str],
+        brand_terms: Callable[[TenantId], Terms] = lambda _: HOUSE,
     ) -> "Rights":
-        """``agency``: the name of an agency by its id."""
+        """``agency``: the name of an agency by its id; ``brand_terms``: how long a brand keeps otherwise."""
         indexer = Indexer(journal, keys, rows)
         ledger = RightsLedger(journal.store, keys, journal.clock, losses=journal.losses)
-        answering = Answering(journal, registry, terms, agency=agency)
+        changing = Changing(journal, registry, ledger, rows, brand_terms=brand_terms)
+        answering = Answering(journal, registry, terms, agency=agency, corrections=changing.corrections)
         search = Search(journal.store, rows, indexer)
         return cls(
             desk=RightsDesk(ledger, search, answering, terms),
             indexer=indexer,
             overseer=Overseer(ledger, clock=journal.clock),
+            changing=changing,
             dues=Dues(journal, answering),
         )
 
@@ -60,7 +68,13 @@ class Rights(Struct, frozen=True, kw_only=True):
         return Reader(name=READER, handle=self.indexer.handle, wants=self.indexer.WANTS)
 
 
-def rights(settings: Settings, kept: Kept, registry: Subjects, directory: Directory) -> Rights:
+class Registry(Subjects, Protocol):
+    def terms(self, tenant: TenantId) -> Terms:
+        """How long a brand keeps otherwise."""
+        ...
+
+
+def rights(settings: Settings, kept: Kept, registry: Registry, directory: Directory) -> Rights:
     """The room of a running service."""
     return Rights.of(
         kept.journal,
@@ -69,6 +83,7 @@ def rights(settings: Settings, kept: Kept, registry: Subjects, directory: Direct
         registry=registry,
         terms=configured(settings.rights_terms),
         agency=named(directory),
+        brand_terms=registry.terms,
     )
 
 

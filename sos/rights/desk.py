@@ -139,6 +139,11 @@ class RightsDesk:
         event = e.AskersDataConfirmed(stream=stream, theirs=theirs, by=by)
         return await self.ledger.change(request, lambda _: (draft(event, OBS=_text(words)),), actor=by)
 
+    async def done(self, request: str, *, words: str, by: str) -> RightsRequest:
+        """What was asked is done, and the person was told so."""
+        _needed(words, "say what the person was told")
+        return await self.ledger.change(request, lambda _: (draft(e.RightDone(by=by), OBS=_text(words)),), actor=by)
+
     async def answer(
         self,
         request: str,

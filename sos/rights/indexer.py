@@ -10,6 +10,7 @@ from routing.categories import Category
 from sos.incident.events import (
     CardAnswered,
     DataDestroyed,
+    ErasureAsked,
     Event,
     IncidentOpened,
     LanguageStated,
@@ -20,12 +21,12 @@ from sos.incident.events import (
     RightAsked,
     VehicleRecognised,
 )
-from sos.incident.model import SubjectId
+from sos.incident.model import StreamId, SubjectId
 from sos.journal.journal import Journal
 from sos.journal.keyring import Keyring
 from sos.journal.losses import Losses
 from sos.journal.sealing import Sealer
-from sos.journal.subject_rows import HEADER, Gone, SubjectRow, SubjectRows
+from sos.journal.subject_rows import ERASURE, HEADER, Gone, SubjectRow, SubjectRows, erasure_of
 from sos.rights.keys import HOLDER, READ, Digests, Key, keys_of
 
 READER = "subject-index"
@@ -37,7 +38,7 @@ OF_INCIDENTS = (IncidentOpened, ReportFiled, CardAnswered, LanguageStated, Vehic
 
 
 class Indexer:
-    WANTS: tuple[type[Event], ...] = (*OF_INCIDENTS, RegistryChanged, RightAsked, DataDestroyed)
+    WANTS: tuple[type[Event], ...] = (*OF_INCIDENTS, RegistryChanged, RightAsked, ErasureAsked, DataDestroyed)
 
     def __init__(self, journal: Journal, keys: KeyStore, rows: SubjectRows) -> None:
         self._journal = journal
@@ -54,6 +55,8 @@ class Indexer:
                     found.append(Gone(stream=recorded.stream, categories=tuple(each.category for each in disposed)))
                 case RegistryChanged(change={"kind": "PersonalDataErased", "categories": categories}):
                     found.append(Gone(stream=recorded.stream, categories=tuple(map(Category, categories))))
+                case ErasureAsked(erased=erased):
+                    found += [_erasure(recorded, stream, category) for stream, category in erased]
                 case event if isinstance(event, self.WANTS):
                     found += [row async for row in self._read(recorded)]
                 case _:
@@ -103,6 +106,17 @@ class Indexer:
         await self._rows.clear()
         await self._journal.store.save_cursor(READER, 0)
         await self.catch_up(told)
+
+
+def _erasure(recorded: Recorded, stream: StreamId, category: Category) -> SubjectRow:
+    return SubjectRow(
+        digest=erasure_of(stream),
+        stream=recorded.stream,
+        category=category,
+        scheme=ERASURE,
+        kind="request",
+        tenant=recorded.tenant,
+    )
 
 
 def _kind(recorded: Recorded) -> str:

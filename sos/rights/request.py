@@ -23,6 +23,12 @@ AGAIN = timedelta(days=1)
 """How often what is late falls due anew."""
 
 
+CORRECTS = frozenset({"correction", "addition"})
+ERASES = frozenset({"deletion", "cease_use"})
+CEASES = "cease_provision"
+"""Recorded as a consent that was taken back, by the registry's own door."""
+
+
 class Stage(StrEnum):
     NEW = "new"
     RECEIVED = "received"
@@ -52,6 +58,12 @@ class RightsRequest(Struct, frozen=True, kw_only=True):
     denied: tuple[StreamId, ...] = ()
     searched: bool = False
     copies: int = 0
+    corrected: tuple[StreamId, ...] = ()
+    """Streams of which something has two values since."""
+    erased: tuple[StreamId, ...] = ()
+    """Streams of which something was made due."""
+    acted: bool = False
+    """Something was corrected, or looked at for erasure."""
     rule: str = ""
     """Why it was refused."""
 
@@ -128,6 +140,30 @@ def _answered(state: RightsRequest, event: e.RightAnswered) -> dict[str, Any]:
     return {"stage": Stage.ANSWERED, "copies": event.copy}
 
 
+def _corrected(state: RightsRequest, event: e.DataCorrected) -> dict[str, Any]:
+    state.prove()
+    _only(state.right in CORRECTS, f"{state.right} corrects nothing")
+    _only(state.stage is Stage.PROVED, "it is over")
+    _only(event.stream in state.theirs, "this is not known to be theirs")
+    return {"corrected": (*_without(state.corrected, event.stream), event.stream), "acted": True}
+
+
+def _erasure(state: RightsRequest, event: e.ErasureAsked) -> dict[str, Any]:
+    state.prove()
+    _only(state.right in ERASES, f"{state.right} erases nothing")
+    _only(state.stage is Stage.PROVED, "it is over")
+    _only({stream for stream, _ in event.erased} <= {*state.theirs}, "this is not known to be theirs")
+    streams = dict.fromkeys((*state.erased, *(stream for stream, _ in event.erased)))
+    return {"erased": tuple(streams), "acted": True}
+
+
+def _done(state: RightsRequest, _: e.RightDone) -> dict[str, Any]:
+    state.prove()
+    _only(state.stage is Stage.PROVED, "it is over")
+    _only(state.acted or state.right == CEASES, "nothing was done yet")
+    return {"stage": Stage.ANSWERED}
+
+
 def _overdue(state: RightsRequest, event: e.RightOverdue) -> dict[str, Any]:
     _only(state.open, "it is over")
     return {"late": event.late}
@@ -151,6 +187,9 @@ _AFTER: Mapping[type[e.Event], Callable[[RightsRequest, Any], dict[str, Any]]] =
         e.AskersDataConfirmed: _confirmed,
         e.RightAnswered: _answered,
         e.RightOverdue: _overdue,
+        e.DataCorrected: _corrected,
+        e.ErasureAsked: _erasure,
+        e.RightDone: _done,
         e.RightRead: lambda _, __: {},
     }
 )

@@ -5,12 +5,12 @@ number, the car that is in that record now, and each incident of a car that was 
 alone is a hint: numbers are given anew, names are shared, cars are sold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from sos.incident.events import Recorded, RegistryChanged
+from sos.incident.events import ErasureAsked, Recorded, RegistryChanged
 from sos.incident.model import StreamId, SubjectId
 from sos.journal.store import Store
 from sos.journal.subject_rows import SubjectRow, SubjectRows
@@ -72,6 +72,9 @@ class Search:
             before = hits.get(stream)
             hits[stream] = hit if before is None else _both(before, hit)
         hits.pop(but, None)
+        for hit in [each for each in hits.values() if each.kind == "request" and {*each.by} >= TOGETHER]:
+            for stream in _erased(await self._store.stream(hit.stream)):
+                hits.setdefault(stream, Hit(stream=stream, kind="incident", tenant=hit.tenant, by=(HOLDER,)))
         sure = {stream for stream, hit in hits.items() if await self._sure(hit, holders)}
         ordered = [hits[stream] for stream in sorted(hits)]
         return Found(
@@ -92,6 +95,13 @@ class Search:
         if hit.kind == "vehicle":
             return owner(await self._store.stream(hit.stream)) in holders
         return HOLDER in hit.by or {*hit.by} >= TOGETHER
+
+
+def _erased(history: Sequence[Recorded]) -> Iterator[StreamId]:
+    """What an earlier request of theirs had erased: nothing leads there any more but that."""
+    for recorded in history:
+        if isinstance(recorded.event, ErasureAsked):
+            yield from (stream for stream, _ in recorded.event.erased)
 
 
 def owner(history: Sequence[Recorded]) -> StreamId | None:

@@ -50,6 +50,17 @@ class Desk:
         proof = ["--operator", by, "--token-file", str(self.directory / by)] if by else []
         return CliRunner().invoke(app, ["rights", *words, *proof, "--config", str(self.config)], input=given)
 
+    def retention(self, *words: str, by: str = ""):
+        proof = ["--operator", by, "--token-file", str(self.directory / by)] if by else []
+        return CliRunner().invoke(app, ["retention", *words, *proof, "--config", str(self.config)])
+
+    def walked(self, right: str) -> str:
+        """A request of which everything is found; its id."""
+        request = self.ask(right)
+        self.prove(request)
+        self.find(request)
+        return request
+
     def ask(self, right: str = "disclosure", name: str = TARO, tel: str = TARO_TEL, vin: str = VIN) -> str:
         """A request that was taken in; its id."""
         vehicles = [{"scheme": "vin", "value": vin}] if vin else []
@@ -308,3 +319,68 @@ def test_an_operator_who_is_no_supervisor_ends_neither(desk: Desk):
 
     assert isinstance(desk.say("notices", "sent", stream, "--why", "sent", by="hanako").exception, Forbidden)
     assert _owed(desk, "notices") != []
+
+
+def test_a_correction_keeps_both_values_and_every_later_answer_shows_them(desk: Desk, town: Town):
+    request = desk.walked("correction")
+    change = ("--category", "OWN", "--field", "name", "--value-file", "-", "--why", "the driving licence")
+
+    foreign = desk.say("correct", request, town.hana, *change, given="架空 太朗")
+    nothing = desk.say("correct", request, town.taro, *change[:3], "nickname", *change[4:], given="太郎")
+    early = desk.say("done", request, "--why", "told")
+    right = desk.say("correct", request, town.taro, *change, given="架空 太朗")
+    done = desk.say("done", request, "--why", "a letter says so")
+    later = desk.answer(desk.walked("disclosure"))
+
+    for refused in (foreign, nothing, early):
+        assert isinstance(refused.exception, Refused)
+    assert right.exit_code == done.exit_code == 0, right.output
+    record = next(each for each in later["held"] if each["stream"] == town.taro)
+    assert record["corrections"] == [{"category": "OWN", "field": "name", "held": TARO, "right": "架空 太朗"}]
+    assert TARO in json.dumps(record["given"], ensure_ascii=False)
+    assert "ProfileChanged" not in json.dumps(record["changes"])
+
+
+def test_what_no_duty_keeps_is_destroyed_by_two_people_and_is_a_stub_in_the_next_answer(desk: Desk, town: Town):
+    request = desk.walked("deletion")
+
+    said = desk.say("erase", request)
+    listed = json.loads(desk.retention("due", "--json").output)
+    alone = desk.retention("run", listed["disposal"])
+    for person in ("hanako", "jiro"):
+        assert desk.retention("approve", listed["disposal"], by=person).exit_code == 0
+    done = desk.retention("run", listed["disposal"])
+    desk.say("done", request, "--why", "a letter says what went and what is kept")
+    crash = next(each for each in desk.answer(desk.walked("disclosure"))["held"] if each["stream"] == town.taros_crash)
+
+    assert f"to go  {town.taros_crash}  RAW" in said.output
+    assert f"kept   {town.taros_crash}  LOC  agency-told" in said.output
+    assert f"kept   {town.taro}  OWN  own-period" in said.output
+    assert town.hanas_crash not in said.output
+    assert listed["classes"] == {"incident-raw-1y": 1}
+    assert isinstance(alone.exception, Refused)
+    assert "destroyed 1 of 1" in done.output
+    assert [each["category"] for each in crash["destroyed"]] == ["RAW"]
+    assert "RAW" not in {each["category"] for each in (*crash["given"], *crash["withheld"])}
+
+
+def test_what_is_held_for_a_court_goes_nowhere(desk: Desk, town: Town):
+    held = desk.retention("hold", town.taros_crash, "--ground", "litigation", "--why", "架空の訴訟", by="hanako")
+    request = desk.walked("cease_use")
+
+    said = desk.say("erase", request)
+    refused = desk.say("refuse", request, "--rule", "duty-to-keep", "--why", "it is held for a court")
+
+    assert held.exit_code == 0
+    assert "0 are due from now" in said.output
+    assert f"{town.taros_crash}  RAW  held" in said.output
+    assert "nothing is due" in desk.retention("due").output
+    assert "refused, duty-to-keep (APPI 35(6))" in refused.output
+
+
+def test_nothing_is_erased_for_who_asks_for_something_else_or_is_not_known(desk: Desk, town: Town):
+    access, unknown = desk.walked("disclosure"), desk.ask("deletion")
+
+    assert isinstance(desk.say("erase", access).exception, Refused)
+    assert isinstance(desk.say("erase", unknown).exception, Forbidden)
+    assert "nothing is due" in desk.retention("due").output

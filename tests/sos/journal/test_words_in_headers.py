@@ -195,12 +195,13 @@ def test_words_in_headers_of_an_earlier_version_are_shown_to_nobody(kind: str, w
 _CODES = """
 about again agencies agency alarm answer approved area as_leg brands by cars categories certificate channel checkpoint
 checks classes clause clauses coaching coefficients consent copy country crash_id datasets desk desks digest
-disclosure disposal disposed document encrypted entitlement export facts findings flags format forms ground grounds
-hold holder how incident joined judged_by keks keys kind_because kinds law_version leg line listed manifest_digest
-mass_event maybe necessity notice number obligation obligations operator opt_out_clause other outcome pack package
-path place prefecture proposed purpose question reader reason reasons receipt recipient record recording referral
-report_digest request retention right rule rules rung shown source statements stream streams subject supersedes
-supervisor supervisors sure taken_from terms to told tried urgent version voice while_called who why without
+disclosure disposal disposed document encrypted entitlement erased export facts findings flags format forms ground
+grounds hold holder how incident joined judged_by keks kept keys kind_because kinds law_version leg line listed
+manifest_digest mass_event maybe necessity notice number obligation obligations operator opt_out_clause other outcome
+pack package path place prefecture proposed purpose question reader reason reasons receipt recipient record recording
+referral report_digest request retention right rule rules rung shown source statements stream streams subject
+supersedes supervisor supervisors sure taken_from terms to told tried urgent version voice while_called who why
+without
 """
 CODES = frozenset(_CODES.split())
 """Every field of an event that can hold text: ids, codes, digests, names of files and rules; nobody types into one.

@@ -18,9 +18,11 @@ from sos.incident.events import (
     AskerChecked,
     AskersDataConfirmed,
     AskersDataSearched,
+    DataCorrected,
     DisposalApproved,
     DisposalDone,
     DisposalListed,
+    ErasureAsked,
     Event,
     ExportApproved,
     ExportBegun,
@@ -46,6 +48,7 @@ from sos.incident.events import (
     RetentionAgreed,
     RightAnswered,
     RightAsked,
+    RightDone,
     RightExtended,
     RightOverdue,
     RightRead,
@@ -311,6 +314,9 @@ def _of_rights(told: s.Story) -> list[Recorded]:
         RightAnswered(
             digest="ab" * 32, streams=(stream,), disclosures=1, withheld=2, words=False, copy=1, fee_yen=0, by=by
         ),
+        DataCorrected(stream=stream, category=Category.OWN, by=by),
+        ErasureAsked(erased=((stream, Category.RAW),), kept=((stream, Category.LOC, "agency-told"),), by=by),
+        RightDone(by=by),
         RightRead(reader=by, purpose="person"),
         RightOverdue(late=1),
     )
