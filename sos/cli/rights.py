@@ -17,7 +17,7 @@ import typer
 from rich.progress import Progress
 
 from routing.categories import Category
-from sos.cli import dues
+from sos.cli import breach, dues
 from sos.cli.options import AsJson, ConfigFile
 from sos.cli.persons import Digits, TokenFile, Who, proved_supervisor
 from sos.cli.retention import made_due
@@ -46,6 +46,7 @@ Person = Annotated[Path, typer.Option("--person", help="JSON: name, tel, vehicle
 
 app.add_typer(dues.notices, name="notices")
 app.add_typer(dues.reviews, name="reviews")
+app.add_typer(breach.app, name="breach")
 
 
 @app.command()

@@ -1442,6 +1442,51 @@ class RightOverdue(Event, frozen=True, kw_only=True, gc=False):
     """The how many-th time."""
 
 
+class BreachFound(Event, frozen=True, kw_only=True, gc=False):
+    """Personal data was lost, told to whom it should not, or may have been; this and the next kinds stand in its own
+    stream.  Parts: OBS, what happened, in words."""
+
+    what: str
+    """Code of ``sos.rights.terms``, such as ``wrong_recipient``."""
+    known_at: datetime
+    """The clocks run from here."""
+    categories: tuple[Category, ...]
+    malicious: bool
+    encrypted: bool
+    """Nobody who has it can open it: then nothing is to be reported."""
+    by: str
+
+
+class BreachAffects(Event, frozen=True, kw_only=True, gc=False):
+    """Whose data it was: incidents and subjects of the registry.  Parts: OBS, how that is known."""
+
+    streams: tuple[StreamId, ...]
+    by: str
+
+
+class BreachReported(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody has reported it.  Parts: OBS, to whom under which reference, in words."""
+
+    stage: str
+    """``preliminary``, ``final`` or ``persons``."""
+    by: str
+
+
+class BreachListed(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody is about to be shown who is affected and how they are reached."""
+
+    reader: str
+    streams: tuple[StreamId, ...]
+
+
+class BreachOverdue(Event, frozen=True, kw_only=True, gc=False):
+    """It was not reported in time."""
+
+    stage: str
+    late: int
+    """The how many-th time."""
+
+
 OF_RIGHTS: frozenset[type[Event]] = frozenset(
     {
         RightAsked,
@@ -1456,9 +1501,14 @@ OF_RIGHTS: frozenset[type[Event]] = frozenset(
         RightDone,
         RightRead,
         RightOverdue,
+        BreachFound,
+        BreachAffects,
+        BreachReported,
+        BreachListed,
+        BreachOverdue,
     }
 )
-"""Kinds of requests that people make about their own data."""
+"""Kinds of requests that people make about their own data, and of the breach register."""
 
 
 OF_NO_INCIDENT = OF_THE_REGISTRY | OF_MASS_EVENTS | OF_THE_HOUSE | OF_EXPORTS | OF_RIGHTS

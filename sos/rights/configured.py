@@ -14,11 +14,12 @@ from sos.journal.journal import Journal
 from sos.journal.readers import Reader
 from sos.journal.subject_rows import SubjectRows
 from sos.rights.answer import Answering, Subjects
+from sos.rights.breach import Breaches, register
 from sos.rights.changing import Changing
 from sos.rights.desk import RightsDesk
 from sos.rights.dues import Dues
 from sos.rights.indexer import READER, Indexer
-from sos.rights.ledger import RETENTION, RightsLedger
+from sos.rights.ledger import RETENTION, RightsLedger, StreamLedger
 from sos.rights.overseer import Overseer
 from sos.rights.search import Search
 from sos.rights.terms import RightsTerms, configured
@@ -36,6 +37,7 @@ class Rights(Struct, frozen=True, kw_only=True):
     overseer: Overseer
     dues: Dues
     changing: Changing
+    breaches: Breaches
 
     @classmethod
     def of(
@@ -52,13 +54,16 @@ class Rights(Struct, frozen=True, kw_only=True):
         """``agency``: the name of an agency by its id; ``brand_terms``: how long a brand keeps otherwise."""
         indexer = Indexer(journal, keys, rows)
         ledger = RightsLedger(journal.store, keys, journal.clock, losses=journal.losses)
+        register_of = register(terms.breach)
+        breaches = StreamLedger(journal.store, keys, journal.clock, kind=register_of, losses=journal.losses)
         changing = Changing(journal, registry, ledger, rows, brand_terms=brand_terms)
         answering = Answering(journal, registry, terms, agency=agency, corrections=changing.corrections)
         search = Search(journal.store, rows, indexer)
         return cls(
             desk=RightsDesk(ledger, search, answering, terms),
             indexer=indexer,
-            overseer=Overseer(ledger, clock=journal.clock),
+            overseer=Overseer(ledger, clock=journal.clock, breaches=breaches),
+            breaches=Breaches(journal, registry, breaches, terms.breach),
             changing=changing,
             dues=Dues(journal, answering),
         )

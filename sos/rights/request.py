@@ -68,6 +68,10 @@ class RightsRequest(Struct, frozen=True, kw_only=True):
     """Why it was refused."""
 
     @property
+    def stream(self) -> StreamId:
+        return self.request
+
+    @property
     def open(self) -> bool:
         return self.stage in OPEN
 

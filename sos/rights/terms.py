@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from routing.categories import Category
 from sos.errors import Malformed, Misconfigured
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -62,6 +63,15 @@ class Extension(Struct, frozen=True, forbid_unknown_fields=True):
     en: Name
 
 
+class BreachTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    what: tuple[Name, ...]
+    preliminary_days: Annotated[int, Meta(ge=1, le=5)]
+    final_days: Annotated[int, Meta(ge=1, le=30)]
+    final_malicious_days: Annotated[int, Meta(ge=1, le=60)]
+    always: tuple[Category, ...]
+    many: Annotated[int, Meta(ge=1, le=1000)]
+
+
 class RightsTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     days: Annotated[int, Meta(ge=1, le=30)]
     """No more than was promised to customers."""
@@ -70,6 +80,7 @@ class RightsTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     free_copies: Annotated[int, Meta(ge=1)]
     proofs: tuple[Name, ...]
     """What may be shown for an identity."""
+    breach: BreachTerms
     authority: Words
     right: tuple[Right, ...]
     refusal: tuple[Refusal, ...]

@@ -29,14 +29,16 @@ from sos.errors import Unavailable
 from sos.figures import Board
 from sos.front.access_log import AccessLog
 from sos.front.access_monitor import AccessMonitor
-from sos.incident.events import RightAsked
+from sos.incident.events import BreachFound, RightAsked
 from sos.incident.model import EventId, TenantId
 from sos.journal.asides import Asides
 from sos.journal.configured import Kept, kept
 from sos.journal.readers import Follower, Reader
 from sos.journal.store import Aside
-from sos.rights.ledger import RightsLedger, draft
+from sos.rights.breach import register
+from sos.rights.ledger import RightsLedger, StreamLedger, draft
 from sos.rights.overseer import Overseer
+from sos.rights.terms import shipped
 from sos.settings import Settings
 from sos.supervisor import Supervisor
 from sos.times import Times
@@ -81,7 +83,9 @@ class Bench:
                 stamps=Stamps(_answers_nobody, "http://tsa.example", (), clock=self.clock),
                 late_after={"stamp": timedelta(hours=24)},
             )
-            self.rights = Overseer(RightsLedger(self.house.store, self.house.keys, self.clock), clock=self.clock)
+            of = (self.house.store, self.house.keys, self.clock)
+            self.breaches = StreamLedger(*of, kind=register(shipped().breach))
+            self.rights = Overseer(RightsLedger(*of), clock=self.clock, breaches=self.breaches)
             follower = Follower(Reader(name="planner", handle=_nothing), self.house.store, clock=self.clock)
             journal = self.house.journal
             self.board = Board(
@@ -229,11 +233,26 @@ async def _nobody_answers_a_person(bench: Bench) -> None:
     asked = RightAsked(right="disclosure", channel="letter", terms="", due_at=due)
     ledger = RightsLedger(bench.house.store, bench.house.keys, bench.clock)
     await ledger.begin(draft(asked), tenant=TenantId("house"), actor="operator:jiro")
-    await bench.clock.advance(timedelta(days=30))
+    await bench.clock.jump(timedelta(days=30))
+    await bench.rights.look()
+
+
+async def _nobody_reports_a_breach(bench: Bench) -> None:
+    found = BreachFound(
+        what="intrusion",
+        known_at=bench.clock.now(),
+        categories=(),
+        malicious=True,
+        encrypted=False,
+        by="operator:jiro",
+    )
+    await bench.breaches.begin(draft(found), tenant=TenantId("house"), actor="operator:jiro")
+    await bench.clock.jump(timedelta(days=3))
     await bench.rights.look()
 
 
 SQLITE: dict[str, Drill] = {
+    "SosBreachOverdue": _nobody_reports_a_breach,
     "SosRightOverdue": _nobody_answers_a_person,
     "SosAnchorLate": _nobody_stamps,
     "SosNobodyAnswers": _wait_a_minute,

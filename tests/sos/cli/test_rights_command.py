@@ -384,3 +384,62 @@ def test_nothing_is_erased_for_who_asks_for_something_else_or_is_not_known(desk:
     assert isinstance(desk.say("erase", access).exception, Refused)
     assert isinstance(desk.say("erase", unknown).exception, Forbidden)
     assert "nothing is due" in desk.retention("due").output
+
+
+def test_a_breach_names_the_people_and_is_over_once_all_that_wait_were_told(desk: Desk, town: Town):
+    opened = desk.say(
+        "breach",
+        "open",
+        "--what",
+        "wrong_recipient",
+        "--category",
+        "MED",
+        "--known-at",
+        "2026-01-01",
+        "--why",
+        "誤送信",
+    )
+    breach = opened.output.split()[0]
+    affected = desk.say("breach", "affects", breach, town.taros_crash, town.taros_car, town.hana, "--why", "the list")
+    nobody = desk.say("breach", "affects", breach, "no-such-stream", "--why", "the list")
+    listed = desk.directory / "people.json"
+    assert desk.say("breach", "persons", breach, str(listed)).exit_code == 0
+    people = json.loads(listed.read_text())
+    stages = [
+        desk.say("breach", "reported", breach, "--stage", stage, "--why", "PPC, number 1").exit_code
+        for stage in ("preliminary", "persons", "final")
+    ]
+    twice = desk.say("breach", "reported", breach, "--stage", "final", "--why", "again")
+
+    assert "preliminary  due 2026-01-04T00:00:00" in opened.output
+    assert "final        due 2026-01-31T00:00:00" in opened.output
+    assert affected.exit_code == 0, affected.output
+    assert isinstance(nobody.exception, Refused)
+    assert {each["person"]: (each["name"], each["tel"]) for each in people} == {
+        town.taro: (TARO, TARO_TEL),
+        town.hana: (HANA, HANA_TEL),
+    }
+    assert {*people[0]["because_of"], *people[1]["because_of"]} == {town.taros_crash, town.taros_car, town.hana}
+    assert stages == [0, 0, 0]
+    assert isinstance(twice.exception, Refused)
+    happened = asyncio.run(kinds(desk.data, breach))
+    assert happened.index("BreachListed") == 2
+    assert asyncio.run(kinds(desk.data, town.taro))[-1] == "RegistryRead"
+
+
+def test_malice_has_sixty_days_and_what_nobody_can_open_is_reported_to_nobody(desk: Desk, town: Town):
+    said = ("breach", "open", "--known-at", "2026-01-01", "--why", "words")
+
+    malice = desk.say(*said, "--what", "intrusion", "--malicious")
+    shut = desk.say(*said, "--what", "lost_device", "--category", "MED", "--encrypted")
+    slight = desk.say(*said, "--what", "wrong_recipient", "--category", "LOC")
+    strange = desk.say(*said, "--what", "bad_luck")
+    future = desk.say("breach", "open", "--known-at", "2199-01-01", "--what", "other", "--why", "words")
+    silent = desk.say("breach", "open", "--what", "other", "--why", " ")
+
+    assert "final        due 2026-03-02T00:00:00" in malice.output
+    assert "to be reported to nobody" in shut.output
+    assert "to be reported to nobody" in slight.output
+    for refused in (strange, future, silent):
+        assert isinstance(refused.exception, Refused)
+    assert len(json.loads(desk.say("breach", "list", "--json", by="").output)) == 3

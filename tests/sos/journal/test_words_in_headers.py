@@ -199,8 +199,8 @@ disclosure disposal disposed document encrypted entitlement erased export facts 
 grounds hold holder how incident joined judged_by keks kept keys kind_because kinds law_version leg line listed
 manifest_digest mass_event maybe necessity notice number obligation obligations operator opt_out_clause other outcome
 pack package path place prefecture proposed purpose question reader reason reasons receipt recipient record recording
-referral report_digest request retention right rule rules rung shown source statements stream streams subject
-supersedes supervisor supervisors sure taken_from terms to told tried urgent version voice while_called who why
+referral report_digest request retention right rule rules rung shown source stage statements stream streams subject
+supersedes supervisor supervisors sure taken_from terms to told tried urgent version voice what while_called who why
 without
 """
 CODES = frozenset(_CODES.split())

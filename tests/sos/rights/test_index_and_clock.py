@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 from routing.categories import Category
 from sos.clock import ManualClock
 from sos.incident import commands as c
-from sos.incident.events import DataDestroyed
+from sos.incident.events import BreachFound, DataDestroyed
 from sos.incident.model import Disposed
 from sos.journal.journal import Journal
 from sos.journal.store import Store
@@ -143,3 +143,29 @@ async def test_a_late_request_is_said_every_day_until_it_is_answered_or_refused(
     assert "sos_rights_overdue 1.0" in figures
     assert overseer.state() == {}
     assert await rights.desk.ledger.open() == []
+
+
+async def test_a_breach_that_is_not_reported_falls_due_every_day(rights: Rights, clock: ManualClock):
+    event = BreachFound(what="intrusion", known_at=clock.now(), categories=(), malicious=True, encrypted=False, by=JIRO)
+    breach = (await rights.breaches.found(event, words="somebody was in")).breach
+
+    await clock.advance(timedelta(days=3) - timedelta(milliseconds=1))
+    await rights.overseer.look()
+    in_time = rights.overseer.state()
+    await clock.advance(timedelta(milliseconds=1))
+    await rights.overseer.look()
+    await rights.overseer.look()
+    first = dict((await rights.breaches.ledger.load(breach)).late)
+    await clock.advance(timedelta(days=57))
+    await rights.overseer.look()
+    last = dict((await rights.breaches.ledger.load(breach)).late)
+    for stage in ("preliminary", "final", "persons"):
+        await rights.breaches.reported(breach, stage=stage, words="told", by=JIRO)
+    await rights.overseer.look()
+
+    assert in_time == {}
+    assert first == {"preliminary": 1}
+    assert last == {"preliminary": 2, "final": 1, "persons": 1}
+    assert rights.overseer.state() == {}
+    assert await rights.breaches.ledger.open() == []
+    assert await rights.desk.ledger.all() == []

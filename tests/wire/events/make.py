@@ -18,6 +18,11 @@ from sos.incident.events import (
     AskerChecked,
     AskersDataConfirmed,
     AskersDataSearched,
+    BreachAffects,
+    BreachFound,
+    BreachListed,
+    BreachOverdue,
+    BreachReported,
     DataCorrected,
     DisposalApproved,
     DisposalDone,
@@ -319,6 +324,13 @@ def _of_rights(told: s.Story) -> list[Recorded]:
         RightDone(by=by),
         RightRead(reader=by, purpose="person"),
         RightOverdue(late=1),
+        BreachFound(
+            what="wrong_recipient", known_at=at, categories=(Category.MED,), malicious=False, encrypted=False, by=by
+        ),
+        BreachAffects(streams=(stream,), by=by),
+        BreachReported(stage="preliminary", by=by),
+        BreachListed(reader=by, streams=(stream,)),
+        BreachOverdue(stage="final", late=1),
     )
     return [replace(told.recorded[0], event=event, actor=by, commitments={}) for event in events]
 
