@@ -275,6 +275,7 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     registrars = registering.door(settings, parts.registry, clock)
     app.add_routes([*exports.routes(settings, parts.kept, parts.exporting.exporter), *registrars.routes()])
     app.add_routes(intake.field_log_routes(supervisor=console.supervisor, brand_of=registrars.brand_of))
+    app.add_routes(parts.rights.routes(console.at_desk))
     callers = Callers(
         sender_of=lambda request: intake.credentials.identify(request, at=clock.now()),
         operator_of=operator_of,

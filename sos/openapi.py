@@ -20,6 +20,7 @@ from sos.intake.cloudevents import WireEvent
 from sos.operations import Operations, operation, reply, shapes
 from sos.problems import Problem
 from sos.registry import operations as registry
+from sos.rights import operations as rights
 
 EVENT_SCHEMA = "event.v1.json"
 """Name of the event's schema below ``/v1/schemas/``."""
@@ -42,6 +43,7 @@ PATHS: Operations = MappingProxyType(
         **dispatch.OPERATIONS,
         **console.OPERATIONS,
         **exports.OPERATIONS,
+        **rights.OPERATIONS,
         **registry.OPERATIONS,
         **_SERVICE,
     }
@@ -53,6 +55,7 @@ SHAPES = (
     *intake.SHAPES,
     *calls.SHAPES,
     *exports.SHAPES,
+    *rights.SHAPES,
     *registry.SHAPES,
 )
 """Types whose schemas stand as components."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from aiohttp import web
 from msgspec import Struct
 
 from recording.keys import KeyStore
@@ -18,6 +19,7 @@ from sos.rights.breach import Breaches, register
 from sos.rights.changing import Changing
 from sos.rights.desk import RightsDesk
 from sos.rights.dues import Dues
+from sos.rights.http import Officer, RightsEndpoint
 from sos.rights.indexer import READER, Indexer
 from sos.rights.ledger import RETENTION, RightsLedger, StreamLedger
 from sos.rights.overseer import Overseer
@@ -67,6 +69,10 @@ class Rights(Struct, frozen=True, kw_only=True):
             changing=changing,
             dues=Dues(journal, answering),
         )
+
+    def routes(self, at_desk: Callable[[web.Request], Officer]) -> list[web.RouteDef]:
+        """Where a supervisor's session comes in."""
+        return RightsEndpoint(self.desk, self.changing, at_desk=at_desk).routes()
 
     @property
     def reader(self) -> Reader:
