@@ -26,15 +26,15 @@ from sos.clock import Clock, SystemClock
 from sos.console.access import Access
 from sos.console.configured import ControlRoom, base_map, desks_know
 from sos.console.desks import Desks
+from sos.console.entrance import Entrance
 from sos.console.http import Console
-from sos.console.outage import Outage, Unrecorded
 from sos.console.room import Room
 from sos.dispatch import configured as dispatch
-from sos.dispatch.adapters.cards import Cards
 from sos.dispatch.adapters.portal import Links
 from sos.dispatch.ladder import agencies_at, number, numbers
 from sos.dispatch.lost import LostEndpoint
 from sos.dispatch.sources import open_sources
+from sos.early import Early, rings
 from sos.exports import configured as exports
 from sos.exports.package import Exporter
 from sos.figures import Board
@@ -46,16 +46,14 @@ from sos.incident.model import OperatorId, TenantId
 from sos.intake import http as intake_http
 from sos.intake.configured import Intake, tls
 from sos.intake.findings import MAX_BODY_BYTES
-from sos.intake.formats import read_report
 from sos.intake.matching import warm_up
 from sos.interpreter import spare_the_loop
 from sos.journal.asides import Asides, Tries
 from sos.journal.asides import alarms as passed_over
 from sos.journal.configured import Kept, kept
 from sos.journal.deadlines import Deadlines
-from sos.journal.journal import Journal, OnSpooled
+from sos.journal.journal import Journal
 from sos.journal.readers import Reader
-from sos.journal.spool import Spooled
 from sos.listeners import listeners
 from sos.problems import problems_middleware
 from sos.registry import configured as registering
@@ -117,8 +115,12 @@ async def running(
     os.umask(0o077)  # keys, database, spool, recordings, exports: for this user alone, however we were started
     sources = open_sources(settings)  # before one leads: who waits its turn has them when that comes
     async with AsyncExitStack() as stack:
-        opening = kept(settings, clock=clock or SystemClock(), retentions=(RETENTION, ASKED), waits=waits)
+        early = Early(settings, sources, clock=clock or SystemClock())
+        opening = kept(
+            settings, clock=clock or SystemClock(), retentions=(RETENTION, ASKED), waits=waits, meanwhile=early
+        )
         parts = await _open(stack, settings, sources, await stack.enter_async_context(opening))
+        await early.be_silent()
         supervisor = Supervisor(parts.kept.clock)
         stack.push_async_callback(supervisor.stop)
         health = _start(supervisor, parts)
@@ -127,8 +129,8 @@ async def running(
         app = await _application(stack, parts, hall)
         app.add_routes(health.routes())
         stack.callback(parts.desks.hub.close)
-        stop = await connections.serve(app, hall, host=settings.host, port=settings.port, ssl_context=tls(settings))
-        stack.push_async_callback(stop)
+        parts.desks.outage.take_over(early.shown)
+        await _listen(stack, app, hall, settings, early)
         log.info("listening", url=settings.url, database=parts.kept.store.name)
         yield _service(parts)
 
@@ -267,7 +269,7 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     headers.furnish(app, secure=settings.secure, subdomains=settings.hsts_subdomains)
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
     app.add_routes([*intake_http.SchemaEndpoint(described).routes(), *intake.routes(clock)])
-    console = Console(_room(parts), access, base_map=base_map(), connects=desk_sources(settings))
+    console = Console(_room(parts), Entrance(access, base_map=base_map(), connects=desk_sources(settings)))
     handed = parts.handing.routes(signed_in=lambda request: f"operator:{operator_of(request)}")
     app.add_routes([*console.routes(), *handed])
     lost = LostEndpoint.opened(settings, parts.sources, clock=clock, tenant_of=tenant_of)
@@ -311,19 +313,16 @@ def _room(parts: _Parts) -> Room:
     )
 
 
-def rings(outage: Outage, cards: Cards | None = None) -> OnSpooled:
-    """A report that cannot reach the database yet is read here and rings at every desk."""
-
-    async def ring(spooled: Spooled) -> None:
-        command, incident, at = spooled.command, spooled.incident, spooled.received_at
-        report = read_report(command.report, command.format, at=at)
-        if cards is not None:
-            cards.keep(report, incident=incident, mode=command.mode, reported_at=at)
-        outage.ring(
-            Unrecorded(incident=incident, received_at=at, trigger=command.trigger, mode=command.mode, report=report)
-        )
-
-    return ring
+async def _listen(
+    stack: AsyncExitStack, app: web.Application, hall: connections.Hall, settings: Settings, early: Early
+) -> None:
+    """Where ``early`` listens, if it does: whoever comes in between is refused by neither."""
+    secured, before = tls(settings), () if early.listening is None else early.listening.sockets
+    listening = await connections.serve(
+        app, hall, host=settings.host, port=settings.port, ssl_context=secured, sockets=before
+    )
+    stack.push_async_callback(listening.stop)
+    await early.end()
 
 
 def _service(parts: _Parts) -> Service:

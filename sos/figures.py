@@ -170,8 +170,7 @@ class Board:
 
     @property
     def spool_usable(self) -> bool:
-        spool = self._data / "spool"
-        return os.access(spool, os.W_OK) and self._space(self._data).free >= SPOOL_FLOOR_BYTES
+        return spool_usable(self._data, space=self._space)
 
     # --- telling ---
 
@@ -197,6 +196,11 @@ class Board:
         for file in self._certificates:
             self._ends.labels(file.name).set(_left_s(file, now_ms=epoch_ms(self._journal.clock.now())))
         return b"".join(generate_latest(registry) for registry in (self._registry, *self._others))
+
+
+def spool_usable(data: Path, *, space: Callable[[Path], Space] = shutil.disk_usage) -> bool:
+    """Whether the spool below ``data`` can keep a report."""
+    return os.access(data / "spool", os.W_OK) and space(data).free >= SPOOL_FLOOR_BYTES
 
 
 def _desk_states(desks: Desks) -> Mapping[str, int]:

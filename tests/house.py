@@ -73,7 +73,8 @@ class House:
         await self.kill(signal.SIGTERM)
         await self._stack.aclose()
 
-    async def start(self) -> None:
+    async def start(self, *, early: bool = False) -> None:
+        """``early``: until it takes reports; else until it is whole."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("SOS_")}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sos", "serve", "--config", str(self.data / "sos.toml"),
@@ -81,7 +82,7 @@ class House:
             preexec_fn=self._limit if self._descriptors else None,
         )  # fmt: skip
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-            while not (self._waits() or await self._answers(session)):
+            while not (self._waits() or await self._answers(session, early=early)):
                 if self._process.returncode is not None:
                     raise AssertionError(f"the service ended: {(self.data / 'service.log').read_text()[-2000:]}")
 
@@ -108,6 +109,12 @@ class House:
                         return time.monotonic() - began
             except (aiohttp.ClientError, TimeoutError):
                 await SystemClock().wait(timedelta(milliseconds=20))
+
+    async def until_whole(self) -> None:
+        """Return when it is whole: its database has answered, and it leads."""
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+            while not await self._answers(session, early=False):
+                pass
 
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -140,13 +147,15 @@ class House:
         async with aiohttp.ClientSession() as session, session.get(at) as response:
             return await response.text()
 
-    async def _answers(self, session: aiohttp.ClientSession) -> bool:
+    async def _answers(self, session: aiohttp.ClientSession, *, early: bool) -> bool:
         try:
-            async with session.get(f"{self.url}/readyz"):
-                return True
+            async with session.get(f"{self.url}/readyz") as answer:
+                if early or "starting" not in await answer.json():
+                    return True
         except aiohttp.ClientError:
-            await SystemClock().wait(timedelta(milliseconds=50))
-            return False
+            pass
+        await SystemClock().wait(timedelta(milliseconds=50))
+        return False
 
     def _settings(self) -> str:
         operators = "".join(

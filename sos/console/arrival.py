@@ -1,13 +1,15 @@
 """What a desk is told when it connects: who sits there, and where things stand (a snapshot, or what it missed)."""
 
 import asyncio
+from collections.abc import Mapping
 
 from routing.cards import Cards
+from routing.directory import Directory
 from sos.clock import timestamp
 from sos.console.acd import OWNED
 from sos.console.frames import Agency, CardQuestion, Sitting, Welcome
 from sos.console.hub import IN_ONE_GO, event_message, message, snapshot_message
-from sos.console.room import Room
+from sos.console.room import LanguageOf, Room, no_voice
 from sos.console.window import Window
 from sos.incident.events import OF_NO_INCIDENT
 from sos.incident.model import AgencyId, State, TenantId
@@ -35,18 +37,7 @@ def position_of(sent: str) -> int | None:
 def welcome(window: Window, *, active: bool) -> None:
     """Who sits there and what the house has, then what rings without the database."""
     room, operator = window.room, window.operator
-    agencies = {
-        agency.id: Agency(
-            name_ja=agency.name_ja,
-            name_en=agency.name_en,
-            service=agency.service,
-            exercise_partner=agency.exercise_partner,
-            default=agency.default,
-            lines=room.lines.get(agency.id, {}),
-            speaks=room.speaks(AgencyId(agency.id)) is not None,
-        )
-        for agency in room.directory.agencies.values()
-    }
+    agencies = agencies_of(room.directory, room.lines, speaks=room.speaks)
     window.mailbox.put(
         message(
             Welcome(
@@ -70,6 +61,24 @@ def welcome(window: Window, *, active: bool) -> None:
     )
     room.outage.tell(window.mailbox)
     room.mass_events.tell(window.mailbox)
+
+
+def agencies_of(
+    directory: Directory, lines: Mapping[str, Mapping[str, str]], *, speaks: LanguageOf = no_voice
+) -> dict[str, Agency]:
+    """The agencies as a desk knows them; ``lines`` are their telephone numbers."""
+    return {
+        agency.id: Agency(
+            name_ja=agency.name_ja,
+            name_en=agency.name_en,
+            service=agency.service,
+            exercise_partner=agency.exercise_partner,
+            default=agency.default,
+            lines=lines.get(agency.id, {}),
+            speaks=speaks(AgencyId(agency.id)) is not None,
+        )
+        for agency in directory.agencies.values()
+    }
 
 
 def _cards(room: Room) -> dict[str, tuple[CardQuestion, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from recording.keys import KeyStore
 from sos.console.access import Access, Operator
 from sos.console.acd import Distribution
 from sos.console.alarms import Alarms
@@ -25,6 +26,7 @@ from sos.incident.model import LegId, OperatorId, TenantId
 from sos.journal.configured import Kept
 from sos.journal.desk_access import DeskAccess
 from sos.journal.found_by import FoundBy, SearchRecord
+from sos.journal.journal import Journal
 from sos.journal.readers import Reader
 from sos.settings import OperatorSettings, Settings
 
@@ -53,10 +55,10 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
     ) -> "ControlRoom":
         """``hang_up``: ends the voice of whose log-in was revoked; ``names``: of places, by their codes."""
         hub, desks = Hub(seen=(await kept.store.tree())[0] - 1), Desks(kept.clock, skills=_skills(settings))
-        rows = DeskAccess(kept.store.engine)
-        idle = timedelta(minutes=settings.desk_idle_min)
-        sessions = Sessions(rows, kept.journal, desks, clock=kept.clock, hang_up=hang_up, idle=idle)
-        await sessions.look()  # what was ended before this start is over from the first request on
+        access = desk_access(
+            settings, kept.journal, desks, DeskAccess(kept.store.engine), keys=kept.keys, hang_up=hang_up
+        )
+        await access.sessions.look()  # what was ended before this start is over from the first request on
         return cls(
             hub=hub,
             desks=desks,
@@ -79,13 +81,7 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
                 SearchRecord(kept.store, kept.keys, kept.clock),
                 secret=kept.keys.secret("search"),
             ),
-            access=Access(
-                tuple(_operator(each) for each in settings.operators),
-                sessions,
-                rows,
-                secret=kept.keys.secret("session"),
-                secure=settings.secure,
-            ),
+            access=access,
         )
 
     def shared(self) -> dict[str, Any]:
@@ -108,6 +104,26 @@ class ControlRoom(Struct, frozen=True, kw_only=True):
         yield "outage", self.outage.watch
         yield "mass-events-told", self.mass_events.watch
         yield "sessions", self.access.sessions.watch
+
+
+def desk_access(
+    settings: Settings,
+    journal: Journal,
+    desks: Desks,
+    rows: DeskAccess,
+    *,
+    keys: KeyStore,
+    hang_up: Callable[[LegId], Awaitable[None]],
+) -> Access:
+    """Who may come in.  It is made without asking the database."""
+    idle = timedelta(minutes=settings.desk_idle_min)
+    return Access(
+        tuple(_operator(each) for each in settings.operators),
+        Sessions(rows, journal, desks, clock=journal.clock, hang_up=hang_up, idle=idle),
+        rows,
+        secret=keys.secret("session"),
+        secure=settings.secure,
+    )
 
 
 def desks_know(settings: Settings) -> dict[str, Any]:

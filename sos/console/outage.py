@@ -62,6 +62,12 @@ class Outage:
         self._shown[report.incident] = told = _degraded(report)
         self._hub.tell(told)
 
+    def take_over(self, shown: Mapping[IncidentId, str]) -> None:
+        """What desks were told before this service was whole: told to them here too, and written down in time."""
+        for incident, told in shown.items():
+            self._shown.setdefault(incident, told)
+            self._hub.tell(told)
+
     def tell(self, mailbox: Mailbox) -> None:
         """Tell a desk that joins what the others know already."""
         for told in islice(self._shown.values(), TOLD_AGAIN):

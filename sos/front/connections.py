@@ -14,7 +14,7 @@ import os
 import resource
 import socket
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -255,10 +255,30 @@ def _shows_a_credential(request: web.Request) -> bool:
     return "Authorization" in request.headers or "Signature" in request.headers
 
 
+class Listening(Struct, frozen=True):
+    """An application that is being asked."""
+
+    sockets: Sequence[socket.socket]
+    """Where; another one that is given them listens from the first moment on, and nobody is refused between the two."""
+    close: Callable[[], None]
+    """Take no new connection."""
+    stop: Callable[[], Awaitable[None]]
+    """End it, once what is being answered is."""
+
+
 async def serve(
-    app: web.Application, hall: Hall, *, host: str, port: int, ssl_context: Any
-) -> Callable[[], Awaitable[None]]:
-    """Listen, through ``hall``; what is returned ends it.  ``Misconfigured`` where somebody else has the port."""
+    app: web.Application,
+    hall: Hall,
+    *,
+    host: str,
+    port: int,
+    ssl_context: Any,
+    sockets: Sequence[socket.socket] = (),
+) -> Listening:
+    """Listen, through ``hall``, at ``sockets`` where there are any.
+
+    ``Misconfigured`` where somebody else has the port.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     server = runner.server
@@ -271,28 +291,37 @@ async def serve(
 
     server.request_factory = request
     loop = asyncio.get_running_loop()
-    try:
-        listening = await loop.create_server(
+
+    async def listen(**at: Any) -> asyncio.Server:
+        return await loop.create_server(
             lambda: Visitor(server, hall, loop=loop),
-            host,
-            port,
             backlog=AT_ONCE,
             ssl=ssl_context,
             ssl_handshake_timeout=HEAD_WITHIN_S if ssl_context else None,
+            **at,
         )
+
+    try:
+        listening = [await listen(sock=each.dup()) for each in sockets] or [await listen(host=host, port=port)]
     except OSError as refused:
         await runner.cleanup()
         raise Misconfigured(_not_listening(host, port, refused)) from refused
 
-    for each in listening.sockets:
-        with socket.socket(fileno=os.dup(each.fileno())) as same:
-            same.listen(BACKLOG)
+    same = [socket.socket(fileno=os.dup(each.fileno())) for each_server in listening for each in each_server.sockets]
+    for each in same:
+        each.listen(BACKLOG)
+
+    def close() -> None:
+        for each_server in listening:
+            each_server.close()
+        for each in same:
+            each.close()
 
     async def stop() -> None:
-        listening.close()
+        close()
         await runner.cleanup()
 
-    return stop
+    return Listening(same, close, stop)
 
 
 def _not_listening(host: str, port: int, refused: OSError) -> str:

@@ -1,19 +1,21 @@
 """What is kept, as the settings want it: keys, database, spool, journal, and the log that is published of it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
+import structlog
 from msgspec import Struct
 
 from recording.keys import KeyStore
 from recording.note import Signer
 from recording.tiles import TileStore
 from sos.clock import Clock
-from sos.errors import Misconfigured
+from sos.errors import Misconfigured, Unavailable
 from sos.incident.model import new_id
 from sos.journal.custody import Custody
 from sos.journal.journal import Journal
@@ -30,6 +32,17 @@ from sos.journal.sqlite import SqliteStore
 from sos.journal.succession import make_room, published_in
 from sos.settings import Settings
 
+log = structlog.get_logger()
+
+PATIENCE = timedelta(seconds=2)
+"""How long a start waits for the database before it takes reports without."""
+
+AGAIN = timedelta(milliseconds=500)
+"""Between two looks whether the database answers."""
+
+
+AnyStore: TypeAlias = SqliteStore | PostgresStore
+
 
 class Kept(Struct, frozen=True, kw_only=True):
     """What every room stands on."""
@@ -39,7 +52,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     clock: Clock
     data: Path
     keys: KeyStore
-    store: SqliteStore | PostgresStore
+    store: AnyStore
     journal: Journal
     tiles: TileStore
     log_signer: Signer
@@ -63,13 +76,31 @@ class Kept(Struct, frozen=True, kw_only=True):
         return lambda: under_lease(role, work, store=self.store, clock=self.clock)
 
 
+class Meanwhile(Protocol):
+    """Who takes reports while the database does not answer at the start."""
+
+    async def begin(self, journal: Journal, keys: KeyStore, store: AnyStore) -> None:
+        """The database does not answer: what comes goes into the spool of ``journal``."""
+        ...
+
+    async def end(self) -> None:
+        """It answers, and another process leads it: that one takes what comes.  Called again and again."""
+        ...
+
+
 @asynccontextmanager
 async def kept(
-    settings: Settings, *, clock: Clock, retentions: Sequence[str] = (), waits: Callable[[], None] = lambda: None
+    settings: Settings,
+    *,
+    clock: Clock,
+    retentions: Sequence[str] = (),
+    waits: Callable[[], None] = lambda: None,
+    meanwhile: Meanwhile | None = None,
 ) -> AsyncIterator[Kept]:
     """All of it open, until the context is left, for one process: another one waits until that is gone.
 
-    ``retentions``: classes of keys besides the journal's own; ``waits`` is called before it may come to that.
+    ``retentions``: classes of keys besides the journal's own; ``waits`` is called before it may come to that;
+    ``meanwhile`` takes reports until the database answers, without one ``Unavailable`` when it does not.
     """
     make_home(settings.data)
     sole = Sole(settings.data)
@@ -79,12 +110,14 @@ async def kept(
         await sole.wait(clock)
         keys = KeyStore(settings.data / "keys")
         store = _store(settings)
-        await stack.enter_async_context(store)
-        await upgrade(store.engine)
-        lead = await _leading(stack, settings, store, clock)
+        stack.push_async_exit(store)
         within = timedelta(milliseconds=settings.accept_within_ms)
         spool = Spool(settings.data / "spool", keys.secret("spool"))
         journal = await stack.enter_async_context(Journal(store, keys, spool, clock=clock, accept_within=within))
+        if meanwhile is not None:
+            stack.push_async_callback(meanwhile.end)
+        await _answering(journal, keys, store, meanwhile)
+        lead = await _leading(stack, settings, journal, store, meanwhile)
         published = await published_in(store, settings.log_origin)
         make_room(settings.data / "log", published)
         tiles = TileStore(settings.data / "log")
@@ -121,20 +154,79 @@ def make_home(data: Path) -> None:
         ) from refused
 
 
-def _store(settings: Settings) -> SqliteStore | PostgresStore:
+def _store(settings: Settings) -> AnyStore:
     if settings.database_url:
         return PostgresStore(settings.database_url, holder=new_id())
     return SqliteStore(settings.data / "journal.db")
 
 
+async def _answering(journal: Journal, keys: KeyStore, store: AnyStore, meanwhile: Meanwhile | None) -> None:
+    """Return once ``store`` is open and has the schema of this release."""
+    if meanwhile is None:
+        await _open(store)
+        return
+    opening = asyncio.create_task(_open_in_the_end(store, journal.clock), name="database")
+    patience = asyncio.create_task(journal.clock.wait(PATIENCE), name="patience")
+    try:
+        await asyncio.wait({opening, patience}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            await meanwhile.begin(journal, keys, store)
+        await opening
+    finally:
+        for each in (opening, patience):
+            each.cancel()
+        await asyncio.gather(opening, patience, return_exceptions=True)
+
+
+async def _open_in_the_end(store: AnyStore, clock: Clock) -> None:
+    while True:
+        try:
+            await _open(store)
+            return
+        except Unavailable as away:
+            log.warning("database_away", reason=str(away))
+        await clock.wait(AGAIN)
+
+
+async def _open(store: AnyStore) -> None:
+    await store.__aenter__()
+    try:
+        await upgrade(store.engine)
+    except BaseException:
+        await store.__aexit__()
+        raise
+
+
 async def _leading(
-    stack: AsyncExitStack, settings: Settings, store: SqliteStore | PostgresStore, clock: Clock
+    stack: AsyncExitStack,
+    settings: Settings,
+    journal: Journal,
+    store: AnyStore,
+    meanwhile: Meanwhile | None,
 ) -> Lead | None:
     """Return when this process leads; ``None`` where the lock of the directory says it all."""
     if not isinstance(store, PostgresStore):
         return None
-    lead = Lead(settings.database_url, store.holder, clock=clock, deposed=store.deposed)
+
+    async def stands_by() -> None:
+        """What was taken here before another process led is passed on, and no more is taken."""
+        if meanwhile is not None:
+            await meanwhile.end()
+        if journal.spool_oldest is not None:
+            with suppress(Unavailable):
+                log.warning("spool_passed_on", reports=await journal.drain())
+
+    clock = journal.clock
+    lead = Lead(settings.database_url, store.holder, clock=clock, deposed=store.deposed, stands_by=stands_by)
     stack.push_async_callback(lead.close)
-    await lead.wait()
+    while True:
+        try:
+            await lead.wait()
+            break
+        except Unavailable as away:
+            if meanwhile is None:
+                raise
+            log.warning("database_away", reason=str(away))
+        await clock.wait(AGAIN)
     store.fenced = True
     return lead

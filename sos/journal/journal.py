@@ -370,9 +370,15 @@ class Journal:
 
     # --- the spool ---
 
-    def on_spooled(self, tell: OnSpooled) -> None:
-        """Call ``tell`` for each report that went to the spool, so that it rings although the database is away."""
+    def on_spooled(self, tell: OnSpooled) -> Callable[[], None]:
+        """Call ``tell`` for each report that went to the spool, so that it rings although the database is away; until
+        what is returned is called."""
         self._on_spooled.append(tell)
+        return lambda: self._on_spooled.remove(tell)
+
+    async def waiting(self) -> Sequence[Spooled]:
+        """What waits in the spool, the oldest first."""
+        return await self._spool.waiting()
 
     @property
     def spool_oldest(self) -> datetime | None:

@@ -10,6 +10,7 @@ row first, and is refused (``fence``): so one that was stopped for a minute and 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import NamedTuple
@@ -65,13 +66,16 @@ class Lead:
         clock: Clock,
         timeout_s: float = 5.0,
         deposed: asyncio.Event | None = None,
+        stands_by: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``stands_by`` is called again and again while another process holds the lock."""
         self._dsn = dsn
         self._holder = holder
         self._clock = clock
         self._timeout_s = timeout_s
         self._session: asyncpg.Connection | None = None
         self._waits_for: str | None = None
+        self._stands_by = stands_by
         self.deposed = deposed or asyncio.Event()
         """Another process has taken over: this one must end at once."""
 
@@ -128,6 +132,8 @@ class Lead:
             self._say_waiting(seen)
             if locked:  # the old one may have lost its session only: it must be able to have the lock again
                 await session.execute("SELECT pg_advisory_unlock($1)", AdvisoryLock.LEADER)
+            elif self._stands_by is not None:
+                await self._stands_by()
             await self._clock.wait(BEAT / 2)
             now = await self._row(session)
             seen, still = now, still + BEAT / 2 if now == seen else timedelta()

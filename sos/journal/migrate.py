@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sos.errors import Misconfigured
+from sos.journal.connections import begun
 
 _PLACES = (
     Path(__file__).resolve().parent / "migrations",
@@ -27,8 +28,11 @@ def scripts() -> Path:
 
 
 async def upgrade(engine: AsyncEngine) -> None:
-    """Bring the database to the newest schema; does nothing when it is there already."""
-    async with engine.begin() as connection:
+    """Bring the database to the newest schema; does nothing when it is there already.
+
+    ``Unavailable`` when the database does not answer.
+    """
+    async with begun(engine) as connection:
         await connection.run_sync(_upgrade)
 
 

@@ -39,6 +39,7 @@ from sos.journal.store import (
     Turn,
     Waiting,
     conflict,
+    not_open,
     settle,
 )
 
@@ -212,6 +213,8 @@ class PostgresStore(Queries):
 
     def append(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
         """Queue the append for the next commit; the future settles when that commit is on disk."""
+        if self._pool is None:
+            return not_open()
         self._arrived.set()
         return self._waiting.put(make, turn)
 

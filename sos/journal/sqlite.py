@@ -40,6 +40,7 @@ from sos.journal.store import (
     Turn,
     Waiting,
     conflict,
+    not_open,
     settle,
 )
 
@@ -103,9 +104,10 @@ class SqliteStore(Queries):
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
-        self._writer = threading.Thread(target=self._write, args=(loop, opened), name="journal-writer", daemon=True)
-        self._writer.start()
+        writer = threading.Thread(target=self._write, args=(loop, opened), name="journal-writer", daemon=True)
+        writer.start()
         await opened
+        self._writer = writer
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -119,6 +121,8 @@ class SqliteStore(Queries):
 
     def append(self, make: Make, turn: Turn = NOBODY) -> "asyncio.Future[Outcome]":
         """Queue the append for the next commit; the future settles when that commit is on disk."""
+        if self._writer is None:
+            return not_open()
         settled = self._waiting.put(make, turn)
         if self._idle.is_set():
             self._idle.clear()

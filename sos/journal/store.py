@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from routing.categories import Category
-from sos.errors import Conflict, SosError
+from sos.errors import Conflict, SosError, Unavailable
 from sos.incident.events import Recorded
 from sos.incident.model import EventId, IncidentId, MassEventId, StreamId, TenantId
 from sos.journal.damage import Damage
@@ -132,6 +132,9 @@ Settled = tuple["asyncio.Future[Outcome]", Outcome | SosError]
 
 NOBODY: Turn = ("", "")
 
+NOT_OPEN = "not open yet"
+"""Why a database does not answer that nobody has reached since the start."""
+
 
 class Queue:
     """What waits for the next commit: tenants in turns, and within a tenant its vehicles."""
@@ -159,6 +162,13 @@ class Queue:
             except Exception as failed:  # noqa: BLE001  (the edge of one append: its caller gets it, the others go on)
                 settled.set_exception(failed)
         return batch
+
+
+def not_open() -> "asyncio.Future[Outcome]":
+    """The answer of a store that has not been opened: what it is to keep must go elsewhere, at once."""
+    refused: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    refused.set_exception(Unavailable(f"the journal's database does not answer ({NOT_OPEN})"))
+    return refused
 
 
 def settle(settled: Iterable[Settled]) -> None:

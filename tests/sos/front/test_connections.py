@@ -64,9 +64,9 @@ async def small() -> AsyncIterator[tuple[int, Hall]]:
     app = web.Application(middlewares=[hall.middleware(), problems_middleware])
     app.add_routes([web.post("/echo", echo)])
     port = free_port()
-    stop = await serve(app, hall, host="127.0.0.1", port=port, ssl_context=None)
+    listening = await serve(app, hall, host="127.0.0.1", port=port, ssl_context=None)
     yield port, hall
-    await stop()
+    await listening.stop()
 
 
 async def _ask(port: int, **headers: str) -> int:

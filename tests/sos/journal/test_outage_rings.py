@@ -10,10 +10,11 @@ import aiohttp
 from msgspec.structs import replace
 
 from recording.keys import KeyStore
-from sos.app import rings, running
+from sos.app import running
 from sos.clock import ManualClock
 from sos.console.hub import Hub, Mailbox
 from sos.console.outage import ACTOR, Outage
+from sos.early import rings
 from sos.errors import Unavailable
 from sos.incident.events import PartsRead
 from sos.incident.model import IncidentId
