@@ -263,6 +263,9 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     def operator_of(request: web.Request) -> OperatorId:
         return access.of(request.cookies).id
 
+    def signed_in(request: web.Request) -> str:
+        return f"operator:{operator_of(request)}"
+
     middlewares = (hall.middleware(), problems_middleware, parts.access_monitor.middleware())
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES + 1)
     app[accesses.LOG] = parts.access_monitor
@@ -270,12 +273,12 @@ async def _application(stack: AsyncExitStack, parts: _Parts, hall: connections.H
     described = openapi.files(url=settings.url, version=metadata.version("sos-service"))
     app.add_routes([*intake_http.SchemaEndpoint(described).routes(), *intake.routes(clock)])
     console = Console(_room(parts), Entrance(access, base_map=base_map(), connects=desk_sources(settings)))
-    handed = parts.handing.routes(signed_in=lambda request: f"operator:{operator_of(request)}")
-    app.add_routes([*console.routes(), *handed])
+    app.add_routes([*console.routes(), *parts.handing.routes(signed_in=signed_in)])
     lost = LostEndpoint.opened(settings, parts.sources, clock=clock, tenant_of=tenant_of)
     app.add_routes((await stack.enter_async_context(lost)).routes())
     registrars = registering.door(settings, parts.registry, clock)
-    app.add_routes([*exports.routes(settings, parts.kept, parts.exporting.exporter), *registrars.routes()])
+    exported = exports.routes(settings, parts.kept, parts.exporting, signed_in=signed_in)
+    app.add_routes([*exported, *registrars.routes()])
     app.add_routes(intake.field_log_routes(supervisor=console.supervisor, brand_of=registrars.brand_of))
     app.add_routes(parts.rights.routes(console.at_desk))
     callers = Callers(

@@ -20,6 +20,7 @@ from sos.exports.making import Head, Parts
 from sos.exports.package import Anchor, Exporter, Subjects
 from sos.exports.regulator import Regulator
 from sos.exports.requests import Requests
+from sos.exports.walk_http import SignedIn, WalkEndpoint
 from sos.journal.configured import Kept
 from sos.settings import Settings
 
@@ -85,10 +86,12 @@ def exporting(settings: Settings, kept: Kept, recordings: Path, anchor: Anchor, 
     return Exporting(exporter=single, regulator=Regulator(walk), clock=kept.clock)
 
 
-def routes(settings: Settings, kept: Kept, made: Exporter) -> list[web.RouteDef]:
-    """Where auditors come in."""
-    log_read = LogEndpoint(kept.tiles, auditors(settings), public=settings.log_public)
-    return [*ExportEndpoint(made, auditors(settings)).routes(), *log_read.routes()]
+def routes(settings: Settings, kept: Kept, made: Exporting, *, signed_in: SignedIn) -> list[web.RouteDef]:
+    """Where auditors come in, and those of the house who agree to what one asked for."""
+    known = auditors(settings)
+    log_read = LogEndpoint(kept.tiles, known, public=settings.log_public)
+    walk = WalkEndpoint(made.regulator, known, signed_in=signed_in)
+    return [*ExportEndpoint(made.exporter, known).routes(), *walk.routes(), *log_read.routes()]
 
 
 def head_of(settings: Settings, tiles: TileStore, log_signer: Signer) -> Head:
