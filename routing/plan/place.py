@@ -18,7 +18,6 @@ from typing import Any
 import mgrs
 import numpy as np
 from msgspec import Struct
-from openlocationcode import openlocationcode  # type: ignore[import-untyped]
 
 from routing import container
 from routing.boundaries.layer import Match
@@ -26,6 +25,7 @@ from routing.boundaries.projection import degrees_per_m
 from routing.errors import Misconfigured
 from routing.location import Position
 from routing.plan.routes import RoadPlace
+from routing.position.plus_code import plus_code
 
 KIND = "towns"
 
@@ -318,7 +318,7 @@ def describe(
         radius_m=radius_m,
         age_s=age_s,
         mgrs=grid(latitude, longitude),
-        plus_code=openlocationcode.encode(latitude, longitude),
+        plus_code=plus_code(latitude, longitude),
         approximate=match is not None and match.how != "inside",
     )
 
