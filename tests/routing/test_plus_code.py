@@ -15,7 +15,7 @@ from routing.position.plus_code import plus_code
         (35.681236, 139.767125, "8Q7XMQJ8+FV"),
         (90, 1, "CFX3X2X2+X2"),
         (0, 180, "62G22222+22"),
-        (59.1665, -105.2742, "95FP5P8G+J8"),  # a field's own edge: reckoned with a remainder it was the one beside
+        (59.1665, -105.2742, "95FP5P8G+J8"),  # a field's own edge: counted in two steps it was the one below
     ],
 )
 def test_a_place_has_the_code_of_the_reference(latitude: float, longitude: float, code: str) -> None:
