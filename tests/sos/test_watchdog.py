@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 
 HANGS = """
-import asyncio, sys, time
+import asyncio, sys
 from sos.clock import SystemClock
 from sos.watchdog import Watchdog
 
@@ -27,7 +27,7 @@ async def main():
     watchdog.ready()
     asyncio.get_running_loop().create_task(watchdog.run(SystemClock()))
     await asyncio.to_thread(sys.stdin.readline)
-    time.sleep(600)  # what a pattern without an end does to the loop
+    sys.stdin.read()  # what a pattern without an end does to the loop: the other end is never closed
 
 asyncio.run(main())
 """

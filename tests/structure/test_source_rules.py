@@ -124,6 +124,8 @@ def _lies(node: ast.AST) -> Iterator[tuple[int, str]]:
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if called == "sleep":
             yield node.lineno, "sleeps: wait for what should happen"
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"\bsleep\(\d", node.value):
+        yield node.lineno, "a program that it starts sleeps: wait for what should happen"
     if isinstance(node, ast.arg) and node.arg in ("monkeypatch", "mocker"):
         yield node.lineno, "hand in a real part"
     for name in _imported(node):
