@@ -80,6 +80,8 @@ def give(part: Part, person: Person, others: Iterable[str]) -> Given:
     if category is Category.RAW:
         return Given(withheld=MIXED)
     told = fields(part.payload)
+    if category in (Category.PER, Category.MED) and not person.the_one and not isinstance(event, RegisteredDataCopied):
+        return Given(withheld=NOT_THE_ONE)
     if told is None or told.keys() == {"text"}:
         return _words(part.payload if told is None else str(told["text"]).encode(), person, others)
     if isinstance(event, PlanMade):

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pypdf import PdfReader
 from typer.testing import CliRunner
 
 from sos.cli import app
 from sos.errors import Forbidden, Misconfigured, Refused
+from tests.journeys import story as s
 from tests.sos.rights.town import (
     HANA,
     HANA_TEL,
@@ -21,6 +23,7 @@ from tests.sos.rights.town import (
     TARO_TEL,
     VIN,
     Town,
+    call_of_taro,
     kinds,
     settle,
     told_with,
@@ -443,3 +446,51 @@ def test_malice_has_sixty_days_and_what_nobody_can_open_is_reported_to_nobody(de
     for refused in (strange, future, silent):
         assert isinstance(refused.exception, Refused)
     assert len(json.loads(desk.say("breach", "list", "--json", by="").output)) == 3
+
+
+def test_what_went_altogether_is_known_of_by_the_request_that_had_it_erased(desk: Desk):
+    stream = asyncio.run(call_of_taro(desk.data))
+    request = desk.walked("cease_use")
+    said = desk.say("erase", request)
+    disposal = json.loads(desk.retention("due", "--json").output)["disposal"]
+    for person in ("hanako", "jiro"):
+        desk.retention("approve", disposal, by=person)
+    desk.retention("run", disposal)
+
+    later = desk.answer(desk.walked("disclosure"))
+
+    assert "0 are kept" in said.output
+    gone = next(each for each in later["held"] if each["stream"] == stream)
+    assert (gone["given"], gone["withheld"]) == ([], [])
+    assert {each["category"] for each in gone["destroyed"]} >= {"OWN", "RAW", "LOC"}
+
+
+def test_an_inquiry_is_told_of_once_somebody_has_seen_that_it_hinders_nothing(desk: Desk):
+    looked = s.read_parts(purpose="request", reason="the letter of the sergeant")
+    agreed = (s.approve("hanako"), s.approve("jiro", supervises=True))
+    asyncio.run(call_of_taro(desk.data, s.ask(), *agreed, s.answer_request(), looked))
+    request = desk.walked("disclosure")
+
+    quiet, open_ = desk.answer(request, "--words-read"), desk.answer(request, "--inquiries", "--fee-paid")
+
+    assert quiet["disclosures"] == []
+    assert not [each for each in ("Request", "sergeant", "197(2)") if each in json.dumps(quiet["held"])]
+    assert "request" not in {each["purpose"] for each in quiet["looked_at"]}
+    assert "request" in {each["purpose"] for each in open_["looked_at"]}
+    assert [each["path"] for each in open_["disclosures"]] == ["inquiry"]
+
+
+def test_what_was_said_of_a_persons_health_is_given_to_who_is_known_to_be_that_person(desk: Desk):
+    heard = replace(s.answer_card(), answer=b'{"answer":"gasping"}')
+    stream = asyncio.run(call_of_taro(desk.data, s.take_medical(), heard))
+    request = desk.walked("disclosure")
+
+    before = desk.answer(request, "--words-read")["held"]
+    said = desk.say("confirm", request, stream, "--why", "was alone in the car, says the fire brigade")
+    after = desk.answer(request, "--words-read", "--fee-paid")["held"]
+
+    for words in ("allergic", "gasping"):
+        assert words not in json.dumps(before)
+        assert words in json.dumps(after)
+    assert ("MED", "not_known_to_be_the_person") in {(w["category"], w["why"]) for w in before[0]["withheld"]}
+    assert said.exit_code == 0

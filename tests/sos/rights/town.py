@@ -97,6 +97,24 @@ async def settle(data: Path, *, days_ago: int = 40) -> Town:
     return town
 
 
+async def call_of_taro(
+    data: Path, *commands: c.Command, closed: Disposition = Disposition.FALSE_ALARM, days_ago: int = 40
+) -> IncidentId:
+    """An incident of a car that is in nobody's record, where somebody said that it is Taro's."""
+    keys = KeyStore(data / "keys")
+    clock = ManualClock(SystemClock().now() - timedelta(days=days_ago))
+    async with SqliteStore(data / "journal.db") as store:
+        await upgrade(store.engine)
+        journal = Journal(store, keys, Spool(data / "spool", keys.secret("spool")), clock=clock)
+        opened = await incident(journal, 77)
+        parts = {Category.OWN: canonical({"ownerName": TARO, "ownerTel": TARO_TEL})}
+        known = replace(s.recognise(), holder=None, record=None, parts=parts)
+        over = c.CloseIncident(disposition=closed)
+        for command in (s.file_report(), known, s.take(), *commands, over):
+            await journal.execute(opened, command, actor="operator:hanako")
+    return opened
+
+
 async def told_with(data: Path, *obligations: str, supervisor: str = "") -> IncidentId:
     """An incident of which an agency was told, with what the law wants done about that."""
     keys = KeyStore(data / "keys")
