@@ -47,7 +47,7 @@ import type {
 } from "./protocol";
 import { concerns } from "./oneCrash";
 import { Ringer } from "./ringer";
-import { card, choices, known, ring, sections, unread, unrecorded, urgency, type Answers } from "./rules";
+import { card, choices, known, letIn, lineOf, ring, sections, toBring, unread, unrecorded, urgency, type Answers } from "./rules";
 import { answerable, callsBack, talking, waiting } from "./state";
 import { DeskSocket, OrderRefused } from "./socket";
 import { Sound } from "./sound.svelte";
@@ -56,7 +56,8 @@ import { voiceBy, type Way } from "./voiceBy";
 
 export type Phase = "checking" | "login" | "start" | "work";
 export type Dialog =
-  | { of: "forward"; agency: string; update?: boolean }
+  | { of: "forward"; agency: string; update?: boolean; join?: boolean }
+  | { of: "conference"; agency: string }
   | { of: "close" }
   | { of: "decline" }
   | { of: "reopen" }
@@ -506,18 +507,36 @@ class Desk {
     if (found) this.dialog = { of: "forward", agency: found.agency };
   }
 
-  async disclose(agency: string, request: DisclosureRequest): Promise<void> {
+  /** Bring the police into the call by one key: told already, one look and they come; else they are told first. */
+  conference(): void {
+    if (this.incident === null || this.me === null || !this.mine) return;
+    const agency = toBring(this.incident, this.me.agencies, "police");
+    if (agency === null) this.#complain(t("conference.nobody"));
+    else if (this.incident.legs.some((leg) => leg.who === agency && leg.left === null)) this.#complain(t("conference.there"));
+    else if (letIn(this.incident, agency)) this.dialog = { of: "conference", agency };
+    else this.dialog = { of: "forward", agency, join: true };
+  }
+
+  /** Let an agency that was told into the call, on its first line where this house dials. */
+  join(agency: string): void {
+    const line = this.me === null ? null : lineOf(this.me, agency);
+    if (line === null) this.invite(agency);
+    else this.dial(agency, line);
+  }
+
+  async disclose(agency: string, request: DisclosureRequest, join = false): Promise<void> {
     if (this.selected === null) return;
     const confirmed = this.warned?.agency === agency; // the warning was on the screen when it was pressed again
     this.dialog = null;
     this.warned = null;
     try {
       await this.#socket.order({ do: "disclose", incident: this.selected, agency, ...request, confirmed });
+      if (join) this.join(agency);
     } catch (refused) {
       if (!(refused instanceof OrderRefused)) throw refused;
       if (refused.fault.type === "Unconfirmed") {
         this.warned = { agency, why: refusal(refused.fault) };
-        this.dialog = { of: "forward", agency };
+        this.dialog = { of: "forward", agency, join };
       } else this.#complain(refusal(refused.fault));
     }
   }
@@ -529,10 +548,10 @@ class Desk {
   }
 
   /** What the person said when asked, and then the request that stands on it. */
-  async discloseAs(answer: "agreed" | "refused", categories: readonly Category[], agency: string, request: DisclosureRequest): Promise<void> {
+  async discloseAs(answer: "agreed" | "refused", categories: readonly Category[], agency: string, request: DisclosureRequest, join = false): Promise<void> {
     if (this.selected === null) return;
     const said = await this.#ask({ do: "consent", incident: this.selected, answer, categories });
-    if (said !== null) await this.disclose(agency, request);
+    if (said !== null) await this.disclose(agency, request, join);
   }
 
   async approve(referral: string, approved: boolean, facts: readonly Fact[], reason: string): Promise<void> {

@@ -7,6 +7,7 @@ export const KEYS: readonly (readonly [string, Key])[] = [
   ["F3", "key.find"],
   ["F5", "key.fire"],
   ["F6", "key.police"],
+  ["F7", "key.conference"],
   ["F8", "key.acknowledge"],
   ["Shift+F8", "key.mass"],
   ["F9", "key.other"],

@@ -242,6 +242,23 @@ export function choices(incident: Incident, agencies: Readonly<Record<string, Ag
   return [...first, ...named.filter((choice) => !choice.suggested), ...rest];
 }
 
+/** Whom a key brings into the call: the one of that service that was told, else the one that the plan names. */
+export function toBring(incident: Incident, agencies: Readonly<Record<string, Agency>>, service: Service): string | null {
+  const of = (agency: string): boolean => agencies[agency]?.service === service;
+  const told = incident.disclosures.findLast((one) => of(one.agency) && one.rejected === null && !one.superseded);
+  return told?.agency ?? incident.agencies.find(of) ?? null;
+}
+
+/** Whether an agency was told and has not refused, so that it may be let in. */
+export const letIn = (incident: Incident, agency: string): boolean =>
+  incident.disclosures.some((one) => one.agency === agency && one.rejected === null);
+
+/** The line on which this house calls an agency, its first one; null where it dials nobody, or knows none. */
+export function lineOf(me: Pick<Welcome, "dials" | "agencies">, agency: string): string | null {
+  const lines = Object.keys(me.agencies[agency]?.lines ?? {});
+  return me.dials ? (lines.find((line) => line === "first") ?? lines[0] ?? null) : null;
+}
+
 /** Why `agency` cannot be told now, as a key of the catalogue; null when it can. */
 export function barred(incident: Incident, agency: string, partner: boolean, update = false): Barrier | null {
   if (!talking(incident)) return "barred.not_answered";
