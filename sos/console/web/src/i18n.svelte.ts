@@ -5,6 +5,10 @@ import { spelt } from "./format";
 import ja from "./ja.json";
 
 export type Language = "ja" | "en";
+interface Area {
+  readonly municipalityName?: string | undefined;
+  readonly prefectureName?: string | undefined;
+}
 export type Key = keyof typeof ja;
 
 const CATALOGUES: Readonly<Record<Language, Readonly<Record<string, string>>>> = { ja, en };
@@ -37,6 +41,12 @@ export function sent(group: string, value: string): string {
 
 /** An area by its code (ISO 3166-2) as people call it. */
 export const prefecture = (code: string | null): string | undefined => (code === null ? undefined : word("prefecture", code));
+
+/** Where it is in short, in the language of the page: our data name municipalities in Japanese alone. */
+export function area(place: Area | null | undefined, code: string | null): string | undefined {
+  const japanese = place?.municipalityName ?? place?.prefectureName;
+  return chosen === "ja" ? (japanese ?? prefecture(code)) : (prefecture(code) ?? japanese);
+}
 
 /** A language tag (BCP 47) as people call the language. */
 export function languageName(tag: string): string {
