@@ -37,7 +37,7 @@ from sos.exports.configured import head_of, supervisors
 from sos.exports.making import Parts
 from sos.exports.regulator import Regulator
 from sos.exports.requests import Request, Requests
-from sos.exports.scope import JAPAN, Asked
+from sos.exports.scope import JAPAN, Wanted
 from sos.exports.selection import Counted, Told
 from sos.journal.journal import Journal
 from sos.journal.spool import Spool
@@ -74,7 +74,7 @@ def request(
     """Ask for a package; prints the id of the request.  Nothing is read yet."""
     settings = load(config_file)
     by, scope = asking(settings, operator=operator, auditor=auditor, token_file=token_file, digits=second_factor)
-    asked = Asked(
+    asked = Wanted(
         recipient=recipient,
         brands=tuple(brand),
         since=_instant(since, end=False),

@@ -24,8 +24,8 @@ from sos.clock import Clock
 from sos.errors import RuleBroken, Unknown
 from sos.exports.auditors import Scope
 from sos.exports.making import Making, Parts
-from sos.exports.requests import Request, Stage
-from sos.exports.scope import JAPAN, Asked
+from sos.exports.requests import Request, Step
+from sos.exports.scope import JAPAN, Wanted
 from sos.exports.selection import Counted, Selection, Told
 from sos.incident import events as e
 from sos.incident.model import IncidentId
@@ -45,7 +45,7 @@ class Regulator:
     def _clock(self) -> Clock:
         return self._of.journal.clock
 
-    async def request(self, asked: Asked, *, words: str, by: str, scope: Scope) -> Request:
+    async def request(self, asked: Wanted, *, words: str, by: str, scope: Scope) -> Request:
         """Ask for a package; ``scope``: what whoever asks may have.  ``RuleBroken`` by the rule's name."""
         asked.check()
         if not words.strip():
@@ -88,7 +88,7 @@ class Regulator:
         says so instead.
         """
         state = await self._live(request)
-        if state.stage not in (Stage.APPROVED, Stage.BEGUN):
+        if state.stage not in (Step.APPROVED, Step.BEGUN):
             raise RuleBroken("approvals-missing", f"two people must agree to the dry run first; it is {state.stage}")
         recipient = self._recipient(state.scope)
         await self._check_limits(state)
@@ -111,7 +111,7 @@ class Regulator:
         state = await self._live(request)
         if by.startswith("auditor:") and by != state.by:
             raise Unknown("there is no such request")
-        if state.stage is not Stage.BUILT:
+        if state.stage is not Step.BUILT:
             raise RuleBroken("not-built", f"there is no package yet; it is {state.stage}")
         state = await self.requests.add(request, e.ExportFetched(by=by, encrypted=state.encrypted), actor=by)
         return state, self._file(state)
@@ -134,7 +134,7 @@ class Regulator:
             over = state.over_at(timedelta(days=self._of.limits.request_days))
             if over is not None and over <= self._clock.now():
                 ended.append(await self.requests.add(state.request, e.ExportEnded(why="expired"), actor=ACTOR))
-            if state.stage is Stage.ENDED or state.request in (each.request for each in ended):
+            if state.stage is Step.ENDED or state.request in (each.request for each in ended):
                 await asyncio.to_thread(self._destroy, state)
         return ended
 
@@ -145,7 +145,7 @@ class Regulator:
             raise RuleBroken("request-expired", "the time of this request is over, or it was withdrawn: ask again")
         return state
 
-    def _recipient(self, asked: Asked) -> RecipientSettings:
+    def _recipient(self, asked: Wanted) -> RecipientSettings:
         """Who it is for, if that is somebody and may have it."""
         found = next((each for each in self._of.recipients if each.id == asked.recipient), None)
         if found is None:
@@ -156,7 +156,7 @@ class Regulator:
         asked.within(scope, whose=f"the recipient {found.id}")
         return found
 
-    async def _check_names(self, asked: Asked) -> None:
+    async def _check_names(self, asked: Wanted) -> None:
         """What stands in the request's header is the name of something, and nobody's words."""
         if strange := sorted(set(asked.brands) - self._of.brands - {EVERY}):
             raise RuleBroken(

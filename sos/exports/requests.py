@@ -16,7 +16,7 @@ from recording.keys import KeyStore
 from routing.categories import Category
 from sos.clock import Clock, epoch_ms
 from sos.errors import Conflict, RuleBroken, Unknown
-from sos.exports.scope import Asked
+from sos.exports.scope import Wanted
 from sos.incident import events as e
 from sos.incident.keeping import PERSONS
 from sos.incident.model import IncidentId, TenantId, new_id
@@ -33,7 +33,7 @@ _LEAST_URGENT = 99
 _TRIES = 8
 
 
-class Stage(StrEnum):
+class Step(StrEnum):
     NEW = "new"
     REQUESTED = "requested"
     COUNTED = "counted"
@@ -48,9 +48,9 @@ class Request(Struct, frozen=True, kw_only=True):
 
     request: IncidentId
     version: int = 0
-    stage: Stage = Stage.NEW
+    stage: Step = Step.NEW
     by: str = ""
-    asked: Asked | None = None
+    asked: Wanted | None = None
     at: datetime | None = None
     """When it was made."""
     digest: str = ""
@@ -75,7 +75,7 @@ class Request(Struct, frozen=True, kw_only=True):
     """Why it ended."""
 
     @property
-    def scope(self) -> Asked:
+    def scope(self) -> Wanted:
         """What was asked for; ``Unknown`` where nothing was."""
         if self.asked is None:
             raise Unknown("there is no such request")
@@ -83,42 +83,42 @@ class Request(Struct, frozen=True, kw_only=True):
 
     def over_at(self, lasts: timedelta) -> datetime | None:
         """When it is over by itself; None when it is."""
-        if self.stage is Stage.ENDED or self.at is None:
+        if self.stage is Step.ENDED or self.at is None:
             return None
-        return self.until if self.stage is Stage.BUILT else self.at + lasts
+        return self.until if self.stage is Step.BUILT else self.at + lasts
 
 
 def evolve(state: Request, event: e.Event, *, at: datetime) -> Request:
     """``state`` after ``event``; ``RuleBroken`` where it may not follow."""
     now = replace(state, version=state.version + 1)
     match event:
-        case e.ExportRequested() if state.stage is Stage.NEW:
-            return replace(now, stage=Stage.REQUESTED, by=event.by, at=at, asked=_asked(event))
-        case e.ExportCounted() if state.stage in (Stage.REQUESTED, Stage.COUNTED, Stage.APPROVED):
+        case e.ExportRequested() if state.stage is Step.NEW:
+            return replace(now, stage=Step.REQUESTED, by=event.by, at=at, asked=_asked(event))
+        case e.ExportCounted() if state.stage in (Step.REQUESTED, Step.COUNTED, Step.APPROVED):
             return _counted(now, event)
-        case e.ExportApproved() if state.stage is Stage.COUNTED:
+        case e.ExportApproved() if state.stage is Step.COUNTED:
             _check_approver(state, event)
             approved = (*state.approved, event.by)
-            return replace(now, approved=approved, stage=Stage.APPROVED if len(approved) >= PERSONS else state.stage)
-        case e.ExportBegun() if state.stage in (Stage.APPROVED, Stage.BEGUN) and event.digest == state.digest:
-            return replace(now, stage=Stage.BEGUN, begun_at=at)
-        case e.ExportBuilt() if state.stage is Stage.BEGUN and event.digest == state.digest:
+            return replace(now, approved=approved, stage=Step.APPROVED if len(approved) >= PERSONS else state.stage)
+        case e.ExportBegun() if state.stage in (Step.APPROVED, Step.BEGUN) and event.digest == state.digest:
+            return replace(now, stage=Step.BEGUN, begun_at=at)
+        case e.ExportBuilt() if state.stage is Step.BEGUN and event.digest == state.digest:
             lies = {"package": event.package, "encrypted": event.encrypted, "bytes": event.bytes, "until": event.until}
-            return replace(now, stage=Stage.BUILT, built_at=at, **lies)
-        case e.ExportFetched() if state.stage is Stage.BUILT:
+            return replace(now, stage=Step.BUILT, built_at=at, **lies)
+        case e.ExportFetched() if state.stage is Step.BUILT:
             return replace(now, fetched=(*state.fetched, event.by))
-        case e.ExportReceived() if state.stage is Stage.BUILT and event.by in state.fetched:
+        case e.ExportReceived() if state.stage is Step.BUILT and event.by in state.fetched:
             if event.encrypted != state.encrypted:
                 raise RuleBroken("receipt-digest", "this is not the package that was built: fetch it again")
             return replace(now, received=(*state.received, event.by))
-        case e.ExportEnded() if state.stage not in (Stage.NEW, Stage.ENDED):
-            return replace(now, stage=Stage.ENDED, why=event.why)
+        case e.ExportEnded() if state.stage not in (Step.NEW, Step.ENDED):
+            return replace(now, stage=Step.ENDED, why=event.why)
         case _:
             raise RuleBroken("out-of-turn", f"a request that is {state.stage} cannot have that")
 
 
-def _asked(event: e.ExportRequested) -> Asked:
-    return Asked(
+def _asked(event: e.ExportRequested) -> Wanted:
+    return Wanted(
         recipient=event.recipient,
         brands=event.brands,
         since=event.since,
@@ -141,7 +141,7 @@ def _counted(now: Request, event: e.ExportCounted) -> Request:
         incidents=event.incidents,
         recordings=event.recordings,
     )
-    return found if event.digest == now.digest else replace(found, stage=Stage.COUNTED, approved=())
+    return found if event.digest == now.digest else replace(found, stage=Step.COUNTED, approved=())
 
 
 def _check_approver(state: Request, event: e.ExportApproved) -> None:
@@ -159,7 +159,7 @@ class Requests:
         self._clock = clock
         self._sealer = Sealer(store, Keyring(keys), Losses())
 
-    async def begin(self, asked: Asked, *, words: str, by: str) -> Request:
+    async def begin(self, asked: Wanted, *, words: str, by: str) -> Request:
         """A new request; ``words``: what for."""
         event = e.ExportRequested(
             by=by,

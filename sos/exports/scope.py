@@ -33,7 +33,7 @@ OF_NOBODY = OF_THE_HOUSE | OF_MASS_EVENTS | OF_EXPORTS
 """Kinds of streams that are no incident's and no subject's: of those, lines are given and nothing is opened."""
 
 
-class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     recipient: str
     """Id of an authority of the settings."""
     brands: tuple[str, ...]

@@ -14,7 +14,7 @@ from msgspec import Struct
 from recording.ledger import leaf_hash
 from recording.tiles import WIDTH, TileStore
 from routing.categories import Category
-from sos.exports.scope import Asked, Chosen
+from sos.exports.scope import Chosen, Wanted
 from sos.incident.codec import read_header
 from sos.incident.events import Recorded
 from sos.incident.model import StreamId
@@ -59,7 +59,7 @@ class Selection:
         self._store = store
         self._size = size
 
-    async def choose(self, asked: Asked, told: Told = lambda *_: None) -> Chosen:
+    async def choose(self, asked: Wanted, told: Told = lambda *_: None) -> Chosen:
         """The streams that ``asked`` is of."""
         hit, concerned, foreign = set[StreamId](), set[StreamId](), set[StreamId]()
         async for lines in self._pieces(told):
@@ -76,7 +76,7 @@ class Selection:
         counts = await asyncio.to_thread(self._measure, streams)
         return Chosen(streams=streams, lines=counts[0], bytes=counts[1])
 
-    async def count(self, asked: Asked, checkpoint: bytes, told: Told = lambda *_: None) -> Counted:
+    async def count(self, asked: Wanted, checkpoint: bytes, told: Told = lambda *_: None) -> Counted:
         """A dry run: nothing is opened."""
         chosen = await self.choose(asked, lambda done, of: told(done, 2 * of))
         digest = sha256(asked.told + b"\n" + checkpoint + b"\n")

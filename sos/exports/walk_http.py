@@ -19,7 +19,7 @@ from sos.errors import Unavailable, Unknown
 from sos.exports.auditors import WHOLE, Auditors, Scope
 from sos.exports.regulator import Regulator
 from sos.exports.requests import Request
-from sos.exports.scope import Asked
+from sos.exports.scope import Wanted
 from sos.formats.body import read
 from sos.incident.model import SubjectId
 
@@ -48,8 +48,8 @@ class PackageWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Opened in clear; the others stand as commitments."""
 
     @property
-    def asked(self) -> Asked:
-        return Asked(
+    def asked(self) -> Wanted:
+        return Wanted(
             recipient=self.recipient,
             brands=self.brands,
             since=self.since,

@@ -27,8 +27,8 @@ from sos.exports.archive import unpack
 from sos.exports.auditors import WHOLE, Scope
 from sos.exports.making import Parts
 from sos.exports.regulator import Regulator
-from sos.exports.requests import Request, Requests, Stage
-from sos.exports.scope import Asked
+from sos.exports.requests import Request, Requests, Step
+from sos.exports.scope import Wanted
 from sos.incident import commands as c
 from sos.incident.events import ExportMade, Recorded
 from sos.incident.model import Disposition, IncidentId
@@ -91,15 +91,15 @@ class House:
             return Anchored(newest)
         return Anchored(sign(checkpoint_text(ORIGIN, size, self.tiles.root(size)), [self.log]))
 
-    def asked(self, **other: Any) -> Asked:
+    def asked(self, **other: Any) -> Wanted:
         now = self.journal.clock.now()
         period = {"since": now - timedelta(days=1), "until": now + timedelta(days=1)}
-        return Asked(**({"recipient": "ppc", "brands": ("demo",), "categories": (Category.OBS,)} | period | other))
+        return Wanted(**({"recipient": "ppc", "brands": ("demo",), "categories": (Category.OBS,)} | period | other))
 
-    async def request(self, asked: Asked | None = None, *, by: str = ASKER) -> Request:
+    async def request(self, asked: Wanted | None = None, *, by: str = ASKER) -> Request:
         return await self.walk.request(asked or self.asked(), words="架空の照会 1", by=by, scope=WHOLE)
 
-    async def built(self, asked: Asked | None = None, *, size: int | None = None) -> Request:
+    async def built(self, asked: Wanted | None = None, *, size: int | None = None) -> Request:
         made = await self.request(asked)
         counted = await self.walk.dry_run(made.request, by=ASKER, size=size)
         for by in (HANAKO, JIRO):
@@ -151,7 +151,7 @@ async def test_the_whole_walk_ends_with_a_package_that_only_its_recipient_reads_
 
     report = house.verified(archive, "package")
     assert report.ok, str(report)
-    assert (report.code, built.stage, received.received) == (0, Stage.BUILT, (ASKER,))
+    assert (report.code, built.stage, received.received) == (0, Step.BUILT, (ASKER,))
     assert "3 opened, 3 withheld (RAW 3)" in str(report)
     assert [name for name in names(archive) if name.startswith("data/parts/")]
     with pytest.raises(Tampered, match="somebody else"):
@@ -244,7 +244,7 @@ async def test_what_was_destroyed_since_the_dry_run_is_not_what_they_agreed_to(h
     with pytest.raises(RuleBroken, match=r"^dry-run-changed:"):
         await house.walk.build(made.request, by=HANAKO)
 
-    assert (await house.walk.requests.load(made.request)).stage is Stage.APPROVED
+    assert (await house.walk.requests.load(made.request)).stage is Step.APPROVED
     again = await house.walk.dry_run(made.request, by=ASKER)
     assert (again.opened, again.destroyed) == (0, 2)
 
@@ -254,7 +254,7 @@ async def test_limits_are_of_one_package_and_of_one_day(house: House, clock: Man
         await noted(house.journal, number)
     await house.built()
 
-    async def refused(rule: str, asked: Asked) -> None:
+    async def refused(rule: str, asked: Wanted) -> None:
         with pytest.raises(RuleBroken, match=rf"^{rule}:"):
             await house.built(asked)
 
@@ -273,7 +273,7 @@ async def test_limits_are_of_one_package_and_of_one_day(house: House, clock: Man
 async def test_nobody_asks_beyond_what_they_or_the_recipient_may_have(house: House, clock: ManualClock):
     mine = Scope(brands=frozenset({"demo"}), categories=frozenset({"OBS"}))
 
-    async def refused(rule: str, asked: Asked, scope: Scope = mine, words: str = "an invented inquiry") -> None:
+    async def refused(rule: str, asked: Wanted, scope: Scope = mine, words: str = "an invented inquiry") -> None:
         with pytest.raises(RuleBroken, match=rf"^{rule}:"):
             await house.walk.request(asked, words=words, by="auditor:a", scope=scope)
 
