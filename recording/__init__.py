@@ -18,6 +18,7 @@ __all__ = [
     "proof",
     "report",
     "retention",
+    "root",
     "shown",
     "stamp",
     "succession",

@@ -20,6 +20,10 @@ class KeyMissing(RecordingError):
     """The key is not in the key store and nothing says that it was destroyed: it is lost until somebody finds it."""
 
 
+class RootAway(RecordingError):
+    """The root key that this lies under cannot be asked now: it is not lost, and it opens when the root is back."""
+
+
 class Malformed(RecordingError):
     """These bytes do not have the form they must have."""
 

@@ -33,8 +33,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from recording.durable import create_once, erase, sync_directory
-from recording.errors import Destroyed, KeyMissing, Malformed, Tampered
+from recording.durable import create_once, erase, replace, sync_directory
+from recording.errors import Destroyed, KeyMissing, Malformed, RootAway, Tampered
+from recording.root import Held, Roots
 
 KEK_BYTES = 32
 SECRET_BYTES = 32
@@ -45,6 +46,9 @@ SETTLED_NS = 1_000_000_000
 
 AHEAD = 2
 """Months for which keys are made before their time: a backup every few weeks has them before they are used."""
+
+TRIES = 16
+"""KEKs that are tried before a data key is refused."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])\Z")
@@ -67,8 +71,10 @@ class _Standing(NamedTuple):
 class KeyStore:
     """KEKs, signing keys and secrets in ``directory`` (made 0700, files 0600)."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, roots: Roots | None = None) -> None:
+        """``roots``: what KEKs lie under on the disk; by itself none does."""
         self._directory = directory
+        self._roots = roots or Roots()
         self._stem = f"{directory}{os.sep}"  # plain text for the hot path: making a Path costs more than the look-up
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_directory(directory.parent)
@@ -76,24 +82,33 @@ class KeyStore:
         self._standings: dict[str, tuple[int, _Standing]] = {}
         """What the files said when the directory was changed last."""
         self._current: dict[tuple[str, str], str] = {}
+        self._unusable: set[str] = set()
+        """There, but nothing was to be wrapped under them when it was tried: they are not tried again."""
         self._signing: dict[str, Ed25519PrivateKey] = {}
         self._secrets: dict[str, bytes] = {}
         self._lock = Lock()
 
     def wrap(self, dek: bytes, *, retention: str, month: str, context: bytes) -> WrappedKey:
-        """``dek`` wrapped under the KEK of ``retention`` and ``month`` (``2026-11``), which is made on first use."""
-        while True:
+        """``dek`` wrapped under the KEK of ``retention`` and ``month`` (``2026-11``), which is made on first use.
+
+        ``RootAway`` when none that is there opens and none can be made.
+        """
+        for left in reversed(range(TRIES)):
             kek = self._current_kek(retention, month)
             try:
                 if self._standing(kek).retired:
                     raise Destroyed(f"key {kek} is about to be destroyed")
                 cipher = self._cipher(kek)
-            except (Destroyed, KeyMissing, Tampered):  # gone under our feet: another one takes over
+            except (Destroyed, KeyMissing, Tampered, RootAway) as shut:  # gone under our feet: another one takes over
                 with self._lock:
                     self._current.pop((retention, month), None)
+                    self._unusable |= {kek} if isinstance(shut, Tampered | RootAway) else set()
+                if not left:  # a root key that gives back other bytes than it was given, say
+                    raise
                 continue
             nonce = os.urandom(NONCE_BYTES)
             return WrappedKey(kek, nonce + cipher.encrypt(nonce, dek, _bound(kek, context)))
+        raise AssertionError
 
     def unwrap(self, kek: str, wrapped: bytes, *, context: bytes) -> bytes:
         """The data key.
@@ -130,7 +145,7 @@ class KeyStore:
         for retention in retentions:
             with self._lock, self._alone():
                 kek = f"{_named(retention)}.{month}.{token_hex(4)}"
-                create_once(self._path(kek), os.urandom(KEK_BYTES))
+                self._create(kek)
                 self._current[(retention, month)] = kek
             made.append(kek)
         return tuple(made)
@@ -141,10 +156,38 @@ class KeyStore:
         Nothing can be learnt of a key from its check value, so that it may stand in the database.
         """
         return {
-            path.name: check_value(path.read_bytes())
+            path.name: held_check(path.read_bytes())
             for pattern in ("kek", "pem", "secret")
             for path in sorted(self._directory.glob(f"[!.]*.{pattern}"))
         }
+
+    def root_answers(self) -> bool:
+        """Whether the root key in force can be asked now; it may take as long as a device may."""
+        return self._roots.answers()
+
+    def lying(self) -> Mapping[str, Held]:
+        """How each KEK lies on the disk: under which root, and its check value."""
+        return {kek: self._roots.held(self._path(kek).read_bytes(), check=check_value) for kek in self.keks()}
+
+    def rewrap(self) -> Iterator[str]:
+        """Put every KEK under the root in force, or under none; yields the name of each that was moved.
+
+        What lay there before is overwritten.  Stopped at any moment each file is the old one or the new one; again is
+        harmless, and so is a service that runs meanwhile.  ``RootAway`` and ``Tampered`` as they come.
+        """
+        for kek in self.keks():
+            path = self._path(kek)
+            with self._alone():
+                stored = path.read_bytes()
+                if self._roots.in_force(stored) or self._tombstone(kek).exists():
+                    continue
+                key = self._roots.open(stored, name=kek, check=check_value)
+                before = path.with_name(f".{path.name}.{token_hex(4)}")  # as what a crash leaves: ``destroy`` finds it
+                os.link(path, before)
+                replace(path, self._roots.close(key, name=kek, check=check_value), mode=0o600)
+                sync_directory(self._directory)
+                erase(before)
+            yield kek
 
     def tombstones(self) -> frozenset[str]:
         """The names of all KEKs that were destroyed on purpose."""
@@ -218,7 +261,7 @@ class KeyStore:
                 kek = self._usable(retention, month)
                 if kek is None:
                     kek = f"{retention}.{month}.{token_hex(4)}"
-                    create_once(self._path(kek), os.urandom(KEK_BYTES))
+                    self._create(kek)
             self._current[(retention, month)] = kek
             return kek
 
@@ -228,9 +271,16 @@ class KeyStore:
         for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
             kek = path.name.removesuffix(".kek")
             gone = self._tombstone(kek).exists() or self._retired(kek).exists()
-            if _KEK.match(kek) and not gone and path.stat().st_size == KEK_BYTES:
+            if _KEK.match(kek) and not gone and kek not in self._unusable and self._plausible(path.read_bytes()):
                 return kek
         return None
+
+    def _plausible(self, stored: bytes) -> bool:
+        """Whether a file can hold a KEK: one whose root cannot be asked now is not passed over."""
+        return bool(self._roots.held(stored, check=check_value).root) or len(stored) == KEK_BYTES
+
+    def _create(self, kek: str) -> None:
+        create_once(self._path(kek), self._roots.close(os.urandom(KEK_BYTES), name=kek, check=check_value))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -252,7 +302,7 @@ class KeyStore:
             raise KeyMissing(f"key {kek} is not in the key store and no tombstone says that it was destroyed")
         cipher = self._ciphers.get(kek)
         if cipher is None:
-            content = self._path(kek).read_bytes()
+            content = self._roots.open(self._path(kek).read_bytes(), name=kek, check=check_value)
             if len(content) != KEK_BYTES:
                 raise Tampered(f"key file {kek}.kek does not hold {KEK_BYTES} bytes")
             cipher = self._ciphers.setdefault(kek, AESGCM(content))
@@ -297,6 +347,11 @@ class KeyStore:
 def check_value(content: bytes) -> str:
     """By which the content of a key file is known; nothing can be learnt of it."""
     return sha256(b"sos-key-check/1\0" + content).hexdigest()[:16]
+
+
+def held_check(stored: bytes) -> str:
+    """The check value of the key that a file holds, whichever root key it lies under."""
+    return Roots().held(stored, check=check_value).check
 
 
 def month_after(month: str, later: int) -> str:
