@@ -34,6 +34,7 @@ FOUND_UNDER = {
     "ExportSettings": "`[export]`",
     "StampSettings": "`[stamps]`",
     "WitnessSettings": "`[[witnesses]]`",
+    "RootKeySettings": "`[[root_keys]]`: what keys lie under",
     "RegistrarSettings": "`[[registrars]]`",
     "InterpreterSettings": "`[[interpreters]]`: who is called to interpret",
     "LostPeerSettings": "`[[lost_peers]]`",

@@ -191,6 +191,35 @@ class WitnessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise Misconfigured("witnesses.url must begin with http:// or https://")
 
 
+class RootKeySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One root key: of ``file``, ``variable`` and ``token`` exactly one is given."""
+
+    file: str = ""
+    """File with 64 hexadecimal digits (made by ``sos keys root``; mode 0600), on another volume than ``data_dir``."""
+    variable: str = ""
+    """Environment variable with the same; its name does not begin with SOS_."""
+    token: str = ""
+    """Label of a PKCS #11 token that holds it; needs the extra ``hsm``."""
+    module: str = ""
+    """Of a token: the library of its maker, such as ``/usr/lib/softhsm/libsofthsm2.so``."""
+    label: str = ""
+    """Of a token: label of the AES key in it, which need not be extractable."""
+    pin_file: str = ""
+    """Of a token: file with the user's PIN alone."""
+    within_s: float = 1.0
+    """Of a token: how long it may take for one answer."""
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.file, self.variable, self.token))) != 1:
+            raise Misconfigured("root_keys: give one of file, variable and token")
+        if sum(map(bool, (self.module, self.label, self.pin_file))) != (3 if self.token else 0):
+            raise Misconfigured("root_keys: token needs module, label and pin_file, and nothing else does")
+        if self.variable.startswith("SOS_"):
+            raise Misconfigured("root_keys.variable must not begin with SOS_")
+        if not 0.05 <= self.within_s <= 10:
+            raise Misconfigured("root_keys.within_s must be between 0.05 and 10")
+
+
 class RegistrarSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may see and change one brand's registry; one entry per account, never shared."""
 
@@ -559,6 +588,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many of them must have cosigned a checkpoint; 0: all."""
     witness_late_after_min: float = 60.0
     """Minutes without that after which it is an alarm; calls and exports go on."""
+    root_keys: tuple[RootKeySettings, ...] = ()
+    """What key-encryption keys lie under in ``data_dir/keys``: the first for new ones, those after it open older ones
+    until ``sos keys rewrap`` has moved them.  None: the directory alone opens what is sealed."""
     registrars: tuple[RegistrarSettings, ...] = ()
     """Who may use ``/v1/registry``."""
     brand_packs: str = ""

@@ -17,13 +17,13 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from recording.keys import KeyStore
 from sos.backups.postgres import Tools
 from sos.backups.restore import Restore, Restored, Source
 from sos.clock import Clock
 from sos.errors import Misconfigured, Unavailable
 from sos.journal.keyring import Keyring, Shut
 from sos.journal.postgres import PostgresStore
+from sos.journal.root_keys import key_store
 from sos.journal.sqlite import SqliteStore
 from sos.settings import Settings
 
@@ -107,7 +107,7 @@ async def _size(settings: Settings) -> int:
 
 async def _opened(settings: Settings) -> tuple[int, int]:
     """Of how many incidents keys were opened, and of how many one did not open."""
-    keyring = Keyring(KeyStore(settings.data / "keys"))
+    keyring = Keyring(key_store(settings))
     shut = 0
     async with _store(settings) as store:
         newest = await store.newest_streams(limit=OPENED)

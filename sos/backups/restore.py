@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from recording import age
 from recording.durable import create_once, sync_directory
-from recording.keys import KeyStore, check_value
+from recording.keys import KeyStore, held_check
 from recording.note import read_checkpoint
 from recording.tiles import TileStore
 from sos.backups import manifest as manifests
@@ -35,6 +35,7 @@ from sos.journal.custody import Custody, Found
 from sos.journal.keyring import RETENTIONS
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
+from sos.journal.root_keys import key_store
 from sos.journal.sole import Sole
 from sos.journal.sqlite import SqliteStore
 from sos.journal.succession import goes_on, published_in, succeed, tree_of
@@ -193,7 +194,7 @@ class Restore:
             path = directory / name
             if name.endswith(".kek") and f"{name.removesuffix('.kek')}.destroyed" in gone:
                 continue
-            if path.exists() and known.get(name) == check_value(content) != check_value(path.read_bytes()):
+            if path.exists() and known.get(name) == held_check(content) != held_check(path.read_bytes()):
                 self._put_aside(path)
             create_once(path, content)
         for name in gone:
@@ -215,7 +216,7 @@ class Restore:
             size, _ = await store.tree()
             lost = await lost_events(store, data / "log")
             new = not (survived and await goes_on(store, data / "log"))
-            keys = KeyStore(data / "keys")
+            keys = key_store(self._settings)
             if new:
                 await succeed(store, data / "log", keys, wanted=wanted)
             custody = Custody(keys, store, retentions=RETENTIONS, clock=self._clock)

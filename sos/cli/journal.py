@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from recording.keys import KeyStore
 from recording.note import Signer
 from recording.succession import Succession
 from sos.cli.database import opened
@@ -23,6 +22,7 @@ from sos.clock import timestamp
 from sos.errors import Malformed, Refused
 from sos.journal.asides import LISTED
 from sos.journal.proving import Proof, prove
+from sos.journal.root_keys import key_store
 from sos.journal.sole import Sole
 from sos.journal.store import Aside
 from sos.journal.succession import goes_on, published_in, succeed
@@ -93,7 +93,7 @@ def again(
 
 
 async def _new_log(settings: Settings) -> Succession:
-    sole, directory, keys = Sole(settings.data), settings.data / "log", KeyStore(settings.data / "keys")
+    sole, directory, keys = Sole(settings.data), settings.data / "log", key_store(settings)
     async with opened(settings) as store:
         if not sole.take():
             raise Refused("a service runs on this data directory: stop it first")
@@ -106,7 +106,7 @@ async def _new_log(settings: Settings) -> Succession:
 
 
 async def _verify(settings: Settings, *, quiet: bool) -> Proof:
-    keys = KeyStore(settings.data / "keys")
+    keys = key_store(settings)
     async with opened(settings) as store:
         published = await published_in(store, settings.log_origin)
         log = Signer(published.origin, keys.signing_key("log")).verifier

@@ -5,23 +5,27 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from recording import age
 from recording.durable import write_new
-from recording.keys import KeyStore
+from recording.errors import RootAway
+from recording.root import ROOT_BYTES
 from sos.cli.options import AsJson, ConfigFile
 from sos.clock import SystemClock
-from sos.errors import Misconfigured
+from sos.errors import Misconfigured, Unavailable
 from sos.journal.custody import Custody, Found, month_of
 from sos.journal.keyring import RETENTIONS
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
+from sos.journal.root_keys import key_store
 from sos.journal.sqlite import SqliteStore
 from sos.registry.ledger import RETENTION
 from sos.settings import Settings, load
@@ -48,16 +52,18 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def status(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
-    """List the keys by name, each present, destroyed, lost or changed.  No key is shown."""
-    found = asyncio.run(_compare(load(config_file)))
+    """List the keys by name, each present, destroyed, lost or changed, and its root key.  No key is shown."""
+    settings = load(config_file)
+    found, lying = asyncio.run(_compare(settings)), key_store(settings).lying()
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(found)))
+        typer.echo(json.dumps({**msgspec.to_builtins(found), "root": {kek: held.root for kek, held in lying.items()}}))
         return
-    table = Table("key", "state")
+    table = Table("key", "state", "root key")
     told = dict.fromkeys(found.present, "present") | dict.fromkeys(found.destroyed, "destroyed")
     told |= dict.fromkeys(found.lost, "lost") | dict.fromkeys(found.changed, "changed")
     for name, state in sorted(told.items()):
-        table.add_row(name, state)
+        held = lying.get(name.removesuffix(".kek"))
+        table.add_row(name, state, held.root or "none" if held else "")
     Console().print(table)
 
 
@@ -70,10 +76,39 @@ def rotate(
 
     A service that runs uses the new ones from its next start on.
     """
-    keys, month = KeyStore(load(config_file).data / "keys"), month_of(SystemClock().now())
+    keys, month = key_store(load(config_file)), month_of(SystemClock().now())
     made = () if ahead_only else keys.rotate(CLASSES, month)
     for kek in (*made, *keys.ahead(CLASSES, month)):
         typer.echo(kek)
+
+
+@app.command()
+def root(file: Annotated[Path, typer.Argument(help="Where to write it; must not exist.")]) -> None:
+    """Make a root key for `root_keys.file`: 64 hexadecimal digits, mode 0600.
+
+    Keep copies apart from those of the key directory: who has both can read everything, who has lost it nothing.
+    """
+    try:
+        write_new(file, f"{token_hex(ROOT_BYTES)}\n".encode(), mode=0o600)
+    except FileExistsError as there:
+        raise Misconfigured(f"{file} exists already; name a new file") from there
+
+
+@app.command()
+def rewrap(config_file: ConfigFile = None) -> None:
+    """Put every key-encryption key under the first root key of the settings, or under none.
+
+    The service may run meanwhile. Former root keys may leave the settings when `sos keys status` no longer names them,
+    and must be kept as long as a backup of the key directory from before.
+    """
+    keys = key_store(load(config_file))
+    names = track(
+        keys.rewrap(), description="under the root key in force", total=len(keys.keks()), console=Console(stderr=True)
+    )
+    try:
+        typer.echo(f"{sum(1 for _ in names)} moved")
+    except RootAway as away:
+        raise Unavailable(f"{away}; what was moved stays, begin again when it answers") from away
 
 
 @app.command()
@@ -101,4 +136,4 @@ async def _custody(settings: Settings) -> AsyncIterator[Custody]:
     store = PostgresStore(settings.database_url) if settings.database_url else SqliteStore(settings.data / "journal.db")
     async with store:
         await upgrade(store.engine)
-        yield Custody(KeyStore(settings.data / "keys"), store, retentions=CLASSES, clock=SystemClock())
+        yield Custody(key_store(settings), store, retentions=CLASSES, clock=SystemClock())

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from recording.keys import KeyStore
 from sos.cli.options import AsJson, ConfigFile, Exit
 from sos.clock import SystemClock
 from sos.errors import Malformed, Misconfigured
 from sos.incident.model import TenantId
 from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
+from sos.journal.root_keys import key_store
 from sos.journal.sqlite import SqliteStore
 from sos.registry.importing import Imported, import_sheet
 from sos.registry.index import Index
@@ -146,7 +146,7 @@ async def _standing(settings: Settings, brand: TenantId, keys: Sequence[VehicleK
 async def _opened(settings: Settings, brands: Collection[TenantId], *, writes: bool) -> AsyncIterator[Registry]:
     """The registry of the database that the settings name.  Unless it ``writes``, not even the schema is touched."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    keys = KeyStore(settings.data / "keys")
+    keys = key_store(settings)
     store = PostgresStore(settings.database_url) if settings.database_url else SqliteStore(settings.data / "journal.db")
     async with store:
         registry = Registry(store, Index(store.engine), keys, clock=SystemClock())

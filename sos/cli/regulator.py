@@ -23,7 +23,6 @@ from rich.progress import Progress
 from recording.age import decrypt
 from recording.durable import write_new
 from recording.errors import RecordingError
-from recording.keys import KeyStore
 from recording.note import Signer
 from recording.tiles import TileStore
 from routing.categories import Category
@@ -40,6 +39,7 @@ from sos.exports.requests import Request, Requests
 from sos.exports.scope import JAPAN, Wanted
 from sos.exports.selection import Counted, Told
 from sos.journal.journal import Journal
+from sos.journal.root_keys import key_store
 from sos.journal.spool import Spool
 from sos.journal.succession import published_in
 from sos.registry.index import Index
@@ -277,7 +277,7 @@ async def _fetch(house: Regulator, named: str, file: Path, by: str) -> Request:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Regulator]:
     """Beside a running service, whose spool and log are left alone: what it has published is read."""
-    keys, clock = KeyStore(settings.data / "keys"), SystemClock()
+    keys, clock = key_store(settings), SystemClock()
     async with opened(settings) as store:
         journal = Journal(store, keys, Spool(settings.data / "spool", keys.secret("spool")), clock=clock)
         published = await published_in(store, settings.log_origin)

@@ -16,7 +16,6 @@ import typer
 from rich.progress import Progress
 
 from recording.errors import RecordingError
-from recording.keys import KeyStore
 from recording.retention import HOUSE, Terms, house
 from sos.cli.database import opened
 from sos.cli.options import AsJson, ConfigFile
@@ -28,6 +27,7 @@ from sos.incident.events import RetentionAgreed
 from sos.incident.model import HoldGround, HoldId, IncidentId, TenantId, new_id
 from sos.journal.journal import Journal
 from sos.journal.retention_rows import RetentionRows
+from sos.journal.root_keys import key_store
 from sos.journal.spool import Spool
 from sos.journal.subject_rows import SubjectRows
 from sos.registry.pack import BrandPack, configured
@@ -228,7 +228,7 @@ async def made_due(settings: Settings, incidents: Iterable[str]) -> None:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Retention]:
     """Beside a running service, whose spool is left alone: the journal is not opened for reports."""
-    terms, keys, clock = brand_terms(settings), KeyStore(settings.data / "keys"), SystemClock()
+    terms, keys, clock = brand_terms(settings), key_store(settings), SystemClock()
     async with opened(settings) as store:
         journal = Journal(store, keys, Spool(settings.data / "spool", keys.secret("spool")), clock=clock)
         rows = RetentionRows(store.engine)

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from recording.keys import KeyStore
 from recording.retention import HOUSE
 from sos.cli.database import opened
 from sos.cli.retention import brand_terms
 from sos.clock import SystemClock
 from sos.dispatch.sources import open_directory
 from sos.journal.journal import Journal
+from sos.journal.root_keys import key_store
 from sos.journal.spool import Spool
 from sos.journal.subject_rows import SubjectRows
 from sos.registry.index import Index
@@ -36,7 +36,7 @@ def with_room(settings: Settings, work: Callable[[Rights], Awaitable[Result]]) -
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Rights]:
     """Beside a running service, whose spool is left alone: the journal is not opened for reports."""
-    keys, clock = KeyStore(settings.data / "keys"), SystemClock()
+    keys, clock = key_store(settings), SystemClock()
     directory = open_directory(settings.directory)
     terms, promised = configured(settings.rights_terms), brand_terms(settings)
     async with opened(settings) as store:

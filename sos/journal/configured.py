@@ -26,6 +26,7 @@ from sos.journal.migrate import upgrade
 from sos.journal.postgres import PostgresStore
 from sos.journal.publisher import Publisher
 from sos.journal.readers import drain_spool, under_lease
+from sos.journal.root_keys import key_store
 from sos.journal.sole import Sole
 from sos.journal.spool import Spool
 from sos.journal.sqlite import SqliteStore
@@ -108,7 +109,7 @@ async def kept(
         stack.callback(sole.release)
         waits()
         await sole.wait(clock)
-        keys = KeyStore(settings.data / "keys")
+        keys = key_store(settings)
         store = _store(settings)
         stack.push_async_exit(store)
         within = timedelta(milliseconds=settings.accept_within_ms)

@@ -5,6 +5,7 @@ was destroyed (a tombstone says so), or it is lost.  A lost key stops no call.  
 have it are kept for a time only.  Keys are made ahead here, so that they are in a backup before they are used.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -47,6 +48,7 @@ class Custody:
         self._retentions = tuple(retentions)
         self._clock = clock
         self._down: Mapping[str, int] = {}
+        self._root_away = False
         self.figures = CollectorRegistry()
         self._missing = Gauge(
             "sos_keys_missing",
@@ -54,10 +56,14 @@ class Custody:
             ["retention"],
             registry=self.figures,
         )
+        self._answers = Gauge(
+            "sos_root_key_answers", "1 while the root key can be asked, or there is none", registry=self.figures
+        )
+        self._answers.set(1)
 
     def state(self) -> Mapping[str, str]:
-        """Each class of which a key is missing: ``down``; as of the last look."""
-        return dict.fromkeys(self._down, "down")
+        """Each class of which a key is missing, and a root key that does not answer: ``down``; as of the last look."""
+        return dict.fromkeys((*self._down, *(("root_key",) if self._root_away else ())), "down")
 
     async def watch(self) -> None:
         """Look at once and every hour, for ever."""
@@ -69,9 +75,17 @@ class Custody:
             await self._clock.wait(EVERY)
 
     async def look(self) -> Found:
-        """Make keys ahead, have the database know all there are, and say what is missing."""
+        """Make keys ahead, have the database know all there are, and say what is missing.
+
+        Where the root key is in a device that does not answer, that is said, and no key is made.
+        """
+        self._root_away = not await asyncio.to_thread(self._keys.root_answers)
+        self._answers.set(0 if self._root_away else 1)
         month = month_of(self._clock.now())
-        self._keys.ahead(self._retentions, month)
+        if self._root_away:
+            log.error("root_key_away")
+        else:
+            self._keys.ahead(self._retentions, month)
         found = await self.compare()
         known = await self._store.key_names()
         inventory = self._keys.inventory()

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import structlog
 from msgspec import Struct
 
-from recording.errors import Destroyed, KeyMissing, RecordingError
+from recording.errors import Destroyed, KeyMissing, RecordingError, RootAway
 from recording.keys import KeyStore, WrappedKey
 from recording.vault import new_key
 from routing.categories import Category
@@ -175,7 +175,7 @@ class Keyring:
             return HeldKey(row.first, self._store.unwrap(row.kek, row.wrapped, context=context))
         except Destroyed:
             return HeldKey(row.first, None, Shut.DESTROYED)
-        except (KeyMissing, OSError):
+        except (KeyMissing, RootAway, OSError):
             return HeldKey(row.first, None, Shut.LOST)
         except RecordingError:
             return HeldKey(row.first, None, Shut.DAMAGED)

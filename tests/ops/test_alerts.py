@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ops.dashboards import make
 from recording.anchors import AnchorStore
+from recording.errors import RootAway
+from recording.root import HeldRoot, Roots
 from routing.categories import Category
 from sos.anchors.anchoring import Anchoring
 from sos.anchors.port import Answer
@@ -172,6 +174,21 @@ async def _key_lost(bench: Bench) -> None:
     await bench.house.custody.look()
 
 
+async def _root_away(bench: Bench) -> None:
+    bench.house.keys._roots = Roots(_Gone())
+    await bench.house.custody.look()
+
+
+class _Gone(HeldRoot):
+    """A root key in a device that does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(bytes(32), id="token-gone")
+
+    def wrap(self, content: bytes, *, context: bytes) -> bytes:
+        raise RootAway("away")
+
+
 async def _unreadable(bench: Bench) -> None:
     one = (await opened(bench.house.journal, 1)).incident
     await bench.house.journal.execute(one, s.note("an invented note"), actor="operator:hanako")
@@ -264,6 +281,7 @@ SQLITE: dict[str, Drill] = {
     "SosSetAside": _aside,
     "SosTaskDied": _task_dies,
     "SosKeysMissing": _key_lost,
+    "SosRootKeyAway": _root_away,
     "SosPartsUnreadable": _unreadable,
     "SosEventsUnreadable": _header_damaged,
     "SosRecordingFailed": _recording_fails,
