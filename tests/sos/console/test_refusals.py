@@ -20,7 +20,7 @@ ROOMS = (
     *(ROOT / f"sos/journal/{name}.py" for name in ("journal", "keyring", "links")),
 )
 """What an order at a desk's socket may run into."""
-DOORS = {"access.py", "http.py", "sessions.py", "totp.py"}
+DOORS = {"access.py", "entrance.py", "http.py", "sessions.py", "totp.py"}
 """The log-in and the other doors of the console: what they refuse is no answer to an order."""
 FAMILIES = {"Refused", "Forbidden", "Unknown", "Unconfirmed", "Unavailable", "KeyLost", "Conflict"}
 LATIN = re.compile(r"[A-Za-z]{2,}")
