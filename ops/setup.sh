@@ -4,6 +4,9 @@
 # Where this is set, as in many containers, each test worker and each process of a test compiles everything anew.
 unset PYTHONDONTWRITEBYTECODE
 
+# Servers' own tools lie there: PostgreSQL's start as root makes a user with one, and a bare environment does not look.
+PATH=$PATH:/usr/sbin:/sbin
+
 VENV=${VENV:-.venv}
 case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac
 
