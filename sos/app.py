@@ -143,7 +143,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, sources: Sources, kep
         calls(settings, kept_open, number_of=lambda agency, line: number(agency, line, directory))
     )
     dials = voice.provider.dials
-    ladders = dispatch.handing_over(settings, journal, keys, directory=directory, dials=dials)
+    ladders = dispatch.handing_over(settings, journal, keys, directory=directory, zone_of=rules.zone, dials=dials)
     handing = await stack.enter_async_context(ladders)
     intake = Intake.of(settings, journal, keys, kept_open.store)
     stack.callback(intake.credentials.close)

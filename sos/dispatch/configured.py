@@ -28,7 +28,7 @@ from sos.dispatch.adapters.eido import EidoChannel, EidoEndpoint
 from sos.dispatch.adapters.https import HttpsChannel, check_settings
 from sos.dispatch.adapters.key_directory import KeyDirectory
 from sos.dispatch.adapters.mail_attempts import Attempts
-from sos.dispatch.adapters.portal import Links, Portal, PortalChannel
+from sos.dispatch.adapters.portal import Links, Portal, PortalChannel, ZoneOf
 from sos.dispatch.adapters.smtp import Notices, Server, SmtpChannel
 from sos.dispatch.addresses import Addresses
 from sos.dispatch.bundles import Bundles
@@ -75,6 +75,7 @@ class HandingOver(Struct, frozen=True, kw_only=True):
     code_of: CodeOf
     codes: Codes
     directory: Directory
+    zone_of: ZoneOf
     journal: Journal
     public_url: str
     lasting: Lasting
@@ -101,7 +102,15 @@ class HandingOver(Struct, frozen=True, kw_only=True):
         """The doors of agencies, and the desk's cards."""
         clock = self.journal.clock
         return [
-            *Portal(self.replies, self.links, self.directory, lists=self.lists, lasting=self.lasting).routes(),
+            *Portal(
+                self.replies,
+                self.links,
+                self.directory,
+                lists=self.lists,
+                lasting=self.lasting,
+                code_of=self.code_of,
+                zone_of=self.zone_of,
+            ).routes(),
             *CallbackEndpoint(self.replies, self.directory, clock, public_url=self.public_url).routes(),
             *EidoEndpoint(self.eido, self.replies, self.links, self.directory, clock).routes(),
             *self.signs.routes(),
@@ -111,11 +120,11 @@ class HandingOver(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def handing_over(
-    settings: Settings, journal: Journal, keys: KeyStore, *, directory: Directory, dials: bool
+    settings: Settings, journal: Journal, keys: KeyStore, *, directory: Directory, zone_of: ZoneOf, dials: bool
 ) -> AsyncIterator[HandingOver]:
     """The hand-off with its connections open.  ``Misconfigured`` names an agency whose address cannot be used.
 
-    ``dials``: somebody follows ``AgencyCallRequested`` and places the calls.
+    ``zone_of``: the time zone of a country.  ``dials``: somebody follows ``AgencyCallRequested`` and places the calls.
     """
     lasting = Lasting(
         link=timedelta(hours=settings.portal.link_lasts_h),
@@ -150,6 +159,7 @@ async def handing_over(
             code_of=code,
             codes=Codes(journal, code, moves=dials),
             directory=directory,
+            zone_of=zone_of,
             journal=journal,
             public_url=settings.url,
             lasting=lasting,

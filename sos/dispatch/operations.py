@@ -20,6 +20,24 @@ OPERATIONS: Operations = {
             refuses=(404, 503),
         )
     },
+    "/agency/{agency}/{token}/state": {
+        "get": operation(
+            "A word that changes when the agency's page does",
+            tag="agencies",
+            parameters=path("agency", "token"),
+            replies={"200": reply("The word, which says nothing of what stands there", media="text/plain")},
+            refuses=(404, 503),
+        )
+    },
+    "/agency/brief/{incident}/{disclosure}/{token}/state": {
+        "get": operation(
+            "A word that changes when there is a newer brief, or nothing more to see",
+            tag="agencies",
+            parameters=path("incident", "disclosure", "token"),
+            replies={"200": reply("The word; asking opens no brief", media="text/plain")},
+            refuses=(404, 503),
+        )
+    },
     "/agency/brief/{incident}/{disclosure}/{token}": {
         "get": operation(
             "One brief",

@@ -23,6 +23,7 @@ from sos.incident.events import DisclosureDecided, IncidentClosed
 from sos.incident.model import (
     Acknowledgement,
     AgencyId,
+    AgencyStatus,
     Disclosure,
     DisclosureId,
     Incident,
@@ -40,6 +41,9 @@ OPEN = (State.HANDING_OVER, State.HANDED_OVER)
 SHOWN = 200
 """Incidents that an agency's list looks through at most, the most urgent first."""
 
+_TAKES_OVER = (Acknowledgement.TAKEN_OVER, *AgencyStatus)
+"""Whoever has sent somebody has taken over, whether they said so first or not."""
+
 WORDS = 500
 """Characters of a question."""
 
@@ -52,6 +56,12 @@ class Told(Struct, frozen=True, kw_only=True):
     eido: bytes
 
 
+def versions_of(incident: Incident, told: Disclosure) -> Sequence[Disclosure]:
+    """``told`` and what the same agency was told before and after it for the same service, the newest first."""
+    known = (each for each in incident.disclosures if (each.agency, each.service) == (told.agency, told.service))
+    return sorted(known, key=lambda each: each.brief_version, reverse=True)
+
+
 class Replies:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -60,6 +70,16 @@ class Replies:
         """What ``agency`` has been told of incidents that are open; ids and states only."""
         _, incidents = await self._journal.queue(limit=SHOWN, states=OPEN)
         return [(incident, told) for incident in incidents for told in incident.disclosures if told.agency == agency]
+
+    async def versions(self, incident: IncidentId, told: Disclosure) -> Sequence[tuple[Disclosure, datetime | None]]:
+        """All that the agency of ``told`` was told there for the same service, the newest first, and when."""
+        decided = {
+            recorded.event.disclosure: recorded.at
+            for recorded in await self._journal.store.stream(incident)
+            if isinstance(recorded.event, DisclosureDecided)
+        }
+        known = versions_of(await self._journal.state(incident), told)
+        return [(each, decided.get(each.disclosure)) for each in known]
 
     async def told(self, incident: IncidentId, disclosure: DisclosureId) -> Disclosure:
         """``Unknown`` when nothing was disclosed under that id."""
@@ -125,6 +145,21 @@ class Replies:
             raise Unknown("there is no such disclosure")
         given = command(answer, disclosure=disclosure, agency=agency, text=text)
         await self._journal.execute(incident, given, actor=f"agency:{agency}")
+
+    async def answer_for_all(
+        self, agency: AgencyId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""
+    ) -> DisclosureId:
+        """As ``answer``; and who takes over, by whatever version, has taken over: the newest is waited for no more.
+
+        Returns the newest version, which whoever answered is to be shown.  Errors as for ``answer``.
+        """
+        await self.answer(agency, incident, disclosure, answer, text)
+        state = await self._journal.state(incident)
+        told = await self.told(incident, disclosure)
+        newest = versions_of(state, told)[0]
+        if answer in _TAKES_OVER and told.taken_over and newest.pending:
+            await self.answer(agency, incident, newest.disclosure, Acknowledgement.TAKEN_OVER.value)
+        return newest.disclosure
 
     async def record_spoken(
         self, operator: OperatorId, incident: IncidentId, disclosure: DisclosureId, answer: str, text: str = ""

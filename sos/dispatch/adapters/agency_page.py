@@ -1,9 +1,20 @@
 """How the pages for an agency look: plain HTML that works on a telephone, prints, and is in Japanese and English."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from html import escape
+from types import MappingProxyType
 
-from aiohttp import web
+from msgspec import Struct
 
+from routing.brief import Brief, Language
+from routing.brief.crash_words import glance
+from routing.brief.kind_words import kind_said
+from routing.brief.mass_list import people, where
+from routing.brief.times import on_the_wall
+from routing.brief.words import changed_lines
+from sos.dispatch.adapters.freshness import SCRIPT
+from sos.dispatch.adapters.sketch import Place, drawing, in_words
 from sos.dispatch.endings import End, part_is_over
 from sos.dispatch.replies import WORDS
 from sos.incident.model import Acknowledgement, AgencyStatus, Disclosure, Incident, Question
@@ -30,6 +41,11 @@ ol.list{list-style:none;padding:0}ol.list>li{border:2px solid var(--ink);border-
 padding:.6rem;margin:.6rem 0}
 .wait{background:#fff3d6;padding:.3rem .6rem;margin:0}.over{margin:0}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem .8rem;margin:.5rem 0}dd{margin:0;font-weight:600}
+.new{border:2px solid #a33b00;border-radius:.5rem;padding:.4rem .8rem;margin:.6rem 0}.new ul{margin:.2rem 0}
+.replaced{background:#a33b00;color:#fff;padding:.6rem;font-weight:700}.replaced a{color:inherit}
+.sketch{width:100%;max-width:26rem;border:1px solid #9aa7b5;border-radius:.5rem}.sketch path,.sketch .around{fill:none;
+stroke:var(--ink);stroke-width:2}.sketch .line{stroke-dasharray:5 4}.sketch .around{fill:#a33b0022;stroke:#a33b00}
+.sketch .here{fill:#a33b00}.sketch text{font-size:12px;fill:var(--ink)}
 @media print{form,.bar,details{display:none}}
 """
 
@@ -62,14 +78,133 @@ _OVER = {
 }
 
 
-def gone(over: End) -> web.Response:
+def gone(over: End) -> str:
     """Nothing of the incident, and no name: whoever holds an old link learns that it is one."""
     japanese, english = _OVER[over]
-    body = (
-        f'<h1>終了 / <span lang="en">ended</span></h1><p data-testid="ended" data-why="{over}">{japanese}</p>'
-        f'<p lang="en">{english}</p>'
+    return page(
+        "終了 / ended",
+        f'<main><h1>終了 / <span lang="en">ended</span></h1><p data-testid="ended" data-why="{over}">{japanese}</p>'
+        f'<p lang="en">{english}</p></main>',
     )
-    return page("終了 / ended", body, status=410)
+
+
+class InboxRow(Struct, frozen=True, kw_only=True):
+    """One incident in an agency's list; nothing of what happened there, which is read on its page alone."""
+
+    told: Disclosure
+    """The newest version."""
+    at: str
+    """When it was decided, by the agency's clock."""
+    link: str
+    quote: str
+    """What to quote on the telephone."""
+    ended: str
+    """Why there is nothing more to see; empty while there is."""
+    exercise: bool
+
+
+def drill(brief: Brief) -> str:
+    return '<p class="drill">訓練 / EXERCISE: nobody is to be sent</p>' if brief.exercise else ""
+
+
+def replaced(told: Disclosure, newest: Disclosure, *, link: str) -> str:
+    """Over a version that is not the newest: which is, and the way there."""
+    return (
+        f'<p class="replaced" data-testid="replaced" role="alert">第{told.brief_version}版は古い版です。'
+        f'<a href="{escape(link)}" data-testid="newest">最新の第{newest.brief_version}版を開く</a> / <span lang="en">'
+        f"version {told.brief_version} has been replaced: open version {newest.brief_version}</span></p>"
+    )
+
+
+def changed(brief: Brief) -> str:
+    """What is new against the version before; empty in the first."""
+    japanese, english = changed_lines(brief, "ja", brief.zone), changed_lines(brief, "en", brief.zone)
+    if not japanese:
+        return ""
+    rows, other = (
+        ("".join(f"<li>{escape(line.removeprefix('* '))}</li>" for line in each)) for each in (japanese, english)
+    )
+    return (
+        f'<section class="new" data-testid="changed"><h2>第{brief.version}版で変わったこと / <span lang="en">'
+        f"new in version {brief.version}</span></h2><ul>{rows}</ul>"
+        f'<details lang="en"><summary>English</summary><ul>{other}</ul></details></section>'
+    )
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "".join(f"<li>{escape(line.removeprefix('* '))}</li>" for line in lines)
+
+
+def at_a_glance(brief: Brief, place: Place | None) -> str:
+    """What is needed first: where, how to get there, what has happened, how many people."""
+    rows = "".join(_glance(brief, "ja", place))
+    english = "".join(_glance(brief, "en", place))
+    picture = drawing(place) if place and (place.way or place.radius_m) else ""
+    return (
+        f'<section aria-label="要点 / at a glance"><dl data-testid="glance">{rows}</dl>{picture}{_on_a_map(place)}'
+        f'<details lang="en"><summary>English</summary><dl>{english}</dl></details></section>'
+    )
+
+
+def _glance(brief: Brief, language: Language, place: Place | None) -> Iterator[str]:
+    ja = language == "ja"
+    found = [("場所" if ja else "Where", where(brief, language))]
+    if place is not None and place.way is not None:
+        found.append(("署所から" if ja else "From you", in_words(place.way, japanese=ja)))
+    if place is not None and place.radius_m is not None:
+        found.append(
+            ("位置の誤差" if ja else "Within", f"半径{place.radius_m:.0f} m" if ja else f"{place.radius_m:.0f} m")
+        )
+    found += [("種別" if ja else "Kind", said)] if (said := kind_said(brief, language)) else []
+    found += [*glance(brief, language), ("人数" if ja else "People", people(brief, language))]
+    return (f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in found)
+
+
+def _on_a_map(place: Place | None) -> str:
+    """A ``geo`` address (RFC 5870): the device's own map opens it, and nobody else learns of it through us."""
+    if place is None:
+        return ""
+    accuracy = "" if place.radius_m is None else f";u={place.radius_m:.0f}"
+    address = f"geo:{place.latitude:.6f},{place.longitude:.6f}{accuracy}"
+    return f'<p><a href="{address}" data-testid="map">地図アプリで開く / open in a map</a></p>'
+
+
+def inbox_list(rows: Sequence[InboxRow], *, name: str, lists: str) -> str:
+    """An agency's own page: each incident once, by its newest version, the newest on top."""
+    said = "".join(_inbox_row(row) for row in rows)
+    nothing = "<li>通報はありません / nothing has come in</li>"
+    return f"<header><h1>{escape(name)}</h1></header><main>{lists}<ul>{said or nothing}</ul></main>"
+
+
+def _inbox_row(row: InboxRow) -> str:
+    told = row.told
+    version = f"第{told.brief_version}版 / version {told.brief_version}" if told.brief_version > 1 else ""
+    drill_said = "訓練 / EXERCISE" if row.exercise else ""
+    facts = " · ".join(part for part in (drill_said, row.at, version) if part)
+    waits = "wait" if told.pending and not row.ended else ""
+    return (
+        f'<li><a data-testid="brief" data-key="{escape(told.disclosure)}" class="{waits}" href="{escape(row.link)}">'
+        f"<strong>{escape(row.ended or state(told))}</strong><br>{escape(facts)}<br>"
+        f'照会番号 / quote: <span class="check">{escape(row.quote)}</span></a></li>'
+    )
+
+
+def version_list(versions: Sequence[tuple[Disclosure, datetime | None, str]], *, shown: str, zone: str) -> str:
+    """All versions, the newest first, each with when it was decided and its page; empty where there is one only."""
+    if len(versions) < 2:
+        return ""
+    rows = "".join(_version(*each, shown=shown, newest=number == 0, zone=zone) for number, each in enumerate(versions))
+    return f'<nav aria-label="版 / versions"><h2>版 / versions</h2><ul data-testid="versions">{rows}</ul></nav>'
+
+
+def _version(told: Disclosure, at: datetime | None, link: str, *, shown: str, newest: bool, zone: str) -> str:
+    when = "" if at is None else on_the_wall(at.isoformat(), zone)
+    here = ' aria-current="page"' if told.disclosure == shown else ""
+    said = "最新 / newest" if newest else "置き換え済み / replaced"
+    return (
+        f'<li><a href="{escape(link)}"{here}>第{told.brief_version}版 / version {told.brief_version}<br>'
+        f"{escape(when)} {said}: {escape(state(told))}</a></li>"
+    )
 
 
 def ended(incident: Incident, told: Disclosure) -> str:
@@ -146,14 +281,20 @@ def ask(told: Disclosure) -> str:
     return f"{ask}<details><summary>引き受けられない / refuse</summary>{refusals}</details>"
 
 
-def page(title: str, body: str, *, status: int = 200) -> web.Response:
-    html = (
-        f'<!doctype html><html lang="ja"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>{body}</html>"
-    )
-    headers = {
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'",
+HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'unsafe-inline'; script-src {SCRIPT}; connect-src 'self'; "
+            "form-action 'self'; base-uri 'none'"
+        ),
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
     }
-    return web.Response(status=status, text=html, content_type="text/html", headers=headers)
+)
+
+
+def page(title: str, body: str) -> str:
+    return (
+        f'<!doctype html><html lang="ja"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{body}</html>"
+    )

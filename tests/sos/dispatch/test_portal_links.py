@@ -7,7 +7,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from playwright.async_api import Page, expect
 
+from routing.categories import Category
 from routing.directory import Directory
 from sos.clock import ManualClock
 from sos.dispatch.adapters.portal import Links, Portal
@@ -16,16 +18,20 @@ from sos.dispatch.disclosure import Disclosures
 from sos.dispatch.endings import Lasting
 from sos.dispatch.mass_list import MassLists
 from sos.dispatch.replies import Replies
-from sos.incident.commands import Acknowledge, ReopenIncident, StartDelivery
+from sos.incident.commands import Acknowledge, AddNote, ConfirmDelivery, ReopenIncident, StartDelivery
 from sos.incident.disclosure_request import DisclosureRequest
 from sos.incident.events import PartsRead
 from sos.incident.model import Acknowledgement, AgencyId, Disclosure, DisclosureId, Disposition, IncidentId, OperatorId
 from sos.journal.journal import Journal
 from sos.problems import problems_middleware
+from tests.house import ROOT
 from tests.journeys import story as s
 from tests.ports import free_port
+from tests.sos.calls.stacks import chromium
 
 FIRE, NEIGHBOUR, POLICE = AgencyId("jp-13-fire"), AgencyId("jp-14-fire"), AgencyId("jp-13-police")
+AXE = ROOT / "sos" / "console" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+SEEN_MS = 60_000
 LASTING = Lasting(link=timedelta(seconds=8), after_closing=timedelta(seconds=4))
 """Short: what follows the journal wakes by the same clock, many times a second."""
 
@@ -34,13 +40,37 @@ class Rig:
     """An incident told to three agencies, and the portal."""
 
     def __init__(
-        self, journal: Journal, clock: ManualClock, links: Links, session: aiohttp.ClientSession, incident: IncidentId
+        self,
+        journal: Journal,
+        clock: ManualClock,
+        links: Links,
+        session: aiohttp.ClientSession,
+        incident: IncidentId,
+        disclosures: Disclosures,
     ) -> None:
         self.journal, self.clock, self.links, self.session, self.incident = journal, clock, links, session, incident
+        self.disclosures = disclosures
 
     async def told(self, agency: AgencyId) -> Disclosure:
-        [found] = [each for each in (await self.journal.state(self.incident)).disclosures if each.agency == agency]
-        return found
+        """The newest version."""
+        told = [each for each in (await self.journal.state(self.incident)).disclosures if each.agency == agency]
+        return told[-1]
+
+    async def update(self, agency: AgencyId) -> None:
+        """Something is noted, and the agency is told again."""
+        note = AddNote(category=Category.OBS, text="invented: a child in the car")
+        await self.journal.execute(self.incident, note, actor="operator:hanako")
+        request = DisclosureRequest(necessity="automatic_crash", consent="no_answer", update=True, confirmed=True)
+        await self.disclosures.decide(self.incident, agency=agency, operator=OperatorId("hanako"), request=request)
+        sent = StartDelivery(disclosure=(await self.told(agency)).disclosure, channel="portal")
+        await self.journal.execute(self.incident, sent, actor="system:handoff")
+        arrived = ConfirmDelivery(disclosure=sent.disclosure, level=Acknowledgement.DELIVERED, receipt="invented")
+        await self.journal.execute(self.incident, arrived, actor="channel:portal")
+
+    async def page(self, link: str) -> str:
+        async with self.session.get(link) as answer:
+            assert answer.status == 200
+            return await answer.text()
 
     async def link(self, agency: AgencyId) -> str:
         return self.links.brief(self.incident, (await self.told(agency)).disclosure)
@@ -101,9 +131,36 @@ async def rig(
     app = web.Application(middlewares=[problems_middleware])
     replies = Replies(journal)
     lists = MassLists(journal, replies, lasting=LASTING)
-    app.add_routes(Portal(replies, links, directory, lists=lists, lasting=LASTING).routes())
+    app.add_routes(
+        Portal(
+            replies, links, directory, lists=lists, lasting=LASTING, code_of=code_of(b"a secret of the house")
+        ).routes()
+    )
     async with TestServer(app, port=port), aiohttp.ClientSession() as session:
-        yield Rig(journal, clock, links, session, incident)
+        yield Rig(journal, clock, links, session, incident, disclosures)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Page]:
+    """A page of a real Chromium; what it says on its console as an error fails the test."""
+    errors: list[str] = []
+    async with chromium() as opened:
+        page = await opened.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        yield page
+    assert [each for each in errors if "ERR_FAILED" not in each] == []
+
+
+async def faults(page: Page) -> list[str]:
+    """What axe-core finds; evaluated, since the page's own policy lets no other script in."""
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: run ops/build_console.py")
+    await page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[str] = await page.evaluate(
+        "async () => (await axe.run(document)).violations.map(each => each.id + ' ' + each.nodes[0].html)"
+    )
+    return found
 
 
 async def test_a_link_opens_its_brief_until_its_time_is_over_and_a_new_one_opens_it_again(rig: Rig):
@@ -229,3 +286,135 @@ def test_a_link_is_the_same_for_one_second_and_says_nothing_but_its_time():
     until = links.expires("d", first.rpartition("/")[2])
     assert until is not None
     assert abs(until - (clock.now() + links.lasts)) < timedelta(seconds=1)
+
+
+async def test_whoever_takes_over_by_an_old_version_has_taken_over_and_sees_the_newest(rig: Rig):
+    old = await rig.link(FIRE)
+    await rig.update(FIRE)
+
+    before = await rig.page(old)
+    async with rig.session.post(old, data={"answer": "taken_over"}) as answer:
+        shown = await answer.text()
+
+    assert "第1版は古い版です" in before
+    first, second = [each for each in (await rig.journal.state(rig.incident)).disclosures if each.agency == FIRE]
+    assert (first.taken_over, second.taken_over, second.pending) == (True, True, False)
+    assert 'data-testid="replaced"' not in shown
+    assert "第2版で変わったこと" in shown
+    assert "invented: a child in the car" in shown
+
+
+@pytest.mark.parametrize("answer", ["heard", "where"])
+async def test_an_old_version_that_was_only_read_leaves_the_newest_waiting(rig: Rig, answer: str):
+    old = await rig.link(FIRE)
+    await rig.update(FIRE)
+
+    await rig.press(old, answer)
+
+    assert (await rig.told(FIRE)).pending
+
+
+async def test_a_question_about_a_version_that_was_taken_over_takes_over_no_newer_one(rig: Rig):
+    old = await rig.link(FIRE)
+    await rig.press(old, "taken_over")
+    await rig.update(FIRE)
+
+    await rig.press(old, "where")
+
+    assert (await rig.told(FIRE)).pending
+
+
+async def test_the_versions_stand_under_each_other_and_their_links_end_with_the_one_that_was_opened(rig: Rig):
+    old = await rig.link(FIRE)
+    await rig.pass_time(timedelta(seconds=2))
+    await rig.update(FIRE)
+
+    page = await rig.page(old)
+
+    versions = page.partition('data-testid="versions">')[2].partition("</ul>")[0]
+    assert versions.index("version 2") < versions.index("version 1")
+    assert "最新 / newest" in versions.partition("version 1")[0]
+    assert "置き換え済み / replaced" in versions.partition("version 1")[2]
+    ends = old.rpartition("/")[2].partition(".")[0]
+    links = [part.partition('"')[0] for part in versions.split('href="')[1:]]
+    assert [link.rpartition("/")[2].partition(".")[0] for link in links] == [ends, ends]
+
+
+async def test_the_list_of_an_agency_has_each_incident_once_by_its_newest_version_and_what_to_quote(rig: Rig):
+    await rig.press(await rig.link(FIRE), "heard")
+    await rig.update(FIRE)
+    newest = await rig.told(FIRE)
+
+    page = await rig.page(rig.links.inbox(FIRE))
+
+    assert page.count('data-testid="brief"') == 1
+    assert f'data-key="{newest.disclosure}"' in page
+    code = code_of(b"a secret of the house")(newest.disclosure)
+    assert f"{code[:4]} {code[4:]}" in page
+    assert "http-equiv" not in page
+
+
+async def test_the_word_for_a_page_is_another_one_when_the_page_is_and_opens_nothing(rig: Rig):
+    inbox, brief = rig.links.inbox(FIRE), await rig.link(FIRE)
+    await rig.press(brief, "heard")
+
+    words = [(await rig.page(f"{inbox}/state"), await rig.page(f"{brief}/state")) for _ in range(2)]
+    await rig.update(FIRE)
+    after = (await rig.page(f"{inbox}/state"), await rig.page(f"{brief}/state"))
+
+    assert words[0] == words[1]
+    assert after[0] != words[0][0]
+    assert (words[0][1], after[1]) == ("1", "2")
+    stream = await rig.journal.store.stream(rig.incident)
+    assert not [each for each in stream if isinstance(each.event, PartsRead) and each.actor == f"agency:{FIRE}"]
+
+
+@pytest.mark.parametrize("page", ["inbox", "brief"])
+async def test_nobody_without_the_link_learns_the_word(rig: Rig, page: str):
+    link = rig.links.inbox(FIRE) if page == "inbox" else await rig.link(FIRE)
+
+    async with rig.session.get(f"{link[:-1]}{'0' if link[-1] != '0' else '1'}/state") as answer:
+        assert answer.status == 404
+
+
+async def test_a_list_renews_itself_under_a_reader_who_keeps_the_place_and_says_when_it_cannot(rig: Rig, browser: Page):
+    await rig.press(await rig.link(FIRE), "heard")
+    await browser.goto(rig.links.inbox(FIRE))
+    await browser.get_by_test_id("brief").focus()
+
+    await rig.press(await rig.link(FIRE), "taken_over")
+
+    await expect(browser.get_by_test_id("brief")).to_contain_text("taken over", timeout=SEEN_MS)
+    await expect(browser.get_by_test_id("brief")).to_be_focused()
+    await expect(browser.get_by_test_id("news")).to_have_text("一覧が更新されました / the list has changed")
+    await expect(browser.get_by_test_id("lost")).to_be_hidden()
+    await browser.route("**/state", lambda route: route.abort())
+    await expect(browser.get_by_test_id("lost")).to_be_visible(timeout=SEEN_MS)
+
+
+async def test_a_brief_is_not_swapped_under_a_reader_but_says_that_there_is_a_newer_one(rig: Rig, browser: Page):
+    await browser.goto(await rig.link(FIRE))
+    before = await browser.get_by_test_id("brief-text").text_content()
+
+    await rig.update(FIRE)
+
+    await expect(browser.get_by_test_id("news")).to_be_visible(timeout=SEEN_MS)
+    assert await browser.get_by_test_id("brief-text").text_content() == before
+    await browser.get_by_test_id("news").get_by_role("link").click()
+    await browser.get_by_test_id("newest").click()
+    await expect(browser.get_by_test_id("changed")).to_contain_text("追加: 聴取・観察 聴取内容")
+    await expect(browser.get_by_test_id("news")).to_be_hidden()
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1280, 720)])
+async def test_the_pages_of_an_agency_have_no_fault_that_axe_knows(rig: Rig, browser: Page, size: tuple[int, int]):
+    old = await rig.link(FIRE)
+    await rig.press(old, "heard")
+    await rig.update(FIRE)
+    await browser.set_viewport_size({"width": size[0], "height": size[1]})
+
+    for link in (rig.links.inbox(FIRE), old, await rig.link(FIRE)):
+        await browser.goto(link)
+        assert await faults(browser) == []
+        wide = await browser.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0
