@@ -19,7 +19,7 @@ from msgspec.inspect import (
 )
 
 from sos.calls import http as calls
-from sos.console import http as console
+from sos.console import entrance
 from sos.console.orders import contract
 from sos.dispatch.adapters import callback, eido, https
 from sos.errors import Malformed
@@ -30,7 +30,7 @@ from sos.registry import orders
 
 SHAPES: dict[str, Any] = {
     "a desk's order": contract.AnyOrder,
-    "a log-in": console._LogIn,
+    "a log-in": entrance._LogIn,
     "an export": exports.ExportWanted,
     "an EIDO frame": eido._Frame,
     "an agency's call": callback._Given,

@@ -60,6 +60,7 @@ async def test_a_supervisor_hears_it_where_the_agency_answered_by_keyboard(tmp_p
         await expect(answered).to_be_focused()
         await page.keyboard.press("Alt+A")
         await page.wait_for_function("() => document.querySelector('audio').played.length > 0")
+        await page.wait_for_function("() => isFinite(document.querySelector('audio').duration)")
         began = await page.evaluate("() => document.querySelector('audio').currentTime")
         joined = float(await page.evaluate("() => document.querySelector('audio').duration"))
         await page.wait_for_function(PAINTED)
