@@ -229,7 +229,8 @@ def _vehicle(vehicle: dict[str, Any] | None, language: Language) -> Iterator[str
     if vehicle is None:
         return
     ja = language == "ja"
-    look = [str(vehicle[name]) for name in ("exteriorColor", "brand", "model") if vehicle.get(name)]
+    shown = {name: vehicle[name] for name in ("exteriorColor", "brand", "model") if vehicle.get(name)}
+    look = [say(value, language, field=name) for name, value in shown.items()]
     if look:
         yield f"車両は、{'、'.join(look)}。" if ja else f"Vehicle: {', '.join(look)}."
     if (occupants := vehicle.get("occupants")) is not None:

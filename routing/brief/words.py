@@ -104,6 +104,22 @@ VALUES: dict[str, tuple[str, str]] = {
     "nonDriverSide": ("助手席側", "passenger's side"),
     "DETECTED": ("あり", "yes"),
     "NONE": ("なし", "no"),
+    "white": ("白", "white"),
+    "black": ("黒", "black"),
+    "silver": ("銀", "silver"),
+    "gray": ("灰色", "grey"),
+    "grey": ("灰色", "grey"),
+    "blue": ("青", "blue"),
+    "red": ("赤", "red"),
+    "green": ("緑", "green"),
+    "yellow": ("黄", "yellow"),
+    "orange": ("橙", "orange"),
+    "brown": ("茶", "brown"),
+    "beige": ("ベージュ", "beige"),
+    "gold": ("金", "gold"),
+    "purple": ("紫", "purple"),
+    "pink": ("桃色", "pink"),
+    "pearl": ("パール", "pearl"),
     "gasoline": ("ガソリン", "petrol"),
     "diesel": ("軽油", "diesel"),
     "electric": ("電気", "electric"),
@@ -268,7 +284,7 @@ def say(value: Any, language: Language, *, field: str = "", zone: str = "") -> s
     if isinstance(value, bool):
         return ("はい" if value else "いいえ") if ja else ("yes" if value else "no")
     if isinstance(value, str):
-        words = VALUES.get(value)
+        words = VALUES.get(value.lower() if field == "exteriorColor" else value)
         return words[0 if ja else 1] if words else times.on_the_wall(value, zone) if zone else value
     if isinstance(value, dict):
         inner = ((name, say(each, language, field=name, zone=zone)) for name, each in in_order(value))

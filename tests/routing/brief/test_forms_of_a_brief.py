@@ -318,6 +318,19 @@ def test_no_character_that_somebody_typed_keeps_the_page_from_being_made(made, n
     assert "架空東京消防本部" in page_of(made(Category.OBS, OBS={"notes": [note]})).extract_text()
 
 
+@pytest.mark.parametrize("colour", ["white", "White"])
+@pytest.mark.parametrize("form", ["spoken", "text", "fax"])
+def test_a_colour_is_said_in_the_language_of_the_form(made, form, colour):
+    brief = made(*TOLD, VEH={"exteriorColor": colour})
+
+    said = {"spoken": lambda: speak(brief, "ja"), "text": lambda: render_text(brief, "ja")}
+    words = said[form]() if form in said else page_of(brief).extract_text()
+
+    assert "白" in words
+    assert "white" not in words.lower()
+    assert "white" in WRITTEN["text_en"](brief)
+
+
 LONGEST = {
     "ja": "鹿児島県薩摩川内市上甑町中甑字長い名前の集落三丁目四番五号の付近にある高速道路の下り線",
     "en": "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogoch Metropolitan Borough",
