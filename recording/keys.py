@@ -172,14 +172,18 @@ class KeyStore:
     def rewrap(self) -> Iterator[str]:
         """Put every KEK under the root in force, or under none; yields the name of each that was moved.
 
-        What lay there before is overwritten.  Stopped at any moment each file is the old one or the new one; again is
-        harmless, and so is a service that runs meanwhile.  ``RootAway`` and ``Tampered`` as they come.
+        What lay there before is overwritten, also what one that was stopped left of it.  Stopped at any moment each
+        file is the old one or the new one; again is harmless, and so is a service that runs meanwhile.  ``RootAway``
+        and ``Tampered`` as they come.
         """
         for kek in self.keks():
             path = self._path(kek)
             with self._alone():
+                if self._tombstone(kek).exists() or not path.exists():
+                    continue
+                self._erase_left(kek)
                 stored = path.read_bytes()
-                if self._roots.in_force(stored) or self._tombstone(kek).exists():
+                if self._roots.in_force(stored):
                     continue
                 key = self._roots.open(stored, name=kek, check=check_value)
                 before = path.with_name(f".{path.name}.{token_hex(4)}")  # as what a crash leaves: ``destroy`` finds it
@@ -220,9 +224,20 @@ class KeyStore:
         with self._lock:
             self._ciphers.pop(kek, None)
             self._current = {key: name for key, name in self._current.items() if name != kek}
-        for path in (self._path(kek), *self._directory.glob(f".{kek}.kek.*")):  # the second: left by a crash
-            erase(path)
-        sync_directory(self._directory)
+        with self._alone():  # or a move to another root would put it back
+            self._erase_left(kek)
+            erase(self._path(kek))
+            sync_directory(self._directory)
+
+    def _erase_left(self, kek: str) -> None:
+        """What a crash left beside the file of ``kek``.  It may be that file by another name: then the name alone
+        goes."""
+        path = self._path(kek)
+        for left in self._directory.glob(f".{kek}.kek.*"):
+            if path.exists() and left.samefile(path):
+                left.unlink()
+            else:
+                erase(left)
 
     def signing_key(self, name: str) -> Ed25519PrivateKey:
         """The Ed25519 key called ``name``, made on first use (PKCS #8 PEM).

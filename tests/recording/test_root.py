@@ -1,6 +1,7 @@
 """Key-encryption keys under a root key: what lies on the disk opens nothing alone, and moving them loses none."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,38 @@ def test_what_a_stopped_move_left_behind_goes_when_the_key_is_destroyed(tmp_path
     KeyStore(tmp_path, Roots(NEW)).destroy(kek)
 
     assert not any(content in path.read_bytes() for path in tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [f"{kek}.destroyed"]
+
+
+def test_a_move_that_goes_on_leaves_nothing_in_clear_of_one_that_was_stopped(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path)
+    moved, not_yet = _wrapped(store), _wrapped(store, month="2026-12")
+    contents = [path.read_bytes() for path in tmp_path.glob("*.kek")]
+    for sealed in (moved, not_yet):
+        os.link(tmp_path / f"{sealed.kek}.kek", tmp_path / f".{sealed.kek}.kek.left")
+    before = (tmp_path / f"{moved.kek}.kek").read_bytes()
+    (tmp_path / "moved").write_bytes(Roots(NEW).close(before, name=moved.kek, check=keys_module.check_value))
+    (tmp_path / "moved").replace(tmp_path / f"{moved.kek}.kek")
+
+    assert list(KeyStore(tmp_path, Roots(NEW)).rewrap()) == [not_yet.kek]
+
+    assert not any(content in path.read_bytes() for content in contents for path in tmp_path.iterdir())
+    assert all(_opens(KeyStore(tmp_path, Roots(NEW)), sealed) for sealed in (moved, not_yet))
+
+
+def test_a_key_that_is_destroyed_while_it_moves_stays_destroyed(tmp_path: Path) -> None:
+    kek = _wrapped(KeyStore(tmp_path)).kek
+    destroying = threading.Thread(target=KeyStore(tmp_path).destroy, args=(kek,))
+
+    class Meanwhile(HeldRoot):
+        def wrap(self, content: bytes, *, context: bytes) -> bytes:
+            destroying.start()
+            destroying.join(0.2)
+            return super().wrap(content, context=context)
+
+    list(KeyStore(tmp_path, Roots(Meanwhile(b"n" * 32, id="held-new"))).rewrap())
+    destroying.join()
+
     assert [path.name for path in tmp_path.iterdir()] == [f"{kek}.destroyed"]
 
 
