@@ -76,10 +76,13 @@ class Regulator:
 
     async def approve(self, request: str, *, digest: str, by: str) -> Request:
         """Agree to the dry run of that digest, as one of two people who did not ask."""
-        state = await self._live(request)
-        if state.approved and not self._of.supervisors & {*state.approved, by} and by not in state.approved:
-            raise RuleBroken("no-supervisor", "one of the two must be a supervisor")
-        return await self.requests.add(request, e.ExportApproved(digest=digest, by=by), actor=by)
+        await self._live(request)
+
+        def may(state: Request) -> None:
+            if state.approved and not self._of.supervisors & {*state.approved, by} and by not in state.approved:
+                raise RuleBroken("no-supervisor", "one of the two must be a supervisor")
+
+        return await self.requests.add(request, e.ExportApproved(digest=digest, by=by), actor=by, may=may)
 
     async def build(self, request: str, *, by: str, accept_lost: bool = False, told: Told = lambda *_: None) -> Request:
         """Make what two people have agreed to; one that was killed begins again.

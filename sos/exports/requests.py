@@ -4,7 +4,7 @@ A request is one stream of its own, behind whatever its package holds.  What it 
 as an incident's is; nothing is built here.  What it is for, in words, is a sealed part.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -174,11 +174,18 @@ class Requests:
         draft = e.Draft(event=event, parts={Category.OBS: words.encode()})
         return await self._write(Request(request=IncidentId(new_id())), draft, actor=by)
 
-    async def add(self, request: str, event: e.Event, *, actor: str) -> Request:
-        """``event`` behind what is there.  ``RuleBroken`` where it may not follow, ``Unknown`` where there is none."""
+    async def add(
+        self, request: str, event: e.Event, *, actor: str, may: Callable[[Request], None] = lambda _: None
+    ) -> Request:
+        """``event`` behind what is there.  ``RuleBroken`` where it may not follow, ``Unknown`` where there is none.
+
+        ``may`` raises for a state on which it may not be: it sees the one that ``event`` follows, whoever came between.
+        """
         for _ in range(_TRIES):
+            state = await self.load(request)
+            may(state)
             try:
-                return await self._write(await self.load(request), e.Draft(event=event), actor=actor)
+                return await self._write(state, e.Draft(event=event), actor=actor)
             except Conflict:
                 continue
         raise Conflict("this request changes faster than a decision can be written")

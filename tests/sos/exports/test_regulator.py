@@ -1,5 +1,6 @@
 """A regulator's package: the same bytes whenever it is made, agreed to by two who did not ask, and ended in time."""
 
+import asyncio
 import io
 import tarfile
 from datetime import timedelta
@@ -204,6 +205,20 @@ async def test_whatever_is_appended_between_two_builds_changes_no_byte(data: st.
     again = await house.built(replace(asked, categories=asked.categories[::-1]), size=first.size)
 
     assert await house.inside(again) == await house.inside(first)
+
+
+async def test_two_who_agree_at_the_same_moment_are_two_of_whom_one_is_a_supervisor(house: House):
+    await noted(house.journal)
+    made = await house.request()
+    counted = await house.walk.dry_run(made.request, by=ASKER)
+
+    both = [house.walk.approve(made.request, digest=counted.digest, by=by) for by in (HANAKO, "operator:shiro")]
+    first, second = sorted(await asyncio.gather(*both, return_exceptions=True), key=lambda each: type(each).__name__)
+
+    assert isinstance(first, Request)
+    assert isinstance(second, RuleBroken)
+    assert str(second).startswith("no-supervisor:")
+    assert (await house.walk.requests.load(made.request)).stage is Step.COUNTED
 
 
 async def test_what_agrees_is_two_people_who_did_not_ask_for_the_newest_dry_run(house: House):
