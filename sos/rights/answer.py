@@ -33,11 +33,11 @@ from sos.incident.model import IncidentId, StreamId, SubjectId
 from sos.incident.telephone import heard
 from sos.journal.journal import Journal
 from sos.journal.keyring import Shut
-from sos.journal.sealing import Contents
+from sos.journal.sealing import Contents, Part
 from sos.rights.keys import fields
-from sos.rights.pieces import NOWHERE, Person, give, other_names
+from sos.rights.pieces import NOWHERE, OTHERS, UNREAD_WORDS, Person, give, other_names
 from sos.rights.request import RightsRequest
-from sos.rights.search import Claim
+from sos.rights.search import Claim, owner
 from sos.rights.terms import RightsTerms
 
 FORMAT = "sos-subject-answer/1"
@@ -136,7 +136,7 @@ class Answering:
                 contents = await self._registry.shown(
                     SubjectId(stream), tuple(Category), reader=wanted.reader, purpose=wanted.why
                 )
-                return _of_registry(kind, stream, events, contents)
+                return _of_registry(kind, stream, events, contents, wanted)
             case IncidentOpened():
                 return await self._incident(IncidentId(stream), events, wanted)
             case _:  # an earlier request of theirs
@@ -238,23 +238,40 @@ def _person(events: Sequence[Recorded], stream: StreamId, wanted: Wanted) -> Per
     )
 
 
-def _of_registry(kind: str, stream: StreamId, events: Sequence[Recorded], contents: Contents) -> dict[str, Any]:
+def _of_registry(
+    kind: str, stream: StreamId, events: Sequence[Recorded], contents: Contents, wanted: Wanted
+) -> dict[str, Any]:
     changes = [_change(each) for each in events if isinstance(each.event, RegistryChanged)]
-    given = [
-        {"at": timestamp(part.recorded.at), "category": part.category, "what": _kind(part.recorded), "said": said}
-        for part in contents.parts
-        if isinstance(part.recorded.event, RegistryChanged) and (said := fields(part.payload)) is not None
-    ]
+    given, withheld = list[dict[str, Any]](), list[dict[str, Any]]()
+    for part in contents.parts:
+        if not isinstance(part.recorded.event, RegistryChanged) or (said := fields(part.payload)) is None:
+            continue
+        told = {"at": timestamp(part.recorded.at), "category": part.category, "what": _kind(part.recorded)}
+        if why := _kept_back(part, kind, events, wanted):
+            withheld.append(told | {"why": why})
+        else:
+            given.append(told | {"said": said})
     return {
         "kind": kind,
         "stream": stream,
         "brand": events[0].tenant,
         "given": given,
         "changes": changes,
-        "withheld": [],
+        "withheld": withheld,
         "destroyed": [each for each in changes if each["what"] == "PersonalDataErased"],
         "unreadable": sorted(contents.missing),
     }
+
+
+def _kept_back(part: Part, kind: str, events: Sequence[Recorded], wanted: Wanted) -> str:
+    """Why a part of the registry is withheld; empty when it is given.  What somebody typed names anybody: of a car only
+    what was typed while it was theirs, and nothing that nobody has read."""
+    if part.category is not Category.OBS:
+        return ""
+    until_then = [each for each in events if each.n <= part.recorded.n]
+    if kind == "vehicle" and owner(until_then) not in wanted.request.theirs:
+        return OTHERS
+    return "" if wanted.words_read else UNREAD_WORDS
 
 
 def _change(recorded: Recorded) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 from prometheus_client import generate_latest
 
 from routing.categories import Category
@@ -69,6 +70,28 @@ async def test_a_sold_car_leads_each_to_their_own_and_to_nothing_of_the_other(
     assert {each.stream for each in taros.maybe} == {car, after}
     assert {each.stream for each in hanas.sure} >= {hana, car, after}
     assert before not in {each.stream for each in hanas.sure}
+
+
+async def test_who_bought_a_car_is_given_no_word_of_its_seller_and_none_that_nobody_has_read(
+    rights: Rights, registry: Registry, store: Store
+):
+    _, car = await customer(registry, TARO, TARO_TEL, VIN)
+    hana, _ = await customer(registry, HANA, HANA_TEL, HANA_VIN)
+    await registry.change_vehicle(car, o.BeginTransfer(document="seller's paper"), by=BY)
+    await registry.change_vehicle(car, o.CompleteTransfer(buyer=hana, services_off_told=True), by=BY)
+    await registry.change_vehicle(car, o.BeginTransfer(document="buyer's paper"), by=BY)
+    state = await asked(rights, claim(HANA, HANA_TEL))
+    await settled(store)
+    await rights.indexer.catch_up()
+    assert car in {each.stream for each in (await rights.desk.find(state.request, by=JIRO)).sure}
+
+    unread = await rights.desk.answer(state.request, by=JIRO)
+    read = await rights.desk.answer(state.request, by=JIRO, words_read=True, fee_paid=True)
+
+    assert (b"seller's paper" in unread.document, b"buyer's paper" in unread.document) == (False, False)
+    assert (b"seller's paper" in read.document, b"buyer's paper" in read.document) == (False, True)
+    (of_car,) = (each for each in msgspec.json.decode(read.document)["held"] if each["stream"] == car)
+    assert [each["why"] for each in of_car["withheld"]] == ["another_person"]
 
 
 async def test_spelling_hides_nobody_and_a_name_alone_is_a_hint(
