@@ -6,6 +6,7 @@ one person and one recording; who may not hear it any more, since the incident w
 of it.  By default nobody may: the operator who has the incident while it is open, supervisors, auditors of its brand.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -43,6 +44,8 @@ LASTS = timedelta(hours=2)
 """Of a listening."""
 MOST = 64
 """Listenings that are open at once; the oldest ends when there is one more."""
+WORKERS = 1
+"""Threads that make sound of recordings: the journal of a crash needs the others."""
 AFTERWARDS = (Purpose.REVIEW, Purpose.REQUEST, Purpose.PERSON, Purpose.FAULT)
 """What a recording is heard for when nobody is being helped any more."""
 
@@ -122,6 +125,7 @@ class Playback:
         self._directory = directory
         self._shelf = shelf or Directory(directory)
         self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._workers = asyncio.Semaphore(WORKERS)
 
     async def kept(self, incident: IncidentId, listener: Listener) -> tuple[Kept, ...]:
         """The recordings of an incident: their ids and times, nothing of what was said.  ``Unknown``, ``Forbidden``."""
@@ -206,13 +210,16 @@ class Playback:
                 if isinstance(event, RecordingSealed) and event.recording == recording:
                     key = await self._journal.data_key(incident, Category.AUD, at=part.recorded.n)
                     started = parse_timestamp(msgspec.json.decode(part.payload)["started_at"])
-                    return Played(listed(part.payload), key, fetch=fetch), started
+                    return self._of(listed(part.payload), key, fetch), started
             key = await self._journal.data_key(incident, Category.AUD)
             directory = self._directory / incident / recording
-            return Played(found(directory), key, fetch=fetch), _started(directory)
+            return self._of(found(directory), key, fetch), _started(directory)
         except (RecordingError, OSError) as fault:
             log.error("recording_unreadable", incident=incident, recording=recording, error=type(fault).__name__)
             raise Unavailable("the recording cannot be read just now") from fault
+
+    def _of(self, pieces: Sequence[Piece], key: bytes, fetch: Fetch) -> Played:
+        return Played(pieces, key, fetch=fetch, workers=self._workers)
 
 
 def _state(known: Recording) -> str:

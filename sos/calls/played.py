@@ -72,13 +72,17 @@ Fetch = Callable[[Sequence[Piece]], Sequence[bytes]]
 class Played:
     """One recording as it stood when it was opened."""
 
-    def __init__(self, pieces: Sequence[Piece], key: bytes, *, fetch: Fetch) -> None:
+    def __init__(
+        self, pieces: Sequence[Piece], key: bytes, *, fetch: Fetch, workers: asyncio.Semaphore | None = None
+    ) -> None:
+        """``workers``: threads that all listenings share; by itself one of its own."""
         sound = [each for each in pieces if each.track != EVENTS]
         self._pieces = sorted(sound, key=lambda each: (each.track, each.first))
         self._key = key
         self._fetch = fetch
         self._mixed: OrderedDict[int, bytes] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
+        self._workers = workers or asyncio.Semaphore(1)
         last = max((each.last for each in sound), default=-1)
         self.samples = (last // _STEP) + MIX_RATE_HZ // 50 if sound else 0
         """At 16 kHz; the last packet has 20 ms."""
@@ -116,7 +120,8 @@ class Played:
     async def loudness(self, begin_ms: int, end_ms: int) -> Mapping[str, Sequence[int]]:
         """Of each party, the loudness (dBov) of each tenth of a second."""
         begin, end = (min(self.samples, ms * MIX_RATE_HZ // 1000) for ms in (begin_ms, end_ms))
-        tracks = await asyncio.to_thread(self._unrolled, begin, end)
+        async with self._one_at_a_time, self._workers:
+            tracks = await asyncio.to_thread(self._unrolled, begin, end)
         step = MIX_RATE_HZ * TENTH_MS // 1000
         spoken = {track: pcm for track, pcm in tracks.items() if not track.endswith(HEARD)}
         return {
@@ -127,7 +132,8 @@ class Played:
     async def _block(self, number: int) -> bytes:
         async with self._one_at_a_time:
             if number not in self._mixed:
-                self._mixed[number] = await asyncio.to_thread(self._mix, number)
+                async with self._workers:
+                    self._mixed[number] = await asyncio.to_thread(self._mix, number)
                 while len(self._mixed) > _BLOCKS_KEPT:
                     self._mixed.popitem(last=False)
             self._mixed.move_to_end(number)
