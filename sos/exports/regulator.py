@@ -11,8 +11,11 @@ the checkpoint.
 """
 
 import asyncio
+import fcntl
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +24,7 @@ from recording import note
 from recording.anchors import Anchored
 from recording.durable import replace, sync_directory
 from sos.clock import Clock
-from sos.errors import RuleBroken, Unknown
+from sos.errors import RuleBroken, Unavailable, Unknown
 from sos.exports.auditors import Scope
 from sos.exports.making import Making, Parts
 from sos.exports.requests import Request, Step
@@ -88,8 +91,12 @@ class Regulator:
         """Make what two people have agreed to; one that was killed begins again.
 
         ``KeyLost`` when something of it cannot be opened although nobody destroyed it; with ``accept_lost`` the package
-        says so instead.
+        says so instead.  ``Unavailable`` while another is built, in whichever process.
         """
+        with self._alone():
+            return await self._build(request, by=by, accept_lost=accept_lost, told=told)
+
+    async def _build(self, request: str, *, by: str, accept_lost: bool, told: Told) -> Request:
         state = await self._live(request)
         if state.stage not in (Step.APPROVED, Step.BEGUN):
             raise RuleBroken("approvals-missing", f"two people must agree to the dry run first; it is {state.stage}")
@@ -183,6 +190,19 @@ class Regulator:
 
     def _selection(self, size: int) -> Selection:
         return Selection(self._of.tiles, self._of.journal.store, size=size)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two at once would write one file, and each count the day's limit without the other."""
+        self._of.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._of.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as busy:
+            raise Unavailable("another package is being built") from busy
+        finally:
+            os.close(descriptor)
 
     def _home(self, state: Request) -> Path:
         return self._of.directory / state.request

@@ -23,7 +23,7 @@ from recording.tiles import TileStore
 from recording.verify import Report, verify_package
 from routing.categories import Category
 from sos.clock import ManualClock
-from sos.errors import RuleBroken, Unknown
+from sos.errors import RuleBroken, Unavailable, Unknown
 from sos.exports.archive import unpack
 from sos.exports.auditors import WHOLE, Scope
 from sos.exports.making import Parts
@@ -31,7 +31,7 @@ from sos.exports.regulator import Regulator
 from sos.exports.requests import Request, Requests, Step
 from sos.exports.scope import Wanted
 from sos.incident import commands as c
-from sos.incident.events import ExportMade, Recorded
+from sos.incident.events import ExportBegun, ExportMade, Recorded
 from sos.incident.model import Disposition, IncidentId
 from sos.journal.journal import Journal
 from sos.journal.publisher import Publisher
@@ -219,6 +219,23 @@ async def test_two_who_agree_at_the_same_moment_are_two_of_whom_one_is_a_supervi
     assert isinstance(second, RuleBroken)
     assert str(second).startswith("no-supervisor:")
     assert (await house.walk.requests.load(made.request)).stage is Step.COUNTED
+
+
+async def test_what_two_processes_build_at_once_is_built_by_one(house: House):
+    await noted(house.journal)
+    made = await house.request()
+    counted = await house.walk.dry_run(made.request, by=ASKER)
+    for by in (HANAKO, JIRO):
+        await house.walk.approve(made.request, digest=counted.digest, by=by)
+
+    both = [walk.build(made.request, by=HANAKO) for walk in (house.walk, house.with_limits(LIMITS))]
+    first, second = sorted(await asyncio.gather(*both, return_exceptions=True), key=lambda each: type(each).__name__)
+
+    assert isinstance(first, Request)
+    assert isinstance(second, Unavailable)
+    kinds = [type(each.event) for each in await house.journal.store.stream(made.request)]
+    assert kinds.count(ExportBegun) == 1
+    assert await house.inside(first)
 
 
 async def test_what_agrees_is_two_people_who_did_not_ask_for_the_newest_dry_run(house: House):
