@@ -38,6 +38,9 @@ ACTOR = "system:export"
 
 DAY = timedelta(days=1)
 
+ASKED_A_DAY = 50
+"""Requests of one who asks: the register is read whole, and it is everybody's."""
+
 
 class Regulator:
     def __init__(self, parts: Parts) -> None:
@@ -56,6 +59,7 @@ class Regulator:
         asked.within(scope, whose="who asks")
         self._recipient(asked)
         await self._check_names(asked)
+        await self._check_asked(by)
         return await self.requests.begin(asked, words=words, by=by)
 
     async def dry_run(self, request: str, *, by: str, size: int | None = None, told: Told = lambda *_: None) -> Counted:
@@ -174,6 +178,12 @@ class Regulator:
             )
         if asked.subject and await self._of.journal.store.load(IncidentId(asked.subject)) is None:
             raise RuleBroken("unknown-subject", "name an incident or a subject of the registry by its id")
+
+    async def _check_asked(self, by: str) -> None:
+        since = self._clock.now() - DAY
+        today = sum(each.by == by and each.at is not None and each.at > since for each in await self.requests.all())
+        if today >= ASKED_A_DAY:
+            raise RuleBroken("requests-per-day", f"{ASKED_A_DAY} were asked for within a day: ask again tomorrow")
 
     async def _check_limits(self, state: Request) -> None:
         limits, since = self._of.limits, self._clock.now() - DAY

@@ -27,7 +27,7 @@ from sos.errors import RuleBroken, Unavailable, Unknown
 from sos.exports.archive import unpack
 from sos.exports.auditors import WHOLE, Scope
 from sos.exports.making import Parts
-from sos.exports.regulator import Regulator
+from sos.exports.regulator import ASKED_A_DAY, Regulator
 from sos.exports.requests import Request, Requests, Step
 from sos.exports.scope import Wanted
 from sos.incident import commands as c
@@ -219,6 +219,17 @@ async def test_two_who_agree_at_the_same_moment_are_two_of_whom_one_is_a_supervi
     assert isinstance(second, RuleBroken)
     assert str(second).startswith("no-supervisor:")
     assert (await house.walk.requests.load(made.request)).stage is Step.COUNTED
+
+
+async def test_who_asks_without_end_fills_no_register_and_hinders_nobody_else(house: House, clock: ManualClock):
+    for _ in range(ASKED_A_DAY):
+        await house.request(by="auditor:a")
+
+    with pytest.raises(RuleBroken, match=r"^requests-per-day:"):
+        await house.request(by="auditor:a")
+    assert (await house.request(by="auditor:b")).stage is Step.REQUESTED
+    await clock.advance(timedelta(days=1, minutes=1))
+    assert (await house.request(by="auditor:a")).stage is Step.REQUESTED
 
 
 async def test_what_two_processes_build_at_once_is_built_by_one(house: House):
