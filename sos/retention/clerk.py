@@ -4,13 +4,14 @@ What an incident's rows say is computed from its state as it is now, never from 
 or late.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from recording.retention import Terms, house
 from routing.categories import Category
 from sos.errors import Unknown
 from sos.incident.events import (
     OF_NO_INCIDENT,
+    ErasureAsked,
     Event,
     IncidentReopened,
     Recorded,
@@ -49,21 +50,27 @@ class Clerk:
         self._terms = terms
 
     async def handle(self, batch: Sequence[Recorded]) -> None:
-        """Bring the dates of every incident in ``batch`` up to date that is, or was, closed."""
-        touched = dict.fromkeys(each.incident for each in batch if type(each.event) not in OF_NO_INCIDENT)
+        """Bring the dates of every incident in ``batch`` up to date that is, or was, closed, or that a person wants
+        something of erased."""
+        asked = _asked_in(batch)
+        of_incidents = (each.incident for each in batch if type(each.event) not in OF_NO_INCIDENT)
+        touched = dict.fromkeys((*of_incidents, *asked))
         opened = {each.incident for each in batch if isinstance(each.event, IncidentReopened)}
         found: list[DueRow] = []
         done: list[IncidentId] = []
         for incident in touched:
-            rows = await self.dates(incident)
+            rows = await self.dates(incident, also=asked.get(incident, ()))
             if rows is not None or incident in opened:
                 done.append(incident)
                 found += rows or ()
         if done:
             await self._rows.replace(done, found)
 
-    async def dates(self, incident: IncidentId) -> Sequence[DueRow] | None:
-        """What holds for ``incident`` now; None while it is open, or where it is none."""
+    async def dates(self, incident: IncidentId, *, also: Collection[Category] = ()) -> Sequence[DueRow] | None:
+        """What holds for ``incident`` now; None while it is open, or where it is none.
+
+        ``also``: what a person wants gone, where ``asked`` may not know it yet.
+        """
         try:
             state = await self._journal.state(incident)
         except Unknown:  # a stream of the registry, or of a disposal
@@ -78,7 +85,7 @@ class Clerk:
             terms=terms,
             agreed=await self._agreed(terms.version, house().version),
             before=await self._rows.of(incident),
-            asked=await self._asked(incident),
+            asked={*await self._asked(incident), *also},
             now=self._journal.clock.now(),
         )
 
@@ -102,3 +109,13 @@ class Clerk:
 
     async def _agreed(self, *versions: str) -> frozenset[str]:
         return frozenset([each for each in versions if each and len(await self._rows.agreed(each)) >= PERSONS])
+
+
+def _asked_in(batch: Sequence[Recorded]) -> Mapping[IncidentId, Collection[Category]]:
+    """What persons want gone by ``batch``: whoever asked for them may have been stopped before any date was made."""
+    found: dict[IncidentId, set[Category]] = {}
+    for recorded in batch:
+        if isinstance(recorded.event, ErasureAsked):
+            for stream, category in recorded.event.erased:
+                found.setdefault(IncidentId(stream), set()).add(category)
+    return found

@@ -1,19 +1,27 @@
 """Everything about a person is found on each database, what is destroyed is not, and what is late is said every day."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import cast
 
 import msgspec
 from prometheus_client import generate_latest
 
+from recording.keys import KeyStore
+from recording.retention import HOUSE
 from routing.categories import Category
 from sos.clock import ManualClock
 from sos.incident import commands as c
 from sos.incident.events import BreachFound, DataDestroyed
 from sos.incident.model import Disposed
 from sos.journal.journal import Journal
+from sos.journal.retention_rows import RetentionRows
+from sos.journal.sqlite import SqliteStore
 from sos.journal.store import Store
+from sos.journal.subject_rows import SubjectRows
 from sos.registry import orders as o
 from sos.registry.registry import Registry
+from sos.retention.configured import Retention
 from sos.rights.configured import Rights
 from sos.rights.desk import Asked
 from sos.rights.request import RightsRequest
@@ -40,9 +48,9 @@ def claim(name: str = TARO, tel: str = TARO_TEL, vin: str = VIN) -> Claim:
     return Claim(name=name, tel=(tel,), vehicles=(ClaimedVehicle("vin", vin),))
 
 
-async def asked(rights: Rights, who: Claim, *, brand: str = "demo") -> RightsRequest:
+async def asked(rights: Rights, who: Claim, *, brand: str = "demo", right: str = "disclosure") -> RightsRequest:
     """A request of a person who has shown who they are."""
-    state = await rights.desk.receive(Asked(right="disclosure", channel="letter", claim=who, brand=brand), by=JIRO)
+    state = await rights.desk.receive(Asked(right=right, channel="letter", claim=who, brand=brand), by=JIRO)
     return await rights.desk.check(state.request, proved=True, shown=("passport",), words="seen", by=JIRO)
 
 
@@ -92,6 +100,36 @@ async def test_who_bought_a_car_is_given_no_word_of_its_seller_and_none_that_nob
     assert (b"seller's paper" in read.document, b"buyer's paper" in read.document) == (False, True)
     (of_car,) = (each for each in msgspec.json.decode(read.document)["held"] if each["stream"] == car)
     assert [each["why"] for each in of_car["withheld"]] == ["another_person"]
+
+
+async def test_what_is_to_go_falls_due_also_where_whoever_asked_for_it_was_stopped_at_that_moment(
+    rights: Rights,
+    registry: Registry,
+    journal: Journal,
+    store: Store,
+    keys: KeyStore,
+    clock: ManualClock,
+    tmp_path: Path,
+):
+    taro, car = await customer(registry, TARO, TARO_TEL, VIN)
+    one = await crash(journal, 1, reported(VIN, "+81300007777"), recognised(taro, car, TARO, TARO_TEL))
+    await clock.advance(timedelta(days=40))
+    engine = cast(SqliteStore, store).engine
+    rows = RetentionRows(engine)
+    kept = Retention.of(journal, keys, rows, data=tmp_path, terms=lambda _: HOUSE, asked=SubjectRows(engine).erasures)
+    state = await asked(rights, claim(), right="deletion")
+    await settled(store)
+    await rights.indexer.catch_up()
+    await kept.clerk.catch_up()
+    await rights.desk.find(state.request, by=JIRO)
+
+    erased = (await rights.changing.erase(state.request, by=JIRO)).erased
+    await SubjectRows(engine).clear()
+    await settled(store)
+    await kept.clerk.catch_up()
+
+    due = {each.category for each in await rows.of(one) if each.due_at <= journal.clock.now()}
+    assert due == {category for stream, category in erased if stream == one} == {Category.RAW}
 
 
 async def test_spelling_hides_nobody_and_a_name_alone_is_a_hint(
