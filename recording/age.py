@@ -166,10 +166,14 @@ def _base64(content: bytes) -> bytes:
 
 
 def _unbase64(text: bytes) -> bytes:
+    """Canonical base64 without padding, as age's format asks for: no two texts are the same bytes."""
     try:
-        return b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        content = b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except ValueError as error:
         raise Malformed("not base64") from error
+    if _base64(content) != text:
+        raise Malformed("not base64 in its canonical form")
+    return content
 
 
 # --- Bech32 (BIP 173), without its limit of 90 characters ---

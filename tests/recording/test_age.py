@@ -39,6 +39,16 @@ def test_a_flipped_bit_anywhere_is_noticed(at: int, bit: int):
         age.decrypt(bytes(changed), IDENTITY)
 
 
+def test_the_unused_bits_of_a_last_letter_are_noticed():
+    """A share of 32 bytes is 43 letters, of whose last two bits are no content."""
+    share = WRITTEN.split(b"\n")[1].split(b" ")[-1]
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = share[:-1] + letters[letters.index(share[-1:]) ^ 1 : (letters.index(share[-1:]) ^ 1) + 1]
+
+    with pytest.raises(Malformed, match="canonical"):
+        age.decrypt(WRITTEN.replace(share, other), IDENTITY)
+
+
 @given(st.integers(0, len(WRITTEN) - 1))
 def test_what_is_cut_short_is_noticed(length: int):
     with pytest.raises((Malformed, Tampered)):
