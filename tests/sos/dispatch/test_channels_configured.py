@@ -20,6 +20,7 @@ from tests.sos.dispatch.test_channels import mailing, pushing
 
 FIRE = AgencyId("jp-13-fire")
 HANAKO = OperatorId("hanako")
+ZONES = {"JP": "Asia/Tokyo"}
 LIMBS = {"operator": HANAKO, "necessity": "automatic_crash", "consent": "no_answer"}
 
 
@@ -84,7 +85,9 @@ async def test_an_operator_records_what_was_said_on_the_telephone_and_nobody_els
 async def test_the_service_opens_every_channel_it_is_set_up_for(journal, keys, tmp_path):
     mail = MailSettings(host="127.0.0.1", port=2525, sender="sos@sos.example", notices=str(tmp_path / "maildir"))
     settings = Settings(data_dir=str(tmp_path), mail=mail, log_origin="sos.example/journal")
-    async with handing_over(settings, journal, keys, directory=Directory.demo(), dials=False) as telling:
+    async with handing_over(
+        settings, journal, keys, directory=Directory.demo(), zone_of=ZONES.__getitem__, dials=False
+    ) as telling:
         paths = {route.path for route in telling.routes(signed_in=lambda _: "operator:hanako")}
 
         assert [name for name, _ in telling.work] == ["cards-shelf", "mail-notices"]
@@ -130,5 +133,7 @@ async def test_a_password_file_that_is_not_there_stops_the_start(journal, keys, 
     settings = Settings(data_dir=str(tmp_path), mail=mail)
 
     with pytest.raises(Misconfigured, match="password_file"):
-        async with handing_over(settings, journal, keys, directory=Directory.demo(), dials=False):
+        async with handing_over(
+            settings, journal, keys, directory=Directory.demo(), zone_of=ZONES.__getitem__, dials=False
+        ):
             raise AssertionError("it must not start")
