@@ -58,6 +58,10 @@ KEY_LASTS = timedelta(hours=24)
 """How long after its first request an ``Idempotency-Key`` names it (draft-ietf-httpapi-idempotency-key-header 2.3:
 the server's policy, which it must publish), as Stripe has it.  Longer while the incident is open."""
 
+KNOWN_WITHIN_S = 1.5
+"""How long a repeat waits for the state of its incident: it is durable already, and a second incident of one crash
+helps nobody.  Vehicles wait for 10 s and more."""
+
 CLOSED_BEFORE = 8
 """Incidents of one name, one after the other, that are looked at for one that is open."""
 
@@ -99,6 +103,8 @@ class Came(Struct, frozen=True, kw_only=True, gc=False):
     nobody can be told to send again."""
     retained: bool = False
     """Whether a broker kept it, nobody knows for how long, and gives it to whoever comes."""
+    incident: IncidentId | None = None
+    """The id that it opens an incident under, where the door has named one: whoever takes it, it is one incident."""
 
 
 BY_HTTP = Came()
@@ -114,6 +120,7 @@ class _Arrived(Struct, frozen=True, kw_only=True, gc=False):
     event: str
     receipt: bytes
     at: datetime
+    incident: IncidentId | None = None
     sender: str = ""
     """The vehicle as a keyed digest; empty when neither the door nor the report names one."""
 
@@ -204,6 +211,7 @@ class Acceptance:
             receipt=receipt,
             received_at=received_at,
             sender=self._sender(tenant, formats.UNREADABLE, by),
+            incident=by.incident,
         )
         return Accepted(
             incident=received.incident,
@@ -268,6 +276,7 @@ class Acceptance:
             event=event,
             receipt=self._receipts.receipt(tenant.id, source, event),
             at=received_at,
+            incident=by.incident,
             sender=self._sender(tenant, seen, by),
         )
 
@@ -389,10 +398,11 @@ class Acceptance:
             receipt=arrived.receipt,
             received_at=arrived.at,
             sender=arrived.sender,
+            incident=arrived.incident,
         )
-        if received.repeat and not await self._same_bytes(arrived, received.incident):
+        if received.repeat and not await self._same_bytes(arrived, received):
             return await self._changed(arrived, received.incident)
-        if received.repeat and await self._over(arrived, received.incident):
+        if received.repeat and await self._over(arrived, received):
             return await self._again(arrived, received.incident)
         return self._opened(arrived, received)
 
@@ -407,26 +417,30 @@ class Acceptance:
             findings=arrived.command.findings,
         )
 
-    async def _same_bytes(self, arrived: _Arrived, incident: IncidentId) -> bool:
+    async def _same_bytes(self, arrived: _Arrived, received: Received) -> bool:
         """Whether these very bytes came before, under the same name."""
         digest = arrived.command.report_digest
         if self._digests.get(arrived.receipt) == digest:
             return True
+        if received.digest:
+            return received.digest == digest
         try:
-            async with asyncio.timeout(self._join_within_s):
-                return digest in (await self._reception.state(incident)).reports
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                return digest in (await self._reception.state(received.incident)).reports
         except (Unavailable, TimeoutError):
             return False
         except SosError:  # it waits in the spool: only what this process remembers is known of it
             return arrived.receipt not in self._digests
 
-    async def _over(self, arrived: _Arrived, incident: IncidentId) -> bool:
-        """Whether ``incident``, which these bytes opened before, is closed: then they may be a new call for help."""
+    async def _over(self, arrived: _Arrived, received: Received) -> bool:
+        """Whether the incident that these bytes opened before is closed: then they may be a new call for help."""
+        if received.digest:
+            return False
         try:
-            async with asyncio.timeout(self._join_within_s):
-                state = await self._reception.state(incident)
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                state = await self._reception.state(received.incident)
         except (Unavailable, TimeoutError):  # in doubt what nobody named and nobody here has open is anew
-            return arrived.source == _BY_BODY and self._recent.seen(incident) is None
+            return arrived.source == _BY_BODY and self._recent.seen(received.incident) is None
         except SosError:  # it waits in the spool
             return False
         return state.state is State.CLOSED and not _sure(arrived, state)
@@ -446,8 +460,9 @@ class Acceptance:
                 receipt=own.receipt,
                 received_at=own.at,
                 sender=own.sender,
+                incident=own.incident,
             )
-            if not received.repeat or not await self._over(own, received.incident):
+            if not received.repeat or not await self._over(own, received):
                 break
             closed = received.incident
         return self._opened(own, received)
@@ -469,9 +484,14 @@ class Acceptance:
         else:
             own = _with_finding(own, "id_reused:$.id")
         received = await self._reception.open(
-            own.command, tenant=own.tenant.id, receipt=own.receipt, received_at=own.at, sender=own.sender
+            own.command,
+            tenant=own.tenant.id,
+            receipt=own.receipt,
+            received_at=own.at,
+            sender=own.sender,
+            incident=own.incident,
         )
-        if received.repeat and await self._over(own, received.incident):
+        if received.repeat and await self._over(own, received):
             return await self._again(own, received.incident)
         return self._opened(own, received)
 

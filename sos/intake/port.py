@@ -12,13 +12,20 @@ class Reception(Protocol):
     """``Journal`` is one; ``simulated.MemoryReception`` is its twin in memory."""
 
     async def open(
-        self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime, sender: str = ""
+        self,
+        command: OpenIncident,
+        *,
+        tenant: TenantId,
+        receipt: bytes,
+        received_at: datetime,
+        sender: str = "",
+        incident: IncidentId | None = None,
     ) -> Received:
         """Open the incident, or find the one ``receipt`` (32 bytes, keyed digest of tenant, source and id) opened.
 
         Returns only when it is durable.  ``Unavailable`` when neither the database nor the spool can keep it: the
         sender must try again; nothing has been acknowledged.  ``sender`` is the vehicle as a keyed digest, empty when
-        nobody knows it.
+        nobody knows it.  ``incident`` is the id that a new incident is to have, where somebody has named it before.
         """
         ...
 

@@ -41,7 +41,14 @@ class MemoryReception:
         self._states: dict[IncidentId, Incident] = {}
 
     async def open(
-        self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime, sender: str = ""
+        self,
+        command: OpenIncident,
+        *,
+        tenant: TenantId,
+        receipt: bytes,
+        received_at: datetime,
+        sender: str = "",
+        incident: IncidentId | None = None,
     ) -> Received:
         if self.failing:
             raise self.failing.pop(0)
@@ -50,7 +57,7 @@ class MemoryReception:
             return Received(incident=await asyncio.shield(known), repeat=True, durability="committed")
         opening = self._by_receipt[receipt] = asyncio.get_running_loop().create_future()
         await asyncio.sleep(0)
-        incident = IncidentId(new_id())
+        incident = incident or IncidentId(new_id())
         self.opened.append(
             Opened(
                 incident=incident,

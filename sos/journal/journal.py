@@ -73,6 +73,8 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     """The same receipt was seen before; ``incident`` is the one it opened then."""
     durability: Literal["committed", "spooled"]
     """``spooled``: fsync'ed to the local spool because the database did not answer in time."""
+    digest: str = ""
+    """Of a repeat whose first waits in the spool: the digest of the bytes that wait there."""
 
 
 class Journal:
@@ -206,16 +208,24 @@ class Journal:
         raise Conflict(f"{incidents[0]} changes faster than a decision can be written")
 
     async def open(
-        self, command: OpenIncident, *, tenant: TenantId, receipt: bytes, received_at: datetime, sender: str = ""
+        self,
+        command: OpenIncident,
+        *,
+        tenant: TenantId,
+        receipt: bytes,
+        received_at: datetime,
+        sender: str = "",
+        incident: IncidentId | None = None,
     ) -> Received:
         """Make a report durable: in the database, or in the spool when that takes too long.
 
-        ``sender`` is the vehicle as a keyed digest, empty when nobody knows it: a tenant's take turns.
+        ``sender`` is the vehicle as a keyed digest, empty when nobody knows it: a tenant's take turns.  ``incident``
+        is the id that a new incident is to have, where a vehicle was told it before.
         ``Unavailable`` when neither can keep it.
         """
         if (waiting := self._spool.holds(receipt)) is not None:
-            return Received(incident=waiting, repeat=True, durability="spooled")
-        incident = IncidentId(new_id())
+            return self._waits(waiting, receipt)
+        incident = incident or IncidentId(new_id())
         spooled = Spooled(
             incident=incident,
             tenant=tenant,
@@ -248,8 +258,14 @@ class Journal:
                 return Received(incident=IncidentId(stream), repeat=True, durability="committed")
             case Overdue():
                 waiting = self._spool.holds(receipt) or incident
-                return Received(incident=waiting, repeat=waiting != incident, durability="spooled")
+                if waiting != incident:
+                    return self._waits(waiting, receipt)
+                return Received(incident=incident, repeat=False, durability="spooled")
         assert_never(outcome)
+
+    def _waits(self, incident: IncidentId, receipt: bytes) -> Received:
+        """A repeat of what is in the spool."""
+        return Received(incident=incident, repeat=True, durability="spooled", digest=self._spool.digest(receipt))
 
     async def opened_under(self, receipt: bytes) -> IncidentId | None:
         """The incident that a report with ``receipt`` has opened, or will when the spool is drained."""

@@ -53,7 +53,7 @@ class Spool:
         self._aside = directory / "spool.aside"
         self._key = key
         self._lock = asyncio.Lock()
-        self._held: dict[bytes, IncidentId] = {}
+        self._held: dict[bytes, tuple[IncidentId, str]] = {}
         self.oldest: datetime | None = None
         """When the oldest waiting report came in: its age is an alarm."""
 
@@ -79,7 +79,13 @@ class Spool:
 
     def holds(self, receipt: bytes) -> IncidentId | None:
         """The incident that a waiting report with this receipt will open."""
-        return self._held.get(receipt)
+        held = self._held.get(receipt)
+        return None if held is None else held[0]
+
+    def digest(self, receipt: bytes) -> str:
+        """Of the bytes of the waiting report with this receipt; empty when none waits."""
+        held = self._held.get(receipt)
+        return "" if held is None else held[1]
 
     async def put(self, reports: Sequence[Spooled]) -> Sequence[Spooled]:
         """Keep ``reports`` on disk and return those that did not wait here before; ``Unavailable`` when it is full."""
@@ -90,7 +96,7 @@ class Spool:
                 await asyncio.to_thread(_append, self._path, b"".join(self._frame(report) for report in new))
             except OSError as failed:
                 raise Unavailable(f"neither the database nor the spool can keep it ({failed.strerror})") from failed
-            self._held |= {report.receipt: report.incident for report in new}
+            self._held |= _held(new)
         if new and self.oldest is None:
             self.oldest = new[0].received_at
         return new
@@ -131,7 +137,7 @@ class Spool:
         return rest
 
     def _hold(self, reports: Sequence[Spooled]) -> None:
-        self._held = {report.receipt: report.incident for report in reports}
+        self._held = _held(reports)
         self.oldest = reports[0].received_at if reports else None
 
     def _frame(self, report: Spooled) -> bytes:
@@ -145,6 +151,10 @@ class Spool:
             with suppress(RecordingError, msgspec.MsgspecError):
                 reports.append(_decoder.decode(unseal(self._key, frame, context=_CONTEXT).payload))
         return reports
+
+
+def _held(reports: Sequence[Spooled]) -> dict[bytes, tuple[IncidentId, str]]:
+    return {report.receipt: (report.incident, report.command.report_digest) for report in reports}
 
 
 def _frames(data: bytes) -> list[bytes]:

@@ -9,17 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sos.clock import SystemClock
 from sos.errors import Malformed, Unavailable
 from sos.formats import msd
 from sos.incident import commands as c
-from sos.incident.model import Disposition, Mode, State, TenantId, Trigger
+from sos.incident.model import Disposition, Incident, IncidentId, Mode, State, TenantId, Trigger
 from sos.incident.report import Vehicle
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.receipts import Receipts
 from sos.intake.recent import JOIN_WITHIN, Recent
 from sos.intake.simulated import MemoryReception
+from sos.intake.spooling import SpoolReception
 from sos.intake.tenants import Tenant
 from sos.intake.voice import CallsWithoutData
+from sos.journal.spool import Spool
 from sos.problems import UnsupportedMedia
 from tests.journeys import story as s
 
@@ -80,6 +83,46 @@ async def test_an_update_joins_the_incident_of_its_vehicle(house: House) -> None
     assert len(house.reception.opened) == 1
     (joined,) = house.orders(c.JoinReport)
     assert (joined.report, joined.reason, joined.readable) == (UPDATE, "update", True)
+
+
+class Slow(MemoryReception):
+    """A journal under load: what an incident's state is takes longer than a new report may."""
+
+    async def state(self, incident: IncidentId) -> Incident:
+        await SystemClock().wait(timedelta(milliseconds=500))
+        return await super().state(incident)
+
+
+async def test_a_report_that_is_sent_again_after_a_restart_is_a_repeat_however_loaded_the_database_is(
+    house: House,
+) -> None:
+    house.reception = Slow()
+    house.restart()
+    first = await house.take(event())
+    house.restart()
+
+    again = await house.take(event())
+
+    assert (again.incident, again.repeat) == (first.incident, True)
+    assert len(house.reception.opened) == 1
+
+
+@pytest.mark.parametrize(("other", "repeat"), [({}, True), ({"crash": {"deltaV": 1}}, False)])
+async def test_what_waits_in_a_spool_is_known_by_its_bytes_after_a_restart(
+    house: House, tmp_path: Path, other: dict[str, Any], repeat: bool
+) -> None:
+    spool = Spool(tmp_path, b"k" * 32)
+    house.acceptance = Acceptance(SpoolReception(spool), house.receipts, Recent())
+    first = await house.take(event())
+    spool = Spool(tmp_path, b"k" * 32)
+    await spool.open()
+    house.acceptance = Acceptance(SpoolReception(spool), house.receipts, Recent())
+
+    again = await house.take(event(**other))
+
+    assert again.repeat is repeat
+    assert (again.incident == first.incident) is repeat
+    assert ("id_reused:$.id" in again.findings) is not repeat
 
 
 async def test_an_update_that_is_sent_again_after_a_restart_is_a_repeat(house: House) -> None:
