@@ -131,6 +131,7 @@ async def running(
         stack.callback(parts.desks.hub.close)
         parts.desks.outage.take_over(early.shown)
         await _listen(stack, app, hall, settings, early)
+        await stack.enter_async_context(parts.intake.writer.listening(settings.data))
         log.info("listening", url=settings.url, database=parts.kept.store.name)
         yield _service(parts)
 

@@ -35,13 +35,14 @@ from sos.front import connections, headers
 from sos.incident.model import IncidentId, LegId, OperatorId
 from sos.intake.acceptance import Acceptance
 from sos.intake.auth import NONCES_KEPT
-from sos.intake.configured import credentials, tls
+from sos.intake.configured import credentials, tenants, tls
 from sos.intake.findings import MAX_BODY_BYTES
 from sos.intake.formats import read_report
 from sos.intake.http import routes as event_routes
 from sos.intake.nonces import Nonces
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent
+from sos.intake.writer import Writer
 from sos.journal.configured import AnyStore
 from sos.journal.desk_access import DeskAccess
 from sos.journal.journal import Journal, OnSpooled
@@ -93,12 +94,15 @@ class Early:
         self._stack.callback(journal.on_spooled(ring))
         hall = front.hall(settings)
         app = self._application(journal, hall)
-        app.add_routes(self._intake(journal, keys))
+        acceptance = self._acceptance(journal, keys)
+        app.add_routes(self._intake(acceptance))
         app.add_routes(self._desks(journal, keys, store, hub).routes())
         secured = tls(settings)
         self._listening = await connections.serve(
             app, hall, host=settings.host, port=settings.port, ssl_context=secured
         )
+        writer = Writer(acceptance, journal, tenants=tenants(settings))
+        await self._stack.enter_async_context(writer.listening(settings.data))
         log.info("listening", url=settings.url, database="away")
         for spooled in await journal.waiting():
             await ring(spooled)
@@ -130,10 +134,12 @@ class Early:
         app.add_routes([web.get("/healthz", _alive), web.get("/readyz", self._ready)])
         return app
 
-    def _intake(self, journal: Journal, keys: KeyStore) -> list[web.RouteDef]:
+    def _acceptance(self, journal: Journal, keys: KeyStore) -> Acceptance:
+        within = timedelta(milliseconds=self._settings.accept_within_ms)
+        return Acceptance(journal, Receipts(keys.secret("intake")), Recent(), join_within=within)
+
+    def _intake(self, acceptance: Acceptance) -> list[web.RouteDef]:
         settings = self._settings
-        within = timedelta(milliseconds=settings.accept_within_ms)
-        acceptance = Acceptance(journal, Receipts(keys.secret("intake")), Recent(), join_within=within)
         known = credentials(settings, nonces=Nonces(NONCES_KEPT, settings.data / "nonces.sqlite"))
         self._stack.callback(known.close)
         return event_routes(acceptance, known, self._clock)

@@ -470,6 +470,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     """Loopback, because browsers give a microphone to plain HTTP there only; behind a TLS proxy it stays."""
     port: int = 8080
+    door_host: str = ""
+    """Address of the door processes (``sos door``), to which the proxy sends ``/v1/events``; empty: as ``host``."""
+    door_port: int = 0
+    """Their port, which they share, such as 8081; 0: there are none, and reports come in at ``port`` alone."""
     metrics_host: str = "127.0.0.1"
     """Address on which figures are given out; never one that strangers reach."""
     metrics_port: int = 0
@@ -610,6 +614,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise Misconfigured("port must be between 0 and 65535")
         if not 0 <= self.metrics_port <= 65535 or (self.metrics_port == self.port and self.port):
             raise Misconfigured("metrics_port must be between 0 and 65535, and another than port")
+        if not 0 <= self.door_port <= 65535 or (self.door_port and self.door_port in (self.port, self.metrics_port)):
+            raise Misconfigured("door_port must be between 0 and 65535, and another than port and metrics_port")
         if self.database_url and not self.database_url.startswith("postgresql://"):
             raise Misconfigured("database_url must begin with postgresql:// (or be empty for SQLite)")
         if bool(self.tls_certificate) != bool(self.tls_key):
@@ -719,6 +725,8 @@ _FROM_ENVIRONMENT: Mapping[str, type] = {
     "database_url": str,
     "host": str,
     "port": int,
+    "door_host": str,
+    "door_port": int,
     "metrics_host": str,
     "metrics_port": int,
     "public_url": str,

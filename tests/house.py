@@ -51,6 +51,7 @@ class House:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.metrics_port = free_port()
+        self.door_port = free_port()
         self.tenant_key: str = behind.tenant_key if behind else secrets.token_urlsafe(24)
         self.desk_tokens = {operator: secrets.token_urlsafe(24) for operator in operators}
         self.auditor_token = secrets.token_urlsafe(24)
@@ -164,6 +165,7 @@ class House:
         )
         return (
             f'data_dir = "{self.data}"\nport = {self.port}\nmetrics_port = {self.metrics_port}\n'
+            f"door_port = {self.door_port}\n"
             f'database_url = "{self.database}"\n'
             f'directory = "{AGENCIES}"\n'
             f'[[tenants]]\nid = "acme"\ndomain = "acme.sos.example"\nkey_digests = ["{_digest(self.tenant_key)}"]\n'
@@ -174,3 +176,41 @@ class House:
 
 def _digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
+
+
+class DoorProcess:
+    """``sos door`` beside a house.  ``async with`` starts it."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._process: asyncio.subprocess.Process | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._log = self._stack.enter_context((self._house.data / "doors.log").open("ab"))
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("SOS_")}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sos", "door", "--config", str(self._house.data / "sos.toml"),
+            stdout=self._log, stderr=self._log, cwd=ROOT, env=environment,
+        )  # fmt: skip
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill(signal.SIGTERM)
+        await self._stack.aclose()
+
+    async def until_alive(self) -> None:
+        """Return once a door of the house answers."""
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    async with session.get(f"http://127.0.0.1:{self._house.door_port}/healthz") as answer:
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientError:
+                    await SystemClock().wait(timedelta(milliseconds=50))
+
+    async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+            await self._process.wait()

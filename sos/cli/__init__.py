@@ -26,6 +26,7 @@ from sos.app import running
 from sos.cli import backup as backups
 from sos.cli import desk, followup, journal, keys, msd, registry, regulator, retention, rights, severity
 from sos.cli.directory import app as agencies
+from sos.cli.door import door
 from sos.cli.geo import geo
 from sos.cli.health import health
 from sos.cli.law import law
@@ -57,6 +58,7 @@ app.add_typer(config, name="config")
 app.add_typer(geo, name="geo")
 app.add_typer(law, name="law")
 app.add_typer(agencies, name="directory")
+app.command()(door)
 app.command()(health)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sos.clock import Clock
 from sos.front import figures
@@ -17,9 +18,10 @@ def hall(settings: Settings) -> Hall:
 
 
 @contextmanager
-def access_monitor(settings: Settings, clock: Clock) -> Iterator[AccessMonitor]:
-    """Who comes in, who is refused: beside the journal, in files of its own."""
-    lines = AccessLog(settings.data / "access")
+def access_monitor(settings: Settings, clock: Clock, *, under: Path | None = None) -> Iterator[AccessMonitor]:
+    """Who comes in, who is refused: beside the journal, in files of its own; ``under`` another directory than that of
+    the data where another process writes."""
+    lines = AccessLog((under or settings.data) / "access")
     try:
         yield AccessMonitor(lines, clock=clock, proxies=_proxies(settings))
     finally:

@@ -33,6 +33,7 @@ from sos.intake.testcalls import TestCalls
 from sos.intake.vehicle_orders import VehicleOrders
 from sos.intake.voice import CallsWithoutData
 from sos.intake.webhooks import Webhooks
+from sos.intake.writer import Writer
 from sos.journal.configured import Kept
 from sos.journal.field_log import FieldLogTable
 from sos.journal.journal import Journal
@@ -192,6 +193,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     recent: Recent
     filer: Filer
     acceptance: Acceptance
+    writer: Writer
     calls: CallsWithoutData
     matching: Matching
     orders: VehicleOrders
@@ -216,6 +218,7 @@ class Intake(Struct, frozen=True, kw_only=True):
             recent=recent,
             filer=Filer(journal),
             acceptance=acceptance,
+            writer=Writer(acceptance, journal, tenants=tenants(settings)),
             calls=CallsWithoutData(journal, receipts, recent),
             matching=Matching(journal, recent),
             orders=orders,
@@ -271,5 +274,6 @@ class Intake(Struct, frozen=True, kw_only=True):
             yield "webhooks", kept.once("webhooks", lambda: webhooks.watch(self.post))
 
     def figures(self) -> Iterator[CollectorRegistry]:
+        yield self.writer.figures
         if self.webhooks is not None:
             yield self.webhooks.figures

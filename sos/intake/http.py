@@ -7,6 +7,7 @@ emergency is never turned away for its shape; its faults come back as RFC 9457 p
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -21,7 +22,7 @@ from sos.formats.unpacked import NotUnpacked
 from sos.incident.model import AnswerId, Incident, IncidentId, Mode
 from sos.incident.urns import incident_urn
 from sos.intake import batch, cloudevents, formats, replies
-from sos.intake.acceptance import Acceptance, Accepted, Came
+from sos.intake.acceptance import Accepted, Came
 from sos.intake.auth import Credentials, Sender
 from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES, problems
 from sos.intake.status import status
@@ -108,8 +109,27 @@ class IncidentEndpoint:
         return incident, sender.tenant
 
 
+class Takes(Protocol):
+    """What the door does with a body: ``Acceptance`` in the service, ``Relay`` in a process of its own."""
+
+    async def take(
+        self,
+        body: bytes,
+        *,
+        content_type: str,
+        tenant: Tenant,
+        received_at: datetime,
+        key: str | None = None,
+        cut: str | None = None,
+        findings: tuple[str, ...] = (),
+        by: Came = ...,
+    ) -> Accepted: ...
+
+    async def take_unread(self, body: bytes, *, tenant: Tenant, received_at: datetime, by: Came = ...) -> Accepted: ...
+
+
 def routes(
-    acceptance: Acceptance, credentials: Credentials, clock: Clock, *, body_timeout_s: float = BODY_TIMEOUT_S
+    acceptance: Takes, credentials: Credentials, clock: Clock, *, body_timeout_s: float = BODY_TIMEOUT_S
 ) -> list[web.RouteDef]:
     """The routes of intake; its errors are answered by ``problems_middleware`` of the application."""
     endpoint = EventEndpoint(acceptance, credentials, clock, body_timeout_s=body_timeout_s)
@@ -125,7 +145,7 @@ class EventEndpoint:
 
     def __init__(
         self,
-        acceptance: Acceptance,
+        acceptance: Takes,
         credentials: Credentials,
         clock: Clock,
         *,

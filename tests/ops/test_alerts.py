@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +33,11 @@ from sos.front.access_log import AccessLog
 from sos.front.access_monitor import AccessMonitor
 from sos.incident.events import BreachFound, RightAsked
 from sos.incident.model import EventId, TenantId
+from sos.intake.acceptance import Acceptance
+from sos.intake.handed import Heard, Standing, answers, frame, framed
+from sos.intake.receipts import Receipts
+from sos.intake.recent import Recent
+from sos.intake.writer import Writer, local
 from sos.journal.asides import Asides
 from sos.journal.configured import Kept, kept
 from sos.journal.readers import Follower, Reader
@@ -88,6 +93,8 @@ class Bench:
             of = (self.house.store, self.house.keys, self.clock)
             self.breaches = StreamLedger(*of, kind=register(shipped().breach))
             self.rights = Overseer(RightsLedger(*of), clock=self.clock, breaches=self.breaches)
+            tests = Acceptance(self.house.journal, Receipts(b"a secret for tests"), Recent())
+            self.doors = Writer(tests, self.house.journal, tenants={})
             follower = Follower(Reader(name="planner", handle=_nothing), self.house.store, clock=self.clock)
             journal = self.house.journal
             self.board = Board(
@@ -107,10 +114,12 @@ class Bench:
                     self.times.figures,
                     self.anchoring.figures,
                     self.rights.figures,
+                    self.doors.figures,
                 ),
                 space=lambda _: self.space,
             )
-            yield self
+            async with AsyncExitStack() as self.stack:
+                yield self
             await self.supervisor.stop()
 
     async def scrape(self) -> str:
@@ -237,6 +246,16 @@ async def _recording_fails(bench: Bench) -> None:
     await bench.times.handle(await bench.house.journal.store.stream(one))
 
 
+async def _a_door_keeps_a_report(bench: Bench) -> None:
+    """It says so, and goes on waiting."""
+    await bench.stack.enter_async_context(bench.doors.listening(bench.settings.data))
+    with local(bench.settings.data) as path:
+        reader, writer = await asyncio.open_unix_connection(path)
+    bench.stack.callback(writer.close)
+    writer.write(framed(Standing(number=1, door=1, spooled=1)))
+    assert answers.decode(await frame(reader)) == Heard(number=1)
+
+
 async def _nobody_stamps(bench: Bench) -> None:
     await opened(bench.house.journal, 1)
     await bench.house.publisher.checkpoint()
@@ -285,6 +304,7 @@ SQLITE: dict[str, Drill] = {
     "SosPartsUnreadable": _unreadable,
     "SosEventsUnreadable": _header_damaged,
     "SosRecordingFailed": _recording_fails,
+    "SosDoorKeepsReports": _a_door_keeps_a_report,
     "SosLogStopped": _forked,
     "SosDiskFilling": _disk_fills,
     "SosCertificateEnds": _in_order,

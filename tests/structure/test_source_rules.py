@@ -28,7 +28,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 MAY_IMPORT_SQLALCHEMY = re.compile(r"sos/(journal|registry)/\w+\.py")
 MAY_IMPORT_WEB = re.compile(
-    r"sos/(intake/(http|field_log_http)|calls/(http|playback_http|cross_origin|agency|adapters/twilio/webhooks)|console/\w+|dispatch/adapters/(portal|callback|cards|eido|key_directory)|\w+/configured|dispatch/lost|exports/(http|log_http|walk_http|auditors)|registry/http|rights/http|problems|accesses|listeners|whip|health|early|front/\w+|app)\.py"
+    r"sos/(intake/(http|field_log_http)|calls/(http|playback_http|cross_origin|agency|adapters/twilio/webhooks)|console/\w+|dispatch/adapters/(portal|callback|cards|eido|key_directory)|\w+/configured|dispatch/lost|exports/(http|log_http|walk_http|auditors)|registry/http|rights/http|problems|accesses|listeners|whip|health|door|early|front/\w+|app)\.py"
 )
 
 

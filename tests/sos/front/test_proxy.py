@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from sos.clock import SystemClock
-from tests.house import ROOT, House
+from tests.house import ROOT, DoorProcess, House
 from tests.ports import free_port
 
 PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
@@ -49,6 +49,36 @@ async def test_caddys_configuration_is_written_as_caddy_writes_it():
     done = await asyncio.to_thread(subprocess.run, [CADDY, "fmt", shipped], check=False, capture_output=True, text=True)
 
     assert done.stdout == await asyncio.to_thread(shipped.read_text)
+
+
+@pytest.mark.parametrize("which", [pytest.param("nginx", marks=NO_NGINX), pytest.param("caddy", marks=NO_CADDY)])
+async def test_reports_go_to_the_door_also_while_the_service_is_gone(tmp_path: Path, which: str):
+    async with House(tmp_path / "data") as house, DoorProcess(house) as door:
+        await door.until_alive()
+        port = free_port()
+        prepared = {"nginx": _prepared, "caddy": _caddy}[which]
+        given = await asyncio.to_thread(prepared, tmp_path, port, house.port, house.door_port)
+        elsewhere = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+        proxy = await asyncio.create_subprocess_exec(*given, env=elsewhere)
+        try:
+            await _ask(port)
+            await house.kill()
+            headers = {"Host": NAME, "Authorization": f"Bearer {house.tenant_key}"}
+            to = {"ssl": _trusting(), "server_hostname": NAME, "headers": headers}
+            told = []
+            async with aiohttp.ClientSession() as session:
+                for number in range(3):
+                    body = (
+                        b'{"specversion":"1.0","type":"jp.invented.crash.v1","id":"%d","source":"urn:a","data":{}}'
+                        % number
+                    )
+                    async with session.post(f"https://127.0.0.1:{port}/v1/events", data=body, **to) as answer:
+                        told.append((answer.status, (await answer.json())["durability"]))
+        finally:
+            proxy.terminate()
+            await proxy.wait()
+
+    assert told == [(202, "spooled")] * 3
 
 
 @pytest.mark.parametrize("which", [pytest.param("nginx", marks=NO_NGINX), pytest.param("caddy", marks=NO_CADDY)])
@@ -103,14 +133,15 @@ async def _through(folder: Path, prepared: Callable[[Path, int, int], list[str]]
             await proxy.wait()
 
 
-def _caddy(folder: Path, port: int, service: int) -> list[str]:
+def _caddy(folder: Path, port: int, service: int, door: int = 0) -> list[str]:
     """The shipped configuration with this test's ports and files, which Caddy itself has looked through."""
     assert CADDY is not None
     _certificate(folder)
     shipped = (ROOT / "ops" / "proxy" / "Caddyfile").read_text()
     for old, new in (
         (f"https://{NAME}:8443", f"https://{NAME}:{port}"),
-        ("reverse_proxy 127.0.0.1:8080", f"reverse_proxy 127.0.0.1:{service}"),
+        ("127.0.0.1:8081", f"127.0.0.1:{door or free_port()}"),
+        ("127.0.0.1:8080", f"127.0.0.1:{service}"),
         ("/etc/sos/tls", str(folder)),
     ):
         assert old in shipped
@@ -131,13 +162,14 @@ def _certificate(folder: Path) -> None:
     )  # fmt: skip
 
 
-def _prepared(folder: Path, port: int, service: int) -> list[str]:
+def _prepared(folder: Path, port: int, service: int, door: int = 0) -> list[str]:
     """The shipped configuration with this test's ports and files, which nginx itself has looked through."""
     assert NGINX is not None
     _certificate(folder)
     shipped = (ROOT / "ops" / "proxy" / "nginx.conf").read_text()
     for old, new in (
         ("127.0.0.1:8443", f"127.0.0.1:{port}"),
+        ("server 127.0.0.1:8081", f"server 127.0.0.1:{door or free_port()}"),
         ("server 127.0.0.1:8080", f"server 127.0.0.1:{service}"),
         ("/etc/sos/tls", str(folder)),
         ("/run/sos-nginx.pid", str(folder / "nginx.pid")),
