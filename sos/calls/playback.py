@@ -44,6 +44,8 @@ LASTS = timedelta(hours=2)
 """Of a listening."""
 MOST = 64
 """Listenings that are open at once; the oldest ends when there is one more."""
+MOST_OF_ONE = 8
+"""Of one listener; then the own oldest ends, and nobody else's."""
 WORKERS = 1
 """Threads that make sound of recordings: the journal of a crash needs the others."""
 AFTERWARDS = (Purpose.REVIEW, Purpose.REQUEST, Purpose.PERSON, Purpose.FAULT)
@@ -178,6 +180,9 @@ class Playback:
             marks=tuple(_marks(await self._journal.store.stream(incident), started_at, played.duration_ms)),
         )
         until = self._journal.clock.now() + LASTS
+        own = [name for name, each in self._open.items() if each.listener.reader == listener.reader]
+        for name in own[: -MOST_OF_ONE + 1]:
+            del self._open[name]
         self._open[told.listening] = _Open(told=told, listener=listener, played=played, until=until)
         while len(self._open) > MOST:
             self._open.popitem(last=False)

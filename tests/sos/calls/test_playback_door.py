@@ -14,6 +14,7 @@ from aiohttp import ClientPayloadError, ClientSession
 from recording.tracks import Recorder, chunk_files
 from routing.categories import Category
 from sos.app import running
+from sos.calls.playback import MOST_OF_ONE
 from sos.incident.events import PartsRead
 from sos.incident.model import Acknowledgement, Disposition, Party
 from sos.media import opus
@@ -112,6 +113,17 @@ async def test_the_waveform_tells_each_party_apart(call: Call):
     assert set(waves) == set(VOICES)
     assert {len(values) for values in waves.values()} == {150}
     assert all(max(values) > -40 for values in waves.values())
+
+
+async def test_who_begins_many_listenings_ends_their_own_and_nobody_elses(call: Call):
+    await call.seal()
+    async with somebody(call.service, "jiro") as other, somebody(call.service, "hanako") as session:
+        _, others = await call.begin(other, "supervision")
+        begun = [(await call.begin(session, "emergency_handling"))[1] for _ in range(MOST_OF_ONE + 1)]
+        heard = [(await sound(session, each, "bytes=0-9"))[0] for each in begun]
+        (theirs, _, _) = await sound(other, others, "bytes=0-9")
+
+    assert (heard, theirs) == ([404] + [206] * MOST_OF_ONE, 206)
 
 
 async def test_everybody_else_is_refused_and_nothing_is_on_record(call: Call):
