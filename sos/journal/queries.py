@@ -459,9 +459,11 @@ class Queries:
 
     async def alarmed(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
         """Of which incidents does an alarm stand?"""
-        query = select(incidents.c.id, incidents.c.snapshot).where(incidents.c.alarms > 0).order_by(incidents.c.id)
+        query = select(incidents.c.id, incidents.c.snapshot).where(incidents.c.alarms > 0)
+        # Not by id alone: SQLite would walk every incident in the order of its key to find the few.
+        query = query.order_by(incidents.c.opened_ms, incidents.c.id).limit(limit)
         async with self._connect() as connection:
-            return [(IncidentId(row.id), row.snapshot) for row in await connection.execute(query.limit(limit))]
+            return [(IncidentId(row.id), row.snapshot) for row in await connection.execute(query)]
 
     async def tree(self) -> tuple[int, tuple[bytes, ...]]:
         """How large is the Merkle tree, and what is its compact range?"""

@@ -362,7 +362,7 @@ class Store(Protocol):
         ...
 
     async def alarmed(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
-        """Incidents with alarms that nobody has acknowledged, closed ones too, each with its snapshot."""
+        """Incidents with alarms that nobody has acknowledged, oldest first, closed ones too, each with its snapshot."""
         ...
 
     async def held(self, *, limit: int) -> Sequence[tuple[IncidentId, bytes]]:
