@@ -155,9 +155,10 @@ class VehicleEndpoint:
     async def _own_incident(self, request: web.Request, sender: Sender) -> IncidentId:
         """The incident of the path; another tenant's is as unknown as none."""
         incident = IncidentId(request.match_info["incident"])
-        if (await self._journal.state(incident)).tenant != sender.tenant_id:
+        state = await self._journal.state(incident)
+        if state.tenant != sender.tenant_id:
             raise Unknown("there is no such incident")
-        return incident
+        return state.id
 
 
 KEYS = "[0-9*#A-D]{1,32}"

@@ -336,7 +336,7 @@ class Acceptance:
                 state = await self._reception.state(incident)
         except (SosError, TimeoutError):
             return None
-        return incident if state.tenant == arrived.tenant.id else None
+        return state.id if state.tenant == arrived.tenant.id else None
 
     async def _join(self, arrived: _Arrived, incident: IncidentId, reason: str) -> Accepted | None:
         command = arrived.command

@@ -20,12 +20,14 @@ class Reception(Protocol):
         received_at: datetime,
         sender: str = "",
         incident: IncidentId | None = None,
+        told: bool = False,
     ) -> Received:
         """Open the incident, or find the one ``receipt`` (32 bytes, keyed digest of tenant, source and id) opened.
 
         Returns only when it is durable.  ``Unavailable`` when neither the database nor the spool can keep it: the
         sender must try again; nothing has been acknowledged.  ``sender`` is the vehicle as a keyed digest, empty when
-        nobody knows it.  ``incident`` is the id that a new incident is to have, where somebody has named it before.
+        nobody knows it.  ``incident`` is the id that a new incident is to have, where somebody has named it before;
+        ``told``: a vehicle was told it, so it is good for the incident of the first report where this is a repeat.
         """
         ...
 

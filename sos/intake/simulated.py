@@ -49,6 +49,7 @@ class MemoryReception:
         received_at: datetime,
         sender: str = "",
         incident: IncidentId | None = None,
+        told: bool = False,
     ) -> Received:
         if self.failing:
             raise self.failing.pop(0)

@@ -32,6 +32,7 @@ class SpoolReception:
         received_at: datetime,
         sender: str = "",
         incident: IncidentId | None = None,
+        told: bool = False,
     ) -> Received:
         if (waiting := self._spool.holds(receipt)) is not None:
             return self._waits(waiting, receipt)

@@ -127,6 +127,7 @@ class Writer:
                     received_at=spooled.received_at,
                     sender=spooled.sender,
                     incident=spooled.incident,
+                    told=True,
                 )
             case handed.Standing():
                 self._note(writer, asked.spooled)

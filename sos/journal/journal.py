@@ -216,16 +216,20 @@ class Journal:
         received_at: datetime,
         sender: str = "",
         incident: IncidentId | None = None,
+        told: bool = False,
     ) -> Received:
         """Make a report durable: in the database, or in the spool when that takes too long.
 
         ``sender`` is the vehicle as a keyed digest, empty when nobody knows it: a tenant's take turns.  ``incident``
-        is the id that a new incident is to have, where a vehicle was told it before.
+        is the id that a new incident is to have; ``told``: a vehicle was told it, so it is good for the incident of the
+        first report also where this is a repeat.  ``Unavailable`` then when the database cannot remember that.
         ``Unavailable`` when neither can keep it.
         """
-        if (waiting := self._spool.holds(receipt)) is not None:
-            return self._waits(waiting, receipt)
         incident = incident or IncidentId(new_id())
+        if (waiting := self._spool.holds(receipt)) is not None:
+            if told:
+                await self._told_as(incident, waiting)
+            return self._waits(waiting, receipt)
         spooled = Spooled(
             incident=incident,
             tenant=tenant,
@@ -255,10 +259,14 @@ class Journal:
                 opening.keep()
                 return Received(incident=incident, repeat=False, durability="committed")
             case Repeated(stream):
+                if told:
+                    await self._told_as(incident, IncidentId(stream))
                 return Received(incident=IncidentId(stream), repeat=True, durability="committed")
             case Overdue():
                 waiting = self._spool.holds(receipt) or incident
                 if waiting != incident:
+                    if told:
+                        await self._told_as(incident, waiting)
                     return self._waits(waiting, receipt)
                 return Received(incident=incident, repeat=False, durability="spooled")
         assert_never(outcome)
@@ -276,12 +284,17 @@ class Journal:
     # --- reading ---
 
     async def state(self, incident: IncidentId) -> Incident:
-        """The incident as it stands.  ``Unknown`` when there is none of that id."""
+        """The incident as it stands; another one's where ``incident`` is an id that its vehicle was told besides.
+
+        ``Unknown`` when there is none of that id.
+        """
         known = self._states.get(incident)
         if known is not None:
             return known
         stored = await self.store.load(incident)
         if stored is None:
+            if (meant := await self.store.told_as(incident)) is not None:
+                return await self.state(meant)
             raise Unknown("there is no such incident")
         state = await self._read_state(incident, stored.snapshot)
         self._remember(state)
@@ -433,8 +446,17 @@ class Journal:
 
     async def _write_spooled(self, spooled: Spooled) -> None:
         opening = _Opening(self, spooled)
-        if isinstance(await self._sealer.queue(opening, opening.turn), Appended):
-            opening.keep()
+        match await self._sealer.queue(opening, opening.turn):
+            case Appended():
+                opening.keep()
+            case Repeated(stream):
+                await self._told_as(spooled.incident, IncidentId(stream))
+
+    async def _told_as(self, told: IncidentId, incident: IncidentId) -> None:
+        """A vehicle was told an id; another place had taken the same report already, under another one."""
+        if told != incident:
+            log.warning("told_twice", told=told, incident=incident)
+            await self.store.note_told(told, incident)
 
     async def _watch_waiting(self) -> None:
         """Send to the spool whatever has waited for the database too long."""

@@ -49,6 +49,7 @@ from sos.journal.schema import (
     parts,
     receipts,
     set_aside,
+    told_ids,
     tree,
 )
 from sos.journal.senders import Senders
@@ -139,6 +140,19 @@ class Queries:
         async with self._connect() as connection:
             found = (await connection.execute(query)).scalar_one_or_none()
         return None if found is None else IncidentId(found)
+
+    async def told_as(self, told: IncidentId) -> IncidentId | None:
+        """Which incident is meant by an id that opened nothing?"""
+        query = select(told_ids.c.incident).where(told_ids.c.told == told)
+        async with self._connect() as connection:
+            found = (await connection.execute(query)).scalar_one_or_none()
+            return None if found is None else IncidentId(found)
+
+    async def note_told(self, told: IncidentId, incident: IncidentId) -> None:
+        """By ``told`` ``incident`` is meant, from now on."""
+        made = postgresql.insert if self._whole.dialect.name == "postgresql" else sqlite.insert
+        insert = made(told_ids).values(told=told, incident=incident).on_conflict_do_nothing()
+        await in_one_go(self._whole, lambda connection: connection.execute(insert))
 
     async def load(self, stream: StreamId) -> Stored | None:
         """What is the state of this incident?"""

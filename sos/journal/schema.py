@@ -96,6 +96,18 @@ key_names = Table(
 So a key that is gone is missed by its name, also when nobody has asked for what it opens.
 """
 
+told_ids = Table(
+    "told_ids",
+    metadata,
+    Column("told", Text, primary_key=True),
+    Column("incident", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Ids that vehicles were told and that opened nothing, and the incident that the same report had opened before.
+
+Two places that could not ask each other acknowledged one report; both ids are good for voice, status and updates.
+"""
+
 receipts = Table(
     "receipts",
     metadata,

@@ -280,6 +280,14 @@ class Store(Protocol):
         """The stream that was written under ``receipt``."""
         ...
 
+    async def told_as(self, told: IncidentId) -> IncidentId | None:
+        """The incident that is meant by an id that opened nothing; None when nobody was told it."""
+        ...
+
+    async def note_told(self, told: IncidentId, incident: IncidentId) -> None:
+        """By ``told``, which somebody was told, ``incident`` is meant."""
+        ...
+
     async def load(self, stream: StreamId) -> Stored | None: ...
 
     async def stream(self, stream: StreamId) -> Sequence[Recorded]:

@@ -204,6 +204,34 @@ async def test_a_door_alone_keeps_what_it_acknowledged_through_its_own_death(hou
     assert await _opened(house) == dict.fromkeys(first, 1)
 
 
+async def test_two_doors_that_cannot_ask_each_other_tell_two_ids_and_both_are_good(
+    house: House, doors: list[DoorProcess]
+):
+    await house.kill()
+    senders, told = Senders(house), set[str]()
+    async with asyncio.timeout(30):
+        while len(told) < len(doors):  # the kernel gives each connection to one of them
+            async with aiohttp.ClientSession() as session:
+                told.add((await senders.report(session, 1))["incident"])
+    await house.start()
+    await until(lambda: _with_service(house))
+    await until(lambda: _figure(house, "sos_spool_reports", 0))
+
+    headers = {"Authorization": f"Bearer {house.tenant_key}"}
+    found = []
+    async with aiohttp.ClientSession(base_url=house.url, headers=headers) as session:
+        for incident in sorted(told):
+            async with session.get(f"/v1/incidents/{incident}") as answer:
+                found.append((answer.status, (await answer.json())["incident"]))
+        for incident in sorted(told):
+            async with session.delete(f"/v1/incidents/{incident}/legs/none") as answer:
+                assert "no such incident" not in await answer.text()
+
+    assert found[0] == found[1]
+    assert found[0][0] == 200
+    assert len(await _opened(house)) == 1
+
+
 async def _with_service(house: House) -> bool:
     """The door that answers has nothing left of its own."""
     url = f"http://127.0.0.1:{house.door_port}/readyz"
