@@ -25,7 +25,7 @@ from sos.intake import batch, cloudevents, formats, replies
 from sos.intake.acceptance import Accepted, Came
 from sos.intake.auth import Credentials, Sender
 from sos.intake.findings import BODY_TIMEOUT_S, MAX_BODY_BYTES, problems
-from sos.intake.status import status
+from sos.intake.status import status, waiting
 from sos.intake.tenants import Tenant
 from sos.intake.testcalls import receipt
 from sos.intake.vehicle_orders import LONGEST_WAIT, VehicleOrders
@@ -74,7 +74,11 @@ class IncidentEndpoint:
         ]
 
     async def _status(self, request: web.Request) -> web.Response:
-        incident, tenant = await self._own(request)
+        sender = await self._sender(request)
+        held = self._journal.waits(IncidentId(request.match_info["incident"]))
+        if held is not None and held.tenant == sender.tenant.id:
+            return _json(waiting(held, domain=sender.tenant.domain))
+        incident, tenant = await self._own(request, sender)
         return _json(status(incident, await self._journal.store.stream(incident.id), domain=tenant.domain))
 
     async def _receipt(self, request: web.Request) -> web.Response:
@@ -99,10 +103,14 @@ class IncidentEndpoint:
             raise Unknown("nothing was given to the vehicle under this id") from unknown
         return web.Response(status=204)
 
-    async def _own(self, request: web.Request) -> tuple[Incident, Tenant]:
-        """The incident of the path and its tenant, who asks; another tenant's is as unknown as none."""
+    async def _sender(self, request: web.Request) -> Sender:
         sender = self._credentials.sender(request, at=self._journal.clock.now())
         sender.check(await request.read(), content=request.content)
+        return sender
+
+    async def _own(self, request: web.Request, known: Sender | None = None) -> tuple[Incident, Tenant]:
+        """The incident of the path and its tenant, who asks; another tenant's is as unknown as none."""
+        sender = known or await self._sender(request)
         incident = await self._journal.state(IncidentId(request.match_info["incident"]))
         if incident.tenant != sender.tenant.id:
             raise Unknown("there is no such incident")

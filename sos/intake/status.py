@@ -20,6 +20,7 @@ from sos.incident.events import (
 from sos.incident.model import Acknowledgement, Incident
 from sos.incident.urns import incident_urn
 from sos.intake.replies import Reached, Status
+from sos.journal.spool import Held
 
 WANTS: tuple[type[Event], ...] = (
     OperatorAssigned,
@@ -46,6 +47,22 @@ def status(incident: Incident, stream: Sequence[Recorded], *, domain: str) -> St
         told_at=_told(at.get(Reached.TOLD)),
         taken_over_at=_told(at.get(Reached.TAKEN_OVER)),
         closed_at=_told(at.get(Reached.CLOSED)),
+    )
+
+
+def waiting(held: Held, *, domain: str) -> Status:
+    """The status of an incident that was told and waits in the spool: nobody can have done anything yet."""
+    return Status(
+        incident=held.incident,
+        urn=incident_urn(held.incident, domain),
+        mode=held.mode,
+        status=Reached.WAITING,
+        version=0,
+        opened_at=timestamp(held.received_at),
+        answered_at=None,
+        told_at=None,
+        taken_over_at=None,
+        closed_at=None,
     )
 
 

@@ -32,7 +32,7 @@ from sos.journal.changes import Written, after, deadlines_of, row_of, stamp_of
 from sos.journal.keyring import Keyring, Keys, Shut
 from sos.journal.losses import Losses
 from sos.journal.sealing import Contents, Part, Sealed, Sealer, milliseconds
-from sos.journal.spool import Spool, Spooled
+from sos.journal.spool import Held, Spool, Spooled
 from sos.journal.store import Append, Appended, Outcome, Overdue, Repeated, Store, Turn
 from sos.journal.stranded import Stranded
 from sos.journal.turns import Turns
@@ -408,6 +408,10 @@ class Journal:
     async def waiting(self) -> Sequence[Spooled]:
         """What waits in the spool, the oldest first."""
         return await self._spool.waiting()
+
+    def waits(self, incident: IncidentId) -> Held | None:
+        """What is known of an incident that was told and that waits in the spool; None when it does not."""
+        return self._spool.waits(incident)
 
     @property
     def spool_oldest(self) -> datetime | None:

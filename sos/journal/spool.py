@@ -21,7 +21,7 @@ from recording.errors import RecordingError
 from recording.vault import seal, unseal
 from sos.errors import Unavailable
 from sos.incident.commands import OpenIncident
-from sos.incident.model import IncidentId, TenantId
+from sos.incident.model import IncidentId, Mode, TenantId
 
 log = structlog.get_logger()
 
@@ -41,6 +41,17 @@ class Spooled(Struct, frozen=True, kw_only=True):
     """The vehicle, as a keyed digest."""
 
 
+class Held(Struct, frozen=True, gc=False):
+    """What is remembered of a report that waits: no personal data."""
+
+    incident: IncidentId
+    digest: str
+    """Of its bytes."""
+    tenant: TenantId
+    received_at: datetime
+    mode: Mode
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Spooled)
 
@@ -53,7 +64,8 @@ class Spool:
         self._aside = directory / "spool.aside"
         self._key = key
         self._lock = asyncio.Lock()
-        self._held: dict[bytes, tuple[IncidentId, str]] = {}
+        self._held: dict[bytes, Held] = {}
+        self._by_incident: dict[IncidentId, Held] = {}
         self.oldest: datetime | None = None
         """When the oldest waiting report came in: its age is an alarm."""
 
@@ -80,12 +92,16 @@ class Spool:
     def holds(self, receipt: bytes) -> IncidentId | None:
         """The incident that a waiting report with this receipt will open."""
         held = self._held.get(receipt)
-        return None if held is None else held[0]
+        return None if held is None else held.incident
 
     def digest(self, receipt: bytes) -> str:
         """Of the bytes of the waiting report with this receipt; empty when none waits."""
         held = self._held.get(receipt)
-        return "" if held is None else held[1]
+        return "" if held is None else held.digest
+
+    def waits(self, incident: IncidentId) -> Held | None:
+        """The report that will open ``incident``; None when none waits."""
+        return self._by_incident.get(incident)
 
     async def put(self, reports: Sequence[Spooled]) -> Sequence[Spooled]:
         """Keep ``reports`` on disk and return those that did not wait here before; ``Unavailable`` when it is full."""
@@ -96,7 +112,7 @@ class Spool:
                 await asyncio.to_thread(_append, self._path, b"".join(self._frame(report) for report in new))
             except OSError as failed:
                 raise Unavailable(f"neither the database nor the spool can keep it ({failed.strerror})") from failed
-            self._held |= _held(new)
+            self._remember(new)
         if new and self.oldest is None:
             self.oldest = new[0].received_at
         return new
@@ -137,8 +153,15 @@ class Spool:
         return rest
 
     def _hold(self, reports: Sequence[Spooled]) -> None:
-        self._held = _held(reports)
+        self._held, self._by_incident = {}, {}
+        self._remember(reports)
         self.oldest = reports[0].received_at if reports else None
+
+    def _remember(self, reports: Sequence[Spooled]) -> None:
+        for report in reports:
+            command = report.command
+            held = Held(report.incident, command.report_digest, report.tenant, report.received_at, command.mode)
+            self._held[report.receipt] = self._by_incident[report.incident] = held
 
     def _frame(self, report: Spooled) -> bytes:
         sealed = seal(self._key, _encoder.encode(report), context=_CONTEXT).ciphertext
@@ -151,10 +174,6 @@ class Spool:
             with suppress(RecordingError, msgspec.MsgspecError):
                 reports.append(_decoder.decode(unseal(self._key, frame, context=_CONTEXT).payload))
         return reports
-
-
-def _held(reports: Sequence[Spooled]) -> dict[bytes, tuple[IncidentId, str]]:
-    return {report.receipt: (report.incident, report.command.report_digest) for report in reports}
 
 
 def _frames(data: bytes) -> list[bytes]:

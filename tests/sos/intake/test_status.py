@@ -1,5 +1,6 @@
 """What a tenant sees of its incident: four things that happened, with their times, and nothing else of it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -7,9 +8,19 @@ import msgspec
 from sos.clock import timestamp
 from sos.incident.commands import CloseIncident, ReopenIncident, TakeIncident
 from sos.incident.events import IncidentClosed, Recorded
-from sos.incident.model import Acknowledgement, DeclineReason, DeskId, Disposition, OperatorId
+from sos.incident.model import (
+    Acknowledgement,
+    DeclineReason,
+    DeskId,
+    Disposition,
+    IncidentId,
+    OperatorId,
+    TenantId,
+    new_id,
+)
 from sos.intake.replies import Reached, Status
 from sos.intake.status import WANTS, status, version
+from sos.journal.spool import Spooled
 from tests.journeys import story as s
 from tests.journeys.make import crash_handed_over
 from tests.journeys.story import Story
@@ -117,3 +128,26 @@ async def test_a_tenant_sees_its_own_incident_go_from_waiting_to_closed_and_anot
     assert [each.status for each in told] == [Reached.WAITING, Reached.ANSWERED, Reached.CLOSED]
     assert [each.version for each in told] == sorted({each.version for each in told})
     assert strangers == [404, 404, 401]
+
+
+async def test_what_waits_in_the_spool_is_waiting_for_its_tenant_and_unknown_to_others(tmp_path: Path) -> None:
+    async with house(tmp_path) as (service, session):
+        incident, at = IncidentId(new_id()), service.journal.clock.now() - timedelta(minutes=5)
+        waits = Spooled(
+            incident=incident, tenant=TenantId("acme"), receipt=b"r" * 32, received_at=at, command=s.open_incident()
+        )
+        async with service.journal._draining:  # as while the database is away
+            await service.journal._spool.put([waits])
+            answers = []
+            for headers in (bearer(), bearer(OTHER), {}):
+                async with session.get(f"/v1/incidents/{incident}", headers=headers) as answer:
+                    answers.append((answer.status, await answer.json()))
+        await service.journal.drain()
+        async with session.get(f"/v1/incidents/{incident}", headers=bearer()) as answer:
+            after = msgspec.convert(await answer.json(), Status)
+
+    assert [status for status, _ in answers] == [200, 404, 401]
+    told = msgspec.convert(answers[0][1], Status)
+    assert (told.incident, told.status, told.version, told.opened_at) == (incident, Reached.WAITING, 0, timestamp(at))
+    assert (after.incident, after.status, after.opened_at) == (incident, Reached.WAITING, told.opened_at)
+    assert after.version > told.version
