@@ -27,6 +27,7 @@ from sos.intake.auth import NONCES_KEPT
 from sos.intake.configured import credentials, tls
 from sos.intake.findings import MAX_BODY_BYTES
 from sos.intake.http import routes
+from sos.intake.left import DOORS
 from sos.intake.nonces import Nonces
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent
@@ -42,9 +43,6 @@ from sos.settings import Settings
 from sos.supervisor import Supervisor
 
 log = structlog.get_logger()
-
-DOORS = "doors"
-"""Directory in ``data_dir`` with one for each door."""
 
 ANSWERS_WITHIN = timedelta(seconds=1.5)
 """How long the service may take beyond ``accept_within_ms``, by which it has a report on disk itself."""

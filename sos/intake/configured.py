@@ -22,6 +22,7 @@ from sos.intake.field_log import FieldLog
 from sos.intake.field_log_http import Asks, BrandOf, FieldLogEndpoint
 from sos.intake.http import IncidentEndpoint
 from sos.intake.http import routes as event_routes
+from sos.intake.left import LeftBehind
 from sos.intake.matching import Matching
 from sos.intake.mqtt import Broker, MqttEndpoint
 from sos.intake.nonces import Nonces
@@ -194,6 +195,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     filer: Filer
     acceptance: Acceptance
     writer: Writer
+    left: LeftBehind
     calls: CallsWithoutData
     matching: Matching
     orders: VehicleOrders
@@ -211,6 +213,7 @@ class Intake(Struct, frozen=True, kw_only=True):
         within = timedelta(milliseconds=settings.accept_within_ms)
         acceptance = Acceptance(journal, receipts, recent, join_within=within)
         known = credentials(settings, nonces=Nonces(NONCES_KEPT, settings.data / "nonces.sqlite"))
+        writer = Writer(acceptance, journal, tenants=tenants(settings))
         return cls(
             journal=journal,
             tenants=tenants(settings),
@@ -218,7 +221,8 @@ class Intake(Struct, frozen=True, kw_only=True):
             recent=recent,
             filer=Filer(journal),
             acceptance=acceptance,
-            writer=Writer(acceptance, journal, tenants=tenants(settings)),
+            writer=writer,
+            left=LeftBehind(settings.data, keys.secret("spool"), writer, journal.clock),
             calls=CallsWithoutData(journal, receipts, recent),
             matching=Matching(journal, recent),
             orders=orders,
@@ -267,7 +271,8 @@ class Intake(Struct, frozen=True, kw_only=True):
             yield by_incident("webhooks", self.webhooks)
 
     def work(self, kept: Kept) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
-        """What runs for ever: of several replicas in one."""
+        """What runs for ever: of several replicas in one, but for what lies on this machine's disk."""
+        yield "doors-left-behind", self.left.watch
         if self.mqtt is not None:
             yield "mqtt", kept.once("mqtt", self.mqtt.serve)
         if (webhooks := self.webhooks) is not None:

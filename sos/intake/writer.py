@@ -19,6 +19,7 @@ from sos.intake import handed
 from sos.intake.acceptance import Acceptance, Came
 from sos.intake.port import Reception
 from sos.intake.tenants import Tenant
+from sos.journal.spool import Spooled
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class Writer:
         self._reception = reception
         self._tenants = tenants
         self._waiting: dict[int, int] = {}
+        self._left = 0
         self.figures = CollectorRegistry()
         self._doors = Gauge("sos_doors", "Door processes that are connected", registry=self.figures)
         self._spooled = Gauge(
@@ -118,20 +120,31 @@ class Writer:
                     return handed.Failed(number=asked.number, why="unknown_tenant")
                 return await self._take(asked, tenant)
             case handed.Kept(spooled=spooled):
-                if spooled.tenant not in self._tenants:
+                if not await self.keep(spooled):
                     return handed.Failed(number=asked.number, why="unknown_tenant")
-                await self._reception.open(
-                    spooled.command,
-                    tenant=spooled.tenant,
-                    receipt=spooled.receipt,
-                    received_at=spooled.received_at,
-                    sender=spooled.sender,
-                    incident=spooled.incident,
-                    told=True,
-                )
             case handed.Standing():
                 self._note(writer, asked.spooled)
         return handed.Heard(number=asked.number)
+
+    async def keep(self, spooled: Spooled) -> bool:
+        """Make durable here what a door has acknowledged; False where its tenant is not known.  ``Unavailable``."""
+        if spooled.tenant not in self._tenants:
+            return False
+        await self._reception.open(
+            spooled.command,
+            tenant=spooled.tenant,
+            receipt=spooled.receipt,
+            received_at=spooled.received_at,
+            sender=spooled.sender,
+            incident=spooled.incident,
+            told=True,
+        )
+        return True
+
+    def left_behind(self, count: int) -> None:
+        """So many wait on the disks of doors that are no more."""
+        self._left = count
+        self._spooled.set(sum(self._waiting.values()) + count)
 
     async def _take(self, asked: handed.Report, tenant: Tenant) -> handed.Taken:
         by = Came(connection=asked.connection, incident=asked.incident)
@@ -156,4 +169,4 @@ class Writer:
         self._waiting[id(writer)] = spooled
         if not spooled:
             del self._waiting[id(writer)]
-        self._spooled.set(sum(self._waiting.values()))
+        self._spooled.set(sum(self._waiting.values()) + self._left)
