@@ -142,18 +142,19 @@ class Breaches:
         await self.ledger.change(breach, lambda _: (draft(event),), actor=by)
         by_holder: dict[StreamId, list[StreamId]] = {}
         for stream in state.streams:
-            by_holder.setdefault(await self._holder(stream) or stream, []).append(stream)
+            by_holder.setdefault(await self._holder(stream, at=state.known_at) or stream, []).append(stream)
         return [
             {"person": holder, "because_of": streams, **await self._reached(holder, breach, by)}
             for holder, streams in sorted(by_holder.items())
         ]
 
-    async def _holder(self, stream: StreamId) -> StreamId | None:
-        """The customer whose data a stream holds, by its headers; None where it is nobody's that the house knows."""
+    async def _holder(self, stream: StreamId, *, at: datetime | None) -> StreamId | None:
+        """The customer whose data a stream held at ``at``, by its headers; None where it is nobody's that the house
+        knows.  A car that was sold since was its seller's."""
         history = await self._journal.store.stream(stream)
         match history[0].event:
             case e.RegistryChanged(subject="vehicle"):
-                return owner(history)
+                return owner([each for each in history if at is None or each.at <= at]) or owner(history)
             case e.RegistryChanged():
                 return stream
             case _:

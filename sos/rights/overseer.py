@@ -77,7 +77,10 @@ class Overseer:
             stages = falls_due(state, now=self._clock.now())
             return tuple(draft(BreachOverdue(stage=each, late=state.late.get(each, 0) + 1)) for each in stages)
 
-        after = await self._breaches.change(breach, decide, actor=ACTOR)
+        try:
+            after = await self._breaches.change(breach, decide, actor=ACTOR)
+        except Refused:  # reported at this moment
+            return
         log.error("breach_overdue", breach=breach, stages=list(after.waiting))
 
     async def _say(self, request: str) -> None:

@@ -230,3 +230,21 @@ async def test_a_breach_that_is_not_reported_falls_due_every_day(rights: Rights,
     assert rights.overseer.state() == {}
     assert await rights.breaches.ledger.open() == []
     assert await rights.desk.ledger.all() == []
+
+
+async def test_a_breach_names_whose_car_it_was_when_it_was_known_and_not_who_bought_it_since(
+    rights: Rights, registry: Registry, clock: ManualClock
+):
+    taro, car = await customer(registry, TARO, TARO_TEL, VIN)
+    hana, _ = await customer(registry, HANA, HANA_TEL, HANA_VIN)
+    await clock.advance(timedelta(minutes=1))
+    event = BreachFound(what="intrusion", known_at=clock.now(), categories=(), malicious=True, encrypted=False, by=JIRO)
+    breach = (await rights.breaches.found(event, words="somebody was in")).breach
+    await rights.breaches.affects(breach, [car], words="its record", by=JIRO)
+    await clock.advance(timedelta(minutes=1))
+    await registry.change_vehicle(car, o.BeginTransfer(document="t"), by=BY)
+    await registry.change_vehicle(car, o.CompleteTransfer(buyer=hana, services_off_told=True), by=BY)
+
+    persons = await rights.breaches.persons(breach, by=JIRO)
+
+    assert [(each["person"], each["name"], list(each["because_of"])) for each in persons] == [(taro, TARO, [car])]
