@@ -106,9 +106,15 @@ def _held(each: Mapping[str, Any]) -> dict[str, Any]:
     rows = [[_category(piece), piece["at"], _said(piece["said"])] for piece in each.get("given", ())]
     rows += [[_category(piece), piece["at"], f"（不開示）{WHY[piece['why']]}"] for piece in each["withheld"]]
     rows += [[_category(gone), gone["destroyed"], f"消去済み {gone['class']}"] for gone in _stubs(each)]
+    rows += [_corrected(fixed) for fixed in each.get("corrections", ())]
     rows += [["録音", each_one["sealed"], each_one["recording"]] for each_one in each.get("recordings", ())]
     rows += [[happened["what"], happened["at"], ""] for happened in each.get("happened", ())]
     return _section(title, [], rows)
+
+
+def _corrected(fixed: Mapping[str, Any]) -> list[str]:
+    """Both values: what is held, and what the person has shown to be right."""
+    return [_category(fixed), "訂正", f"{fixed['field']}: 登録 {_said(fixed['held'])}　訂正後 {_said(fixed['right'])}"]
 
 
 def _stubs(each: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -341,6 +341,8 @@ def test_a_correction_keeps_both_values_and_every_later_answer_shows_them(desk: 
     record = next(each for each in later["held"] if each["stream"] == town.taro)
     assert record["corrections"] == [{"category": "OWN", "field": "name", "held": TARO, "right": "架空 太朗"}]
     assert TARO in json.dumps(record["given"], ensure_ascii=False)
+    page = "".join("".join(each.extract_text() for each in PdfReader(desk.pdf).pages).split())
+    assert f"訂正name:登録{TARO}訂正後架空太朗".replace(" ", "") in page
     assert "ProfileChanged" not in json.dumps(record["changes"])
 
 
