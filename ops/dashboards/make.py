@@ -36,7 +36,7 @@ PANELS = (
     ("Deadlines late", "timeseries", ("sos_deadline_late_seconds",), "s"),
     ("Published log behind", "timeseries", ("sos_publisher_behind", "sos_log_stopped"), "none"),
     ("Spool", "timeseries", ("sos_spool_reports", "sos_spool_oldest_seconds", "sos_door_spool_reports"), "none"),
-    ("Doors", "timeseries", ("sos_doors",), "none"),
+    ("Doors", "timeseries", ("sos_doors", "sos_doors_missing"), "none"),
     ("Tasks that died", "timeseries", ("sum by (task) (increase(sos_tasks_died_total[10m]))",), "none"),
     ("Keys missing, categories unreadable", "timeseries", ("sos_keys_missing", "sos_parts_unreadable_total"), "none"),
     ("Recordings that failed", "timeseries", ("increase(sos_recordings_failed_total[10m])",), "none"),

@@ -214,6 +214,8 @@ class Intake(Struct, frozen=True, kw_only=True):
         acceptance = Acceptance(journal, receipts, recent, join_within=within)
         known = credentials(settings, nonces=Nonces(NONCES_KEPT, settings.data / "nonces.sqlite"))
         writer = Writer(acceptance, journal, tenants=tenants(settings))
+        if settings.door_port:
+            writer.expect_doors()
         return cls(
             journal=journal,
             tenants=tenants(settings),

@@ -49,9 +49,24 @@ class Writer:
         self._left = 0
         self.figures = CollectorRegistry()
         self._doors = Gauge("sos_doors", "Door processes that are connected", registry=self.figures)
+        self._missing = Gauge(
+            "sos_doors_missing", "Whether the settings have doors and none is connected", registry=self.figures
+        )
+        self._expected = False
+        self._connected = 0
         self._spooled = Gauge(
             "sos_door_spool_reports", "Reports that wait on the disks of doors", registry=self.figures
         )
+
+    def expect_doors(self) -> None:
+        """The settings have doors: it is an alarm when there is none."""
+        self._expected = True
+        self._count(0)
+
+    def _count(self, more: int) -> None:
+        self._connected += more
+        self._doors.set(self._connected)
+        self._missing.set(self._expected and not self._connected)
 
     @asynccontextmanager
     async def listening(self, directory: Path) -> AsyncIterator[None]:
@@ -78,7 +93,7 @@ class Writer:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One door, until it goes."""
         room, running = asyncio.Semaphore(AT_ONCE), set[asyncio.Task[None]]()
-        self._doors.inc()
+        self._count(1)
         try:
             while True:
                 asked = handed.questions.decode(await handed.frame(reader))
@@ -91,7 +106,7 @@ class Writer:
         except (ValueError, msgspec.MsgspecError) as foreign:
             log.error("door_not_understood", error=type(foreign).__name__)
         finally:
-            self._doors.dec()
+            self._count(-1)
             self._note(writer, 0)
             await asyncio.gather(*running, return_exceptions=True)  # what is half written is written to its end
             writer.close()

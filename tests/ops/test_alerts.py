@@ -256,6 +256,11 @@ async def _a_door_keeps_a_report(bench: Bench) -> None:
     assert answers.decode(await frame(reader)) == Heard(number=1)
 
 
+async def _no_door_comes(bench: Bench) -> None:
+    bench.doors.expect_doors()
+    await bench.stack.enter_async_context(bench.doors.listening(bench.settings.data))
+
+
 async def _nobody_stamps(bench: Bench) -> None:
     await opened(bench.house.journal, 1)
     await bench.house.publisher.checkpoint()
@@ -304,6 +309,7 @@ SQLITE: dict[str, Drill] = {
     "SosPartsUnreadable": _unreadable,
     "SosEventsUnreadable": _header_damaged,
     "SosRecordingFailed": _recording_fails,
+    "SosNoDoor": _no_door_comes,
     "SosDoorKeepsReports": _a_door_keeps_a_report,
     "SosLogStopped": _forked,
     "SosDiskFilling": _disk_fills,
