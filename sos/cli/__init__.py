@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import platform
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -75,6 +77,21 @@ app.add_typer(retention.app, name="retention")
 app.add_typer(rights.app, name="rights")
 app.add_typer(severity.app, name="severity")
 app.add_typer(exchange, name="twilio")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sos {metadata.version('sos-service')}, Python {platform.python_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which release this is.")
+    ] = False,
+) -> None:
+    """A private emergency call centre for vehicles."""
 
 
 @app.command()

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import platform
 import sys
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +148,13 @@ def test_a_category_that_there_is_not_is_refused_before_anything_is_asked_for(tm
 
     assert told.exit_code == cli.Exit.USAGE
     assert "EVERYTHING" in told.output
+
+
+def test_the_command_says_which_release_it_is():
+    done = CliRunner().invoke(cli.app, ["--version"])
+
+    assert done.exit_code == 0
+    assert done.output == f"sos {metadata.version('sos-service')}, Python {platform.python_version()}\n"
 
 
 def test_config_check_hides_the_password(tmp_path: Path):
