@@ -45,6 +45,7 @@ from sos.incident.commands import (
     PlayNotice,
     PressKeys,
     QueueLeg,
+    RaiseAlarm,
     RingLeg,
     SealRecording,
     StartRecording,
@@ -68,6 +69,7 @@ from sos.incident.events import (
 )
 from sos.incident.model import (
     AgencyId,
+    AlarmKind,
     AnswerAction,
     AnswerId,
     Incident,
@@ -397,7 +399,7 @@ class Bridge:
             if isinstance(event, RecordingLeft):
                 await self._recover(event.incident, event.recording)
             else:
-                await self._tell(event.incident, _command(event))
+                await self._tell_fact(event)
 
     async def _recover(self, incident: IncidentId, recording: RecordingId) -> None:
         try:
@@ -405,7 +407,15 @@ class Bridge:
         except (Refused, KeyLost) as lost:  # an incident unknown to the journal, or a key that cannot be had
             await self._tell(incident, FailRecording(recording=recording, reason=type(lost).__name__))
             return
-        await self._tell(incident, _command(await self._provider.recover(incident, recording, key)))
+        await self._tell_fact(await self._provider.recover(incident, recording, key))
+
+    async def _tell_fact(self, fact: "Fact") -> None:
+        """Write what a provider tells; of a recording with holes the alarm first, since one that is complete on the
+        record is not looked at again after a kill."""
+        if isinstance(fact, RecordingDone) and fact.lost:
+            log.error("recording_torn", incident=fact.incident, recording=fact.recording, lost=fact.lost)
+            await self._tell(fact.incident, RaiseAlarm(why=AlarmKind.RECORDING, about=fact.recording))
+        await self._tell(fact.incident, _command(fact))
 
     async def _tell(self, incident: IncidentId, command: Command) -> None:
         """Write one fact, however long the database is away: facts of a call are not thrown away."""

@@ -49,6 +49,8 @@ class RecordingDone(Struct, frozen=True, kw_only=True, tag=True):
     manifest: bytes
     chunks: int
     duration_ms: int
+    lost: int = 0
+    """Chunks that a crash tore or that are missing: so many seconds of one party, at most, are not in it."""
 
 
 class RecordingBroken(Struct, frozen=True, kw_only=True, tag=True):

@@ -9,14 +9,23 @@ from pathlib import Path
 import pytest
 
 from recording.keys import KeyStore
+from recording.tracks import CHUNK_SAMPLES, Recorder, chunk_files
 from routing.categories import Category
+from sos.calls.adapters.embedded.provider import EmbeddedProvider
 from sos.calls.adapters.simulated import SimulatedProvider
 from sos.calls.bridge import Bridge
 from sos.calls.interpreters import with_interpreters
 from sos.clock import ManualClock
 from sos.errors import KeyLost
 from sos.incident import commands as c
-from sos.incident.events import AgencyCallRequested, LegDialled, LegLeft, NoticePlayed
+from sos.incident.events import (
+    AgencyCallRequested,
+    AlarmRaised,
+    LegDialled,
+    LegLeft,
+    NoticePlayed,
+    RecordingSealed,
+)
 from sos.incident.model import (
     AgencyId,
     AlarmKind,
@@ -26,6 +35,7 @@ from sos.incident.model import (
     LegId,
     OperatorId,
     Party,
+    RecordingId,
     Relation,
     TenantId,
     new_id,
@@ -405,3 +415,66 @@ async def test_a_call_is_taken_in_although_the_key_of_its_sound_is_lost_and_what
 
     assert len(key) == 32
     assert key != first
+
+
+LEFT = RecordingId("rec-left")
+TOLD = (AlarmRaised, RecordingSealed)
+
+
+async def left_behind(journal: Journal, recordings: Path) -> tuple[IncidentId, bytes, Path]:
+    """Three seconds of a recording that a killed worker left: its incident, its key, where it lies."""
+    opened = await journal.open(s.open_incident(), tenant=TENANT, receipt=b"r" * 32, received_at=journal.clock.now())
+    await journal.execute(opened.incident, s.invite("leg-first"), actor="vehicle")
+    key = await journal.data_key(opened.incident, Category.AUD)
+    directory = recordings / opened.incident / LEFT
+    recorder = Recorder(directory, LEFT, key, started_at="2026-01-01T09:00:00.000Z")
+    for second in range(3):
+        recorder.add("vehicle", second * CHUNK_SAMPLES, b"\xf8")
+    recorder.flush()
+    return opened.incident, key, directory
+
+
+def spare(_: list[Path]) -> None:
+    """The control: nothing is harmed."""
+
+
+def tear(chunks: list[Path]) -> None:
+    chunks[-1].write_bytes(chunks[-1].read_bytes()[:-3])
+
+
+def lose(chunks: list[Path]) -> None:
+    chunks[1].unlink()
+
+
+@pytest.mark.parametrize(("harm", "lost"), [(spare, 0), (tear, 1), (lose, 1)])
+async def test_a_recording_with_holes_is_an_alarm_once_and_sealed_as_far_as_it_goes(
+    journal: Journal, clock: ManualClock, tmp_path: Path, harm: Callable[[list[Path]], None], lost: int
+):
+    incident, _, directory = await left_behind(journal, tmp_path)
+    harm(chunk_files(directory))
+    provider = EmbeddedProvider(tmp_path, clock=clock, workers=0)
+
+    for _ in range(2):  # a service that was killed settles again
+        await Bridge(journal, provider).settle()
+
+    told = [each.event for each in await journal.store.stream(incident) if isinstance(each.event, TOLD)]
+    alarms = [(each.why, each.about) for each in told if isinstance(each, AlarmRaised)]
+    assert alarms == [(AlarmKind.RECORDING, LEFT)] * lost
+    assert [each.chunks for each in told if isinstance(each, RecordingSealed)] == [3 - lost]
+    assert isinstance(told[-1], RecordingSealed), "the alarm stands before what ends all looking"
+
+
+async def test_a_service_killed_between_alarm_and_seal_of_a_torn_recording_writes_each_once(
+    journal: Journal, clock: ManualClock, tmp_path: Path
+):
+    incident, key, directory = await left_behind(journal, tmp_path)
+    await journal.execute(incident, c.StartRecording(recording=LEFT), actor="provider:embedded")
+    tear(chunk_files(directory))
+    provider = EmbeddedProvider(tmp_path, clock=clock, workers=0)
+    await provider.recover(incident, LEFT, key)  # its manifest is on the disk, and the journal has the alarm alone
+    await journal.execute(incident, c.RaiseAlarm(why=AlarmKind.RECORDING, about=LEFT), actor="provider:embedded")
+
+    await Bridge(journal, provider).settle()
+
+    kinds = [type(each.event) for each in await journal.store.stream(incident)]
+    assert (kinds.count(AlarmRaised), kinds.count(RecordingSealed)) == (1, 1)

@@ -193,6 +193,7 @@ class EmbeddedProvider:
             manifest=kept.manifest,
             chunks=kept.chunks,
             duration_ms=duration_ms(kept.manifest),
+            lost=len(kept.torn) + len(kept.missing),
         )
 
     async def unsealed(self) -> list[tuple[IncidentId, RecordingId]]:
