@@ -146,6 +146,8 @@ class ExportSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Lines of the log; the verifier reads 48 MiB of them."""
     incidents_per_day: int = 500
     """As of one package, of all that were built within 24 hours."""
+    single_per_day: int = 20
+    """Packages of one incident or subject that one auditor may take within 24 hours without two people agreeing."""
     request_days: float = 30.0
     """How long a request may wait for its package."""
     package_days: float = 14.0
@@ -153,7 +155,8 @@ class ExportSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         most = {"incidents_per_package": 10_000, "recordings_per_package": 1_000, "events_per_package": 60_000}
-        most |= {"incidents_per_day": 100_000, "request_days": 366, "package_days": 366}
+        most |= {"incidents_per_day": 100_000, "single_per_day": 1_000}
+        most |= {"request_days": 366, "package_days": 366}
         for name, limit in most.items():
             if not 0 < getattr(self, name) <= limit:
                 raise Misconfigured(f"export.{name} must be above 0 and {limit} at most")

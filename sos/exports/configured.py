@@ -14,6 +14,7 @@ from recording.tiles import TileStore
 from sos.clock import Clock
 from sos.errors import SosError, Unavailable
 from sos.exports.auditors import Auditor, Auditors
+from sos.exports.daily import Daily
 from sos.exports.http import ExportEndpoint
 from sos.exports.log_http import LogEndpoint
 from sos.exports.making import Head, Parts
@@ -91,7 +92,8 @@ def routes(settings: Settings, kept: Kept, made: Exporting, *, signed_in: Signed
     known = auditors(settings)
     log_read = LogEndpoint(kept.tiles, known, public=settings.log_public)
     walk = WalkEndpoint(made.regulator, known, signed_in=signed_in)
-    return [*ExportEndpoint(made.exporter, known).routes(), *walk.routes(), *log_read.routes()]
+    single = ExportEndpoint(made.exporter, known, daily=Daily(settings.export.single_per_day, kept.clock))
+    return [*single.routes(), *walk.routes(), *log_read.routes()]
 
 
 def head_of(settings: Settings, tiles: TileStore, log_signer: Signer) -> Head:

@@ -1,8 +1,8 @@
 """The auditor's door: ``POST /v1/exports`` builds a package and answers with it as a tar archive.
 
 Deny by default: only an auditor named in the settings may ask, within the brands and categories given there, and must
-say what for.  The key that verifies the
-package is in the answer's headers for convenience; a regulator gets it by another way.
+say what for, and so many a day.  The key that verifies the package is in the answer's headers for convenience; a
+regulator gets it by another way.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from sos.accesses import tell
 from sos.errors import Malformed
 from sos.exports.archive import pack
 from sos.exports.auditors import Auditors
+from sos.exports.daily import Daily
 from sos.exports.package import Exporter
 from sos.formats.body import read
 from sos.incident.model import IncidentId, SubjectId
@@ -36,9 +37,10 @@ class ExportWanted(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExportEndpoint:
-    def __init__(self, exporter: Exporter, auditors: Auditors) -> None:
+    def __init__(self, exporter: Exporter, auditors: Auditors, *, daily: Daily) -> None:
         self._exporter = exporter
         self._auditors = auditors
+        self._daily = daily
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/v1/exports", self._export)]
@@ -46,7 +48,10 @@ class ExportEndpoint:
     async def _export(self, request: web.Request) -> web.Response:
         auditor = self._auditors.of(request)
         asked = _read(await request.read())
-        with tempfile.TemporaryDirectory(prefix="sos-export-") as scratch:
+        with (
+            self._daily.one(auditor.id),
+            tempfile.TemporaryDirectory(prefix="sos-export-") as scratch,
+        ):
             exported = await self._exporter.export(
                 asked.incident or asked.subject,
                 Path(scratch) / "package",

@@ -1,5 +1,6 @@
 """An auditor is bound to brands and categories: what is not theirs is refused, and nothing of it is read or written."""
 
+import asyncio
 import tarfile
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -11,11 +12,12 @@ from aiohttp import ClientSession
 
 from routing.categories import Category
 from sos.app import Service, running
-from sos.clock import SystemClock
-from sos.errors import Forbidden, Misconfigured, Unknown
+from sos.clock import ManualClock, SystemClock
+from sos.errors import Forbidden, Misconfigured, RuleBroken, Unknown
 from sos.exports.auditors import Scope
+from sos.exports.daily import DAY, Daily
 from sos.incident.model import IncidentId, State
-from sos.settings import AuditorSettings, Settings, TenantSettings
+from sos.settings import AuditorSettings, ExportSettings, Settings, TenantSettings
 from sos.vehicle.report import Car, crash, report_once
 from tests.ports import free_port
 
@@ -43,6 +45,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
             auditor("of-nobody", (), ()),
             auditor("of-all", ("*",), ("*",)),
         ),
+        export=ExportSettings(single_per_day=3),
     )
     async with running(settings) as opened:
         yield opened
@@ -98,6 +101,31 @@ async def test_an_auditor_opens_the_categories_given_and_no_others(service: Serv
     with tarfile.open(fileobj=BytesIO(package)) as packed:
         opened = {name.split(".")[-2] for name in packed.getnames() if "/parts/" in name}
     assert (status, opened) == (200, {"LOC", "VEH"})
+
+
+async def test_who_asks_incident_by_incident_is_stopped_after_so_many_a_day_also_all_at_once(
+    service: Service, crashes: dict[str, IncidentId]
+):
+    assert (await asked(service, "of-all", "01999999-0000-7000-8000-000000000000"))[0] == 404  # does not count
+
+    answers = await asyncio.gather(*(asked(service, "of-all", crashes["acme"], "LOC") for _ in range(5)))
+
+    assert sorted(status for status, _ in answers) == [200, 200, 200, 409, 409]
+    assert all(b"exports-per-day" in told for status, told in answers if status == 409)
+    assert (await of_auditors(service, crashes["acme"])).count("ExportMade") == 3
+    assert (await asked(service, "of-acme", crashes["acme"]))[0] == 200
+
+
+async def test_a_day_later_an_auditor_may_have_as_many_again(clock: ManualClock):
+    daily = Daily(1, clock)
+    with daily.one("a"):
+        pass
+
+    with pytest.raises(RuleBroken, match=r"^exports-per-day:"), daily.one("a"):
+        pass
+    await clock.advance(DAY)
+    with daily.one("a"):
+        pass
 
 
 async def test_no_door_is_needed_for_the_refusal(service: Service, crashes: dict[str, IncidentId], tmp_path: Path):
