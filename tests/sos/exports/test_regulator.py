@@ -396,6 +396,7 @@ async def test_every_step_is_in_the_journal_before_it_acts(house: House):
     await noted(house.journal)
     built = await house.built()
     await house.inside(built)
+    await settled(house.journal.store)
 
     steps = [type(each.event).__name__ for each in await house.journal.store.stream(built.request)]
     opened: list[Recorded] = [
