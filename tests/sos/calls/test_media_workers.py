@@ -77,7 +77,7 @@ async def test_a_service_that_dies_leaves_its_callers_talking_and_finds_them_aga
     assert {leg.leg for leg in up} == set(legs.values())
     assert events.kinds().count("RecordingBegun") == 0
     assert isinstance(done, RecordingDone)
-    assert done.duration_ms > 3000
+    assert done.duration_ms > 2300  # all that was said; a loaded worker keeps less of the silence
     await operator.leave()
     assert correlate(words, wav(operator.heard), RATE_HZ)[0] >= 0.85
 
