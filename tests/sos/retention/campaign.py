@@ -1,7 +1,8 @@
 """Many thousand incidents in real processes that are killed, at clocks that jump.
 
 A child process lists, approves and runs what is due at the time it is told, and is killed with SIGKILL at any moment,
-or told a time that cannot be.  In the end each incident was destroyed once, not before its second, and is certified.
+or told a time that cannot be.  Brands and classes take turns; the days are those on which something falls due.  In the
+end each category of each incident was destroyed once, not before its second and within a day of it, and is certified.
 """
 
 import asyncio
@@ -15,17 +16,20 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 from rich.progress import track
 
 from recording.disposal import ClockDoubted
 from recording.keys import KeyStore
-from recording.retention import HOUSE, Period
+from recording.retention import Period, Trigger
+from recording.retention import house as tags
+from routing.categories import Category
 from sos.clock import ManualClock
 from sos.incident import commands as c
-from sos.incident.events import DataDestroyed
-from sos.incident.model import Disposition, IncidentId
+from sos.incident.events import DataDestroyed, IncidentClosed
+from sos.incident.model import Disposition, IncidentId, TenantId
 from sos.journal.journal import Journal
 from sos.journal.migrate import upgrade
 from sos.journal.retention_rows import RetentionRows
@@ -34,15 +38,39 @@ from sos.journal.sqlite import SqliteStore
 from sos.retention.configured import Retention
 from sos.retention.disposals import Stage
 from tests.journeys import story as s
-from tests.sos.journal.reports import incident
+from tests.sos.journal.reports import receipt, report
+from tests.sos.retention.test_calendar import BRANDS
 
 START = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
-DAYS = 35
+DAYS, FEW_DAYS = 35, 1
+"""Over how many days incidents are closed; the second where there are fewer than ``MANY``."""
+MANY = 10_000
 AT_ONCE = 64
 DOUBTED = 3
 """Exit code of a child that did not believe its clock."""
 
-FOUR_WEEKS = Period.parse("P4W")
+AT_CLOSING, FOUR_WEEKS, HALF, YEAR, THREE = map(Period.parse, ("PT0S", "P4W", "P6M", "P1Y", "P3Y"))
+PERIODS = (AT_CLOSING, FOUR_WEEKS, HALF, YEAR, THREE)
+KINDS = tuple(product(BRANDS, (True, False)))
+"""Brand, and whether it was a call for help that an agency took over."""
+TO_BE_LATE = timedelta(days=1)
+OF_INCIDENTS = {name for name, tag in tags().tags.items() if tag.trigger in (Trigger.CLOSE, Trigger.USE)}
+"""The default classes that an incident's data falls under; the others are the registry's."""
+
+
+def promised(brand: str, real: bool, category: Category) -> Period:
+    """Read from the promises as people know them, not from the table that the service reads."""
+    if brand == "eu":
+        return AT_CLOSING
+    if not real or (brand == "mini" and category in ("LOC", "SEV", "VEH", "TRK")):
+        return FOUR_WEEKS
+    if category is Category.AUD:
+        return HALF if brand == "gmo" else YEAR
+    return YEAR if category is Category.RAW else THREE
+
+
+def days_of(many: int) -> int:
+    return DAYS if many >= MANY else FEW_DAYS
 
 
 @asynccontextmanager
@@ -57,7 +85,7 @@ async def house(data: Path, now: datetime) -> AsyncIterator[tuple[Retention, Jou
 
         yield (
             Retention.of(
-                journal, keys, RetentionRows(store.engine), data=data, terms=lambda _: HOUSE, database=database
+                journal, keys, RetentionRows(store.engine), data=data, terms=BRANDS.__getitem__, database=database
             ),
             journal,
             clock,
@@ -65,18 +93,32 @@ async def house(data: Path, now: datetime) -> AsyncIterator[tuple[Retention, Jou
 
 
 async def fill(data: Path, many: int) -> None:
-    """``many`` calls that were none, closed over the first days."""
+    """``many`` calls of every brand, half of them for help, closed over the first days."""
+    at_once = min(AT_ONCE, max(1, many // 16))
     async with house(data, START) as (rooms, journal, clock):
         await rooms.clocks.believed()
+        for version in filter(None, (terms.version for terms in BRANDS.values())):
+            for by in ("operator:hanako", "operator:jiro"):
+                await rooms.rows.agree(version, by)
 
         async def close(number: int) -> None:
-            opened = await incident(journal, number)
-            for command in (s.take(), c.CloseIncident(disposition=Disposition.FALSE_ALARM)):
-                await journal.execute(opened, command, actor="operator:hanako")
+            brand, real = KINDS[number % len(KINDS)]
+            received = await journal.open(
+                report(number), tenant=TenantId(brand), receipt=receipt(number), received_at=clock.now()
+            )
+            for command in _until_closed(real=real):
+                await journal.execute(received.incident, command, actor="operator:hanako")
 
-        for start in track(range(0, many, AT_ONCE), description="closing"):
-            await asyncio.gather(*(close(number) for number in range(start, min(many, start + AT_ONCE))))
-            await clock.advance(timedelta(days=DAYS) * AT_ONCE / many)
+        for start in track(range(0, many, at_once), description="closing"):
+            await asyncio.gather(*(close(number) for number in range(start, min(many, start + at_once))))
+            await clock.advance(timedelta(days=days_of(many)) * at_once / many)
+
+
+def _until_closed(*, real: bool) -> tuple[c.Command, ...]:
+    begun = (s.file_report(), s.take(), s.note(), s.start_recording(), s.seal_recording())
+    if not real:
+        return (*begun, c.CloseIncident(disposition=Disposition.FALSE_ALARM))
+    return (*begun, s.disclose(), s.acknowledge(), c.CloseIncident(disposition=Disposition.HANDED_OVER))
 
 
 async def dispose(data: Path, now: datetime) -> None:
@@ -106,13 +148,15 @@ def child(data: Path, now: datetime, *, killed_after_s: float | None = None) -> 
     return -9
 
 
-def walk(data: Path, pick: random.Random) -> Counter[str]:
-    """Days go by; every few of them a child disposes, is killed, and starts again."""
+def walk(data: Path, days: int, pick: random.Random) -> Counter[str]:
+    """From one second at which something is due to the next: a child disposes, is killed, and starts again."""
     seen: Counter[str] = Counter()
-    now = START + timedelta(days=DAYS)
-    asyncio.run(settle(data, now))
-    for _ in range(DAYS + 1):
-        now += timedelta(days=1)
+    first = START + timedelta(days=days)
+    closings = [START + timedelta(days=day) for day in range(days + 1)]
+    due = {max(first, period.after(closing)) for period in PERIODS for closing in closings}
+    for now in sorted(due):
+        asyncio.run(settle(data, now - timedelta(seconds=1)))
+        assert child(data, now - timedelta(seconds=1)) == 0
         jump = pick.choice((0, 0, 0, -400, 90, 36_500))
         if jump:
             seen["jumps"] += 1
@@ -135,27 +179,40 @@ async def check(data: Path, many: int) -> Counter[str]:
     seen: Counter[str] = Counter()
     async with house(data, START) as (rooms, journal, _clock):
         certified = Counter(
-            json.loads(line)["incident"]
+            (line["incident"], item["category"])
             for file in (data / "retention").glob("*.certificate.jsonl")
-            for line in file.read_text().splitlines()
+            for line in map(json.loads, file.read_text().splitlines())
+            for item in line["items"]
         )
+        walked = START + timedelta(days=days_of(many))
         position = 0
         closed: dict[IncidentId, datetime] = {}
+        real: set[IncidentId] = set()
+        sealed: set[tuple[IncidentId, str]] = set()
         while events := await journal.store.follow(position, limit=1000):
             position += len(events)
             for each in events:
-                if type(each.event).__name__ == "IncidentClosed":
-                    closed[each.incident] = FOUR_WEEKS.after(each.at)
-                if isinstance(each.event, DataDestroyed):
+                sealed |= {(each.incident, category) for category in each.commitments}
+                if isinstance(each.event, IncidentClosed):
+                    closed[each.incident] = each.at
+                    if each.event.disposition is Disposition.HANDED_OVER:
+                        real.add(each.incident)
+                for item in each.event.disposed if isinstance(each.event, DataDestroyed) else ():
+                    period = promised(each.tenant, each.incident in real, item.category)
+                    due_at = period.after(closed[each.incident])
                     seen["destroyed"] += 1
-                    seen["early"] += each.at < closed[each.incident]
-        seen["left"] = (await rooms.rows.waits(datetime(2027, 1, 1, tzinfo=UTC))).categories
-        seen["uncertified"] = len(closed.keys() - certified.keys())
+                    seen[f"class {item.tag}"] += 1
+                    seen["early"] += each.at < due_at
+                    seen["late"] += each.at > max(due_at, walked) + TO_BE_LATE
+        seen["left"] = (await rooms.rows.waits(walked + timedelta(days=36_500))).categories
+        seen["uncertified"] = len(sealed - certified.keys())
         seen["twice"] = sum(count > 1 for count in certified.values())
-        keks = [kek for kek in KeyStore(data / "keys").keks() if kek.startswith("nonincident-4w.2026-0")]
-        seen["keys left"] = len([kek for kek in keks if await journal.store.keys_under(kek, limit=1)])
-    assert seen["destroyed"] == len(closed) == many, seen
-    assert not any(seen[fault] for fault in ("early", "left", "uncertified", "twice", "keys left")), seen
+        for kek in KeyStore(data / "keys").keks():
+            seen["keys left"] += len(await journal.store.keys_under(kek, limit=1))
+    assert len(closed) == many, seen
+    assert seen["destroyed"] == certified.total() >= len(sealed), seen
+    assert {name.removeprefix("class ") for name in seen if name.startswith("class ")} == OF_INCIDENTS, seen
+    assert not any(seen[fault] for fault in ("early", "late", "left", "uncertified", "twice", "keys left")), seen
     return seen
 
 
@@ -165,10 +222,11 @@ def main(many: int, seed: int) -> None:
         data = Path(directory)
         asyncio.run(fill(data, many))
         filled = time.monotonic()
-        walked = walk(data, random.Random(seed))
+        walked = walk(data, days_of(many), random.Random(seed))
         seen = asyncio.run(check(data, many))
     print(
-        f"{many} incidents: {seen['destroyed']} destroyed and certified, 0 early, 0 left, {walked['kills']} kills,"
+        f"{many} incidents, {len(BRANDS)} brands, {len(OF_INCIDENTS)} classes: {seen['destroyed']} items destroyed and"
+        f" certified, {seen['early']} early, {seen['late']} late, {seen['left']} left, {walked['kills']} kills,"
         f" {walked['jumps']} jumps of the clock; filled in {filled - began:.0f} s, all {time.monotonic() - began:.0f} s"
     )
 
