@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sos.console.hub import event_message
 from sos.console.orders.order import Id, May, OfIncident, Order, Reason
 from sos.console.window import Window
-from sos.errors import Forbidden, Refused
+from sos.errors import Refused
 from sos.incident.access import Purpose
 from sos.incident.commands import TakeIncident
 from sos.incident.events import Recorded
@@ -76,8 +76,6 @@ class Open(OfIncident, frozen=True, kw_only=True, tag="open"):
     """Needed where the incident is closed."""
 
     async def obey(self, window: Window) -> None:
-        if self.purpose is Purpose.SUPERVISION and not window.operator.supervisor:
-            raise Forbidden("only a supervisor supervises")
         if self.purpose is Purpose.OFFERED and not await _rings_at(window, self.incident):
             raise Refused("it does not ring at this desk")
         await window.open(self.incident, purpose=self.purpose, reason=self.reason)

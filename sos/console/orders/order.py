@@ -9,8 +9,10 @@ from typing import Annotated, ClassVar, TypeVar
 
 from msgspec import Meta, Struct
 
+from sos.console.orders import purposes
 from sos.console.window import Window
 from sos.errors import Forbidden
+from sos.incident.access import Purpose
 from sos.incident.model import IncidentId
 
 Some = TypeVar("Some", bound=str)
@@ -49,6 +51,9 @@ class Order(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fi
         """``Forbidden`` where it is not this operator's to give."""
         if self.may is May.SUPERVISOR and not window.operator.supervisor:
             raise Forbidden("only a supervisor decides this", rule="supervisor")
+        purpose = getattr(self, "purpose", None)
+        if isinstance(purpose, Purpose):
+            purposes.check(str(self.__struct_config__.tag), purpose, supervisor=window.operator.supervisor)
 
     async def obey(self, window: Window) -> object:
         """What it does; comes back with what the desk is told."""

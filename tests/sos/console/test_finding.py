@@ -194,7 +194,7 @@ async def test_no_purpose_no_reason_and_too_little_are_refused_and_nothing_is_wr
     await floor.follow()
     wrong: list[tuple[dict[str, Any], type[Exception]]] = [
         ({"plate": "1234", "purpose": "review"}, Refused),
-        ({"plate": "1234", "purpose": "offered"}, Malformed),
+        ({"plate": "1234", "purpose": "offered"}, Forbidden),
         ({"plate": "1234", "purpose": "supervision", "reason": "x"}, Forbidden),
         ({"plate": "1", **WHY}, Refused),
         ({"phone": "123", **WHY}, Refused),

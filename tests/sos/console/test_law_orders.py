@@ -9,7 +9,7 @@ from routing.categories import Category
 from sos.clock import ManualClock
 from sos.errors import Forbidden, Refused, Unknown
 from sos.incident import commands as c
-from sos.incident.access import AT_A_GLANCE
+from sos.incident.access import AT_A_GLANCE, Purpose
 from sos.incident.events import PartsRead, RequestRefused
 from sos.incident.model import Disposition, IncidentId, RefusalReason, TenantId
 from sos.journal.deadlines import Deadlines
@@ -78,6 +78,8 @@ async def test_an_offered_call_is_looked_at_where_it_rings_and_that_opens_nothin
 
     (read,) = await _reads(journal, incident)
     assert (read.reader, set(read.categories), read.purpose) == ("operator:hanako", AT_A_GLANCE, "offered")
+    with pytest.raises(Refused, match="and nothing else"):
+        await hanako.opened(incident, Category.MED, purpose=Purpose.OFFERED, reason="")
     with pytest.raises(Refused, match="open it first"):
         await order(hanako, "refresh", incident=incident)
     with pytest.raises(Refused, match="ring at this desk"):
@@ -88,9 +90,9 @@ async def test_an_offered_call_is_looked_at_where_it_rings_and_that_opens_nothin
 
 
 async def test_an_offered_call_shows_nobodys_name_number_or_health(supervisor, journal, incident):
-    for purpose, shown in (("offered", "MED"), ("offered", "FAM")):
-        with pytest.raises(Refused, match="offered call"):
-            await order(supervisor, "reveal", incident=incident, category=shown, purpose=purpose)
+    for shown in ("MED", "FAM"):
+        with pytest.raises(Forbidden, match="this purpose"):
+            await order(supervisor, "reveal", incident=incident, category=shown, purpose="offered")
     assert await _reads(journal, incident) == []
 
 
