@@ -113,6 +113,8 @@ async def test_beyond_the_rate_a_supervisor_is_asked_once_and_nothing_is_lost_ov
 
     await answer(ledger, HowToTell.EACH)
     await house.pass_time(4)
+    for each in cars:
+        await house.until_happened(each, DisclosureDecided)
 
     assert await told(house, cars) == 5
     assert await house.journal.held(limit=9) == []
