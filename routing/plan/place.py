@@ -25,6 +25,7 @@ from routing.boundaries.projection import degrees_per_m
 from routing.errors import Misconfigured
 from routing.location import Position
 from routing.plan.routes import RoadPlace
+from routing.position.compass import compass
 from routing.position.plus_code import plus_code
 
 KIND = "towns"
@@ -35,8 +36,6 @@ ANYWHERE_M = 5_000.0
 AT_M = 30.0
 """Nearer than this a bearing says nothing."""
 
-_COMPASS_JA = ("北", "北東", "東", "南東", "南", "南西", "西", "北西")
-_COMPASS_EN = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 _DIRECTION = {"up": ("上り", "up"), "down": ("下り", "down")}
 _GRID = mgrs.MGRS()
 _LETTERS = {
@@ -270,14 +269,16 @@ class Words(Struct, frozen=True, kw_only=True):
             return ""
         if self.town.distance_m < AT_M:
             return f"{self.town.name}付近"
-        return f"{self.town.name}付近、その{_compass(self.town, _COMPASS_JA)}約{_round_m(self.town.distance_m)}メートル"
+        direction = compass(self.town.bearing_deg, japanese=True)
+        return f"{self.town.name}付近、その{direction}約{_round_m(self.town.distance_m)}メートル"
 
     def _town_en(self) -> str:
         if self.town is None:
             return ""
         if self.town.distance_m < AT_M:
             return f"near {self.town.name}, "
-        return f"about {_round_m(self.town.distance_m)} metres {_compass(self.town, _COMPASS_EN)} of {self.town.name}, "
+        direction = compass(self.town.bearing_deg, japanese=False)
+        return f"about {_round_m(self.town.distance_m)} metres {direction} of {self.town.name}, "
 
     def _doubt_ja(self) -> str:
         radius = f"、誤差{math.ceil(self.radius_m / 10.0) * 10}メートル以内" if self.radius_m else ""
@@ -336,10 +337,6 @@ def grid_parts(reference: str) -> tuple[str, str, str, str]:
     head, numbers = reference[:-digits], reference[-digits:]
     half = digits // 2
     return head[:-2], head[-2:], numbers[:3], numbers[half : half + 3]
-
-
-def _compass(town: Town, words: tuple[str, ...]) -> str:
-    return words[round(town.bearing_deg / 45.0) % 8]
 
 
 def _round_m(metres: float) -> int:

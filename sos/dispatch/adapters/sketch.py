@@ -14,6 +14,7 @@ from routing.brief.pidf import shape_of
 from routing.categories import Category
 from routing.directory import Agency, Station
 from routing.location import Position
+from routing.position.compass import compass
 from routing.position.shapes import Circle, geodesic_m
 
 WIDE, HIGH, MARGIN = 320, 220, 34
@@ -23,9 +24,6 @@ LEAST_M = 50.0
 
 NEAR_M = 30.0
 """Nearer than this a direction says nothing."""
-
-_COMPASS_JA = ("北", "北東", "東", "南東", "南", "南西", "西", "北西")
-_COMPASS_EN = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 
 
 class Way(Struct, frozen=True, kw_only=True):
@@ -84,10 +82,10 @@ def in_words(way: Way, *, japanese: bool) -> str:
     far = f"{way.distance_m / 1000:.1f} km" if way.distance_m >= 1000 else f"{round(way.distance_m, -1):.0f} m"
     if way.distance_m < NEAR_M:
         return f"{way.station}のすぐそば" if japanese else f"beside {way.station}"
-    eighth = round(way.bearing_deg / 45.0) % 8
+    direction = compass(way.bearing_deg, japanese=japanese)
     if japanese:
-        return f"{way.station}から{_COMPASS_JA[eighth]}へ直線{far}"
-    return f"{far} {_COMPASS_EN[eighth]} of {way.station}, in a straight line"
+        return f"{way.station}から{direction}へ直線{far}"
+    return f"{far} {direction} of {way.station}, in a straight line"
 
 
 def drawing(place: Place) -> str:
