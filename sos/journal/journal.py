@@ -226,10 +226,6 @@ class Journal:
         ``Unavailable`` when neither can keep it.
         """
         incident = incident or IncidentId(new_id())
-        if (waiting := self._spool.holds(receipt)) is not None:
-            if told:
-                await self._told_as(incident, waiting)
-            return self._waits(waiting, receipt)
         spooled = Spooled(
             incident=incident,
             tenant=tenant,
@@ -238,6 +234,15 @@ class Journal:
             command=command,
             sender=sender,
         )
+        received = await self._take(spooled)
+        if told:
+            await self._told_as(incident, received.incident)
+        return received
+
+    async def _take(self, spooled: Spooled) -> Received:
+        incident, receipt = spooled.incident, spooled.receipt
+        if (waiting := self._spool.holds(receipt)) is not None:
+            return self._waits(waiting, receipt)
         opening = _Opening(self, spooled)
         committed = self._sealer.queue(opening, opening.turn)
         self._waiting[committed] = spooled
@@ -253,20 +258,16 @@ class Journal:
         finally:
             self._waiting.pop(committed, None)
         spooled_now = isinstance(outcome, Overdue)
-        self.accepts.note(self.clock.now() - received_at, durability="spooled" if spooled_now else "committed")
+        self.accepts.note(self.clock.now() - spooled.received_at, durability="spooled" if spooled_now else "committed")
         match outcome:
             case Appended():
                 opening.keep()
                 return Received(incident=incident, repeat=False, durability="committed")
             case Repeated(stream):
-                if told:
-                    await self._told_as(incident, IncidentId(stream))
                 return Received(incident=IncidentId(stream), repeat=True, durability="committed")
             case Overdue():
                 waiting = self._spool.holds(receipt) or incident
                 if waiting != incident:
-                    if told:
-                        await self._told_as(incident, waiting)
                     return self._waits(waiting, receipt)
                 return Received(incident=incident, repeat=False, durability="spooled")
         assert_never(outcome)
