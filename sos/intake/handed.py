@@ -83,7 +83,7 @@ class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
     """It is durable nowhere on this side."""
 
     number: int
-    why: Literal["unavailable", "unknown_tenant", "fault"]
+    why: Literal["unavailable", "unknown_tenant", "fault", "too_long"]
 
 
 Answer = Taken | NoReport | Heard | Failed

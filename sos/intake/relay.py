@@ -28,6 +28,9 @@ log = structlog.get_logger()
 UNDER_WAY = 1024
 """Reports that wait for an answer; with more, one is kept here at once."""
 
+MOST_UNSENT_BYTES = 16 * 1024 * 1024
+"""What the service has not read yet; with more, a report is kept here at once."""
+
 AGAIN = timedelta(milliseconds=200)
 """Between two tries to reach the service, and two looks whether it turns."""
 
@@ -112,7 +115,7 @@ class Relay:
 
     async def _handed(self, report: handed.Report) -> Accepted | None:
         """What the service says; None when the door must keep it.  ``Malformed`` as the service says."""
-        if not self.sound or len(self._asked) >= UNDER_WAY:
+        if not self.sound or len(self._asked) >= UNDER_WAY or self._unsent_bytes > MOST_UNSENT_BYTES:
             return None
         match await self._ask(report):
             case handed.Taken(accepted=accepted):
@@ -124,13 +127,20 @@ class Relay:
         return None
 
     async def _ask(self, question: handed.Question) -> handed.Answer | None:
-        """The answer; None when none comes in time, or the service is gone."""
+        """The answer; None when none comes in time, or the service is gone.
+
+        What is longer than a frame may be is not sent, since it would end the connection each time: ``Failed``.
+        """
         if self._writer is None:
             return None
+        frame = handed.framed(question)
+        if len(frame) > handed.MOST_BYTES:
+            log.error("too_long_for_the_service", door=self._door, bytes=len(frame))
+            return handed.Failed(number=question.number, why="too_long")
         answered = asyncio.get_running_loop().create_future()
         self._asked[question.number] = answered
         try:
-            self._writer.write(handed.framed(question))
+            self._writer.write(frame)
             async with asyncio.timeout(self._within.total_seconds()):
                 answer: handed.Answer | None = await answered
                 return answer
@@ -138,6 +148,10 @@ class Relay:
             return None
         finally:
             self._asked.pop(question.number, None)
+
+    @property
+    def _unsent_bytes(self) -> int:
+        return 0 if self._writer is None else self._writer.transport.get_write_buffer_size()
 
     def _lost(self, why: str) -> None:
         if self.sound:

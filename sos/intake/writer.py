@@ -107,8 +107,8 @@ class Writer:
             log.error("door_not_understood", error=type(foreign).__name__)
         finally:
             self._count(-1)
-            self._note(writer, 0)
             await asyncio.gather(*running, return_exceptions=True)  # what is half written is written to its end
+            self._note(writer, 0)  # last: a question of those may have said how many wait
             writer.close()
 
     async def _one(self, asked: handed.Question, writer: asyncio.StreamWriter, room: asyncio.Semaphore) -> None:

@@ -18,11 +18,11 @@ from sos.intake import handed
 from sos.intake.acceptance import Acceptance, Accepted, Came
 from sos.intake.receipts import Receipts
 from sos.intake.recent import Recent
-from sos.intake.relay import UNDER_WAY, Relay
+from sos.intake.relay import AGAIN, MOST_UNSENT_BYTES, UNDER_WAY, Relay
 from sos.intake.simulated import MemoryReception
 from sos.intake.spooling import SpoolReception
 from sos.intake.tenants import Tenant
-from sos.intake.writer import NAME, Writer, local
+from sos.intake.writer import AT_ONCE, NAME, Writer, local
 from sos.journal.spool import Spool
 from tests.sos.intake.test_acceptance import ACME, CLOUD, OTHER, event
 
@@ -258,6 +258,48 @@ async def test_more_under_way_than_there_may_be_are_kept_at_once(doors: Doors) -
     assert sorted(doors.incidents) == sorted(each.incident for each in accepted)
 
 
+async def test_a_report_that_no_frame_holds_is_kept_and_holds_up_no_other(doors: Doors) -> None:
+    await doors.serve()
+    await doors.until_sound()
+    long = json.loads(nameless(1)) | {"comment": "x" * handed.MOST_BYTES}
+
+    kept = await doors.take(json.dumps(long).encode())
+    looks = 0
+    while looks < 3:  # it is tried again, and the door stays with the service
+        await SystemClock().wait(AGAIN)
+        looks += 1
+    other = await doors.take(event())
+
+    assert (kept.durability, other.durability) == ("spooled", "committed")
+    assert (doors.relay.sound, len(doors.spool)) == (True, 1)
+
+
+async def test_no_more_is_held_for_a_service_that_reads_nothing_than_there_may_be(doors: Doors) -> None:
+    async def reads_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await doors.reception.turns.wait()
+        reader.feed_eof()
+
+    doors.reception.turns.clear()
+    with local(doors.directory) as path:
+        server = await asyncio.start_unix_server(reads_nothing, path)
+    await doors.until(lambda: doors.relay._writer is not None)
+    doors.relay.sound = True
+    large = json.loads(nameless(1)) | {"comment": "x" * 200_000}
+
+    many = [
+        asyncio.create_task(doors.take(json.dumps(large | {"number": number}).encode()))
+        for number in range(MOST_UNSENT_BYTES // 200_000 + 40)
+    ]
+    await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+    held = doors.relay._unsent_bytes
+    accepted = await asyncio.gather(*many)
+    doors.reception.turns.set()
+    server.close()
+
+    assert held <= MOST_UNSENT_BYTES + handed.MOST_BYTES
+    assert {each.durability for each in accepted} == {"spooled"}
+
+
 @pytest.mark.parametrize(
     "said", [b"\xff\xff\xff\xff", b"\0\0\0\2\xc1\xc1", b"GET / HTTP/1.1\r\n\r\n"], ids=["endless", "foreign", "http"]
 )
@@ -311,6 +353,23 @@ async def test_the_figures_say_how_many_doors_there_are_and_what_waits_with_them
         return doors.writer.figures.get_sample_value(name)
 
     await doors.until(lambda: (told("sos_doors"), told("sos_door_spool_reports")) == (1, 1))
+
+
+async def test_a_door_that_goes_while_it_says_what_waits_leaves_nothing_in_the_figures(doors: Doors) -> None:
+    await doors.serve()
+    assert doors.writer is not None
+    figures = doors.writer.figures
+    with local(doors.directory) as path:
+        reader, writer = await asyncio.open_unix_connection(path)
+    many = range(2 * AT_ONCE)  # more than are under way: the last is begun when the end is here already
+    writer.write(b"".join(handed.framed(handed.Standing(number=each, door=9, spooled=7)) for each in many))
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+
+    await doors.until(lambda: figures.get_sample_value("sos_doors") == 1)  # the fixture's own
+
+    assert figures.get_sample_value("sos_door_spool_reports") == 0
 
 
 def test_a_frame_holds_the_largest_body_with_all_that_is_known_of_it() -> None:
