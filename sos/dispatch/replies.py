@@ -81,6 +81,10 @@ class Replies:
         known = versions_of(await self._journal.state(incident), told)
         return [(each, decided.get(each.disclosure)) for each in known]
 
+    async def newest(self, incident: IncidentId, told: Disclosure) -> Disclosure:
+        """The last of ``versions``."""
+        return versions_of(await self._journal.state(incident), told)[0]
+
     async def told(self, incident: IncidentId, disclosure: DisclosureId) -> Disclosure:
         """``Unknown`` when nothing was disclosed under that id."""
         told = (await self._journal.state(incident)).disclosure(disclosure)
@@ -154,9 +158,8 @@ class Replies:
         Returns the newest version, which whoever answered is to be shown.  Errors as for ``answer``.
         """
         await self.answer(agency, incident, disclosure, answer, text)
-        state = await self._journal.state(incident)
         told = await self.told(incident, disclosure)
-        newest = versions_of(state, told)[0]
+        newest = await self.newest(incident, told)
         if answer in _TAKES_OVER and told.taken_over and newest.pending:
             await self.answer(agency, incident, newest.disclosure, Acknowledgement.TAKEN_OVER.value)
         return newest.disclosure

@@ -94,7 +94,7 @@ class InboxRow(Struct, frozen=True, kw_only=True):
     told: Disclosure
     """The newest version."""
     at: str
-    """When it was decided, by the agency's clock."""
+    """When the incident was opened, by the agency's clock."""
     link: str
     quote: str
     """What to quote on the telephone."""
@@ -121,9 +121,7 @@ def changed(brief: Brief) -> str:
     japanese, english = changed_lines(brief, "ja", brief.zone), changed_lines(brief, "en", brief.zone)
     if not japanese:
         return ""
-    rows, other = (
-        ("".join(f"<li>{escape(line.removeprefix('* '))}</li>" for line in each)) for each in (japanese, english)
-    )
+    rows, other = _listed(japanese), _listed(english)
     return (
         f'<section class="new" data-testid="changed"><h2>第{brief.version}版で変わったこと / <span lang="en">'
         f"new in version {brief.version}</span></h2><ul>{rows}</ul>"
@@ -152,9 +150,7 @@ def _glance(brief: Brief, language: Language, place: Place | None) -> Iterator[s
     if place is not None and place.way is not None:
         found.append(("署所から" if ja else "From you", in_words(place.way, japanese=ja)))
     if place is not None and place.radius_m is not None:
-        found.append(
-            ("位置の誤差" if ja else "Within", f"半径{place.radius_m:.0f} m" if ja else f"{place.radius_m:.0f} m")
-        )
+        found.append(("位置の誤差" if ja else "Within", f"{'半径' if ja else ''}{place.radius_m:.0f} m"))
     found += [("種別" if ja else "Kind", said)] if (said := kind_said(brief, language)) else []
     found += [*glance(brief, language), ("人数" if ja else "People", people(brief, language))]
     return (f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in found)

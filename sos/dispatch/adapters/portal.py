@@ -203,11 +203,9 @@ class Portal:
     async def _brief_state(self, request: web.Request) -> web.Response:
         """A word that is another one when there is a newer version, or nothing more to see; it opens nothing."""
         incident, told, over = await self._told(request)
-        return _word(over.value if over is not None else await self._newest_said(incident, told))
-
-    async def _newest_said(self, incident: IncidentId, told: Disclosure) -> str:
-        (newest, _), *_ = await self._replies.versions(incident, told)
-        return str(newest.brief_version)
+        if over is not None:
+            return _word(over.value)
+        return _word(str((await self._replies.newest(incident, told)).brief_version))
 
     async def _brief(self, request: web.Request) -> web.Response:
         incident, told, over = await self._told(request)
